@@ -1,0 +1,2 @@
+//! The device side.
+#![cfg_attr(not(feature = "std"), no_std)]

@@ -1,0 +1,2 @@
+//! The device.
+fn main() {}

@@ -1,0 +1,157 @@
+//! Writing a CoAP message into a buffer of the caller (RFC 7252 §3).
+
+use super::{Code, Type, params::MAX_TOKEN};
+use core::fmt;
+
+/// The buffer is too small, or the options were not given in the order of their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("message does not fit its buffer, or options out of order")
+    }
+}
+
+impl core::error::Error for Full {}
+
+/// Builds one message front to back: header, options in ascending order, payload.
+///
+/// A call that fails leaves the message unfinished: drop it.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    buffer: &'a mut [u8],
+    length: usize,
+    last_option: u16,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes the header and the Token.
+    ///
+    /// # Errors
+    /// [`Full`] when the buffer is too small or the Token longer than 8 bytes.
+    pub fn new(
+        buffer: &'a mut [u8],
+        message_type: Type,
+        code: Code,
+        message_id: u16,
+        token: &[u8],
+    ) -> Result<Self, Full> {
+        if token.len() > MAX_TOKEN {
+            return Err(Full);
+        }
+        let mut writer = Self { buffer, length: 0, last_option: 0 };
+        let [id_high, id_low] = message_id.to_be_bytes();
+        let first = 0x40 | (message_type as u8) << 4 | token.len() as u8 & 0xf;
+        writer.put(&[first, code.0, id_high, id_low])?;
+        writer.put(token)?;
+        Ok(writer)
+    }
+
+    /// Adds an option. Numbers must not descend.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit, is longer than 65 804 bytes, or comes out of order.
+    pub fn option(&mut self, number: u16, value: &[u8]) -> Result<(), Full> {
+        let delta = number.checked_sub(self.last_option).ok_or(Full)?;
+        let (delta_nibble, delta_bytes, delta_count) = extend(u32::from(delta));
+        let length = u32::try_from(value.len()).map_err(|_| Full)?;
+        if length > 269 + 0xffff {
+            return Err(Full);
+        }
+        let (length_nibble, length_bytes, length_count) = extend(length);
+        self.put(&[delta_nibble << 4 | length_nibble])?;
+        self.put(delta_bytes.get(..delta_count).ok_or(Full)?)?;
+        self.put(length_bytes.get(..length_count).ok_or(Full)?)?;
+        self.put(value)?;
+        self.last_option = number;
+        Ok(())
+    }
+
+    /// Adds an option with an unsigned integer in its shortest form (RFC 7252 §3.2).
+    ///
+    /// # Errors
+    /// As [`Writer::option`].
+    pub fn uint_option(&mut self, number: u16, value: u32) -> Result<(), Full> {
+        let bytes = value.to_be_bytes();
+        let skip = (value.leading_zeros() / 8) as usize;
+        self.option(number, bytes.get(skip..).ok_or(Full)?)
+    }
+
+    /// Adds the payload, with its marker unless it is empty, and returns the length of the message.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit.
+    pub fn payload(mut self, payload: &[u8]) -> Result<usize, Full> {
+        if !payload.is_empty() {
+            self.put(&[0xff])?;
+            self.put(payload)?;
+        }
+        Ok(self.length)
+    }
+
+    /// Ends a message without payload and returns its length.
+    pub fn finish(self) -> usize {
+        self.length
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let end = self.length.checked_add(bytes.len()).ok_or(Full)?;
+        let room = self.buffer.get_mut(self.length..end).ok_or(Full)?;
+        // Byte by byte: `copy_from_slice` would bring a panic path for unequal lengths into the boot program.
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// Nibble, extension bytes and their count for an option delta or length.
+fn extend(value: u32) -> (u8, [u8; 2], usize) {
+    match value {
+        0..=12 => (value as u8, [0, 0], 0),
+        13..=268 => (13, [(value - 13) as u8, 0], 1),
+        _ => (14, (value.wrapping_sub(269) as u16).to_be_bytes(), 2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coap::Message;
+
+    #[test]
+    fn the_get_of_rfc_7252_appendix_a() {
+        let mut buffer = [0; 32];
+        let mut writer = Writer::new(&mut buffer, Type::Confirmable, Code::GET, 0x7d34, &[]).unwrap();
+        writer.option(11, b"temperature").unwrap();
+        let length = writer.finish();
+        assert_eq!(&buffer[..5], [0x40, 0x01, 0x7d, 0x34, 0xbb]);
+        assert_eq!(&buffer[5..length], b"temperature");
+    }
+
+    #[test]
+    fn long_deltas_and_lengths() {
+        let mut buffer = [0; 700];
+        let mut writer = Writer::new(&mut buffer, Type::NonConfirmable, Code::GET, 1, &[9; 8]).unwrap();
+        for (number, length) in [(1, 0), (14, 12), (300, 13), (2000, 300), (65535, 269)] {
+            writer.option(number, &[number as u8; 300][..length]).unwrap();
+        }
+        let length = writer.payload(b"x").unwrap();
+        let message = Message::parse(&buffer[..length]).unwrap();
+        let lengths: std::vec::Vec<_> = message.options().map(|o| (o.number, o.value.len())).collect();
+        assert_eq!(lengths, [(1, 0), (14, 12), (300, 13), (2000, 300), (65535, 269)]);
+        assert_eq!(message.payload, b"x");
+    }
+
+    #[test]
+    fn refuses_what_does_not_fit() {
+        let mut buffer = [0; 5];
+        assert!(Writer::new(&mut buffer, Type::Reset, Code::EMPTY, 0, &[0; 9]).is_err());
+        let mut writer = Writer::new(&mut buffer, Type::Confirmable, Code::GET, 0, &[]).unwrap();
+        writer.uint_option(12, 0).unwrap();
+        assert_eq!(writer.uint_option(11, 0), Err(Full), "descending");
+        assert_eq!(writer.payload(b"xy"), Err(Full));
+    }
+}

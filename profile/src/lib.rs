@@ -1,0 +1,18 @@
+//! What both ends of Sixfold must agree on, and nothing else.
+//!
+//! CoAP messages and their registries ([`coap`]), block arithmetic ([`coap::Block`]) and the time type that
+//! every state machine takes as an argument ([`Instant`]).
+//!
+//! This crate has no allocator, no standard library, no dependencies, no sockets and no clock, so that a
+//! boot program of a few kilobytes can use the same code as the relay. It deliberately holds no protocol
+//! state: exchanges, retransmission and caches live in `sixfold-engine` and `sixfold-device`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod coap;
+mod time;
+
+pub use time::Instant;

@@ -1,0 +1,157 @@
+//! What happened, for whoever counts or logs it. The engine itself keeps no counters.
+
+use crate::image::ETag;
+use crate::origin::Failure;
+use sixfold_profile::coap::Code;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Something that an operator may want counted or logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A request was accepted for processing.
+    Request(Code),
+    /// A request came again with the Message ID of an earlier one: the answer, or the request, was lost or late.
+    RetransmittedRequest,
+    /// A response left. Counted once per response, also when it is retransmitted.
+    Response(Code),
+    /// How a request met the cache.
+    Cache(CacheResult),
+    /// A block of an image left, with this many payload bytes.
+    BlockSent(usize),
+    /// A datagram was not processed or not answered.
+    Dropped(DropReason),
+    /// A device began to fetch an image.
+    TransferStarted,
+    /// A device has no more to do with an image: it got the last block, or fell silent.
+    TransferEnded {
+        /// Which device.
+        peer: SocketAddr,
+        /// Did the last block leave?
+        finished: bool,
+        /// From its first request to its last.
+        duration: Duration,
+    },
+    /// All bytes of a version are here.
+    ImageFetched {
+        /// Where from.
+        url: String,
+        /// Its name towards devices.
+        etag: ETag,
+        /// Its length.
+        bytes: u64,
+        /// From the first request to the last byte.
+        duration: Duration,
+    },
+    /// The origin has another version than the one held before.
+    ImageChanged {
+        /// Where.
+        url: String,
+        /// The version held before.
+        from: ETag,
+        /// The version that the origin has now.
+        to: ETag,
+    },
+    /// The origin confirmed the version held.
+    Revalidated {
+        /// Where.
+        url: String,
+    },
+    /// A fetch or revalidation failed for good.
+    FetchFailed {
+        /// Where.
+        url: String,
+        /// Why.
+        failure: Failure,
+        /// A stale copy is served in its place (RFC 5861 §4).
+        stale: bool,
+    },
+    /// A device registered as observer (RFC 7641).
+    ObserverAdded,
+    /// An observer is gone: it said so, rejected a notification or did not acknowledge one.
+    ObserverRemoved,
+}
+
+/// How a request met the cache: the `result` of `sixfold_cache_requests_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheResult {
+    /// Answered from a fresh image, or from the version that the device's transfer began with.
+    Hit,
+    /// The image was being fetched already; the request joined it.
+    Joined,
+    /// The origin had to be asked for the image.
+    Miss,
+    /// The origin had to be asked whether the image is still current.
+    Revalidation,
+    /// Answered from an image past its freshness, because the origin failed.
+    Stale,
+    /// Answered from the memory of an earlier failure.
+    Negative,
+}
+
+impl CacheResult {
+    /// Every variant.
+    pub const ALL: [Self; 6] =
+        [Self::Hit, Self::Joined, Self::Miss, Self::Revalidation, Self::Stale, Self::Negative];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Joined => "joined",
+            Self::Miss => "miss",
+            Self::Revalidation => "revalidation",
+            Self::Stale => "stale",
+            Self::Negative => "negative",
+        }
+    }
+}
+
+/// Why a datagram was not processed or not answered: the `reason` of `sixfold_dropped_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// Not a CoAP message, or one that must be rejected.
+    Malformed,
+    /// A response, ACK or RST that belongs to no exchange of ours.
+    Unmatched,
+    /// The client asked faster than `limits.client_rate`.
+    ClientRate,
+    /// `limits.exchanges` requests were waiting already.
+    Exchanges,
+    /// A request to a multicast group that is not answered.
+    Multicast,
+    /// The client did not want this response (RFC 7967), or it went unacknowledged until the end.
+    NoResponse,
+    /// A separate response or notification was never acknowledged.
+    Unacknowledged,
+    /// The operating system would not take the datagram.
+    Send,
+}
+
+impl DropReason {
+    /// Every variant.
+    pub const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::Unmatched,
+        Self::ClientRate,
+        Self::Exchanges,
+        Self::Multicast,
+        Self::NoResponse,
+        Self::Unacknowledged,
+        Self::Send,
+    ];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Unmatched => "unmatched",
+            Self::ClientRate => "client_rate",
+            Self::Exchanges => "exchanges",
+            Self::Multicast => "multicast",
+            Self::NoResponse => "no_response",
+            Self::Unacknowledged => "unacknowledged",
+            Self::Send => "send",
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The caching CoAP proxy as a state machine without I/O (RFC 7252 §5.7, RFC 7959, RFC 8075).
+//!
+//! Datagrams from devices and events from the origin client go in, with the time; datagrams, fetch commands,
+//! events and the next deadline come out. The same engine runs under tokio in the relay, in virtual time in
+//! the radio laboratory, and in the tests.
+//!
+//! It deliberately has no sockets, no clock, no tasks, no randomness of its own (a seed is passed in) and no
+//! counters: who owns the engine owns those.
+#![forbid(unsafe_code)]
+
+mod config;
+mod event;
+mod image;
+mod origin;
+mod path;
+mod store;
+
+pub use config::{Config, Limits, Route};
+pub use event::{CacheResult, DropReason, Event};
+pub use image::{ETag, Image, Validator};
+pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
+pub use path::{Path, Transmit};
+pub use sixfold_profile::Instant;
+pub use store::{Store, UnboundedStore};
