@@ -1,1 +1,3 @@
 //! The relay.
+#[allow(missing_docs)]
+pub mod store;
