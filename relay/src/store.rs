@@ -18,10 +18,21 @@ pub struct MemoryStore(Cache<ETag, Arc<Image>>);
 impl MemoryStore {
     /// A store for bodies of `limit` bytes in all.
     pub fn new(limit: u64) -> Self {
-        let weigh = |_: &ETag, image: &Arc<Image>| u32::try_from(image.body.len() + OVERHEAD).unwrap_or(u32::MAX);
-        let cache = Cache::builder().max_capacity(limit).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build();
-        Self(cache)
+        Self(cache(limit))
     }
+
+    /// Changes the limit. Images that fit stay.
+    pub fn resize(&mut self, limit: u64) {
+        let resized = cache(limit);
+        self.0.iter().for_each(|(etag, image)| resized.insert(*etag, image));
+        resized.run_pending_tasks();
+        self.0 = resized;
+    }
+}
+
+fn cache(limit: u64) -> Cache<ETag, Arc<Image>> {
+    let weigh = |_: &ETag, image: &Arc<Image>| u32::try_from(image.body.len() + OVERHEAD).unwrap_or(u32::MAX);
+    Cache::builder().max_capacity(limit).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build()
 }
 
 impl Store for MemoryStore {
@@ -50,7 +61,12 @@ mod tests {
     use bytes::Bytes;
 
     fn image(name: u8, length: usize) -> Arc<Image> {
-        Arc::new(Image { etag: ETag([name; 8]), validator: None, content_format: None, body: Bytes::from(vec![name; length]) })
+        Arc::new(Image {
+            etag: ETag([name; 8]),
+            validator: None,
+            content_format: None,
+            body: Bytes::from(vec![name; length]),
+        })
     }
 
     #[test]
@@ -66,6 +82,16 @@ mod tests {
         assert!(store.image(ETag([2; 8])).is_none(), "least recently used");
         assert!(store.image(ETag([1; 8])).is_some());
         assert!(store.bytes() <= 10_000);
+    }
+
+    #[test]
+    fn resizes() {
+        let mut store = MemoryStore::new(10_000);
+        store.insert(image(1, 4000));
+        store.resize(100_000);
+        assert!(store.image(ETag([1; 8])).is_some());
+        store.resize(1000);
+        assert_eq!((store.image(ETag([1; 8])), store.bytes()), (None, 0));
     }
 
     #[test]

@@ -193,6 +193,11 @@ impl<S: Store> Engine<S> {
         &self.store
     }
 
+    /// The store, to change its limits or to remove images.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
     /// RFC 7252 §4.2: what is Confirmable and cannot be processed is reset; everything else is ignored.
     fn reject(&mut self, path: Path, datagram: &[u8], reason: Malformed) {
         if let [first, _, high, low, ..] = *datagram
