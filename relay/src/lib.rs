@@ -1,3 +1,4 @@
 //! The relay.
 
+pub mod origin;
 pub mod spool;
