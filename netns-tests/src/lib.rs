@@ -1,1 +1,3 @@
-//! The proof.
+//! The proof: namespaces with real peers, architecture tests, benchmarks.
+
+pub mod bench;
