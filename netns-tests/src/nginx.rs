@@ -118,6 +118,7 @@ fn configuration(sites: &[Site<'_>]) -> String {
     format!(
         "daemon off;
 master_process off;
+user root;
 pid nginx.pid;
 error_log stderr info;
 events {{ worker_connections 1024; }}
