@@ -1,0 +1,14 @@
+# ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
+.PHONY: demo test bench lint fuzz
+
+demo: ; @cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
+
+test: ; @scripts/test $(ARGS)
+
+bench: ; @scripts/bench $(ARGS)
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+fuzz: ; @scripts/fuzz $(ARGS)
