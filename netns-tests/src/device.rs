@@ -33,6 +33,11 @@ impl Fetch {
         Ok(fs::read(&self.file)?)
     }
 
+    /// Whether it is still fetching.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
     /// Waits for the end, whatever it is.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.process.wait(limit)

@@ -21,6 +21,7 @@ pub mod process;
 pub mod radvd;
 pub mod relay;
 pub mod sandbox;
+pub mod scene;
 pub mod topology;
 pub mod wait;
 pub mod workspace;

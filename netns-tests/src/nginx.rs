@@ -123,7 +123,7 @@ pid nginx.pid;
 error_log stderr info;
 events {{ worker_connections 1024; }}
 http {{
-    log_format lines '$host|$request_method $uri|$status|$body_bytes_sent|$http_range|$http_if_range|$http_if_none_match';
+    log_format lines '$host|$request_method $request_uri|$status|$body_bytes_sent|$http_range|$http_if_range|$http_if_none_match';
     access_log {ACCESS_LOG} lines;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     types {{ application/octet-stream bin; application/json json; text/plain txt; }}
