@@ -5,7 +5,9 @@ demo: ; @cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
 
 test: ; @scripts/test $(ARGS)
 
-bench: ; @scripts/bench $(ARGS)
+bench:
+	@cargo build --quiet --locked --profile bench --bin sixfold-relay --bin sixfold-bench
+	@cargo run --quiet --locked --profile bench --bin sixfold-bench -- $(ARGS)
 
 lint:
 	cargo fmt --all --check

@@ -1,14 +1,15 @@
-//! The proof: real peers in network namespaces, and tests of the workspace's own structure.
+//! The proof: real peers in network namespaces, tests of the workspace's own structure, and the [`bench`].
 //!
 //! Every namespace test runs in a [`sandbox`] of its own and draws a [`topology`] in it: an origin server, the relay
 //! and devices, joined by virtual Ethernet. Values own what they start and end it when they are dropped; the sandbox
 //! takes everything with it should a test be killed. Waiting is always for a condition, see [`wait`].
 //!
-//! Nothing here speaks CoAP or HTTP/TLS by itself: that is what the real clients and servers are for.
+//! The tests speak neither CoAP nor HTTPS by themselves: that is what the real clients and servers are for.
 
 #![allow(clippy::missing_errors_doc)]
 
 pub mod aiocoap;
+pub mod bench;
 pub mod ca;
 pub mod coap_client;
 pub mod device;

@@ -1,0 +1,160 @@
+//! Stop-and-wait clients, each with a port of its own, driven by one thread.
+
+use super::exchange::{Answer, MAX_MESSAGE, Resource, acknowledgement};
+use anyhow::{Context, Result, ensure};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use sixfold_profile::coap::Szx;
+use std::io::ErrorKind;
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// A request without an answer for this long is sent again.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// A port is given up after so many requests: Message IDs must not repeat within EXCHANGE_LIFETIME.
+const REQUESTS_PER_PORT: u16 = 60_000;
+
+/// What the clients saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Blocks that arrived, each compared with what it must be.
+    pub(super) blocks: u64,
+    /// Requests that were sent again.
+    pub(super) retries: u64,
+}
+
+/// A number of clients that fetch the same resource from one server, over and over.
+pub(super) struct Load<'a> {
+    server: SocketAddr,
+    resource: &'a Resource,
+    szx: Szx,
+    epoll: Epoll,
+    clients: Vec<Client>,
+    /// Sockets given up. Kept open, so that the system does not hand out their ports again.
+    retired: Vec<UdpSocket>,
+    tally: Tally,
+}
+
+struct Client {
+    socket: UdpSocket,
+    message_id: u16,
+    num: u32,
+    sent: Instant,
+}
+
+impl<'a> Load<'a> {
+    /// Opens the sockets of `clients` clients.
+    pub(super) fn new(server: SocketAddr, resource: &'a Resource, szx: Szx, clients: usize) -> Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let clients =
+            (0..clients).map(|number| Client::new(server, &epoll, number)).collect::<Result<_>>()?;
+        Ok(Self { server, resource, szx, epoll, clients, retired: Vec::new(), tally: Tally::default() })
+    }
+
+    /// Lets all clients begin at once and fetch until the time is over.
+    pub(super) fn run(&mut self, duration: Duration) -> Result<Tally> {
+        self.drive(Instant::now() + duration, u64::MAX)?;
+        Ok(self.tally)
+    }
+
+    /// Lets the clients fetch as many blocks as the body has, within `limit`.
+    pub(super) fn fetch_once(&mut self, limit: Duration) -> Result<()> {
+        let blocks = u64::from(self.resource.blocks(self.szx));
+        self.drive(Instant::now() + limit, blocks)?;
+        ensure!(self.tally.blocks >= blocks, "only {} of {blocks} blocks came", self.tally.blocks);
+        Ok(())
+    }
+
+    fn drive(&mut self, end: Instant, enough: u64) -> Result<()> {
+        let mut events = vec![EpollEvent::empty(); 256];
+        let mut next_sweep = Instant::now();
+        for number in 0..self.clients.len() {
+            self.ask(number)?;
+        }
+        while self.tally.blocks < enough {
+            let ready = self.epoll.wait(&mut events, EpollTimeout::from(10u8))?;
+            for event in &events[..ready] {
+                self.receive(event.data() as usize)?;
+            }
+            let now = Instant::now();
+            if now >= end {
+                break;
+            }
+            if now >= next_sweep {
+                self.retry(now)?;
+                next_sweep = now + RETRY_AFTER / 10;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one datagram: a client rarely has more than one waiting, and readiness is level-triggered.
+    fn receive(&mut self, number: usize) -> Result<()> {
+        let mut buffer = [0; MAX_MESSAGE];
+        let client = &mut self.clients[number];
+        let length = match client.socket.recv(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error).context("load: receive"),
+        };
+        let answer = self.resource.check(&buffer[..length], client.message_id, client.num, self.szx)?;
+        if let Answer::Block { acknowledge } = answer {
+            if let Some(message_id) = acknowledge {
+                client.socket.send(&acknowledgement(message_id))?;
+            }
+            self.tally.blocks += 1;
+            client.num = (client.num + 1) % self.resource.blocks(self.szx);
+            client.message_id += 1;
+            if client.message_id == REQUESTS_PER_PORT {
+                self.change_port(number)?;
+            }
+            self.ask(number)?;
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, number: usize) -> Result<()> {
+        let client = &mut self.clients[number];
+        let mut buffer = [0; MAX_MESSAGE];
+        let length = self.resource.request(client.message_id, client.num, self.szx, &mut buffer)?;
+        client.sent = Instant::now();
+        match client.socket.send(&buffer[..length]) {
+            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {
+                Err(error).context("load: send")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn retry(&mut self, now: Instant) -> Result<()> {
+        for number in 0..self.clients.len() {
+            if now.duration_since(self.clients[number].sent) >= RETRY_AFTER {
+                self.tally.retries += 1;
+                self.ask(number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn change_port(&mut self, number: usize) -> Result<()> {
+        let fresh = Client::new(self.server, &self.epoll, number)?;
+        let client = &mut self.clients[number];
+        self.epoll.delete(&client.socket)?;
+        let old = std::mem::replace(&mut client.socket, fresh.socket);
+        client.message_id = fresh.message_id;
+        self.retired.push(old);
+        Ok(())
+    }
+}
+
+impl Client {
+    fn new(server: SocketAddr, epoll: &Epoll, number: usize) -> Result<Self> {
+        let socket = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).context("load: one socket per client")?;
+        socket.connect(server)?;
+        socket.set_nonblocking(true)?;
+        epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
+        Ok(Self { socket, message_id: 0, num: 0, sent: Instant::now() })
+    }
+}

@@ -1,0 +1,26 @@
+//! Batched UDP sockets on Linux: the lowest I/O layer of the relay.
+//!
+//! A [`Listener`] keeps a [`BatchSocket`] open on an address, and on an interface that may come and go. The
+//! socket moves up to [`BATCH`] datagrams per system call (`recvmmsg`, `sendmmsg`), tells for each the address
+//! of ours that was asked, and lets each answer leave from that address (RFC 3542 §6, `IP_PKTINFO`).
+//!
+//! The system calls are those of `nix`. Its headers are reused from call to call, so nothing is allocated per
+//! datagram or per batch, and no unsafe code is needed here. Measured on loopback with `sixfold-bench` (an
+//! echo of 64 clients on one core), hand-written `libc` calls were no faster; `quinn-udp` sends one datagram
+//! per call when the destinations differ, hides truncation, and pays for time stamps and ECN that CoAP has
+//! no use for.
+//!
+//! It deliberately knows nothing of CoAP but its multicast groups, never waits except in `readable` and
+//! `writable`, and queues nothing: a datagram that the system does not take is the caller's again.
+
+mod interface;
+mod listener;
+mod multicast;
+mod receive;
+mod send;
+mod socket;
+
+pub use listener::{Change, Listener, ListenerConfig};
+pub use multicast::{ALL_COAP_NODES, Membership};
+pub use receive::{MAX_DATAGRAM, Received, RecvBatch};
+pub use socket::{BATCH, BatchSocket, Buffers};
