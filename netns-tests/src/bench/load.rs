@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// A request without an answer for this long is sent again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
+/// How long servers may take for what takes them well under a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// A port is given up after so many requests: Message IDs must not repeat within EXCHANGE_LIFETIME.
 const REQUESTS_PER_PORT: u16 = 60_000;
 
@@ -23,6 +26,15 @@ pub(super) struct Tally {
     pub(super) retries: u64,
 }
 
+/// How the beginning went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Started {
+    /// When the last client got its first block.
+    pub(super) after: Duration,
+    /// Requests that were sent again until then.
+    pub(super) retries: u64,
+}
+
 /// A number of clients that fetch the same resource from one server, over and over.
 pub(super) struct Load<'a> {
     server: SocketAddr,
@@ -32,6 +44,8 @@ pub(super) struct Load<'a> {
     clients: Vec<Client>,
     /// Sockets given up. Kept open, so that the system does not hand out their ports again.
     retired: Vec<UdpSocket>,
+    /// How many clients have got a block.
+    served: usize,
     tally: Tally,
 }
 
@@ -40,6 +54,7 @@ struct Client {
     message_id: u16,
     num: u32,
     sent: Instant,
+    served: bool,
 }
 
 impl<'a> Load<'a> {
@@ -48,30 +63,49 @@ impl<'a> Load<'a> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let clients =
             (0..clients).map(|number| Client::new(server, &epoll, number)).collect::<Result<_>>()?;
-        Ok(Self { server, resource, szx, epoll, clients, retired: Vec::new(), tally: Tally::default() })
+        Ok(Self {
+            server,
+            resource,
+            szx,
+            epoll,
+            clients,
+            retired: Vec::new(),
+            served: 0,
+            tally: Tally::default(),
+        })
     }
 
-    /// Lets all clients begin at once and fetch until the time is over.
+    /// Lets all clients begin at once, as after a power cut, and goes on until each has got a block.
+    pub(super) fn start(&mut self) -> Result<Started> {
+        let begin = Instant::now();
+        for number in 0..self.clients.len() {
+            self.ask(number)?;
+        }
+        self.drive(begin + PATIENCE, |load| load.served == load.clients.len())?;
+        ensure!(self.served == self.clients.len(), "only {} clients were answered", self.served);
+        Ok(Started { after: begin.elapsed(), retries: self.tally.retries })
+    }
+
+    /// Goes on for `duration` and says what was got meanwhile.
     pub(super) fn run(&mut self, duration: Duration) -> Result<Tally> {
-        self.drive(Instant::now() + duration, u64::MAX)?;
+        self.tally = Tally::default();
+        self.drive(Instant::now() + duration, |_| false)?;
         Ok(self.tally)
     }
 
-    /// Lets the clients fetch as many blocks as the body has, within `limit`.
-    pub(super) fn fetch_once(&mut self, limit: Duration) -> Result<()> {
+    /// Lets a single client fetch as many blocks as the body has.
+    pub(super) fn fetch_once(&mut self) -> Result<()> {
+        self.start()?;
         let blocks = u64::from(self.resource.blocks(self.szx));
-        self.drive(Instant::now() + limit, blocks)?;
+        self.drive(Instant::now() + PATIENCE, |load| load.tally.blocks >= blocks)?;
         ensure!(self.tally.blocks >= blocks, "only {} of {blocks} blocks came", self.tally.blocks);
         Ok(())
     }
 
-    fn drive(&mut self, end: Instant, enough: u64) -> Result<()> {
+    fn drive(&mut self, end: Instant, done: impl Fn(&Self) -> bool) -> Result<()> {
         let mut events = vec![EpollEvent::empty(); 256];
         let mut next_sweep = Instant::now();
-        for number in 0..self.clients.len() {
-            self.ask(number)?;
-        }
-        while self.tally.blocks < enough {
+        while !done(self) {
             let ready = self.epoll.wait(&mut events, EpollTimeout::from(10u8))?;
             for event in &events[..ready] {
                 self.receive(event.data() as usize)?;
@@ -105,6 +139,7 @@ impl<'a> Load<'a> {
                 client.socket.send(&acknowledgement(message_id))?;
             }
             self.tally.blocks += 1;
+            self.served += usize::from(!std::mem::replace(&mut client.served, true));
             client.num = (client.num + 1) % self.resource.blocks(self.szx);
             client.message_id += 1;
             if client.message_id == REQUESTS_PER_PORT {
@@ -155,6 +190,6 @@ impl Client {
         socket.connect(server)?;
         socket.set_nonblocking(true)?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
-        Ok(Self { socket, message_id: 0, num: 0, sent: Instant::now() })
+        Ok(Self { socket, message_id: 0, num: 0, sent: Instant::now(), served: false })
     }
 }

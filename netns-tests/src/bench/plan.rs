@@ -82,14 +82,17 @@ fn sample(
     let image = as_served_by(kind, image);
     let server = programs.start(kind, &image, szx)?;
     let mut load = Load::new(server.address, &image, szx, clients)?;
+    let context = || format!("{} with {clients} clients", kind.name());
+    let started = load.start().with_context(context)?;
     let before = server.cpu()?;
-    let tally = load.run(duration).with_context(|| format!("{} with {clients} clients", kind.name()))?;
+    let tally = load.run(duration).with_context(context)?;
     Ok(Sample {
         kind,
         szx,
         clients,
         blocks: tally.blocks,
-        retries: tally.retries,
+        retries: started.retries + tally.retries,
+        all_served_after: started.after,
         wall: duration,
         cpu: server.cpu()?.saturating_sub(before),
         rss_bytes: server.rss()?,
@@ -108,7 +111,7 @@ fn idle(programs: &Programs, kind: Kind, image: &Resource, clients: usize) -> Re
 fn cached(programs: &Programs, image: &Resource, large: &Resource) -> Result<Cached> {
     let server = programs.start(Kind::Relay, image, Szx::MAX)?;
     let before = server.rss()?;
-    Load::new(server.address, large, Szx::MAX, 1)?.fetch_once(Duration::from_secs(30))?;
+    Load::new(server.address, large, Szx::MAX, 1)?.fetch_once()?;
     let grown_bytes = server.rss()?.saturating_sub(before);
     Ok(Cached { image_bytes: large.body.len() as u64, grown_bytes })
 }

@@ -31,6 +31,7 @@ pub(super) struct Sample {
     pub(super) clients: usize,
     pub(super) blocks: u64,
     pub(super) retries: u64,
+    pub(super) all_served_after: Duration,
     pub(super) wall: Duration,
     pub(super) cpu: Duration,
     pub(super) rss_bytes: u64,
@@ -59,6 +60,8 @@ struct Row {
     blocks_per_s: f64,
     cpu_us_per_block: f64,
     rss_bytes: f64,
+    /// From the first request of all until every client had a block.
+    all_served_ms: f64,
     /// Of all runs.
     retries: u64,
 }
@@ -166,7 +169,7 @@ impl fmt::Display for Report {
                 row.beside(Kind::Libcoap, &rows).map(|peer| peer.cpu_us_per_block / row.cpu_us_per_block);
             writeln!(
                 f,
-                "{:>6} {:>7}  {:<14} {:>9.0} {:>12.2} {:>8} {:>11} {:>9.1} {:>8}",
+                "{:>6} {:>7}  {:<14} {:>9.0} {:>12.2} {:>8} {:>11} {:>7.1} {:>11.1} {:>8}",
                 row.szx.size(),
                 row.clients,
                 row.kind.name(),
@@ -175,6 +178,7 @@ impl fmt::Display for Report {
                 optional(of_echo.map(|ratio| format!("{:.0} %", ratio * 100.0))),
                 optional(of_libcoap.map(|ratio| format!("{ratio:.1} x"))),
                 row.rss_bytes / f64::from(1 << 20),
+                row.all_served_ms,
                 row.retries,
             )?;
         }
@@ -200,6 +204,7 @@ impl Row {
             blocks_per_s: median_of(|sample| sample.blocks as f64 / sample.wall.as_secs_f64()),
             cpu_us_per_block: median_of(|sample| sample.cpu.as_secs_f64() * 1e6 / sample.blocks as f64),
             rss_bytes: median_of(|sample| sample.rss_bytes as f64),
+            all_served_ms: median_of(|sample| sample.all_served_after.as_secs_f64() * 1e3),
             retries: samples.iter().map(|sample| sample.retries).sum(),
         }
     }
@@ -212,7 +217,7 @@ impl Row {
     fn json(&self) -> Value {
         json!({"server": self.kind.name(), "block_bytes": self.szx.size(), "clients": self.clients,
                "blocks_per_second": self.blocks_per_s, "cpu_us_per_block": self.cpu_us_per_block,
-               "rss_bytes": self.rss_bytes, "retries": self.retries})
+               "rss_bytes": self.rss_bytes, "all_served_ms": self.all_served_ms, "retries": self.retries})
     }
 }
 
@@ -265,6 +270,7 @@ mod tests {
             clients,
             blocks,
             retries: 1,
+            all_served_after: Duration::from_millis(5),
             wall: Duration::from_secs(2),
             cpu: Duration::from_millis(cpu_ms),
             rss_bytes: 1 << 20,

@@ -171,7 +171,7 @@ impl Server {
         if let Some(status) = self.child.try_wait()? {
             bail!("ended with {status}");
         }
-        Load::new(self.address, resource, szx, 1)?.fetch_once(START_LIMIT)
+        Load::new(self.address, resource, szx, 1)?.fetch_once()
     }
 
     fn log(&self) -> String {
