@@ -36,8 +36,8 @@ impl Overrides {
 /// response may be written to disk.
 pub(super) fn granted(headers: &HeaderMap) -> (Freshness, bool) {
     let headers = lower_case_directives(headers);
-    let policy = policy(&headers);
     let now = SystemTime::now();
+    let policy = policy(&headers, now);
     let max_age = if says_how_long(&headers) {
         policy.time_to_live(now)
     } else {
@@ -51,11 +51,11 @@ pub(super) fn granted(headers: &HeaderMap) -> (Freshness, bool) {
 }
 
 /// A 304 grants what a 200 with the same fields would (RFC 9111 §4.3.4), hence always status 200.
-fn policy(headers: &HeaderMap) -> CachePolicy {
+fn policy(headers: &HeaderMap, now: SystemTime) -> CachePolicy {
     let mut response = Response::new(());
     *response.headers_mut() = headers.clone();
     let options = CacheOptions { shared: true, cache_heuristic: 0.0, ..CacheOptions::default() };
-    CachePolicy::new_options(&Request::new(()), &response, SystemTime::now(), options)
+    CachePolicy::new_options(&Request::new(()), &response, now, options)
 }
 
 /// Directives are case-insensitive (RFC 9111 §5.2), which not every reader of them respects.
