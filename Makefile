@@ -1,7 +1,9 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
 .PHONY: demo test bench lint fuzz
 
-demo: ; @cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
+demo:
+	@cargo build --locked --bin sixfold-device --bin sixfold-relay
+	@cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
 
 test: ; @scripts/test $(ARGS)
 
