@@ -66,9 +66,9 @@ impl BatchSocket {
         }
         if let Some(name) = interface {
             setsockopt(&socket, sockopt::BindToDevice, &OsString::from(name))
-                .map_err(|errno| explain_device(errno.into(), name))?;
+                .map_err(|errno| explain_device(&errno.into(), name))?;
         }
-        socket.bind(&address.into()).map_err(|error| explain_bind(error, address))?;
+        socket.bind(&address.into()).map_err(|error| explain_bind(&error, address))?;
         let on_all_groups = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         Ok(Self {
             socket: UdpSocket::from_std(socket.into())?,
@@ -166,7 +166,7 @@ fn enlarge_buffers(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-fn explain_device(error: io::Error, name: &str) -> io::Error {
+fn explain_device(error: &io::Error, name: &str) -> io::Error {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => " (before Linux 5.7 this needs CAP_NET_RAW)",
         _ => "",
@@ -174,7 +174,7 @@ fn explain_device(error: io::Error, name: &str) -> io::Error {
     io::Error::new(error.kind(), format!("cannot use interface {name}: {error}{remedy}"))
 }
 
-fn explain_bind(error: io::Error, address: SocketAddr) -> io::Error {
+fn explain_bind(error: &io::Error, address: SocketAddr) -> io::Error {
     let remedy = match error.kind() {
         io::ErrorKind::AddrInUse => " (another program listens there: stop it, or choose another port)",
         io::ErrorKind::AddrNotAvailable => " (no interface has this address)",

@@ -145,14 +145,12 @@ async fn an_empty_socket_gives_nothing() {
 }
 
 #[tokio::test]
-async fn the_buffers_hold_a_burst() {
-    let mut server = bound("[::1]:0");
-    assert!(server.buffers().unwrap().receive >= 200_000, "{:?}", server.buffers());
-    let client = asker("::1");
-    for _ in 0..150 {
-        client.send_to(&[0; 30], server.local_addr().unwrap()).unwrap();
-    }
-    assert_eq!(receive(&mut server, 150).await.0.len(), 150);
+async fn the_buffers_are_larger_than_usual() {
+    let usual = asker("::1");
+    let usual = socket2::SockRef::from(&usual);
+    let buffers = bound("[::1]:0").buffers().unwrap();
+    assert!(buffers.receive > usual.recv_buffer_size().unwrap(), "{buffers:?}");
+    assert!(buffers.send > usual.send_buffer_size().unwrap(), "{buffers:?}");
 }
 
 #[tokio::test]
