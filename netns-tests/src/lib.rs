@@ -1,3 +1,28 @@
-//! The proof: namespaces with real peers, architecture tests, benchmarks.
+//! The proof: real peers in network namespaces, tests of the workspace's own structure, and the [`bench`].
+//!
+//! Every namespace test runs in a [`sandbox`] of its own and draws a [`topology`] in it: an origin server, the relay
+//! and devices, joined by virtual Ethernet. Values own what they start and end it when they are dropped; the sandbox
+//! takes everything with it should a test be killed. Waiting is always for a condition, see [`wait`].
+//!
+//! The tests speak neither CoAP nor HTTPS by themselves: that is what the real clients and servers are for.
 
+#![allow(clippy::missing_errors_doc)]
+
+pub mod aiocoap;
 pub mod bench;
+pub mod ca;
+pub mod coap_client;
+pub mod device;
+pub mod image;
+pub mod misbehaving_origin;
+pub mod netns;
+pub mod nginx;
+pub mod peer;
+pub mod process;
+pub mod radvd;
+pub mod relay;
+pub mod sandbox;
+pub mod scene;
+pub mod topology;
+pub mod wait;
+pub mod workspace;

@@ -98,6 +98,11 @@ impl Block {
         Self { num: 0, more: false, szx }
     }
 
+    /// The same block, with or without more behind it.
+    pub const fn with_more(self, more: bool) -> Self {
+        Self { more, ..self }
+    }
+
     /// Which block, counted in blocks of this size.
     pub const fn num(self) -> u32 {
         self.num

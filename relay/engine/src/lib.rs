@@ -8,17 +8,39 @@
 //! counters: who owns the engine owns those.
 #![forbid(unsafe_code)]
 
+mod answer;
+mod body;
+mod coap;
 mod config;
+mod discovery;
+mod engine;
 mod event;
+mod exchanges;
+mod fetches;
+mod gateway;
 mod image;
+mod notify;
+mod observers;
 mod origin;
+mod outgoing;
 mod path;
+mod peers;
+mod requests;
+mod resources;
+mod responses;
+mod status;
 mod store;
+mod target;
+mod timers;
+mod upstream;
 
 pub use config::{Config, Limits, Route};
+pub use engine::{Engine, Load};
 pub use event::{CacheResult, DropReason, Event};
 pub use image::{ETag, Image, Validator};
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use path::{Path, Transmit};
 pub use sixfold_profile::Instant;
+pub use status::{ImageState, ImageStatus, TransferStatus};
 pub use store::{Store, UnboundedStore};
+pub use target::canonical_url;

@@ -1,0 +1,18 @@
+# ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
+.PHONY: demo test bench lint fuzz
+
+demo:
+	@cargo build --locked --bin sixfold-device --bin sixfold-relay
+	@cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
+
+test: ; @scripts/test $(ARGS)
+
+bench:
+	@cargo build --quiet --locked --profile bench --bin sixfold-relay --bin sixfold-bench
+	@cargo run --quiet --locked --profile bench --bin sixfold-bench -- $(ARGS)
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+
+fuzz: ; @scripts/fuzz $(ARGS)

@@ -1,0 +1,76 @@
+//! A certificate authority for tests.
+
+use anyhow::Result;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FOLDER: &str = "/run/ca";
+
+/// A certificate authority with files under `/run/ca`.
+#[derive(Debug)]
+pub struct Ca {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    name: String,
+    certificate: PathBuf,
+}
+
+/// A server's certificate and private key, as PEM files.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl Ca {
+    /// Makes an authority. Its certificate goes to `/run/ca/NAME.pem`.
+    pub fn create(name: &str) -> Result<Self> {
+        fs::create_dir_all(FOLDER)?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, format!("Sixfold test authority {name}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        let certificate = Path::new(FOLDER).join(format!("{name}.pem"));
+        fs::write(&certificate, issuer.pem())?;
+        Ok(Self { issuer, name: name.to_owned(), certificate })
+    }
+
+    /// The authority's certificate, for `ca_file`.
+    pub fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    /// A valid certificate for the host names `hosts`.
+    pub fn issue(&self, hosts: &[&str]) -> Result<Identity> {
+        self.sign("valid", CertificateParams::new(owned(hosts))?)
+    }
+
+    /// A certificate that ran out in the year 2020.
+    pub fn issue_expired(&self, hosts: &[&str]) -> Result<Identity> {
+        let mut params = CertificateParams::new(owned(hosts))?;
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+        self.sign("expired", params)
+    }
+
+    fn sign(&self, kind: &str, mut params: CertificateParams) -> Result<Identity> {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let file = |kind_of_file| Path::new(FOLDER).join(format!("{}-{kind}.{kind_of_file}", self.name));
+        let identity = Identity { certificate: file("crt"), key: file("key") };
+        fs::write(&identity.certificate, certificate.pem())?;
+        fs::write(&identity.key, key.serialize_pem())?;
+        Ok(identity)
+    }
+}
+
+fn owned(hosts: &[&str]) -> Vec<String> {
+    hosts.iter().map(ToString::to_string).collect()
+}

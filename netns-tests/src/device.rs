@@ -1,0 +1,50 @@
+//! sixfold-device as a process: one fetch into one file.
+
+use crate::netns::Netns;
+use crate::process::Process;
+use crate::topology::RELAY;
+use crate::workspace;
+use anyhow::{Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+/// A running `sixfold-device fetch`.
+#[derive(Debug)]
+pub struct Fetch {
+    process: Process,
+    file: PathBuf,
+}
+
+/// Starts a fetch of `path` from the relay, into a file named after `name`.
+pub fn fetch(netns: &Netns, name: &str, path: &str, arguments: &[&str]) -> Result<Fetch> {
+    let file = Path::new("/run").join(format!("{name}.bin"));
+    let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
+    command.arg("fetch").arg(format!("coap://{RELAY}{path}")).arg("-o").arg(&file).args(arguments);
+    Ok(Fetch { process: Process::start(netns, name, command)?, file })
+}
+
+impl Fetch {
+    /// Waits for success and gives the image.
+    pub fn image(mut self, limit: Duration) -> Result<Vec<u8>> {
+        let status = self.wait(limit)?;
+        ensure!(status.success(), "sixfold-device: {status}\n{}", self.printed());
+        Ok(fs::read(&self.file)?)
+    }
+
+    /// Whether it is still fetching.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// Waits for the end, whatever it is.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.process.wait(limit)
+    }
+
+    /// What it has printed.
+    pub fn printed(&self) -> String {
+        self.process.output() + &self.process.log()
+    }
+}

@@ -1,0 +1,54 @@
+//! The programs that the tests talk to, and the Debian packages that bring them.
+
+use crate::workspace;
+use std::env;
+use std::path::PathBuf;
+
+/// A program that a test needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The HTTPS origin server.
+    Nginx,
+    /// Router advertisements, for SLAAC.
+    Radvd,
+    /// libcoap's client.
+    CoapClient,
+    /// The Python CoAP library, in the tests' virtual environment.
+    Aiocoap,
+    /// Checks metrics.
+    Promtool,
+}
+
+impl Peer {
+    /// Where the program is, if it is installed.
+    pub fn program(self) -> Option<PathBuf> {
+        match self {
+            Self::Nginx => in_path("nginx"),
+            Self::Radvd => in_path("radvd"),
+            Self::CoapClient => in_path("coap-client-notls"),
+            Self::Promtool => in_path("promtool"),
+            Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
+        }
+        .filter(|program| program.exists())
+    }
+
+    /// What to do to get it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx is missing (Debian: nginx-light)",
+            Self::Radvd => "radvd is missing (Debian: radvd)",
+            Self::CoapClient => "coap-client-notls is missing (Debian: libcoap3-bin)",
+            Self::Promtool => "promtool is missing (Debian: prometheus)",
+            Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
+        }
+    }
+}
+
+/// The search path with the system directories that ordinary users' paths leave out.
+pub fn search_path() -> String {
+    format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", env::var("PATH").unwrap_or_default())
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    env::split_paths(&search_path()).map(|folder| folder.join(program)).find(|path| path.is_file())
+}

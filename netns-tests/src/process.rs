@@ -1,0 +1,89 @@
+//! Processes that end with the value that owns them, and whose output is kept.
+
+use crate::netns::Netns;
+use crate::wait;
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// How long a process gets between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// A running process. Dropped, it is asked to end, and killed if it does not.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    name: String,
+}
+
+impl Process {
+    /// Starts `command` in a namespace. `name` is for its output files and for errors.
+    pub fn start(netns: &Netns, name: &str, mut command: Command) -> Result<Self> {
+        command
+            .env_clear()
+            .env("PATH", crate::peer::search_path())
+            .stdin(Stdio::null())
+            .stdout(File::create(output_file(name, "out"))?)
+            .stderr(File::create(output_file(name, "log"))?);
+        let child = netns.enter(move || command.spawn())?.with_context(|| format!("starting {name}"))?;
+        Ok(Self { child, name: name.to_owned() })
+    }
+
+    /// What it has written to standard output so far.
+    pub fn output(&self) -> String {
+        read(&output_file(&self.name, "out"))
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        read(&output_file(&self.name, "log"))
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for it to end by itself.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let what = format!("the end of {}", self.name);
+        wait::until(&what, limit, || self.child.try_wait().transpose())?.context(what)
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        kill(pid, signal).with_context(|| format!("{signal} to {}", self.name))
+    }
+
+    /// `kill -9`: no chance to tidy up.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_running() {
+            let _ = self.signal(Signal::SIGTERM);
+            if self.wait(GRACE).is_err() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+        }
+    }
+}
+
+fn output_file(name: &str, kind: &str) -> PathBuf {
+    Path::new("/run/log").join(format!("{name}.{kind}"))
+}
+
+fn read(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}

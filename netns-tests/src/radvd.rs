@@ -1,0 +1,48 @@
+//! radvd: announces a prefix on the device side, as a border router does.
+
+use crate::netns::Netns;
+use crate::peer::Peer;
+use crate::process::Process;
+use anyhow::{Context, Result};
+use std::fs;
+use std::process::Command;
+
+const CONFIG: &str = "/run/radvd.conf";
+
+/// A running radvd.
+#[derive(Debug)]
+pub struct Radvd {
+    _process: Process,
+}
+
+impl Radvd {
+    /// Announces `prefix` on `interface`, also when the interface comes later or comes back.
+    pub fn start(netns: &Netns, interface: &str, prefix: &str) -> Result<Self> {
+        fs::write(
+            CONFIG,
+            format!(
+                "interface {interface} {{
+    IgnoreIfMissing on;
+    AdvSendAdvert on;
+    MinRtrAdvInterval 3;
+    MaxRtrAdvInterval 4;
+    AdvLinkMTU 1280;
+    prefix {prefix} {{ AdvOnLink on; AdvAutonomous on; }};
+}};
+"
+            ),
+        )?;
+        netns.sysctl("ipv6/conf/all/forwarding", "1")?;
+        let mut command = Command::new(Peer::Radvd.program().context(Peer::Radvd.remedy())?);
+        command.args([
+            "--nodaemon",
+            "--logmethod",
+            "stderr",
+            "--pidfile",
+            "/run/radvd.pid",
+            "--config",
+            CONFIG,
+        ]);
+        Ok(Self { _process: Process::start(netns, "radvd", command)? })
+    }
+}

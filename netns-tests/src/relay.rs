@@ -1,0 +1,108 @@
+//! sixfold-relay as a process, with its configuration, metrics and log.
+
+use crate::netns::Netns;
+use crate::process::Process;
+use crate::wait;
+use crate::workspace;
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv6Addr, TcpStream};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+/// A configuration with one route: `/fw` is the nginx at `https://origin.test/`. More keys of the route, or more
+/// tables, may be appended.
+pub const CONFIG: &str = "\
+[listen]
+interface = \"lowpan0\"
+
+[[route]]
+path = \"/fw\"
+origin = \"https://origin.test/\"
+ca_file = \"/run/ca/ca.pem\"
+";
+
+const CONFIG_FILE: &str = "/run/relay.toml";
+const ADMIN: (Ipv6Addr, u16) = (Ipv6Addr::LOCALHOST, 9683);
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Relay<'a> {
+    netns: &'a Netns,
+    process: Process,
+}
+
+impl<'a> Relay<'a> {
+    /// Starts `sixfold-relay serve` and waits until it is ready.
+    pub fn start(netns: &'a Netns, config: &str) -> Result<Self> {
+        fs::write(CONFIG_FILE, config)?;
+        let mut command = Command::new(workspace::program_dir().join("sixfold-relay"));
+        command.args(["serve", "--config", CONFIG_FILE]);
+        let mut relay = Self { netns, process: Process::start(netns, "relay", command)? };
+        wait::until_true("the relay to be ready", wait::SOON, || {
+            relay.is_ready() || !relay.process.is_running()
+        })?;
+        ensure!(relay.process.is_running(), "the relay ended:\n{}", relay.log());
+        Ok(relay)
+    }
+
+    /// Whether `/readyz` answers 200.
+    pub fn is_ready(&self) -> bool {
+        self.ask("/readyz").is_ok_and(|(status, _)| status == 200)
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        self.process.output() + &self.process.log()
+    }
+
+    /// The sum of all samples whose name and labels start with `series`: `sixfold_responses_total{code="2.05"`, say.
+    pub fn metric(&self, series: &str) -> Result<f64> {
+        let samples = self.metrics()?;
+        Ok(samples.lines().filter(|line| line.starts_with(series)).filter_map(sample_value).sum())
+    }
+
+    /// All metrics in the text format.
+    pub fn metrics(&self) -> Result<String> {
+        let (status, text) = self.ask("/metrics")?;
+        ensure!(status == 200, "/metrics answered {status}");
+        Ok(text)
+    }
+
+    /// The page at `path` of the admin server: status and body.
+    pub fn ask(&self, path: &str) -> Result<(u16, String)> {
+        self.netns.enter(|| http_get(path))?
+    }
+
+    /// `kill -9`.
+    pub fn kill(self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// SIGTERM; gives the exit status, which must come within 5 seconds.
+    pub fn stop(mut self) -> Result<ExitStatus> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait(Duration::from_secs(5))
+    }
+}
+
+fn http_get(path: &str) -> Result<(u16, String)> {
+    let mut connection = TcpStream::connect(ADMIN)?;
+    connection.set_read_timeout(Some(wait::SOON))?;
+    write!(connection, "GET {path} HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    parse_answer(&answer).context("not an HTTP answer")
+}
+
+fn parse_answer(answer: &str) -> Option<(u16, String)> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
+fn sample_value(line: &str) -> Option<f64> {
+    line.rsplit(' ').next()?.parse().ok()
+}

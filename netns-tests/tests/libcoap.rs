@@ -1,0 +1,96 @@
+//! libcoap's client against the relay.
+
+use anyhow::{Result, ensure};
+use sixfold_netns_tests::coap_client::{self, Outcome, output_file};
+use sixfold_netns_tests::nginx;
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::relay::{CONFIG, Relay};
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::topology::RELAY;
+use sixfold_netns_tests::{sandbox, wait};
+use std::fs;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::CoapClient];
+
+fn ask(scene: &Scene, path: &str, options: &[&str]) -> Result<Outcome> {
+    coap_client::request(&scene.net.devices[0], &format!("coap://{RELAY}{path}"), options)
+}
+
+fn ensure_error(outcome: &Outcome, code: &str) -> Result<()> {
+    ensure!(
+        matches!(outcome, Outcome::Error(text) if text.starts_with(code)),
+        "{outcome:?} instead of {code}"
+    );
+    Ok(())
+}
+
+#[test]
+fn libcoap_fetches_whole_images_at_every_block_size() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let small = nginx::publish_image("small.bin", 1, 3_001)?;
+        let large = nginx::publish_image("large.bin", 2, 100_000)?;
+        let _relay = Relay::start(&scene.net.relay, CONFIG)?;
+        ensure!(ask(&scene, "/fw/small.bin", &["-b", "16"])? == Outcome::Body(small), "blocks of 16 bytes");
+        for size in ["64", "256", "1024"] {
+            ensure!(
+                ask(&scene, "/fw/large.bin", &["-b", size])? == Outcome::Body(large.clone()),
+                "blocks of {size} bytes"
+            );
+        }
+        ensure!(
+            ask(&scene, "/fw/large.bin", &[])? == Outcome::Body(large.clone()),
+            "the relay's own block size"
+        );
+        ensure!(ask(&scene, "/fw/large.bin", &["-N"])? == Outcome::Body(large), "Non-confirmable requests");
+        ensure!(nginx::access_log()?.len() == 2, "{:#?}", nginx::access_log()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn libcoap_uses_the_relay_as_a_forward_proxy() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let image = nginx::publish_image("image.bin", 1, 30_000)?;
+        let config = format!("{CONFIG}\n[proxy]\nforward = [\"https://origin.test/\"]\n");
+        let _relay = Relay::start(&scene.net.relay, &config)?;
+        let proxy = format!("coap://{RELAY}");
+        let through_proxy = |uri| coap_client::request(&scene.net.devices[0], uri, &["-P", &proxy]);
+        ensure!(through_proxy("https://origin.test/image.bin")? == Outcome::Body(image));
+        ensure_error(&through_proxy("https://elsewhere.test/image.bin")?, "5.05")
+    })
+}
+
+#[test]
+fn libcoap_discovers_and_is_told_errors() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        nginx::publish_image("image.bin", 1, 2_000)?;
+        let _relay = Relay::start(&scene.net.relay, CONFIG)?;
+        ask(&scene, "/fw/image.bin", &[])?;
+        let Outcome::Body(links) = ask(&scene, "/.well-known/core", &[])? else { anyhow::bail!("no links") };
+        let links = String::from_utf8(links)?;
+        ensure!(links.contains("</fw/image.bin>") && links.contains("sz=2000"), "{links}");
+        ensure_error(&ask(&scene, "/fw/none.bin", &[])?, "4.04")?;
+        ensure_error(&ask(&scene, "/elsewhere/image.bin", &[])?, "4.04")?;
+        ensure_error(&ask(&scene, "/fw/image.bin", &["-m", "delete"])?, "4.05")?;
+        ensure_error(&ask(&scene, "/fw/image.bin", &["-m", "post", "-e", "x"])?, "4.05")
+    })
+}
+
+#[test]
+fn libcoap_observes_a_new_version() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        nginx::publish("manifest.txt", b"version one")?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = 1\n"))?;
+        let uri = format!("coap://{RELAY}/fw/manifest.txt");
+        let _observer = coap_client::start(&scene.net.devices[0], "observer", &uri, &["-s", "40"])?;
+        let received =
+            |text: &str| fs::read_to_string(output_file("observer")).is_ok_and(|seen| seen.ends_with(text));
+        wait::until_true("the first representation", wait::SOON, || received("version one"))?;
+        nginx::publish("manifest.txt", b"version two")?;
+        wait::until_true("the notification", wait::SOON, || received("version two"))
+    })
+}

@@ -1,0 +1,277 @@
+//! The engine itself: what goes in, what comes out, and what time does to it.
+
+use crate::coap::{self, Token};
+use crate::config::Config;
+use crate::event::{DropReason, Event};
+use crate::exchanges::{ExchangeId, Exchanges};
+use crate::fetches::Fetches;
+use crate::observers::Observers;
+use crate::origin::{FetchCommand, FetchId};
+use crate::outgoing::{Outgoing, Purpose};
+use crate::path::{Path, Transmit};
+use crate::peers::{Peer, Peers};
+use crate::resources::Resources;
+use crate::store::Store;
+use crate::timers::Timers;
+use foldhash::quality::FixedState;
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use sixfold_profile::Instant;
+use sixfold_profile::coap::{Malformed, Message, Type};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A deadline and what is to be done then.
+#[derive(Debug)]
+pub(crate) enum Timer {
+    /// Tell a waiting client that its request is here, so that it stops repeating it.
+    Acknowledge(ExchangeId),
+    /// Answer 5.04: the bytes did not come in time.
+    GiveUp(ExchangeId),
+    /// Repeat a Confirmable message of ours.
+    Retransmit(SocketAddr, u16),
+    /// Ask the origin whether an observed resource has changed.
+    Revalidate(Arc<str>),
+    /// Cancel a fetch that nobody wants any more.
+    Idle(FetchId),
+    /// Send the answer to a multicast request (RFC 7252 §8.2).
+    Leisure(Transmit),
+}
+
+/// The caching CoAP proxy.
+///
+/// Call one of the `handle_` functions when something happens, then take what the `poll_` functions have
+/// until they have nothing more, and call [`Engine::handle_timeout`] at [`Engine::poll_timeout`] at the latest.
+pub struct Engine<S> {
+    pub(crate) config: Config,
+    pub(crate) store: S,
+    pub(crate) rng: ChaCha12Rng,
+    pub(crate) timers: Timers<Timer>,
+    pub(crate) peers: Peers,
+    pub(crate) resources: Resources,
+    pub(crate) fetches: Fetches,
+    pub(crate) exchanges: Exchanges,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) observers: Observers,
+    pub(crate) leisurely: usize,
+    /// Where the URL of a request is put together.
+    pub(crate) url: String,
+    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) commands: VecDeque<FetchCommand>,
+    pub(crate) events: VecDeque<Event>,
+}
+
+/// How much the engine remembers at the moment, in entries. Everything is bounded by [`crate::Limits`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Devices.
+    pub peers: usize,
+    /// Resources, present or absent.
+    pub resources: usize,
+    /// Fetches under way.
+    pub fetches: usize,
+    /// Requests that wait for the origin.
+    pub exchanges: usize,
+    /// Confirmable messages without acknowledgement.
+    pub outgoing: usize,
+    /// Observers.
+    pub observers: usize,
+    /// Deadlines.
+    pub timers: usize,
+}
+
+impl<S: Store> Engine<S> {
+    /// An engine with an empty memory. The seed decides Message IDs, jitter and hash order: unpredictable in
+    /// the relay, chosen in tests.
+    pub fn new(config: Config, store: S, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        let hasher = FixedState::with_seed(rng.next_u64());
+        let limits = config.limits;
+        Self {
+            config,
+            store,
+            rng,
+            timers: Timers::default(),
+            peers: Peers::new(limits.transfers, hasher.clone()),
+            resources: Resources::new(limits.resources, hasher.clone()),
+            fetches: Fetches::default(),
+            exchanges: Exchanges::new(hasher.clone()),
+            outgoing: Outgoing::new(hasher),
+            observers: Observers::default(),
+            leisurely: 0,
+            url: String::new(),
+            transmits: VecDeque::new(),
+            commands: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Takes a new configuration; images and running transfers stay.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.config = config;
+        while let Some((address, peer)) = self.peers.shrink_to(self.config.limits.transfers) {
+            self.forget(address, peer);
+        }
+        self.resources.resize(self.config.limits.resources);
+    }
+
+    /// Takes a datagram that was received on one of our sockets.
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let message = match Message::parse(datagram) {
+            Ok(message) => message,
+            Err(reason) => return self.reject(path, datagram, reason),
+        };
+        match message.message_type {
+            Type::Acknowledgement => self.acknowledged(path.peer, message.message_id),
+            Type::Reset => self.reset(path.peer, message.message_id),
+            _ if message.code.is_request() && path.multicast => self.group_request(now, path, &message),
+            _ if message.code.is_request() => self.request(now, path, &message),
+            // A ping, or a response to nothing that we asked (RFC 7252 §4.2).
+            Type::Confirmable if !path.multicast => {
+                self.send(path, coap::empty(Type::Reset, message.message_id));
+            }
+            _ => self.drop(DropReason::Unmatched),
+        }
+    }
+
+    /// Lets time pass: call it when [`Engine::poll_timeout`] is due, or at any other time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Acknowledge(id) => self.acknowledge(now, id),
+                Timer::GiveUp(id) => self.give_up(now, id),
+                Timer::Retransmit(peer, message_id) => self.retransmit(now, peer, message_id),
+                Timer::Revalidate(url) => self.revalidate(now, &url),
+                Timer::Idle(id) => self.cancel_if_idle(now, id),
+                Timer::Leisure(transmit) => {
+                    self.leisurely -= 1;
+                    self.transmits.push_back(transmit);
+                }
+            }
+        }
+        while let Some((address, peer)) = self.peers.pop_silent(now) {
+            self.forget(address, peer);
+        }
+    }
+
+    /// The next time at which [`Engine::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.timers.next(), self.peers.next_silence()].into_iter().flatten().min()
+    }
+
+    /// The next datagram to be sent, now.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing to be asked of the origin client.
+    pub fn poll_fetch(&mut self) -> Option<FetchCommand> {
+        self.commands.pop_front()
+    }
+
+    /// The next thing worth counting or logging.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// How much is remembered.
+    pub fn load(&self) -> Load {
+        Load {
+            peers: self.peers.len(),
+            resources: self.resources.len(),
+            fetches: self.fetches.len(),
+            exchanges: self.exchanges.len(),
+            outgoing: self.outgoing.len(),
+            observers: self.observers.len(),
+            timers: self.timers.len(),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The store, to change its limits or to remove images.
+    pub fn store_mut(&mut self) -> &mut S {
+        &mut self.store
+    }
+
+    /// RFC 7252 §4.2: what is Confirmable and cannot be processed is reset; everything else is ignored.
+    fn reject(&mut self, path: Path, datagram: &[u8], reason: Malformed) {
+        if let [first, _, high, low, ..] = *datagram
+            && reason != Malformed::Version
+            && first >> 4 & 3 == Type::Confirmable as u8
+            && !path.multicast
+        {
+            self.send(path, coap::empty(Type::Reset, u16::from_be_bytes([high, low])));
+        }
+        self.drop(DropReason::Malformed);
+    }
+
+    fn acknowledged(&mut self, peer: SocketAddr, message_id: u16) {
+        let Some(message) = self.outgoing.remove(peer, message_id) else {
+            return self.drop(DropReason::Unmatched);
+        };
+        self.timers.cancel(message.timer);
+        if let Purpose::Notification { token } = message.purpose {
+            self.notification_arrived(peer, token);
+        }
+    }
+
+    fn reset(&mut self, peer: SocketAddr, message_id: u16) {
+        let Some(message) = self.outgoing.remove(peer, message_id) else {
+            return self.drop(DropReason::Unmatched);
+        };
+        self.timers.cancel(message.timer);
+        if let Purpose::Notification { token } = message.purpose {
+            self.remove_observer(peer, token);
+        }
+    }
+
+    fn retransmit(&mut self, now: Instant, peer: SocketAddr, message_id: u16) {
+        let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
+        if let Some(timeout) = message.next_timeout() {
+            message.timer = self.timers.set(now + timeout, Timer::Retransmit(peer, message_id));
+            let (path, bytes) = (message.path, message.bytes.clone());
+            return self.send(path, bytes);
+        }
+        let purpose = message.purpose;
+        self.outgoing.remove(peer, message_id);
+        self.drop(DropReason::Unacknowledged);
+        if let Purpose::Notification { token } = purpose {
+            self.remove_observer(peer, token);
+        }
+    }
+
+    /// Accounts for a device that is remembered no longer.
+    pub(crate) fn forget(&mut self, address: SocketAddr, peer: Peer) {
+        for transfer in peer.transfers {
+            self.end_transfer(address, &transfer);
+        }
+    }
+
+    pub(crate) fn send(&mut self, path: Path, bytes: Vec<u8>) {
+        self.transmits.push_back(Transmit { path, bytes });
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    pub(crate) fn drop(&mut self, reason: DropReason) {
+        self.event(Event::Dropped(reason));
+    }
+
+    pub(crate) fn remove_observer(&mut self, peer: SocketAddr, token: Token) {
+        let Some(observer) = self.observers.remove(peer, token) else { return };
+        if let Some(resource) = self.resources.peek_mut(&observer.url) {
+            resource.observers = resource.observers.saturating_sub(1);
+        }
+        if let Some(message) = observer.outstanding.and_then(|id| self.outgoing.remove(peer, id)) {
+            self.timers.cancel(message.timer);
+        }
+        self.event(Event::ObserverRemoved);
+    }
+}

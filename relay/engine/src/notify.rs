@@ -1,0 +1,136 @@
+//! Observe (RFC 7641): who registers, when the origin is asked on their behalf, and how they hear of it.
+//!
+//! Notifications are Confirmable: they are rare, and an observer that is gone is found out by the first one.
+
+use crate::answer::{Answer, Representation};
+use crate::coap::{Refusal, Response, Token, Wants};
+use crate::engine::{Engine, Timer};
+use crate::event::Event;
+use crate::exchanges::Reply;
+use crate::image::Image;
+use crate::observers::Observer;
+use crate::outgoing::Purpose;
+use crate::store::Store;
+use sixfold_profile::Instant;
+use sixfold_profile::coap::{Block, Type};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// However short an image stays fresh, observers do not make the origin be asked more often than this.
+const MIN_REVALIDATION: Duration = Duration::from_secs(5);
+
+impl<S: Store> Engine<S> {
+    /// Registers or deregisters as the request says; the value of the response's Observe option, if any.
+    pub(crate) fn observation(
+        &mut self,
+        now: Instant,
+        reply: &Reply,
+        wants: &Wants,
+        url: &str,
+    ) -> Option<u32> {
+        let peer = reply.path.peer;
+        match wants.observe {
+            Some(0) if wants.starts_body() => self.register(now, reply, wants, url),
+            Some(1) => {
+                self.remove_observer(peer, reply.token);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn register(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> Option<u32> {
+        let key = (reply.path.peer, reply.token);
+        let known = self.observers.contains(key.0, key.1);
+        if !known && self.observers.len() >= self.config.limits.observers {
+            return None;
+        }
+        // Registering again, perhaps for another resource, takes the place of the old entry (RFC 7641 §4.1).
+        self.remove_observer(key.0, key.1);
+        let resource = self.resources.peek_mut(url)?;
+        resource.observers += 1;
+        let sequence = resource.next_sequence();
+        let szx = wants.block.map_or(self.config.block_size, |block| block.szx);
+        let observer = Observer { path: reply.path, url: resource.url.clone(), szx, outstanding: None };
+        self.observers.add(reply.token, observer);
+        self.event(Event::ObserverAdded);
+        self.schedule_revalidation(now, url);
+        Some(sequence)
+    }
+
+    /// Sets the time at which the origin is asked again for the sake of observers.
+    pub(crate) fn schedule_revalidation(&mut self, now: Instant, url: &str) {
+        let Some(resource) = self.resources.peek_mut(url) else { return };
+        if let Some(timer) = resource.revalidation.take() {
+            self.timers.cancel(timer);
+        }
+        if resource.observers == 0 || resource.fetch.is_some() {
+            return;
+        }
+        let fresh_until = resource.current.as_ref().map_or(now, |current| current.fresh_until);
+        let at = fresh_until.max(now + MIN_REVALIDATION);
+        resource.revalidation = Some(self.timers.set(at, Timer::Revalidate(resource.url.clone())));
+    }
+
+    pub(crate) fn revalidate(&mut self, now: Instant, url: &str) {
+        let Some(resource) = self.resources.peek_mut(url) else { return };
+        resource.revalidation = None;
+        if resource.observers == 0 || resource.fetch.is_some() {
+            return;
+        }
+        let current = resource.current.as_ref().filter(|current| current.validator.is_some());
+        let have = current.map(|current| current.etag).filter(|&etag| self.store.image(etag).is_some());
+        if self.fetch(now, url, None, have).is_err() {
+            self.schedule_revalidation(now, url);
+        }
+    }
+
+    /// Tells all observers of a resource about its new version, with its first block (RFC 7641 §3.2, RFC 7959 §2.6).
+    pub(crate) fn notify(&mut self, now: Instant, url: &str, image: &Image) {
+        let Some(resource) = self.resources.peek_mut(url) else { return };
+        let sequence = resource.next_sequence();
+        let max_age = resource.current.as_ref().map_or(0, |current| current.max_age(now));
+        for (peer, token) in self.observers.of(url) {
+            let Some(szx) = self.observers.get_mut(peer, token).map(|observer| observer.szx) else {
+                continue;
+            };
+            let wants = Wants { block: Some(Block::first(szx)), ..Wants::default() };
+            let answer = Representation::of(image, max_age).answer(&wants, self.config.block_size);
+            if let Answer::Block { response, .. } = answer {
+                self.send_notification(now, peer, token, Response { observe: Some(sequence), ..response });
+            }
+        }
+    }
+
+    /// Tells all observers that there is no representation any more, which ends their interest (RFC 7641 §4.2).
+    pub(crate) fn notify_gone(&mut self, now: Instant, url: &str, refusal: Refusal) {
+        for (peer, token) in self.observers.of(url) {
+            let path = self.observers.get_mut(peer, token).map(|observer| observer.path);
+            self.remove_observer(peer, token);
+            if let Some(path) = path {
+                let reply = Reply { path, token, message_id: 0, confirmable: true, acknowledged: true };
+                self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));
+            }
+        }
+    }
+
+    /// A newer notification takes the place of one that is not acknowledged yet (RFC 7641 §4.5.2).
+    fn send_notification(&mut self, now: Instant, peer: SocketAddr, token: Token, response: Response) {
+        let message_id = self.message_id(peer);
+        let Some(observer) = self.observers.get_mut(peer, token) else { return };
+        let path = observer.path;
+        let superseded = observer.outstanding.replace(message_id);
+        if let Some(message) = superseded.and_then(|id| self.outgoing.remove(peer, id)) {
+            self.timers.cancel(message.timer);
+        }
+        self.event(Event::Response(response.code()));
+        let bytes = response.datagram(Type::Confirmable, message_id, token);
+        self.send_confirmable(now, path, message_id, bytes, Purpose::Notification { token });
+    }
+
+    pub(crate) fn notification_arrived(&mut self, peer: SocketAddr, token: Token) {
+        if let Some(observer) = self.observers.get_mut(peer, token) {
+            observer.outstanding = None;
+        }
+    }
+}

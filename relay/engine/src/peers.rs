@@ -1,0 +1,147 @@
+//! What is remembered of each device: its transfers, and enough of its Message IDs to notice repetitions.
+//!
+//! A transfer pins the version that it began with, so that a device finishes the image it started although
+//! the origin has a newer one by now. The pin is a name, not the bytes: those are the store's to keep or drop.
+
+use crate::image::ETag;
+use foldhash::quality::FixedState;
+use lru::LruCache;
+use sixfold_profile::{Instant, coap::params};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A device that was silent for this long is forgotten: its Message IDs may be in use again by then, and a
+/// client that follows RFC 7252 has given up.
+pub(crate) const SILENCE: Duration = params::EXCHANGE_LIFETIME;
+
+/// Images that one device may fetch at the same time before the oldest transfer is forgotten.
+const TRANSFERS_PER_PEER: usize = 4;
+
+/// One device fetching one image.
+#[derive(Clone, Debug)]
+pub(crate) struct Transfer {
+    pub(crate) url: Arc<str>,
+    pub(crate) etag: ETag,
+    pub(crate) started: Instant,
+    pub(crate) last: Instant,
+    /// How far into the body blocks have been sent, in bytes.
+    pub(crate) sent: usize,
+    /// The last block has left.
+    pub(crate) finished: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) last_seen: Instant,
+    /// For messages that we start (RFC 7252 §4.4).
+    next_message_id: u16,
+    /// Message IDs of the latest requests: NSTART is 1, so a few are enough.
+    recent: [Option<u16>; 4],
+    pub(crate) transfers: Vec<Transfer>,
+    /// Requests of this device that wait for the origin.
+    pub(crate) waiting: usize,
+}
+
+impl Peer {
+    pub(crate) fn message_id(&mut self) -> u16 {
+        self.next_message_id = self.next_message_id.wrapping_add(1);
+        self.next_message_id
+    }
+
+    /// Remembers the Message ID of a request; `true` if it is one of the latest already.
+    fn is_repeated(&mut self, message_id: u16) -> bool {
+        if self.recent.contains(&Some(message_id)) {
+            return true;
+        }
+        self.recent.rotate_right(1);
+        self.recent[0] = Some(message_id);
+        false
+    }
+
+    pub(crate) fn transfer(&self, url: &str) -> Option<&Transfer> {
+        self.transfers.iter().find(|transfer| &*transfer.url == url)
+    }
+
+    pub(crate) fn transfer_mut(&mut self, url: &str) -> Option<&mut Transfer> {
+        self.transfers.iter_mut().find(|transfer| &*transfer.url == url)
+    }
+
+    pub(crate) fn take_transfer(&mut self, url: &str) -> Option<Transfer> {
+        let index = self.transfers.iter().position(|transfer| &*transfer.url == url)?;
+        Some(self.transfers.remove(index))
+    }
+
+    /// Adds a transfer; returns the one that had to make room.
+    pub(crate) fn add_transfer(&mut self, transfer: Transfer) -> Option<Transfer> {
+        self.transfers.push(transfer);
+        (self.transfers.len() > TRANSFERS_PER_PEER).then(|| self.transfers.remove(0))
+    }
+}
+
+/// All devices seen lately, bounded in number.
+pub(crate) struct Peers(LruCache<SocketAddr, Peer, FixedState>);
+
+impl Peers {
+    pub(crate) fn new(limit: usize, hasher: FixedState) -> Self {
+        Self(LruCache::with_hasher(non_zero(limit), hasher))
+    }
+
+    /// Notes a request; says whether it is a repetition, and which device had to make room for this one.
+    pub(crate) fn heard(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        message_id: u16,
+        first_id: impl FnOnce() -> u16,
+    ) -> (bool, Option<(SocketAddr, Peer)>) {
+        if let Some(peer) = self.0.get_mut(&address) {
+            peer.last_seen = now;
+            return (peer.is_repeated(message_id), None);
+        }
+        let recent = [Some(message_id), None, None, None];
+        let peer =
+            Peer { last_seen: now, next_message_id: first_id(), recent, transfers: Vec::new(), waiting: 0 };
+        (false, self.0.push(address, peer))
+    }
+
+    pub(crate) fn peek(&self, address: &SocketAddr) -> Option<&Peer> {
+        self.0.peek(address)
+    }
+
+    pub(crate) fn peek_mut(&mut self, address: &SocketAddr) -> Option<&mut Peer> {
+        self.0.peek_mut(address)
+    }
+
+    /// When the device that has been silent longest is to be forgotten.
+    pub(crate) fn next_silence(&self) -> Option<Instant> {
+        self.0.peek_lru().map(|(_, peer)| peer.last_seen + SILENCE)
+    }
+
+    pub(crate) fn pop_silent(&mut self, now: Instant) -> Option<(SocketAddr, Peer)> {
+        self.next_silence().filter(|&at| at <= now)?;
+        self.0.pop_lru()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&SocketAddr, &Peer)> {
+        self.0.iter()
+    }
+
+    /// Changes the limit; returns a device beyond it for as long as there is one.
+    pub(crate) fn shrink_to(&mut self, limit: usize) -> Option<(SocketAddr, Peer)> {
+        if self.0.len() > limit.max(1) {
+            return self.0.pop_lru();
+        }
+        self.0.resize(non_zero(limit));
+        None
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+pub(crate) fn non_zero(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
+}

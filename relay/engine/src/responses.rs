@@ -1,0 +1,194 @@
+//! From a response to a datagram: piggybacked or separate, Confirmable or not (RFC 7252 §5.2), and what a
+//! block that leaves says about the device's transfer.
+
+use crate::answer::Answer;
+use crate::coap::{self, Refusal, Response, Wants};
+use crate::engine::{Engine, Timer};
+use crate::event::{DropReason, Event};
+use crate::exchanges::{Exchange, ExchangeId, Reply};
+use crate::image::ETag;
+use crate::outgoing::{Confirmable, Purpose};
+use crate::path::Path;
+use crate::peers::Transfer;
+use crate::store::Store;
+use rand_chacha::rand_core::Rng;
+use sixfold_profile::Instant;
+use sixfold_profile::coap::{Code, Type, params};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A block that has left: of which version, and where in its body.
+#[derive(Clone, Copy)]
+struct Sent {
+    etag: ETag,
+    start: usize,
+    end: usize,
+    last: bool,
+}
+
+impl<S: Store> Engine<S> {
+    /// Sends an answer, registers an observer if it asked to be, and follows the device's progress.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Instant,
+        reply: Reply,
+        wants: &Wants,
+        url: &str,
+        etag: ETag,
+        answer: Answer,
+    ) {
+        match answer {
+            Answer::NotYet => {}
+            Answer::Other(response) => self.respond(now, reply, wants, response),
+            Answer::Block { mut response, start, last } => {
+                let end = start + response.payload.len();
+                response.observe = self.observation(now, &reply, wants, url);
+                self.event(Event::BlockSent(response.payload.len()));
+                self.respond(now, reply, wants, response);
+                self.progress(now, reply.path.peer, url, Sent { etag, start, end, last });
+            }
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, now: Instant, reply: Reply, wants: &Wants, refusal: Refusal) {
+        self.respond(now, reply, wants, Response::refusal(refusal, None));
+    }
+
+    /// Sends a response in the message that suits its request (RFC 7252 §5.2.1 to §5.2.3).
+    pub(crate) fn respond(&mut self, now: Instant, reply: Reply, wants: &Wants, response: Response) {
+        let code = response.code();
+        if wants.suppresses(code) {
+            self.drop(DropReason::NoResponse);
+            if reply.confirmable && !reply.acknowledged {
+                self.send(reply.path, coap::empty(Type::Acknowledgement, reply.message_id));
+            }
+            return;
+        }
+        self.event(Event::Response(code));
+        if reply.confirmable && !reply.acknowledged {
+            let bytes = response.datagram(Type::Acknowledgement, reply.message_id, reply.token);
+            return self.send(reply.path, bytes);
+        }
+        let message_id = self.message_id(reply.path.peer);
+        // A client that never acknowledges must not fill our memory: beyond the limit, once has to do.
+        if reply.confirmable && self.outgoing.len() < self.config.limits.exchanges {
+            let bytes = response.datagram(Type::Confirmable, message_id, reply.token);
+            self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response);
+        } else {
+            let bytes = response.datagram(Type::NonConfirmable, message_id, reply.token);
+            self.send(reply.path, bytes);
+        }
+    }
+
+    pub(crate) fn send_confirmable(
+        &mut self,
+        now: Instant,
+        path: Path,
+        message_id: u16,
+        bytes: Vec<u8>,
+        purpose: Purpose,
+    ) {
+        let jitter = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
+        let timeout: Duration = params::ACK_TIMEOUT + params::ACK_RANDOM_SPREAD.mul_f64(jitter);
+        let timer = self.timers.set(now + timeout, Timer::Retransmit(path.peer, message_id));
+        self.send(path, bytes.clone());
+        self.outgoing
+            .add(message_id, Confirmable { path, bytes, purpose, timeout, retransmissions: 0, timer });
+    }
+
+    /// A Message ID that no unacknowledged message to this peer uses (RFC 7252 §4.4).
+    pub(crate) fn message_id(&mut self, peer: SocketAddr) -> u16 {
+        loop {
+            let id = match self.peers.peek_mut(&peer) {
+                Some(known) => known.message_id(),
+                None => (self.rng.next_u32() & 0xffff) as u16,
+            };
+            // Ends: far fewer than 65 536 messages to one peer are ever unacknowledged (`limits.exchanges`).
+            if !self.outgoing.contains(peer, id) {
+                return id;
+            }
+        }
+    }
+
+    /// An empty ACK stops the client's retransmissions; the response will be separate.
+    pub(crate) fn acknowledge(&mut self, now: Instant, id: ExchangeId) {
+        let patience = self.config.limits.patience;
+        let timer = self.timers.set(now + patience, Timer::GiveUp(id));
+        let Some(exchange) = self.exchanges.get_mut(id) else { return self.timers.cancel(timer) };
+        exchange.timer = timer;
+        exchange.reply.acknowledged = true;
+        let path = exchange.reply.path;
+        self.send(path, coap::empty(Type::Acknowledgement, id.message_id));
+    }
+
+    pub(crate) fn give_up(&mut self, now: Instant, id: ExchangeId) {
+        let Some(exchange) = self.take_exchange(id) else { return };
+        let refusal = Refusal::new(Code::GATEWAY_TIMEOUT, "origin: too slow");
+        self.respond(now, exchange.reply, &exchange.wants, Response::refusal(refusal, None));
+        if let Some(fetch) = self.resources.peek(&exchange.url).and_then(|resource| resource.fetch) {
+            self.leave(fetch, id);
+        }
+    }
+
+    /// Ends the wait of a request.
+    pub(crate) fn take_exchange(&mut self, id: ExchangeId) -> Option<Exchange> {
+        let exchange = self.exchanges.remove(id)?;
+        self.timers.cancel(exchange.timer);
+        if let Some(peer) = self.peers.peek_mut(&id.peer) {
+            peer.waiting = peer.waiting.saturating_sub(1);
+        }
+        Some(exchange)
+    }
+
+    /// Follows a device through its image. A block that repeats what a finished transfer had already is no new
+    /// transfer, unless it is the first.
+    fn progress(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
+        let Sent { etag, start, end, last } = block;
+        let Some(peer) = self.peers.peek_mut(&address) else { return };
+        match peer.transfer_mut(url).filter(|transfer| transfer.etag == etag) {
+            Some(transfer) if transfer.finished && start > 0 => {}
+            Some(transfer) if !transfer.finished => {
+                transfer.last = now;
+                transfer.sent = transfer.sent.max(end);
+                transfer.finished = last;
+                let transfer = last.then(|| transfer.clone());
+                if let Some(transfer) = transfer {
+                    self.event(ended(address, &transfer));
+                }
+            }
+            _ => self.start_transfer(now, address, url, block),
+        }
+    }
+
+    fn start_transfer(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
+        let Sent { etag, end, last, .. } = block;
+        let Some(resource) = self.resources.peek(url) else { return };
+        let transfer =
+            Transfer { url: resource.url.clone(), etag, started: now, last: now, sent: end, finished: last };
+        let Some(peer) = self.peers.peek_mut(&address) else { return };
+        let previous = peer.take_transfer(url);
+        let displaced = peer.add_transfer(transfer.clone());
+        for old in [previous, displaced].into_iter().flatten() {
+            self.end_transfer(address, &old);
+        }
+        self.event(Event::TransferStarted);
+        if last {
+            self.event(ended(address, &transfer));
+        }
+    }
+
+    /// Reports a transfer that will not go on, unless its end was reported already.
+    pub(crate) fn end_transfer(&mut self, peer: SocketAddr, transfer: &Transfer) {
+        if !transfer.finished {
+            self.event(ended(peer, transfer));
+        }
+    }
+}
+
+fn ended(peer: SocketAddr, transfer: &Transfer) -> Event {
+    Event::TransferEnded {
+        peer,
+        finished: transfer.finished,
+        duration: transfer.last.since(transfer.started),
+    }
+}

@@ -1,0 +1,131 @@
+//! The start-up story: configure, build, spawn, wait, drain.
+
+use crate::config::Config;
+use crate::driver::{Command, Driver};
+use crate::ops::{Admin, Metrics, Readiness, Status};
+use anyhow::{Context, anyhow};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+/// Speaks to a running driver. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    /// The counters of this relay.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Handle {
+    /// Changes the configuration; images and running transfers stay.
+    ///
+    /// # Errors
+    /// What is wrong with the new configuration; the old one is still in force then.
+    pub async fn reload(&self, config: Config) -> anyhow::Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Reload(Box::new(config), reply)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// What the relay is doing.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn status(&self) -> anyhow::Result<Status> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Status(reply)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    /// Lets the relay finish what is under way, and stop. [`Driver::run`] returns then.
+    pub async fn drain(&self) {
+        // A driver that is gone has drained.
+        let _ = self.commands.send(Command::Drain).await;
+    }
+}
+
+fn stopped() -> anyhow::Error {
+    anyhow!("relay: has stopped")
+}
+
+/// Builds a relay whose sockets are open. It works while [`Driver::run`] is awaited.
+///
+/// # Errors
+/// What is in the way: an address in use, a file that cannot be read.
+pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
+    let metrics = Arc::new(Metrics::new()?);
+    let (commands, receiver) = mpsc::channel(16);
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| anyhow!("relay: no randomness from the system: {error}"))?;
+    let driver = Driver::start(config, seed, receiver, metrics.clone())?;
+    Ok((driver, Handle { commands, metrics }))
+}
+
+/// Serves with the configuration in `file` until SIGTERM or SIGINT; SIGHUP reads the file again.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
+    let admin_address = config.admin.listen;
+    let (driver, handle) = build(config)?;
+    let readiness = Readiness::default();
+    let admin = match admin_address {
+        Some(address) => Some(Admin::bind(address, handle.clone(), readiness.clone()).await?),
+        None => None,
+    };
+    readiness.ready();
+    tracing::info!("ready");
+    let serving = async {
+        tokio::select! {
+            () = driver.run() => {}
+            () = serve_admin(admin) => {}
+        }
+    };
+    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness));
+    outcome
+}
+
+/// Never returns: the relay outlives its admin address.
+async fn serve_admin(admin: Option<Admin>) {
+    if let Some(admin) = admin {
+        admin.run().await;
+    }
+    std::future::pending().await
+}
+
+/// Turns signals into commands; returns when the relay was told to drain.
+async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("relay: cannot listen for SIGHUP")?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(file, handle).await,
+        }
+    }
+    tracing::info!("draining");
+    readiness.draining();
+    handle.drain().await;
+    Ok(())
+}
+
+async fn reload(file: &Path, handle: &Handle) {
+    let outcome = match Config::load(file) {
+        Ok(config) => handle.reload(config).await,
+        Err(mistakes) => Err(anyhow!("{mistakes}")),
+    };
+    handle.metrics.config_reload(outcome.is_ok());
+    match outcome {
+        Ok(()) => tracing::info!("configuration reloaded from {}", file.display()),
+        Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
+    }
+}
+
+/// The addresses of a relay that was built, for programs that asked for any free port.
+pub fn first_address(driver: &mut Driver) -> anyhow::Result<SocketAddr> {
+    driver.addresses().first().copied().ok_or_else(|| anyhow!("relay: no socket is open"))
+}

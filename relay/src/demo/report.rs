@@ -1,0 +1,83 @@
+//! What the demo prints when all devices are done.
+
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::time::Duration;
+
+/// One device and what became of it.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) number: usize,
+    /// The exit code of its program.
+    pub(super) exit: Option<i32>,
+    /// Its file has the digest of the image.
+    pub(super) right: bool,
+    pub(super) elapsed: Duration,
+}
+
+/// The whole scene in numbers.
+pub(super) struct Report<'a> {
+    pub(super) image: &'a [u8],
+    pub(super) origin_requests: u64,
+    pub(super) origin_bytes: u64,
+    pub(super) blocks: u64,
+    pub(super) elapsed: Duration,
+    pub(super) devices: Vec<Device>,
+}
+
+impl Report<'_> {
+    /// Every device has the right bytes, and the origin gave them once.
+    pub(super) fn is_right(&self) -> bool {
+        self.devices.iter().all(|device| device.right) && self.origin_bytes == self.image.len() as u64
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.image.len().max(1);
+        let digest = Sha256::digest(self.image);
+        let right = self.devices.iter().filter(|device| device.right).count();
+        let slowest = self.devices.iter().map(|device| device.elapsed).max().unwrap_or_default();
+        let delivered = right as u64 * self.image.len() as u64;
+        writeln!(f, "\ndevice  time      digest")?;
+        for device in &self.devices {
+            let verdict = match (device.right, device.exit) {
+                (true, _) => "right".to_owned(),
+                (false, Some(code)) => format!("WRONG (exit code {code})"),
+                (false, None) => "WRONG (killed)".to_owned(),
+            };
+            writeln!(f, "{:>6}  {:>6.3} s  {verdict}", device.number, device.elapsed.as_secs_f64())?;
+        }
+        write!(f, "\nimage          {} bytes, sha256 ", self.image.len())?;
+        digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        let ratio = self.origin_bytes as f64 / size as f64;
+        writeln!(f, "\norigin         {} bytes in {} requests ({ratio:.2} × the image)", self.origin_bytes, self.origin_requests)?;
+        writeln!(f, "delivered      {delivered} bytes in {} blocks", self.blocks)?;
+        writeln!(f, "time           {:.3} s, slowest device {:.3} s", self.elapsed.as_secs_f64(), slowest.as_secs_f64())?;
+        writeln!(f, "devices        {right} of {} have the right digest", self.devices.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(right: bool, origin_bytes: u64) -> Report<'static> {
+        let elapsed = Duration::from_millis(5);
+        let devices = vec![Device { number: 1, exit: Some(0), right, elapsed }];
+        Report { image: b"image", origin_requests: 1, origin_bytes, blocks: 1, elapsed, devices }
+    }
+
+    #[test]
+    fn right_means_all_devices_and_one_fetch() {
+        assert!(report(true, 5).is_right());
+        assert!(!report(false, 5).is_right());
+        assert!(!report(true, 10).is_right());
+    }
+
+    #[test]
+    fn says_which_device_is_wrong() {
+        assert!(report(false, 5).to_string().contains("WRONG (exit code 0)"));
+        assert!(report(true, 5).to_string().contains("1.00 × the image"));
+    }
+}

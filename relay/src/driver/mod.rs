@@ -1,0 +1,226 @@
+//! The event loop: sockets, timers, origin client and commands around one engine.
+//!
+//! It makes no protocol decisions and keeps no datagrams: what the engine says leaves at once or is counted as
+//! dropped. When several things are ready, commands come first (they are rare and people wait for them), then
+//! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
+
+mod clock;
+mod door;
+mod links;
+
+use crate::config::Config;
+use crate::ops::{Metrics, Status, logging};
+use crate::origin::OriginClient;
+use crate::store::MemoryStore;
+use crate::udp::RecvBatch;
+use clock::Clock;
+use door::Door;
+use links::Links;
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Transmit};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, Sleep, interval, sleep_until};
+
+/// How often interfaces are looked at, and memory that only shrinks by looking is swept.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// How long a draining relay waits for exchanges under way. A supervisor's patience is longer.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// What the driver can be told.
+#[derive(Debug)]
+pub enum Command {
+    /// Take this configuration from now on; images and running transfers stay. Answers with what is wrong with
+    /// it, if anything; then the old one stays in force.
+    Reload(Box<Config>, oneshot::Sender<anyhow::Result<()>>),
+    /// Describe yourself.
+    Status(oneshot::Sender<Status>),
+    /// Finish what is under way and stop.
+    Drain,
+}
+
+/// The relay at work.
+pub struct Driver {
+    config: Config,
+    engine: Engine<MemoryStore>,
+    links: Links,
+    origin: OriginClient,
+    origin_events: mpsc::Receiver<(FetchId, OriginEvent)>,
+    commands: mpsc::Receiver<Command>,
+    metrics: Arc<Metrics>,
+    door: Door,
+    clock: Clock,
+    batch: RecvBatch,
+    outbox: Vec<Transmit>,
+}
+
+impl Driver {
+    /// A driver whose sockets are open (or wait for their interface) and whose origin client is ready.
+    ///
+    /// # Errors
+    /// When an address cannot be bound or a certificate cannot be read: the operator's to mend.
+    pub fn start(
+        config: Config,
+        seed: [u8; 32],
+        commands: mpsc::Receiver<Command>,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let (sender, origin_events) = mpsc::channel(64);
+        let origin = OriginClient::new(config.origin_settings()?, sender)?;
+        let links = Links::open(&config.listen)?;
+        let store = MemoryStore::new(config.cache.memory);
+        let engine = Engine::new(config.engine(), store, seed);
+        let door = Door::new(config.limits.client_rate, config.limits.client_burst);
+        Ok(Self {
+            config,
+            engine,
+            links,
+            origin,
+            origin_events,
+            commands,
+            metrics,
+            door,
+            clock: Clock::start(),
+            batch: RecvBatch::new(),
+            outbox: Vec::new(),
+        })
+    }
+
+    /// The addresses that CoAP is served on now.
+    pub fn addresses(&mut self) -> Vec<SocketAddr> {
+        self.links.addresses()
+    }
+
+    /// Serves until told to drain.
+    pub async fn run(mut self) {
+        let mut housekeeping = interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut alarm = Alarm::new(self.clock);
+        let mut draining = None;
+        loop {
+            let deadline = [self.engine.poll_timeout(), draining].into_iter().flatten().min();
+            tokio::select! {
+                biased;
+                Some(command) = self.commands.recv() => match command {
+                    Command::Drain => draining = Some(self.clock.now() + DRAIN),
+                    Command::Status(reply) => drop(reply.send(self.status())),
+                    Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
+                },
+                Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
+                ready = self.links.readable() => self.receive(ready),
+                () = alarm.ring(deadline) => {}
+                _ = housekeeping.tick() => self.keep_house(),
+            }
+            let now = self.clock.now();
+            if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+                self.engine.handle_timeout(now);
+            }
+            self.flush().await;
+            if draining.is_some_and(|until| now >= until || self.is_idle()) {
+                return;
+            }
+        }
+    }
+
+    /// Nobody waits for anything.
+    fn is_idle(&self) -> bool {
+        let load = self.engine.load();
+        load.exchanges == 0 && load.outgoing == 0
+    }
+
+    fn take_origin(&mut self, id: FetchId, event: OriginEvent) {
+        let now = self.clock.now();
+        self.engine.handle_origin(now, id, event);
+        while let Ok((id, event)) = self.origin_events.try_recv() {
+            self.engine.handle_origin(now, id, event);
+        }
+    }
+
+    fn receive(&mut self, ready: usize) {
+        self.links.receive(ready, &mut self.batch);
+        let now = self.clock.now();
+        for datagram in self.batch.iter() {
+            if self.door.admits(datagram.path.peer.ip()) {
+                self.engine.handle_datagram(now, datagram.path, datagram.bytes);
+            } else {
+                self.metrics.record(&Event::Dropped(DropReason::ClientRate));
+            }
+        }
+        for _ in 0..self.batch.truncated() {
+            self.metrics.record(&Event::Dropped(DropReason::Malformed));
+        }
+    }
+
+    /// Takes everything that the engine has to say.
+    async fn flush(&mut self) {
+        while let Some(transmit) = self.engine.poll_transmit() {
+            self.outbox.push(transmit);
+        }
+        let refused = self.links.send(&mut self.outbox).await;
+        for _ in 0..refused {
+            self.metrics.record(&Event::Dropped(DropReason::Send));
+        }
+        while let Some(command) = self.engine.poll_fetch() {
+            self.origin.execute(command);
+        }
+        while let Some(event) = self.engine.poll_event() {
+            self.metrics.record(&event);
+            logging::log_event(&event);
+        }
+    }
+
+    fn keep_house(&mut self) {
+        self.links.poll_interfaces();
+        self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
+        self.metrics.set_cache_bytes(self.engine.store().bytes());
+    }
+
+    /// Everything new is made before anything old is let go.
+    fn reload(&mut self, config: Config) -> anyhow::Result<()> {
+        let settings = config.origin_settings()?;
+        if config.listen != self.config.listen {
+            self.links.reopen(&config.listen)?;
+        }
+        self.origin.reconfigure(settings)?;
+        if config.cache.memory != self.config.cache.memory {
+            self.engine.store_mut().resize(config.cache.memory);
+        }
+        self.engine.reconfigure(config.engine());
+        self.door = Door::new(config.limits.client_rate, config.limits.client_burst);
+        self.config = config;
+        Ok(())
+    }
+
+    fn status(&mut self) -> Status {
+        let now = self.clock.now();
+        let listen = self.links.addresses();
+        Status::describe(&self.engine, &self.config, &self.origin, now, self.clock.uptime(), &listen)
+    }
+}
+
+/// One timer, set anew only when the deadline moves.
+struct Alarm {
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+    set_to: Option<Instant>,
+}
+
+impl Alarm {
+    fn new(clock: Clock) -> Self {
+        Self { clock, sleep: Box::pin(sleep_until(clock.at(Instant::ZERO))), set_to: None }
+    }
+
+    /// Waits until `deadline`, or for ever without one. Cancel safe.
+    async fn ring(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return std::future::pending().await };
+        if self.set_to != Some(deadline) {
+            self.sleep.as_mut().reset(self.clock.at(deadline));
+            self.set_to = Some(deadline);
+        }
+        self.sleep.as_mut().await;
+        self.set_to = None;
+    }
+}

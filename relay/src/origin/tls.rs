@@ -1,0 +1,107 @@
+//! TLS settings of an origin: whom we trust, and who we are.
+
+use super::{OriginSettings, OriginSetupError};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, crypto};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The files that decide about a TLS connection. Origins that share them share connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Credentials {
+    ca_file: Option<PathBuf>,
+    /// Certificate chain and key.
+    client: Option<(PathBuf, PathBuf)>,
+}
+
+impl Credentials {
+    pub(super) fn of(origin: &OriginSettings) -> Result<Self, OriginSetupError> {
+        let client = match (&origin.client_cert_file, &origin.client_key_file) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            (None, None) => None,
+            _ => {
+                return Err(OriginSetupError::new(
+                    &origin.prefix,
+                    "client_cert_file and client_key_file belong together: set both or neither",
+                ));
+            }
+        };
+        Ok(Self { ca_file: origin.ca_file.clone(), client })
+    }
+
+    /// Reads the files. TLS 1.2 and 1.3; which HTTP is spoken is negotiated later.
+    pub(super) fn load(&self, origin: &str) -> Result<ClientConfig, OriginSetupError> {
+        let failed = |message: String| OriginSetupError::new(origin, message);
+        let roots = match &self.ca_file {
+            Some(file) => read_roots(file).map_err(failed)?,
+            None => system_roots().map_err(failed)?,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failed(error.to_string()))?
+            .with_root_certificates(roots);
+        let Some((certificate, key)) = &self.client else { return Ok(builder.with_no_client_auth()) };
+        let chain = read_certificates("client_cert_file", certificate).map_err(failed)?;
+        let secret = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| failed(unreadable("client_key_file", key, "private key", &error)))?;
+        builder.with_client_auth_cert(chain, secret).map_err(|error| {
+            failed(format!(
+                "client_key_file {} does not fit client_cert_file {} ({error}): give the key that this certificate was made for",
+                key.display(),
+                certificate.display()
+            ))
+        })
+    }
+}
+
+fn read_roots(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates("ca_file", file)? {
+        roots.add(certificate).map_err(|error| {
+            format!(
+                "ca_file {} holds a certificate that cannot be used ({error}): replace it",
+                file.display()
+            )
+        })?;
+    }
+    Ok(roots)
+}
+
+fn read_certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(unreadable(key, file, "certificate", &pem::Error::NoItemsFound))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(unreadable(key, file, "certificate", &error)),
+    }
+}
+
+fn unreadable(key: &str, file: &Path, what: &str, error: &pem::Error) -> String {
+    let file = file.display();
+    match error {
+        pem::Error::Io(error) => {
+            format!(
+                "{key} {file} cannot be read ({error}): check the path, and that the relay's user may read it"
+            )
+        }
+        pem::Error::NoItemsFound => format!("{key} {file} holds no {what}: it must be a PEM file with one"),
+        error => format!("{key} {file} is not a valid PEM file ({error:?}): export the {what} again as PEM"),
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(
+            "this machine has no root certificates: install the package ca-certificates (ca-bundle on \
+                    OpenWrt), or set ca_file"
+                .to_owned(),
+        );
+    }
+    Ok(roots)
+}
