@@ -49,9 +49,9 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
         relay: plan.relay.clone(),
         origin: origin::serve(files)?,
     };
-    let mut report = Report::default();
-    report.skipped = KINDS.iter().filter_map(|kind| programs.missing(*kind)).collect();
-    report.skipped.iter().for_each(|reason| progress(&format!("SKIPPED: {reason}")));
+    let skipped: Vec<_> = KINDS.iter().filter_map(|kind| programs.missing(*kind)).collect();
+    skipped.iter().for_each(|reason| progress(&format!("SKIPPED: {reason}")));
+    let mut report = Report { skipped, ..Report::default() };
     let kinds: Vec<_> = KINDS.into_iter().filter(|kind| programs.missing(*kind).is_none()).collect();
     for round in 1..=plan.runs {
         for (&szx, &clients) in plan.sizes.iter().flat_map(|szx| plan.clients.iter().map(move |n| (szx, n))) {

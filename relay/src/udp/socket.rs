@@ -8,9 +8,11 @@ use nix::sys::socket::{MultiHeaders, SockaddrStorage, setsockopt, sockopt};
 use sixfold_engine::Transmit;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -66,9 +68,9 @@ impl BatchSocket {
         }
         if let Some(name) = interface {
             setsockopt(&socket, sockopt::BindToDevice, &OsString::from(name))
-                .map_err(|errno| explain_device(errno.into(), name))?;
+                .map_err(|errno| explain_device(&errno.into(), name))?;
         }
-        socket.bind(&address.into()).map_err(|error| explain_bind(error, address))?;
+        socket.bind(&address.into()).map_err(|error| explain_bind(&error, address))?;
         let on_all_groups = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         Ok(Self {
             socket: UdpSocket::from_std(socket.into())?,
@@ -96,12 +98,20 @@ impl BatchSocket {
         Ok(Buffers { receive: socket.recv_buffer_size()?, send: socket.send_buffer_size()? })
     }
 
+    /// Ready when datagrams may be there. One task at a time is woken.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_recv_ready(context)
+    }
+
     /// Waits until datagrams may be there. Cancel safe.
     ///
     /// # Errors
     /// When the runtime shuts down.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+        poll_fn(|context| self.poll_readable(context)).await
     }
 
     /// Waits until the system may take datagrams again. Cancel safe.
@@ -166,7 +176,7 @@ fn enlarge_buffers(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-fn explain_device(error: io::Error, name: &str) -> io::Error {
+fn explain_device(error: &io::Error, name: &str) -> io::Error {
     let remedy = match error.kind() {
         io::ErrorKind::PermissionDenied => " (before Linux 5.7 this needs CAP_NET_RAW)",
         _ => "",
@@ -174,7 +184,7 @@ fn explain_device(error: io::Error, name: &str) -> io::Error {
     io::Error::new(error.kind(), format!("cannot use interface {name}: {error}{remedy}"))
 }
 
-fn explain_bind(error: io::Error, address: SocketAddr) -> io::Error {
+fn explain_bind(error: &io::Error, address: SocketAddr) -> io::Error {
     let remedy = match error.kind() {
         io::ErrorKind::AddrInUse => " (another program listens there: stop it, or choose another port)",
         io::ErrorKind::AddrNotAvailable => " (no interface has this address)",

@@ -1,8 +1,9 @@
 //! Sockets against the real loopback, and listeners against interfaces of a namespace of their own.
 
-use super::{ALL_COAP_NODES, BATCH, BatchSocket, Change, Listener, ListenerConfig, MAX_DATAGRAM, Membership};
+use super::{ALL_COAP_NODES, BATCH, BatchSocket, Change, Listener, ListenerConfig, MAX_DATAGRAM};
 use super::{RecvBatch, interface::index_of};
 use sixfold_engine::{Path, Transmit};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
@@ -145,39 +146,12 @@ async fn an_empty_socket_gives_nothing() {
 }
 
 #[tokio::test]
-async fn the_buffers_hold_a_burst() {
-    let mut server = bound("[::1]:0");
-    assert!(server.buffers().unwrap().receive >= 200_000, "{:?}", server.buffers());
-    let client = asker("::1");
-    for _ in 0..150 {
-        client.send_to(&[0; 30], server.local_addr().unwrap()).unwrap();
-    }
-    assert_eq!(receive(&mut server, 150).await.0.len(), 150);
-}
-
-#[tokio::test]
-async fn group_requests_are_marked_and_answered_from_a_unicast_address() {
-    let config =
-        ListenerConfig { address: "[::]:0".parse().unwrap(), interface: Some("lo".into()), index: 3 };
-    let (mut listener, changes) = Listener::open(config).unwrap();
-    assert!(
-        matches!(&changes[..], [Change::Listening { .. }, Change::Multicast(Membership::Joined(_))]),
-        "{changes:?}"
-    );
-    assert!(listener.poll_interfaces().is_empty());
-    let socket = listener.socket().unwrap();
-    let client = asker("::1");
-    for group in ALL_COAP_NODES {
-        let group = SocketAddrV6::new(group, port(socket), 0, index_of("lo").unwrap());
-        socket2::SockRef::from(&client).set_multicast_if_v6(group.scope_id()).unwrap();
-        client.send_to(b"?", group).unwrap();
-        let (received, _) = receive(socket, 1).await;
-        let (path, bytes) = received.into_iter().next().unwrap();
-        assert_eq!((path.multicast, path.local, path.peer), (true, None, client.local_addr().unwrap()));
-        assert_eq!(send(socket, &[Transmit { path, bytes }]).await, []);
-        let (_, from) = client.recv_from(&mut [0; 8]).unwrap();
-        assert_eq!(from, SocketAddr::new("::1".parse().unwrap(), group.port()));
-    }
+async fn the_buffers_are_larger_than_usual() {
+    let usual = asker("::1");
+    let usual = socket2::SockRef::from(&usual);
+    let buffers = bound("[::1]:0").buffers().unwrap();
+    assert!(buffers.receive > usual.recv_buffer_size().unwrap(), "{buffers:?}");
+    assert!(buffers.send > usual.send_buffer_size().unwrap(), "{buffers:?}");
 }
 
 #[tokio::test]
@@ -189,28 +163,103 @@ async fn errors_say_what_to_do() {
     assert!(open("[2001:db8::1]:0").contains("no interface has this address"));
 }
 
-/// Interfaces come and go: root and a network namespace are needed.
+/// Interfaces come and go: root and network namespaces are needed.
 mod namespace {
     use super::*;
-    use nix::sched::{CloneFlags, unshare};
+    use nix::sched::{CloneFlags, setns, unshare};
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
     use std::process::Command;
+
+    /// The namespace of the relay, in which the tests run, and that of its neighbour. The link between them
+    /// is `lowpan0` with `fe80::1` here and `other` with `fe80::2` there.
+    struct Link {
+        here: File,
+        there: File,
+    }
+
+    impl Link {
+        fn new() -> nix::Result<Self> {
+            let fresh = || {
+                unshare(CloneFlags::CLONE_NEWNET)?;
+                Ok(File::open("/proc/thread-self/ns/net").unwrap())
+            };
+            let link = Self { there: fresh()?, here: fresh()? };
+            link.there(|| ip("link set lo up"));
+            Ok(link)
+        }
+
+        fn there<T>(&self, act: impl FnOnce() -> T) -> T {
+            setns(&self.there, CloneFlags::CLONE_NEWNET).unwrap();
+            let value = act();
+            setns(&self.here, CloneFlags::CLONE_NEWNET).unwrap();
+            value
+        }
+
+        async fn add(&self) {
+            let there = format!("/proc/{}/fd/{}", std::process::id(), self.there.as_raw_fd());
+            ip(&format!("link add lowpan0 type veth peer name other netns {there}"));
+            set_up("lowpan0", "fe80::1");
+            self.there(|| set_up("other", "fe80::2"));
+            timeout(DEADLINE, async {
+                while !(is_up("lowpan0") && self.there(|| is_up("other"))) {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+            .expect("the link comes up");
+        }
+
+        /// The neighbour asks both groups from its link-local address, and hears the relay's.
+        async fn group_request_arrives(&self, listener: &mut Listener) {
+            let index = self.there(|| index_of("other")).unwrap();
+            let from = SocketAddrV6::new("fe80::2".parse().unwrap(), 0, 0, index);
+            let neighbour = self.there(|| UdpSocket::bind(from)).unwrap();
+            neighbour.set_read_timeout(Some(DEADLINE)).unwrap();
+            for group in ALL_COAP_NODES {
+                neighbour.send_to(b"?", SocketAddrV6::new(group, 5683, 0, index)).unwrap();
+                let socket = listener.socket().unwrap();
+                let (path, bytes) = receive(socket, 1).await.0.remove(0);
+                assert!(path.multicast && path.local.is_none(), "{path:?}");
+                let SocketAddr::V6(peer) = path.peer else { panic!("{path:?}") };
+                assert_eq!(Some(peer.scope_id()), index_of("lowpan0"));
+                assert_eq!(send(socket, &[Transmit { path, bytes }]).await, []);
+                let (_, from) = neighbour.recv_from(&mut [0; 8]).unwrap();
+                assert_eq!(from, SocketAddrV6::new("fe80::1".parse().unwrap(), 5683, 0, index).into());
+            }
+        }
+    }
+
+    fn set_up(name: &str, address: &str) {
+        ip(&format!("link set {name} addrgenmode none up"));
+        ip(&format!("addr add {address}/64 dev {name} nodad"));
+    }
+
+    fn is_up(name: &str) -> bool {
+        let shown = Command::new("ip").args(["link", "show", name]).output().unwrap();
+        String::from_utf8(shown.stdout).unwrap().contains("state UP")
+    }
 
     fn ip(arguments: &str) {
         let status = Command::new("ip").args(arguments.split(' ')).status().unwrap();
         assert!(status.success(), "ip {arguments}");
     }
 
-    /// Runs `test` on a thread that has a network namespace to itself.
-    fn in_namespace<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
-        let thread = std::thread::spawn(|| {
-            if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-                eprintln!("SKIPPED: no network namespace ({error}); run as root");
-                return;
+    /// Runs `test` on a thread of its own, because that thread changes its namespace.
+    fn with_link<F: Future<Output = ()>>(test: impl FnOnce(Link) -> F + Send + 'static) {
+        let thread = std::thread::spawn(|| match Link::new() {
+            Ok(link) => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(test(link));
             }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(test());
+            Err(error) => eprintln!("SKIPPED: no network namespace ({error}); run as root"),
         });
         thread.join().unwrap();
+    }
+
+    fn listener(interface: Option<&str>) -> (Listener, Vec<Change>) {
+        let interface = interface.map(str::to_owned);
+        Listener::open(ListenerConfig { address: "[::]:5683".parse().unwrap(), interface, index: 3 }).unwrap()
     }
 
     fn lines(changes: &[Change]) -> String {
@@ -219,104 +268,69 @@ mod namespace {
 
     #[test]
     fn a_listener_waits_for_its_interface_and_follows_it() {
-        in_namespace(|| async {
-            let config = ListenerConfig {
-                address: "[::]:5683".parse().unwrap(),
-                interface: Some("lowpan0".into()),
-                index: 3,
-            };
-            let (mut listener, changes) = Listener::open(config).unwrap();
-            assert_eq!(lines(&changes), "interface lowpan0 is not there; waiting for it\n");
+        with_link(|link| async move {
+            let absent = "interface lowpan0 is not there; waiting for it\n";
+            let (mut listener, changes) = listener(Some("lowpan0"));
+            assert_eq!(lines(&changes), absent);
             assert!(listener.poll_interfaces().is_empty(), "said once");
-            for _ in 0..2 {
-                ip("link add lowpan0 type veth peer name other");
-                ip("link set lowpan0 up");
-                ip("link set other up");
-                let opened = lines(&listener.poll_interfaces());
-                assert!(opened.starts_with("listening on [::]:5683, interface lowpan0 (receive"), "{opened}");
-                assert!(opened.ends_with("joined All CoAP Nodes on lowpan0\n"), "{opened}");
-                group_request_arrives(&mut listener).await;
-                // Made anew between two looks: the old socket would stay deaf.
-                ip("link del lowpan0");
-                ip("link add lowpan0 type veth peer name other");
-                ip("link set lowpan0 up");
-                ip("link set other up");
-                assert_eq!(lines(&listener.poll_interfaces()), opened);
-                group_request_arrives(&mut listener).await;
-                ip("link del lowpan0");
-                assert_eq!(
-                    lines(&listener.poll_interfaces()),
-                    "interface lowpan0 is not there; waiting for it\n"
-                );
-                assert!(listener.socket().is_none());
-                let waits = timeout(Duration::from_millis(1), listener.readable()).await;
-                assert!(waits.is_err(), "there is nothing to read");
-            }
+            let waits = timeout(Duration::from_millis(1), poll_fn(|context| listener.poll_readable(context))).await;
+            assert!(waits.is_err(), "there is nothing to read");
+            link.add().await;
+            let opened = lines(&listener.poll_interfaces());
+            assert!(opened.starts_with("listening on [::]:5683, interface lowpan0 (receive"), "{opened}");
+            assert!(opened.ends_with("joined All CoAP Nodes on lowpan0\n"), "{opened}");
+            link.group_request_arrives(&mut listener).await;
+            // Made anew between two looks: the old socket would stay deaf.
+            ip("link del lowpan0");
+            link.add().await;
+            assert_eq!(lines(&listener.poll_interfaces()), opened);
+            link.group_request_arrives(&mut listener).await;
+            ip("link del lowpan0");
+            assert_eq!(lines(&listener.poll_interfaces()), absent);
+            assert!(listener.socket().is_none());
         });
     }
 
     #[test]
     fn every_interface_that_appears_is_joined() {
-        in_namespace(|| async {
-            let config = ListenerConfig { address: "[::]:5683".parse().unwrap(), interface: None, index: 3 };
-            let (mut listener, _) = Listener::open(config).unwrap();
-            ip("link add lowpan0 type veth peer name other");
+        with_link(|link| async move {
+            let (mut listener, _) = listener(None);
+            ip("link add early type veth peer name bird");
             assert_eq!(lines(&listener.poll_interfaces()), "", "down");
-            ip("link set lowpan0 up");
-            ip("link set other up");
-            let joined = "joined All CoAP Nodes on lowpan0\njoined All CoAP Nodes on other\n";
-            assert_eq!(lines(&listener.poll_interfaces()), joined);
-            assert_eq!(lines(&listener.poll_interfaces()), "");
-            group_request_arrives(&mut listener).await;
-            ip("link set other down");
-            assert_eq!(lines(&listener.poll_interfaces()), "other no longer takes multicast\n");
-            ip("link set other up");
-            assert_eq!(lines(&listener.poll_interfaces()), "joined All CoAP Nodes on other\n");
-            group_request_arrives(&mut listener).await;
+            for _ in 0..2 {
+                link.add().await;
+                assert_eq!(lines(&listener.poll_interfaces()), "joined All CoAP Nodes on lowpan0\n");
+                assert_eq!(lines(&listener.poll_interfaces()), "");
+                link.group_request_arrives(&mut listener).await;
+                ip("link set lowpan0 down");
+                assert_eq!(lines(&listener.poll_interfaces()), "lowpan0 no longer takes multicast\n");
+                set_up("lowpan0", "fe80::3");
+                assert_eq!(lines(&listener.poll_interfaces()), "joined All CoAP Nodes on lowpan0\n");
+                ip("link del lowpan0");
+                assert_eq!(lines(&listener.poll_interfaces()), "lowpan0 no longer takes multicast\n");
+            }
         });
     }
 
-    /// A neighbour on the other end of the link asks the group from its link-local address, and gets an answer.
-    async fn group_request_arrives(listener: &mut Listener) {
-        let asker = link_local_asker("other").await;
-        let group = SocketAddrV6::new(ALL_COAP_NODES[0], 5683, 0, index_of("other").unwrap());
-        asker.send_to(b"?", group).await.unwrap();
-        let socket = listener.socket().unwrap();
-        let (received, _) = receive(socket, 1).await;
-        let (path, bytes) = received.into_iter().next().unwrap();
-        assert!(path.multicast && path.local.is_none(), "{path:?}");
-        let SocketAddr::V6(peer) = path.peer else { panic!("{path:?}") };
-        assert_eq!(Some(peer.scope_id()), index_of("lowpan0"));
-        assert_eq!(send(socket, &[Transmit { path, bytes }]).await, []);
-        let (_, from) = timeout(DEADLINE, asker.recv_from(&mut [0; 8])).await.unwrap().unwrap();
-        assert_eq!((from.port(), from.is_ipv6()), (5683, true));
-    }
-
-    /// A socket on the link-local address of an interface, as soon as duplicate address detection is over.
-    async fn link_local_asker(interface: &str) -> tokio::net::UdpSocket {
-        let index = index_of(interface).unwrap();
-        timeout(DEADLINE, async {
-            loop {
-                let ready = ["lowpan0", interface].iter().all(|name| link_local(name).is_some());
-                if let (true, Some(address)) = (ready, link_local(interface)) {
-                    if let Ok(socket) =
-                        tokio::net::UdpSocket::bind(SocketAddrV6::new(address, 0, 0, index)).await
-                    {
-                        return socket;
-                    }
-                }
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .expect("a link-local address")
-    }
-
-    /// The link-local address of an interface that may be used already.
-    fn link_local(interface: &str) -> Option<std::net::Ipv6Addr> {
-        let shown =
-            Command::new("ip").args(["-6", "addr", "show", "dev", interface, "-tentative"]).output().ok()?;
-        let text = String::from_utf8(shown.stdout).ok()?;
-        text.split_whitespace().find_map(|word| word.strip_suffix("/64")?.parse().ok())
+    #[test]
+    fn a_link_local_address_of_ours_answers_a_global_peer() {
+        with_link(|link| async move {
+            link.add().await;
+            ip("addr add 2001:db8::1/64 dev lowpan0 nodad");
+            let device = link.there(|| {
+                ip("addr add 2001:db8::2/64 dev other nodad");
+                asker("2001:db8::2")
+            });
+            let mut socket = bound("[::]:5683");
+            let index = link.there(|| index_of("other")).unwrap();
+            let asked = SocketAddrV6::new("fe80::1".parse().unwrap(), 5683, 0, index);
+            device.send_to(b"?", asked).unwrap();
+            let (path, bytes) = receive(&mut socket, 1).await.0.remove(0);
+            assert_eq!(path.peer.ip(), device.local_addr().unwrap().ip());
+            assert_eq!(path.local, Some((*asked.ip()).into()));
+            assert_eq!(send(&mut socket, &[Transmit { path, bytes }]).await, []);
+            let (_, from) = device.recv_from(&mut [0; 8]).unwrap();
+            assert_eq!(from, asked.into());
+        });
     }
 }
