@@ -7,3 +7,5 @@ pub mod origin;
 pub mod spool;
 pub mod store;
 pub mod udp;
+
+pub mod config;
