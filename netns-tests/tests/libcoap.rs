@@ -84,7 +84,7 @@ fn libcoap_observes_a_new_version() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         nginx::publish("manifest.txt", b"version one")?;
-        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = 1\n"))?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = \"1 s\"\n"))?;
         let uri = format!("coap://{RELAY}/fw/manifest.txt");
         let _observer = coap_client::start(&scene.net.devices[0], "observer", &uri, &["-s", "40"])?;
         let received =
