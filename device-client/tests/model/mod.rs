@@ -133,8 +133,11 @@ impl Server {
         self.message_id = self.message_id.wrapping_add(1);
         response.header.message_id = self.message_id;
         response.header.set_type(message_type);
-        let confirmable = (message_type == MessageType::Confirmable)
-            .then_some((self.message_id, ACK_TIMEOUT, MAX_RETRANSMIT));
+        let confirmable = (message_type == MessageType::Confirmable).then_some((
+            self.message_id,
+            ACK_TIMEOUT,
+            MAX_RETRANSMIT,
+        ));
         let bytes = response.to_bytes().unwrap();
         self.outbox.push(Outgoing { due: now + delay, peer, bytes, confirmable });
     }
