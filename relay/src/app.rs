@@ -154,7 +154,8 @@ pub fn summary(config: &Config) -> String {
         text += &format!("forward proxy for {prefix}\n");
     }
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
-        text += "there is no [[route]] and no [proxy] forward: every request will be answered with an error\n";
+        text +=
+            "there is no [[route]] and no [proxy] forward: every request will be answered with an error\n";
     }
     text
 }

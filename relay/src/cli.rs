@@ -71,7 +71,10 @@ pub struct StatusOptions {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&number| (1..=64 << 20).contains(&number)).ok_or("give a number from 1 to 67108864".into())
+    text.parse()
+        .ok()
+        .filter(|&number| (1..=64 << 20).contains(&number))
+        .ok_or("give a number from 1 to 67108864".into())
 }
 
 fn szx(text: &str) -> Result<Szx, String> {

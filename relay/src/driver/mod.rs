@@ -198,7 +198,14 @@ impl Driver {
     fn status(&mut self) -> Status {
         let now = self.clock.now();
         let listen = self.links.addresses();
-        Status::describe(&self.engine, self.config.cache.memory, &self.origin.traffic(), now, self.clock.uptime(), &listen)
+        Status::describe(
+            &self.engine,
+            self.config.cache.memory,
+            &self.origin.traffic(),
+            now,
+            self.clock.uptime(),
+            &listen,
+        )
     }
 }
 
