@@ -13,6 +13,11 @@ const GOALS_OF_LIBCOAP: [(usize, f64); 2] = [(64, 3.0), (1000, 10.0)];
 const GOAL_IDLE_BYTES: f64 = 1024.0;
 const GOAL_CACHED_RATIO: f64 = 1.05;
 
+const HEADER: &str = "
+ block clients  server          blocks/s CPU µs/block  of echo  per CPU s,     RSS  all served  retries
+                                                            of libcoap     MiB    after ms
+";
+
 /// All that was measured.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -149,20 +154,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = self.rows();
-        writeln!(
-            f,
-            "{:>6} {:>7}  {:<14} {:>9} {:>12} {:>8} {:>11} {:>9} {:>8}",
-            "block",
-            "clients",
-            "server",
-            "blocks/s",
-            "CPU µs/block",
-            "of echo",
-            "per CPU s,",
-            "RSS",
-            "retries"
-        )?;
-        writeln!(f, "{:>70} {:>9}", "of libcoap", "MiB")?;
+        f.write_str(HEADER)?;
         for row in &rows {
             let of_echo = row.beside(Kind::Echo, &rows).map(|echo| row.blocks_per_s / echo.blocks_per_s);
             let of_libcoap =
