@@ -76,6 +76,12 @@ impl<'a> Relay<'a> {
         self.netns.enter(|| http_get(path))?
     }
 
+    /// Writes another configuration and sends SIGHUP.
+    pub fn reload(&self, config: &str) -> Result<()> {
+        fs::write(CONFIG_FILE, config)?;
+        self.process.signal(Signal::SIGHUP)
+    }
+
     /// `kill -9`.
     pub fn kill(self) -> Result<()> {
         self.process.kill()

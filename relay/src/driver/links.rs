@@ -4,9 +4,8 @@ use crate::config::Listen;
 use crate::udp::{Change, Listener, ListenerConfig, RecvBatch};
 use anyhow::Context;
 use sixfold_engine::Transmit;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::task::Poll;
 
 /// An address, and the interface that it is limited to.
@@ -79,7 +78,7 @@ impl Links {
         let ready = poll_fn(|context| {
             for index in (0..count).map(|step| (first + step) % count) {
                 if let Some(link) = self.links.get(index)
-                    && pin!(link.listener.readable()).poll(context).is_ready()
+                    && link.listener.poll_readable(context).is_ready()
                 {
                     return Poll::Ready(index);
                 }

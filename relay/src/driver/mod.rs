@@ -16,7 +16,7 @@ use crate::udp::RecvBatch;
 use clock::Clock;
 use door::Door;
 use links::Links;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Transmit};
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;

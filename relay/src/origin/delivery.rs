@@ -165,3 +165,24 @@ impl Delivery {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_pieces_are_cut() {
+        let (sender, mut events) = mpsc::channel(16);
+        let mut delivery = Delivery::new(FetchId(1), "https://h/".to_owned(), sender, None);
+        let bytes: Bytes = (0..200_000u32).map(|i| (i >> 6) as u8).collect();
+        assert!(delivery.data(bytes.clone()).await.is_ok());
+        assert_eq!(delivery.delivered(), 200_000);
+        drop(delivery);
+        let mut received = Vec::new();
+        while let Some((FetchId(1), OriginEvent::Data(data))) = events.recv().await {
+            assert!(!data.is_empty() && data.len() <= MAX_DATA);
+            received.extend_from_slice(&data);
+        }
+        assert!(received == bytes);
+    }
+}

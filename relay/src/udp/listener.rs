@@ -4,9 +4,9 @@
 use super::interface::index_of;
 use super::{BatchSocket, Buffers, Membership};
 use std::fmt;
-use std::future;
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,14 +92,14 @@ impl Listener {
         self.socket.as_mut()
     }
 
-    /// Waits until datagrams may be there; for ever while there is no socket. Cancel safe.
+    /// Ready when datagrams may be there; never while there is no socket. One task at a time is woken.
     ///
     /// # Errors
-    /// Those of [`BatchSocket::readable`].
-    pub async fn readable(&self) -> io::Result<()> {
+    /// Those of [`BatchSocket::poll_readable`].
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.socket {
-            Some(socket) => socket.readable().await,
-            None => future::pending().await,
+            Some(socket) => socket.poll_readable(context),
+            None => Poll::Pending,
         }
     }
 

@@ -48,6 +48,12 @@ impl RecvBatch {
         })
     }
 
+    /// Forgets what was received last.
+    pub fn clear(&mut self) {
+        self.datagrams.clear();
+        self.truncated = 0;
+    }
+
     /// How many of those received last were longer than [`MAX_DATAGRAM`] and are not among the datagrams.
     pub fn truncated(&self) -> usize {
         self.truncated
@@ -60,8 +66,7 @@ impl RecvBatch {
         headers: &mut MultiHeaders<SockaddrStorage>,
         socket: usize,
     ) -> io::Result<usize> {
-        self.datagrams.clear();
-        self.truncated = 0;
+        self.clear();
         let mut buffers = self.buffers.chunks_exact_mut(MAX_DATAGRAM);
         let mut slices: [_; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())]);

@@ -8,9 +8,11 @@ use nix::sys::socket::{MultiHeaders, SockaddrStorage, setsockopt, sockopt};
 use sixfold_engine::Transmit;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::ffi::OsString;
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::task::{Context, Poll};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -96,12 +98,20 @@ impl BatchSocket {
         Ok(Buffers { receive: socket.recv_buffer_size()?, send: socket.send_buffer_size()? })
     }
 
+    /// Ready when datagrams may be there. One task at a time is woken.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_recv_ready(context)
+    }
+
     /// Waits until datagrams may be there. Cancel safe.
     ///
     /// # Errors
     /// When the runtime shuts down.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+        poll_fn(|context| self.poll_readable(context)).await
     }
 
     /// Waits until the system may take datagrams again. Cancel safe.

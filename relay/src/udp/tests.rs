@@ -3,6 +3,7 @@
 use super::{ALL_COAP_NODES, BATCH, BatchSocket, Change, Listener, ListenerConfig, MAX_DATAGRAM};
 use super::{RecvBatch, interface::index_of};
 use sixfold_engine::{Path, Transmit};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::Duration;
@@ -272,7 +273,7 @@ mod namespace {
             let (mut listener, changes) = listener(Some("lowpan0"));
             assert_eq!(lines(&changes), absent);
             assert!(listener.poll_interfaces().is_empty(), "said once");
-            let waits = timeout(Duration::from_millis(1), listener.readable()).await;
+            let waits = timeout(Duration::from_millis(1), poll_fn(|context| listener.poll_readable(context))).await;
             assert!(waits.is_err(), "there is nothing to read");
             link.add().await;
             let opened = lines(&listener.poll_interfaces());

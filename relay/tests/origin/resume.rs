@@ -118,6 +118,17 @@ async fn an_origin_that_changes_all_the_time_is_given_up() {
     }
     let fetched = world.client.get(&world.origin.url("/a")).await;
     assert_eq!((fetched.heads.len(), fetched.end), (4, End::Failed(Failure::Interrupted)));
+
+    // Also if each version moves on before it is replaced.
+    for version in 10..20 {
+        let (tag, body) = (format!("\"{version}\""), pattern(LENGTH, version));
+        let headers = vec![("etag", tag.clone()), ("content-length", LENGTH.to_string())];
+        world.origin.fail("/b", [Fault::Answer(200, headers, body.slice(..10))]);
+        let range = ("content-range", format!("bytes 10-80009/{LENGTH}"));
+        world.origin.fail("/b", [Fault::Answer(206, vec![("etag", tag), range], body.slice(10..80_010))]);
+    }
+    let fetched = world.client.get(&world.origin.url("/b")).await;
+    assert_eq!((fetched.heads.len(), fetched.end), (4, End::Failed(Failure::Interrupted)));
 }
 
 #[tokio::test]
