@@ -273,7 +273,8 @@ mod namespace {
             let (mut listener, changes) = listener(Some("lowpan0"));
             assert_eq!(lines(&changes), absent);
             assert!(listener.poll_interfaces().is_empty(), "said once");
-            let waits = timeout(Duration::from_millis(1), poll_fn(|context| listener.poll_readable(context))).await;
+            let waits =
+                timeout(Duration::from_millis(1), poll_fn(|context| listener.poll_readable(context))).await;
             assert!(waits.is_err(), "there is nothing to read");
             link.add().await;
             let opened = lines(&listener.poll_interfaces());
