@@ -79,7 +79,7 @@ impl Server {
             }
             _ => match self.answered.get(&(peer, message_id)) {
                 Some(again) => self.send(now, peer, again.clone()),
-                None => self.request(now, peer, packet),
+                None => self.request(now, peer, &packet),
             },
         }
     }
@@ -108,7 +108,7 @@ impl Server {
         self.outbox.push(Outgoing { due, peer, bytes, confirmable: None });
     }
 
-    fn request(&mut self, now: Instant, peer: SocketAddr, request: Packet) {
+    fn request(&mut self, now: Instant, peer: SocketAddr, request: &Packet) {
         let number = self.requests.len();
         self.requests.push(request.clone());
         if let Some(mut script) = self.script.take() {
@@ -118,7 +118,7 @@ impl Server {
         if self.silent {
             return;
         }
-        let mut response = self.response(&request);
+        let mut response = self.response(request);
         let message_id = request.header.message_id;
         let Some((message_type, delay)) = self.separate else {
             response.header.message_id = message_id;
