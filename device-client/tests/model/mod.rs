@@ -68,6 +68,11 @@ impl Server {
         self
     }
 
+    pub fn remove_script(&mut self) {
+        self.script = None;
+        self.silent = false;
+    }
+
     pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, datagram: &[u8]) {
         let packet = Packet::from_bytes(datagram).expect("the client sends well-formed messages");
         let message_id = packet.header.message_id;

@@ -34,7 +34,7 @@ Exit status:
   4  no answer in time
   5  the resource changed more than three times while it was fetched
   6  the server refused (any other error), or its answers make no sense
-  7  trouble with local files or sockets";
+  7  trouble with local files";
 
 /// Fetch a resource block by block (RFC 7959) and print its SHA-256.
 #[derive(Args, Debug)]

@@ -27,8 +27,8 @@ pub(crate) enum Failure {
     Violation(Violation),
     /// This machine: a file, and what could not be done with it.
     File(PathBuf, &'static str, io::Error),
-    /// This machine: a socket or stdout, and what could not be done with it.
-    System(&'static str, io::Error),
+    /// This machine: its standard output.
+    Stdout(io::Error),
 }
 
 impl Failure {
@@ -40,7 +40,7 @@ impl Failure {
             Self::TimedOut(_) => 4,
             Self::Unstable(_) => 5,
             Self::Refused(..) | Self::Reset | Self::Violation(_) => 6,
-            Self::File(..) | Self::System(..) => 7,
+            Self::File(..) | Self::Stdout(_) => 7,
         })
     }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Failure {
             Self::Reset => f.write_str("the server rejected the request with RST: is this its CoAP port?"),
             Self::Violation(violation) => write!(f, "the server's answer makes no sense: {violation}"),
             Self::File(path, what, error) => write!(f, "cannot {what} {}: {error}", path.display()),
-            Self::System(what, error) => write!(f, "cannot {what}: {error}"),
+            Self::Stdout(error) => write!(f, "cannot write to stdout: {error}"),
         }
     }
 }

@@ -127,6 +127,15 @@ impl Partial {
         self.file.set_len(0).map_err(Failure::file(&self.part, "truncate"))
     }
 
+    /// Ends without a complete file: keeps what can be resumed, for the next time, and nothing else.
+    pub(crate) fn leave(mut self) -> Result<(), Failure> {
+        self.save()?;
+        if self.held.is_none() {
+            remove(&self.part).map_err(Failure::file(&self.part, "remove"))?;
+        }
+        Ok(())
+    }
+
     /// All `length` bytes are written: gives the file its name. Returns its SHA-256, of what the disk gives back.
     pub(crate) fn finish(self, length: u64) -> Result<[u8; 32], Failure> {
         let at = |what| Failure::file(&self.part, what);
@@ -307,8 +316,8 @@ mod tests {
         let output = directory.path().join("image");
         let mut partial = Partial::open(&output, URI, true).unwrap();
         partial.write(&Received { etag: None, ..block(0, &[7; 64]) }).unwrap();
-        partial.save().unwrap();
-        drop(partial);
+        partial.leave().unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing of use is left");
         assert_eq!(reopen(&output, URI), None);
     }
 

@@ -12,7 +12,6 @@ use serde_json::json;
 use sixfold_device::fetch::{Change, Event, Fetch, Received};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Opt, Szx};
-use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -41,8 +40,7 @@ pub(crate) fn run(arguments: &cli::Fetch) -> Result<(), Failure> {
     let done = transfer.drive(&mut fetch);
     transfer.progress.end();
     if let Err(failure) = done {
-        transfer.partial.save()?;
-        return Err(failure);
+        return transfer.partial.leave().and(Err(failure));
     }
     transfer.finish(&fetch, arguments)
 }
@@ -79,17 +77,17 @@ impl Transfer {
         loop {
             if fetch.exchange().requests() / REQUESTS_PER_PORT != port {
                 port = fetch.exchange().requests() / REQUESTS_PER_PORT;
-                self.wire.change_port()?;
+                self.wire.change_port();
             }
             self.send(fetch)?;
             let now = self.wire.now();
             if self.deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(self.timed_out("--timeout is over"));
+                return Err(self.timed_out("the time given by --timeout is over"));
             }
             // A fetch that goes on has a time-out.
             let until = fetch.poll_timeout().unwrap_or(now);
             let until = self.deadline.map_or(until, |deadline| deadline.min(until));
-            let datagram = self.wire.receive(until, &mut buffer)?;
+            let datagram = self.wire.receive(until, &mut buffer);
             let now = self.wire.now();
             let event = datagram.and_then(|datagram| fetch.handle_datagram(now, datagram));
             if let Some(event) = event.or_else(|| fetch.handle_timeout(now))
@@ -104,7 +102,7 @@ impl Transfer {
         let mut request = [0; MAX_REQUEST];
         let too_long = |_| Failure::Usage("the URI is too long for one CoAP message (1152 bytes)".into());
         while let Some(length) = fetch.poll_transmit(self.wire.now(), &mut request).map_err(too_long)? {
-            self.wire.send(&request[..length])?;
+            self.wire.send(&request[..length]);
         }
         Ok(())
     }
@@ -151,11 +149,8 @@ impl Transfer {
     }
 
     fn timed_out(&self, why: &str) -> Failure {
-        let mut text = format!("{why}: {}", self.wire.peer());
-        if let Some(trouble) = self.wire.trouble() {
-            // Writing to a String cannot fail.
-            let _ = write!(text, " ({trouble})");
-        }
+        let trouble = self.wire.trouble().map(|trouble| format!("; {trouble}")).unwrap_or_default();
+        let mut text = format!("{why} (server {}{trouble})", self.wire.peer());
         if self.partial.held().is_some() {
             text.push_str("; the same command goes on from here");
         }
@@ -184,6 +179,6 @@ impl Transfer {
         } else {
             [digest.as_bytes(), b"  ", output.as_os_str().as_bytes(), b"\n"].concat()
         };
-        io::stdout().write_all(&line).map_err(|error| Failure::System("write to stdout", error))
+        io::stdout().write_all(&line).map_err(Failure::Stdout)
     }
 }

@@ -3,33 +3,30 @@
 use crate::failure::Failure;
 use crate::uri::Host;
 use sixfold_profile::Instant;
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
 
-/// The way to one server.
+/// The way to one server. It may be closed for a while, as when an interface goes and comes back: then datagrams
+/// get lost, which is nothing special, and what the system said of it is remembered.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    socket: UdpSocket,
+    /// Opened when something is to be sent, and again after trouble.
+    socket: Option<UdpSocket>,
     peer: SocketAddr,
+    /// Other addresses of the server, to be tried after trouble until it has answered from one.
+    others: VecDeque<SocketAddr>,
     epoch: std::time::Instant,
-    /// What the system said last of the way there; it may pass.
     trouble: Option<io::Error>,
 }
 
 impl Wire {
-    /// Finds the server and opens a socket to it. Nothing is sent yet.
+    /// Finds the server. Nothing is sent yet.
     pub(crate) fn open(host: &Host, port: u16) -> Result<Self, Failure> {
-        let mut failed = io::Error::from(ErrorKind::NotFound);
-        for peer in addresses(host, port)? {
-            match connect(peer) {
-                Ok(socket) => {
-                    return Ok(Self { socket, peer, epoch: std::time::Instant::now(), trouble: None });
-                }
-                Err(error) => failed = error,
-            }
-        }
-        Err(Failure::System("open a socket to the server", failed))
+        let mut others = VecDeque::from(addresses(host, port)?);
+        let peer = others.pop_front().ok_or_else(|| Failure::TimedOut("the server has no address".into()))?;
+        Ok(Self { socket: None, peer, others, epoch: std::time::Instant::now(), trouble: None })
     }
 
     /// The server's address.
@@ -37,60 +34,68 @@ impl Wire {
         self.peer
     }
 
-    /// Time since the socket was opened.
+    /// Time since the way was opened.
     pub(crate) fn now(&self) -> Instant {
         Instant::ZERO + self.epoch.elapsed()
     }
 
-    /// What the system said last of the way to the server, if that was bad.
+    /// What the system said last of the way to the server, if nothing came since.
     pub(crate) const fn trouble(&self) -> Option<&io::Error> {
         self.trouble.as_ref()
     }
 
     /// Goes on from another port.
-    pub(crate) fn change_port(&mut self) -> Result<(), Failure> {
-        self.socket = connect(self.peer).map_err(|error| Failure::System("open another socket", error))?;
-        Ok(())
+    pub(crate) fn change_port(&mut self) {
+        self.socket = None;
     }
 
-    /// Sends a datagram. That it gets lost here is nothing special: it will be sent again.
-    pub(crate) fn send(&mut self, datagram: &[u8]) -> Result<(), Failure> {
+    /// Sends a datagram, if there is a way.
+    pub(crate) fn send(&mut self, datagram: &[u8]) {
         // The first attempt may only hear of what became of an earlier datagram (ICMP port unreachable).
-        let sent = self.socket.send(datagram).or_else(|_| self.socket.send(datagram));
-        sent.map(drop).or_else(|error| self.bear(error))
+        for _ in 0..2 {
+            let socket = match self.socket.take() {
+                Some(socket) => Ok(socket),
+                None => connect(self.peer),
+            };
+            match socket.and_then(|socket| socket.send(datagram).map(|_| socket)) {
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    return;
+                }
+                Err(error) => self.bear(error),
+            }
+        }
     }
 
     /// Waits for a datagram until this time at the latest.
-    pub(crate) fn receive<'b>(
-        &mut self,
-        until: Instant,
-        buffer: &'b mut [u8],
-    ) -> Result<Option<&'b [u8]>, Failure> {
+    pub(crate) fn receive<'b>(&mut self, until: Instant, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
         // Zero would mean to wait for ever.
         let wait = until.since(self.now()).max(Duration::from_micros(1));
-        let received = self.socket.set_read_timeout(Some(wait)).and_then(|()| self.socket.recv(buffer));
-        match received {
+        let Some(socket) = &self.socket else {
+            std::thread::sleep(wait);
+            return None;
+        };
+        match socket.set_read_timeout(Some(wait)).and_then(|()| socket.recv(buffer)) {
             Ok(length) => {
                 self.trouble = None;
-                Ok(buffer.get(..length))
+                self.others.clear();
+                buffer.get(..length)
             }
-            Err(error) => self.bear(error).map(|()| None),
+            Err(error) => {
+                if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+                    self.bear(error);
+                }
+                None
+            }
         }
     }
 
-    /// Remembers an error that may pass; any other is a failure.
-    fn bear(&mut self, error: io::Error) -> Result<(), Failure> {
-        match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
-            ErrorKind::ConnectionRefused
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-            | ErrorKind::NetworkDown
-            | ErrorKind::AddrNotAvailable
-            | ErrorKind::OutOfMemory => self.trouble = Some(error),
-            _ => return Err(Failure::System("use the socket", error)),
+    fn bear(&mut self, trouble: io::Error) {
+        self.trouble = Some(trouble);
+        self.socket = None;
+        if let Some(other) = self.others.pop_front() {
+            self.others.push_back(std::mem::replace(&mut self.peer, other));
         }
-        Ok(())
     }
 }
 
