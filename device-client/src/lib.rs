@@ -1,2 +1,23 @@
-//! The device side.
-#![cfg_attr(not(feature = "std"), no_std)]
+//! The device side of Sixfold: fetches a body block by block over CoAP (RFC 7252, RFC 7959).
+//!
+//! [`Fetch`] is a state machine: datagrams and the time go in; datagrams, blocks to be written and the next
+//! deadline come out. Below it, [`Exchange`] carries one Confirmable request at a time. The same code runs in
+//! a boot program, in `sixfold-device` on Linux and, a thousand at a time, in simulations.
+//!
+//! This library deliberately has no standard library, no allocator, no sockets, no clock, no source of
+//! randomness (a seed is passed in) and no buffer for a body: whoever drives it owns those. It does not check
+//! that a body is authentic either. The program for Linux is in `src/bin/sixfold-device`.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+mod etag;
+pub mod exchange;
+pub mod fetch;
+mod random;
+
+pub use etag::ETag;
+pub use exchange::Exchange;
+pub use fetch::{Event, Fetch};

@@ -1,5 +1,6 @@
 //! Network namespaces, through `ip(8)` and setns(2).
 
+use crate::wait;
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
 use std::fs::{self, File};
@@ -47,6 +48,15 @@ impl Netns {
     /// Carries out `ip` commands, one a line.
     pub fn ip(&self, commands: &str) -> Result<()> {
         self.enter(|| ip_batch(commands))?.with_context(|| format!("in namespace {}", self.name))
+    }
+
+    /// Waits until an interface transmits. For up to a second after it was set up the kernel may drop what is sent.
+    pub fn wait_until_up(&self, interface: &str) -> Result<()> {
+        let show = || Command::new("ip").args(["-oneline", "link", "show", "dev", interface]).output();
+        wait::until_true(&format!("{interface} in {} to be up", self.name), wait::SOON, || {
+            let shown = self.enter(show).ok().and_then(Result::ok);
+            shown.is_some_and(|shown| String::from_utf8_lossy(&shown.stdout).contains(" state UP "))
+        })
     }
 
     /// Sets `/proc/sys/net/KEY`.

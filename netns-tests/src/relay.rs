@@ -97,7 +97,8 @@ impl<'a> Relay<'a> {
 fn http_get(path: &str) -> Result<(u16, String)> {
     let mut connection = TcpStream::connect(ADMIN)?;
     connection.set_read_timeout(Some(wait::SOON))?;
-    write!(connection, "GET {path} HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
     parse_answer(&answer).context("not an HTTP answer")

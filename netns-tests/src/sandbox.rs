@@ -95,7 +95,7 @@ fn run_outside(test: &str, unshare: &[&str]) -> Result<()> {
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(INSIDE, "1")
         .stdin(Stdio::piped())
-        .stdout(output.reopen()?)
+        .stdout(append(output.path())?)
         .stderr(append(output.path())?)
         .spawn()
         .context("unshare did not start")?;

@@ -54,7 +54,7 @@ impl Topology {
         }
         let radvd = Radvd::start(&relay, DEVICE_INTERFACE, "2001:db8:6::/64")?;
         let topology = Self { _radvd: radvd, origin, relay, devices };
-        topology.wait_for_addresses()?;
+        topology.wait_until_up()?;
         Ok(topology)
     }
 
@@ -65,10 +65,14 @@ impl Topology {
 
     /// Makes the device side's interface anew, with a new index.
     pub fn create_device_interface(&self) -> Result<()> {
-        self.relay.ip(&device_interface(self.devices.len()))
+        self.relay.ip(&device_interface(self.devices.len()))?;
+        self.relay.wait_until_up(DEVICE_INTERFACE)
     }
 
-    fn wait_for_addresses(&self) -> Result<()> {
+    fn wait_until_up(&self) -> Result<()> {
+        self.origin.wait_until_up("uplink")?;
+        self.relay.wait_until_up("uplink")?;
+        self.relay.wait_until_up(DEVICE_INTERFACE)?;
         self.devices.iter().try_for_each(|device| address_of(device).map(|_| ()))
     }
 }

@@ -99,7 +99,7 @@ fn aiocoap_observes_a_new_version() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         let old = nginx::publish_image("image.bin", 1, 5_000)?;
-        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = 1\n"))?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = \"1 s\"\n"))?;
         let uri = format!("coap://{RELAY}/fw/image.bin");
         let mut observer = aiocoap::start(&scene.net.devices[0], "observer", &uri, &["--observe"])?;
         let first = observer.wait_for(0, SOON)?;

@@ -1,4 +1,8 @@
 //! libcoap's client against the relay.
+//!
+//! The client of libcoap 4.3.1 loses a blockwise body whose first block comes as a separate response to a Confirmable
+//! request ("large body receive internal issue"). The relay answers separately when the origin takes its time, so the
+//! tests with Confirmable requests let a device fetch the image first.
 
 use anyhow::{Result, ensure};
 use sixfold_netns_tests::coap_client::{self, Outcome, output_file};
@@ -7,13 +11,20 @@ use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::RELAY;
-use sixfold_netns_tests::{sandbox, wait};
+use sixfold_netns_tests::{device, sandbox, wait};
 use std::fs;
+use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::CoapClient];
 
 fn ask(scene: &Scene, path: &str, options: &[&str]) -> Result<Outcome> {
     coap_client::request(&scene.net.devices[0], &format!("coap://{RELAY}{path}"), options)
+}
+
+/// Brings an image into the relay's cache.
+fn warm(scene: &Scene, path: &str) -> Result<()> {
+    device::fetch(&scene.net.devices[0], "device", path, &[])?.image(Duration::from_secs(30))?;
+    Ok(())
 }
 
 fn ensure_error(outcome: &Outcome, code: &str) -> Result<()> {
@@ -31,6 +42,8 @@ fn libcoap_fetches_whole_images_at_every_block_size() -> Result<()> {
         let small = nginx::publish_image("small.bin", 1, 3_001)?;
         let large = nginx::publish_image("large.bin", 2, 100_000)?;
         let _relay = Relay::start(&scene.net.relay, CONFIG)?;
+        warm(&scene, "/fw/small.bin")?;
+        warm(&scene, "/fw/large.bin")?;
         ensure!(ask(&scene, "/fw/small.bin", &["-b", "16"])? == Outcome::Body(small), "blocks of 16 bytes");
         for size in ["64", "256", "1024"] {
             ensure!(
@@ -49,12 +62,24 @@ fn libcoap_fetches_whole_images_at_every_block_size() -> Result<()> {
 }
 
 #[test]
+fn libcoap_waits_for_a_slow_origin() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("limit_rate 10k;")?;
+        let image = nginx::publish_image("image.bin", 1, 30_000)?;
+        let _relay = Relay::start(&scene.net.relay, CONFIG)?;
+        ensure!(ask(&scene, "/fw/image.bin", &["-N", "-b", "256"])? == Outcome::Body(image));
+        Ok(())
+    })
+}
+
+#[test]
 fn libcoap_uses_the_relay_as_a_forward_proxy() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         let image = nginx::publish_image("image.bin", 1, 30_000)?;
         let config = format!("{CONFIG}\n[proxy]\nforward = [\"https://origin.test/\"]\n");
         let _relay = Relay::start(&scene.net.relay, &config)?;
+        warm(&scene, "/fw/image.bin")?;
         let proxy = format!("coap://{RELAY}");
         let through_proxy = |uri| coap_client::request(&scene.net.devices[0], uri, &["-P", &proxy]);
         ensure!(through_proxy("https://origin.test/image.bin")? == Outcome::Body(image));
@@ -68,7 +93,7 @@ fn libcoap_discovers_and_is_told_errors() -> Result<()> {
         let scene = Scene::create("")?;
         nginx::publish_image("image.bin", 1, 2_000)?;
         let _relay = Relay::start(&scene.net.relay, CONFIG)?;
-        ask(&scene, "/fw/image.bin", &[])?;
+        warm(&scene, "/fw/image.bin")?;
         let Outcome::Body(links) = ask(&scene, "/.well-known/core", &[])? else { anyhow::bail!("no links") };
         let links = String::from_utf8(links)?;
         ensure!(links.contains("</fw/image.bin>") && links.contains("sz=2000"), "{links}");
@@ -84,7 +109,7 @@ fn libcoap_observes_a_new_version() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         nginx::publish("manifest.txt", b"version one")?;
-        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = 1\n"))?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = \"1 s\"\n"))?;
         let uri = format!("coap://{RELAY}/fw/manifest.txt");
         let _observer = coap_client::start(&scene.net.devices[0], "observer", &uri, &["-s", "40"])?;
         let received =

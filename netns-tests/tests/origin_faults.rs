@@ -34,7 +34,8 @@ impl Fault {
         ensure!(response.code == *code, "{path}: {} {text} instead of {code}", response.code);
         ensure!(text.contains(diagnostic), "{path}: {text:?} does not say {diagnostic:?}");
         ensure!(relay.metric(&series)? > before, "{path}: not counted as {outcome}\n{}", relay.metrics()?);
-        ensure!(relay.log().contains(path.trim_start_matches("/fw")), "{path}: the log does not name it");
+        let named = |line: &str| line.contains("image.bin") && line.contains(outcome);
+        ensure!(relay.log().lines().any(named), "{path}: the log does not name it");
         Ok(())
     }
 }
@@ -51,10 +52,10 @@ fn certificates_that_do_not_fit_are_refused() -> Result<()> {
         Ca::create("other")?;
         let (good, expired) = (ca.issue(&["origin.test"])?, ca.issue_expired(&["origin.test"])?);
         let site = |port, identity| Site { port, identity, directives: "" };
-        let _nginx = Nginx::start(&net.origin, &[site(443, &good), site(8443, &expired)])?;
+        let _nginx = Nginx::start(&net.origin, &[site(443, &good), site(8443, &expired), site(8444, &good)])?;
         let image = nginx::publish_image("image.bin", 1, 5000)?;
         let config = CONFIG.to_owned()
-            + &route("/other-ca", "https://origin.test/", "other")
+            + &route("/other-ca", "https://origin.test:8444/", "other")
             + &route("/expired", "https://origin.test:8443/", "ca")
             + &route("/other-name", "https://wrong.test/", "ca");
         let relay = Relay::start(&net.relay, &config)?;
@@ -108,11 +109,12 @@ fn errors_and_redirects_of_the_origin_are_told_by_their_codes() -> Result<()> {
 /// A relay before a misbehaving origin at `/bad`, and before a good one at `/fw`.
 fn with_misbehaving_origin(
     body: &[u8],
+    settings: &str,
     test: impl FnOnce(&Scene, &MisbehavingOrigin, &Relay<'_>) -> Result<()>,
 ) -> Result<()> {
     let scene = Scene::create("")?;
     let bad = MisbehavingOrigin::start(&scene.net.origin, &scene.identity, body)?;
-    let config = CONFIG.to_owned() + &route("/bad", "https://origin.test:9443/", "ca");
+    let config = CONFIG.to_owned() + &route("/bad", "https://origin.test:9443/", "ca") + settings;
     let relay = Relay::start(&scene.net.relay, &config)?;
     test(&scene, &bad, &relay)
 }
@@ -124,7 +126,7 @@ fn ask(scene: &Scene, path: &str, arguments: &[&str]) -> Result<Response> {
 #[test]
 fn a_body_that_never_completes_ends_in_an_error() -> Result<()> {
     sandbox::run(NEEDS, || {
-        with_misbehaving_origin(&image(1, 20_000), |scene, bad, relay| {
+        with_misbehaving_origin(&image(1, 20_000), "", |scene, bad, relay| {
             let mut fetch = device::fetch(&scene.net.devices[0], "device", "/bad/truncated/image.bin", &[])?;
             let status = fetch.wait(Duration::from_secs(60))?;
             ensure!(!status.success(), "half an image was taken for a whole one");
@@ -145,7 +147,7 @@ fn a_body_that_never_completes_ends_in_an_error() -> Result<()> {
 #[test]
 fn a_range_that_does_not_fit_is_refused() -> Result<()> {
     sandbox::run(NEEDS, || {
-        with_misbehaving_origin(&image(1, 20_000), |scene, _bad, relay| {
+        with_misbehaving_origin(&image(1, 20_000), "", |scene, _bad, relay| {
             for path in ["/bad/misfit/image.bin", "/bad/changed/image.bin"] {
                 let name = path.replace('/', "-");
                 let mut fetch = device::fetch(&scene.net.devices[0], &name, path, &[])?;
@@ -164,7 +166,7 @@ fn a_range_that_does_not_fit_is_refused() -> Result<()> {
 fn bytes_beyond_the_content_length_never_reach_a_device() -> Result<()> {
     sandbox::run(NEEDS, || {
         let body = image(1, 20_000);
-        with_misbehaving_origin(&body, |scene, bad, _relay| {
+        with_misbehaving_origin(&body, "", |scene, bad, _relay| {
             let response = ask(scene, "/bad/short/image.bin", &[])?;
             ensure!(response.code == "2.05" && response.body == body[..10_000], "{}", response.code);
             // What follows on that connection is not taken for the answer to the next request.
@@ -176,10 +178,22 @@ fn bytes_beyond_the_content_length_never_reach_a_device() -> Result<()> {
 }
 
 #[test]
+fn an_origin_that_does_not_answer_is_a_gateway_timeout() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let impatient = "\n[origin]\nheaders_timeout = \"1 s\"\nretries = 1\nretry_delay = \"100 ms\"\n";
+        with_misbehaving_origin(&image(1, 20), impatient, |scene, _bad, relay| {
+            let path = "/bad/silent/image.bin";
+            Fault { path, code: "5.04", diagnostic: "timed out", outcome: "timed_out" }
+                .check(&scene.net, relay)
+        })
+    })
+}
+
+#[test]
 fn a_slow_origin_delays_only_its_own_images() -> Result<()> {
     sandbox::run(NEEDS, || {
         let slow_image = image(2, 20);
-        with_misbehaving_origin(&slow_image.clone(), |scene, _bad, _relay| {
+        with_misbehaving_origin(&slow_image.clone(), "", |scene, _bad, _relay| {
             let image = nginx::publish_image("image.bin", 1, 50_000)?;
             let netns = &scene.net.devices[0];
             let started = Instant::now();

@@ -19,7 +19,7 @@ fn no_device_ever_mixes_versions() -> Result<()> {
     sandbox::run(&[Peer::Nginx, Peer::Radvd], || {
         // Every new transfer revalidates, and the origin is slow: versions change in the middle of everything.
         let scene = Scene::with_devices(DEVICES_PER_VERSION, "limit_rate 96k;")?;
-        let _relay = Relay::start(&scene.net.relay, &format!("{}max_age = 0\n", relay::CONFIG))?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{}max_age = \"0 s\"\n", relay::CONFIG))?;
         let mut versions = Vec::new();
         let mut fetches = Vec::new();
         for version in 0..VERSIONS {

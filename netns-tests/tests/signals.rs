@@ -38,7 +38,7 @@ fn sighup_keeps_the_cache_and_running_transfers() -> Result<()> {
         ensure!(fetch("before", "/fw/image.bin")?.image(PATIENCE)? == image);
         let running = fetch("running", "/fw/slow/image.bin")?;
 
-        let more = "\n[[route]]\npath = \"/more\"\norigin = \"https://origin.test/\"\nca_file = \"/run/ca/ca.pem\"\n";
+        let more = "\n[[route]]\npath = \"/more\"\norigin = \"https://origin.test/\"\nca_file = \"/run/ca/ca.pem\"\nmax_age = \"1 h\"\n";
         relay.reload(&(config + more))?;
         wait::until_true("the new route", PATIENCE, || {
             fetch("more", "/more/image.bin")

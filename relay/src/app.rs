@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::driver::{Command, Driver};
-use crate::ops::{Admin, Metrics, Readiness, Status};
+use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,6 +43,16 @@ impl Handle {
     pub async fn drain(&self) {
         // A driver that is gone has drained.
         let _ = self.commands.send(Command::Drain).await;
+    }
+}
+
+impl StatusSource for Handle {
+    async fn status(&self) -> anyhow::Result<Status> {
+        Handle::status(self).await
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.gather()
     }
 }
 
@@ -128,4 +138,24 @@ async fn reload(file: &Path, handle: &Handle) {
 /// The addresses of a relay that was built, for programs that asked for any free port.
 pub fn first_address(driver: &mut Driver) -> anyhow::Result<SocketAddr> {
     driver.addresses().first().copied().ok_or_else(|| anyhow!("relay: no socket is open"))
+}
+
+/// What a configuration would serve, for people.
+pub fn summary(config: &Config) -> String {
+    let mut text = String::new();
+    let interface = config.listen.interface.as_ref().map_or(String::new(), |name| format!(" on {name}"));
+    for address in &config.listen.coap {
+        text += &format!("serves CoAP at {address}{interface}\n");
+    }
+    for route in &config.routes {
+        text += &format!("/{} comes from {}\n", route.path.join("/"), route.origin.prefix);
+    }
+    for prefix in &config.proxy.forward {
+        text += &format!("forward proxy for {prefix}\n");
+    }
+    if config.routes.is_empty() && config.proxy.forward.is_empty() {
+        text +=
+            "there is no [[route]] and no [proxy] forward: every request will be answered with an error\n";
+    }
+    text
 }

@@ -1,8 +1,15 @@
 //! The relay: a caching CoAP-to-HTTPS proxy for border routers.
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
-//! ([`origin`]), memory ([`store`]), a disk ([`spool`]) and an operator.
+//! ([`origin`]), memory ([`store`]), a disk ([`spool`]), an event loop ([`driver`]) and an operator ([`config`],
+//! [`ops`], [`cli`]).
 
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod driver;
+pub mod ops;
 pub mod origin;
 pub mod spool;
 pub mod store;

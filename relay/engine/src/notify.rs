@@ -10,6 +10,7 @@ use crate::exchanges::Reply;
 use crate::image::Image;
 use crate::observers::Observer;
 use crate::outgoing::Purpose;
+use crate::responses::Sent;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Type};
@@ -96,8 +97,11 @@ impl<S: Store> Engine<S> {
             };
             let wants = Wants { block: Some(Block::first(szx)), ..Wants::default() };
             let answer = Representation::of(image, max_age).answer(&wants, self.config.block_size);
-            if let Answer::Block { response, .. } = answer {
+            if let Answer::Block { response, start, last } = answer {
+                let end = start + response.payload.len();
                 self.send_notification(now, peer, token, Response { observe: Some(sequence), ..response });
+                // The observer gets the rest of this version with requests of its own (RFC 7959 §2.6).
+                self.progress(now, peer, url, Sent { etag: image.etag, start, end, last });
             }
         }
     }

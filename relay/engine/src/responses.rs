@@ -19,11 +19,11 @@ use std::time::Duration;
 
 /// A block that has left: of which version, and where in its body.
 #[derive(Clone, Copy)]
-struct Sent {
-    etag: ETag,
-    start: usize,
-    end: usize,
-    last: bool,
+pub(crate) struct Sent {
+    pub(crate) etag: ETag,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) last: bool,
 }
 
 impl<S: Store> Engine<S> {
@@ -43,7 +43,6 @@ impl<S: Store> Engine<S> {
             Answer::Block { mut response, start, last } => {
                 let end = start + response.payload.len();
                 response.observe = self.observation(now, &reply, wants, url);
-                self.event(Event::BlockSent(response.payload.len()));
                 self.respond(now, reply, wants, response);
                 self.progress(now, reply.path.peer, url, Sent { etag, start, end, last });
             }
@@ -142,8 +141,9 @@ impl<S: Store> Engine<S> {
 
     /// Follows a device through its image. A block that repeats what a finished transfer had already is no new
     /// transfer, unless it is the first.
-    fn progress(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
+    pub(crate) fn progress(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
         let Sent { etag, start, end, last } = block;
+        self.event(Event::BlockSent(end - start));
         let Some(peer) = self.peers.peek_mut(&address) else { return };
         match peer.transfer_mut(url).filter(|transfer| transfer.etag == etag) {
             Some(transfer) if transfer.finished && start > 0 => {}

@@ -37,7 +37,8 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
     ChaCha12Rng::from_seed([6; 32]).fill_bytes(&mut image);
     let image = Bytes::from(image);
     let scratch = tempfile::tempdir().context("operator: no temporary directory; is TMPDIR writable?")?;
-    let origin = origin::start(image.clone()).await.context("relay: the demo's HTTPS origin does not start")?;
+    let origin =
+        origin::start(image.clone()).await.context("relay: the demo's HTTPS origin does not start")?;
     let ca_file = scratch.path().join("ca.pem");
     std::fs::write(&ca_file, origin.ca_pem()).context("operator: cannot write to the temporary directory")?;
     let (mut driver, handle) = app::build(config(&origin.url(), &ca_file)?)?;
@@ -65,7 +66,8 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
 
 /// The device program is installed, or built, next to this one.
 fn device_program() -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe().context("relay: does not know where it is")?.with_file_name("sixfold-device");
+    let program =
+        std::env::current_exe().context("relay: does not know where it is")?.with_file_name("sixfold-device");
     if !program.exists() {
         bail!(
             "operator: {} is missing; the demo runs it as its devices. Build it with `cargo build --bins`, or use `make demo`",

@@ -51,9 +51,18 @@ impl fmt::Display for Report<'_> {
         write!(f, "\nimage          {} bytes, sha256 ", self.image.len())?;
         digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         let ratio = self.origin_bytes as f64 / size as f64;
-        writeln!(f, "\norigin         {} bytes in {} requests ({ratio:.2} × the image)", self.origin_bytes, self.origin_requests)?;
+        writeln!(
+            f,
+            "\norigin         {} bytes in {} requests ({ratio:.2} × the image)",
+            self.origin_bytes, self.origin_requests
+        )?;
         writeln!(f, "delivered      {delivered} bytes in {} blocks", self.blocks)?;
-        writeln!(f, "time           {:.3} s, slowest device {:.3} s", self.elapsed.as_secs_f64(), slowest.as_secs_f64())?;
+        writeln!(
+            f,
+            "time           {:.3} s, slowest device {:.3} s",
+            self.elapsed.as_secs_f64(),
+            slowest.as_secs_f64()
+        )?;
         writeln!(f, "devices        {right} of {} have the right digest", self.devices.len())
     }
 }

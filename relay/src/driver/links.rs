@@ -38,7 +38,8 @@ impl Links {
     /// opened again.
     pub(crate) fn reopen(&mut self, listen: &Listen) -> anyhow::Result<()> {
         let wanted: Vec<Place> = places(listen).collect();
-        let (kept, closed): (Vec<_>, Vec<_>) = self.links.drain(..).partition(|link| wanted.contains(&link.place));
+        let (kept, closed): (Vec<_>, Vec<_>) =
+            self.links.drain(..).partition(|link| wanted.contains(&link.place));
         let old: Vec<Place> = closed.into_iter().map(|link| link.place).collect();
         self.links = kept;
         let kept = self.links.len();
@@ -57,9 +58,12 @@ impl Links {
     fn add(&mut self, place: Place) -> anyhow::Result<()> {
         let id = self.next_id;
         let (address, interface) = place.clone();
-        let (listener, changes) = Listener::open(ListenerConfig { address, interface, index: id }).with_context(|| {
-            format!("operator: cannot serve CoAP on {address}; is another program using it? See listen.coap")
-        })?;
+        let (listener, changes) = Listener::open(ListenerConfig { address, interface, index: id })
+            .with_context(|| {
+                format!(
+                    "operator: cannot serve CoAP on {address}; is another program using it? See listen.coap"
+                )
+            })?;
         changes.iter().for_each(log);
         self.next_id += 1;
         self.links.push(Link { id, place, listener });

@@ -69,7 +69,8 @@ impl Driver {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let (sender, origin_events) = mpsc::channel(64);
-        let origin = OriginClient::new(config.origin_settings()?, sender)?;
+        let origin = OriginClient::new(config.origin_settings(), sender)?;
+        metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
         let engine = Engine::new(config.engine(), store, seed);
@@ -180,7 +181,7 @@ impl Driver {
 
     /// Everything new is made before anything old is let go.
     fn reload(&mut self, config: Config) -> anyhow::Result<()> {
-        let settings = config.origin_settings()?;
+        let settings = config.origin_settings();
         if config.listen != self.config.listen {
             self.links.reopen(&config.listen)?;
         }
@@ -197,7 +198,14 @@ impl Driver {
     fn status(&mut self) -> Status {
         let now = self.clock.now();
         let listen = self.links.addresses();
-        Status::describe(&self.engine, &self.config, &self.origin, now, self.clock.uptime(), &listen)
+        Status::describe(
+            &self.engine,
+            self.config.cache.memory,
+            &self.origin.traffic(),
+            now,
+            self.clock.uptime(),
+            &listen,
+        )
     }
 }
 

@@ -1,2 +1,0 @@
-//! The device.
-fn main() {}

@@ -1,0 +1,234 @@
+//! The configuration: one TOML file, read into types that cannot be wrong, with all mistakes reported at once.
+//!
+//! `config/relay.toml` is the reference manual: a test compares it with the defaults here.
+
+mod mistakes;
+mod reader;
+mod schema;
+mod values;
+
+pub use mistakes::{Mistake, Mistakes};
+
+use crate::origin::{OriginClient, OriginSettings, Retries, Settings, Timeouts};
+use crate::spool::Spool;
+use sixfold_profile::coap::Szx;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the relay is to work.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// `[listen]`
+    pub listen: Listen,
+    /// `[[route]]`
+    pub routes: Vec<Route>,
+    /// `[proxy]`
+    pub proxy: Proxy,
+    /// `[cache]`
+    pub cache: Cache,
+    /// `[origin]`
+    pub origin: Origin,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// Where devices find the relay.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listen {
+    /// Addresses and ports.
+    pub coap: Vec<SocketAddr>,
+    /// The only interface to serve, which may appear later.
+    pub interface: Option<String>,
+    /// The largest block that is offered.
+    pub block_size: Szx,
+}
+
+/// A reverse proxy for one path prefix.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Route {
+    /// The segments of the Uri-Path prefix.
+    pub path: Vec<String>,
+    /// The origin behind it.
+    pub origin: OriginSettings,
+}
+
+/// The forward proxy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Proxy {
+    /// URL prefixes that Proxy-Uri and Proxy-Scheme may reach, in canonical spelling.
+    pub forward: Vec<String>,
+    /// Allows prefixes that begin with `http://`.
+    pub allow_http: bool,
+}
+
+/// What is kept, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cache {
+    /// Bytes of images in memory.
+    pub memory: u64,
+    /// The largest image that is accepted, in bytes.
+    pub max_object: u64,
+    /// How long a failure is remembered.
+    pub negative_ttl: Duration,
+    /// The spool; off by default.
+    pub disk: Option<Disk>,
+}
+
+/// The spool on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disk {
+    /// A directory of its own.
+    pub path: PathBuf,
+    /// Bytes that may be used.
+    pub limit: u64,
+}
+
+/// Patience with origins.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Origin {
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// How often to try again.
+    pub retries: Retries,
+}
+
+/// What one client, or all of them, may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Requests a second from one address; 0 for no limit.
+    pub client_rate: u32,
+    /// Requests at once from one address.
+    pub client_burst: u32,
+    /// The engine's own.
+    pub engine: sixfold_engine::Limits,
+}
+
+/// The admin address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// `None` turns it off.
+    pub listen: Option<SocketAddr>,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// The least important level that is written.
+    pub level: &'static str,
+    /// JSON lines instead of text.
+    pub json: bool,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { coap: vec![SocketAddr::from(([0u16; 8], 5683))], interface: None, block_size: Szx::MAX }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        let negative_ttl = sixfold_engine::Limits::default().negative_ttl;
+        Self { memory: 16 << 20, max_object: 8 << 20, negative_ttl, disk: None }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { client_rate: 1000, client_burst: 2000, engine: sixfold_engine::Limits::default() }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1u16], 9683))) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info", json: false }
+    }
+}
+
+impl Config {
+    /// Reads a file, and the certificates that it names.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn load(file: &Path) -> Result<Self, Mistakes> {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|error| Mistakes {
+            file: name.clone(),
+            list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
+        })?;
+        schema::read(&text, &name, Self::certificate_trouble)
+    }
+
+    /// Reads a text as if it were the content of `file`; files that it names are not looked at.
+    ///
+    /// # Errors
+    /// Every mistake in it.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, Mistakes> {
+        schema::read(text, &file.display().to_string(), |_| None)
+    }
+
+    /// What is wrong with the files of an origin.
+    fn certificate_trouble(origin: &OriginSettings) -> Option<String> {
+        let (events, _) = tokio::sync::mpsc::channel(1);
+        let settings = Settings { origins: vec![origin.clone()], ..Settings::default() };
+        OriginClient::new(settings, events).err().map(|error| error.to_string())
+    }
+
+    /// The engine's part.
+    pub fn engine(&self) -> sixfold_engine::Config {
+        let route = |route: &Route| sixfold_engine::Route {
+            path: route.path.clone(),
+            origin: route.origin.prefix.clone(),
+        };
+        sixfold_engine::Config {
+            routes: self.routes.iter().map(route).collect(),
+            forward: self.proxy.forward.clone(),
+            block_size: self.listen.block_size,
+            max_object: self.cache.max_object,
+            limits: sixfold_engine::Limits { negative_ttl: self.cache.negative_ttl, ..self.limits.engine },
+        }
+    }
+
+    /// The origin client's part. Opens the spool: without it the relay works on, with a warning.
+    pub fn origin_settings(&self) -> Settings {
+        let forward = |prefix: &String| OriginSettings {
+            prefix: prefix.clone(),
+            allow_http: self.proxy.allow_http,
+            ..OriginSettings::default()
+        };
+        let routes = self.routes.iter().map(|route| route.origin.clone());
+        let covered = |prefix: &&String| self.routes.iter().all(|route| route.origin.prefix != **prefix);
+        Settings {
+            origins: routes.chain(self.proxy.forward.iter().filter(covered).map(forward)).collect(),
+            max_object: self.cache.max_object,
+            timeouts: self.origin.timeouts,
+            retries: self.origin.retries,
+            spool: self.cache.disk.as_ref().and_then(open_spool),
+            ..Settings::default()
+        }
+    }
+}
+
+fn open_spool(disk: &Disk) -> Option<Arc<Spool>> {
+    match Spool::open(&disk.path, disk.limit) {
+        Ok(spool) => Some(Arc::new(spool)),
+        Err(error) => {
+            let path = disk.path.display();
+            tracing::warn!(
+                "operator: no spool in {path}: {error}; images will not outlive a restart, see cache.disk"
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Reads sections of a TOML file key by key, and collects every mistake instead of stopping at the first.
+
+use super::mistakes::{Mistake, Mistakes};
+use super::values::Outcome;
+use std::cell::RefCell;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The text of a file, and what was found wrong with it so far.
+pub(super) struct Source<'t> {
+    text: &'t str,
+    mistakes: RefCell<Vec<Mistake>>,
+    /// Keys that exist and were not given: the reference file must have all of them.
+    absent: RefCell<Vec<String>>,
+}
+
+impl<'t> Source<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, mistakes: RefCell::default(), absent: RefCell::default() }
+    }
+
+    pub(super) fn mistake(&self, line: usize, key: impl Into<String>, message: impl Into<String>) {
+        self.mistakes.borrow_mut().push(Mistake { line, key: key.into(), message: message.into() });
+    }
+
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
+    }
+
+    /// The top level of the file; syntax errors are mistakes too.
+    pub(super) fn parse(&self) -> DeTable<'t> {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in errors {
+            let line = error.span().map_or(0, |span| self.line(span.start));
+            self.mistake(line, "", format!("not TOML: {}", error.message()));
+        }
+        table.into_inner()
+    }
+
+    pub(super) fn into_mistakes(self, file: &str) -> Option<Mistakes> {
+        let mut list = self.mistakes.into_inner();
+        list.sort_by_key(|mistake| mistake.line);
+        (!list.is_empty()).then(|| Mistakes { file: file.to_owned(), list })
+    }
+
+    #[cfg(test)]
+    pub(super) fn absent(&self) -> Vec<String> {
+        self.absent.borrow().clone()
+    }
+}
+
+/// One table of the file.
+pub(super) struct Section<'s, 't> {
+    source: &'s Source<'t>,
+    name: String,
+    /// The line of its header.
+    pub(super) line: usize,
+    table: DeTable<'t>,
+    known: Vec<&'static str>,
+}
+
+impl<'s, 't> Section<'s, 't> {
+    pub(super) fn top(source: &'s Source<'t>) -> Self {
+        Self { source, name: String::new(), line: 0, table: source.parse(), known: Vec::new() }
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<(usize, DeValue<'t>)> {
+        self.known.push(key);
+        let found = self.table.remove(key);
+        if found.is_none() {
+            self.source.absent.borrow_mut().push(self.key(key));
+        }
+        let value = found?;
+        Some((self.source.line(value.span().start), Spanned::into_inner(value)))
+    }
+
+    /// Reads a key into `field`, which keeps its default when the key is absent or wrong. Returns the line.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        field: &mut T,
+        read: impl FnOnce(&DeValue<'_>) -> Outcome<T>,
+    ) -> usize {
+        let Some((line, value)) = self.take(key) else { return self.line };
+        match read(&value) {
+            Ok(value) => *field = value,
+            Err(message) => self.source.mistake(line, self.key(key), message),
+        }
+        line
+    }
+
+    /// Reads a key that must be there.
+    pub(super) fn require<T>(
+        &mut self,
+        key: &'static str,
+        field: &mut T,
+        read: impl FnOnce(&DeValue<'_>) -> Outcome<T>,
+    ) -> usize {
+        if !self.table.contains_key(key) {
+            self.source.mistake(
+                self.line,
+                self.key(key),
+                "is missing; this section does not work without it",
+            );
+        }
+        self.read(key, field, read)
+    }
+
+    /// Reads a table within this one.
+    pub(super) fn section(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'s, 't>)) {
+        let Some((line, value)) = self.take(key) else { return };
+        match value {
+            DeValue::Table(table) => self.descend(self.key(key), line, table, read),
+            other => self.source.mistake(
+                line,
+                self.key(key),
+                format!("this is of type {}; give a table", other.type_str()),
+            ),
+        }
+    }
+
+    /// Reads a list of tables within this one.
+    pub(super) fn sections(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'s, 't>)) {
+        let Some((line, value)) = self.take(key) else { return };
+        let DeValue::Array(array) = value else {
+            return self.source.mistake(
+                line,
+                self.key(key),
+                format!("give a list of tables, each headed [[{key}]]"),
+            );
+        };
+        for entry in array {
+            let line = self.source.line(entry.span().start);
+            match entry.into_inner() {
+                DeValue::Table(table) => self.descend(self.key(key), line, table, &mut read),
+                other => self.source.mistake(
+                    line,
+                    self.key(key),
+                    format!("this is of type {}; give a table", other.type_str()),
+                ),
+            }
+        }
+    }
+
+    fn descend(
+        &self,
+        name: String,
+        line: usize,
+        table: DeTable<'t>,
+        read: impl FnOnce(&mut Section<'s, 't>),
+    ) {
+        let mut section = Section { source: self.source, name, line, table, known: Vec::new() };
+        read(&mut section);
+        section.finish();
+    }
+
+    pub(super) fn mistake(&self, line: usize, key: &str, message: impl Into<String>) {
+        self.source.mistake(line, self.key(key), message);
+    }
+
+    /// Whatever was not read is not known.
+    pub(super) fn finish(self) {
+        for key in self.table.keys() {
+            let line = self.source.line(key.span().start);
+            let advice = match nearest(key.get_ref(), &self.known) {
+                Some(known) => format!("no such key; did you mean \"{known}\"?"),
+                None => format!("no such key; here are: {}", self.known.join(", ")),
+            };
+            self.source.mistake(line, self.key(&key.get_ref().escape_debug().to_string()), advice);
+        }
+    }
+}
+
+/// A known key at most two edits away.
+fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let (distance, best) = known.iter().map(|known| (edits(key, known), *known)).min()?;
+    (distance <= 2).then_some(best)
+}
+
+/// The edit distance of Levenshtein.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(64).enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_misses() {
+        assert_eq!(nearest("memroy", &["disk", "memory"]), Some("memory"));
+        assert_eq!(nearest("orign", &["origin"]), Some("origin"));
+        assert_eq!(nearest("colour", &["disk", "memory"]), None);
+        assert_eq!(edits("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,223 @@
+//! Which keys there are, what they mean, and what must fit together.
+
+use super::reader::{Section, Source};
+use super::{Config, Disk, Mistakes, Route, values};
+use crate::origin::OriginSettings;
+use sixfold_engine::canonical_url;
+use std::path::PathBuf;
+
+/// Reads a whole file. `trouble` looks at the files that an origin names.
+pub(super) fn read(
+    text: &str,
+    file: &str,
+    trouble: impl Fn(&OriginSettings) -> Option<String>,
+) -> Result<Config, Mistakes> {
+    let source = Source::new(text);
+    let config = read_all(&source, &trouble);
+    match source.into_mistakes(file) {
+        None => Ok(config),
+        Some(mistakes) => Err(mistakes),
+    }
+}
+
+fn read_all(source: &Source<'_>, trouble: &dyn Fn(&OriginSettings) -> Option<String>) -> Config {
+    let mut config = Config::default();
+    let mut top = Section::top(source);
+    top.section("listen", |section| read_listen(section, &mut config));
+    top.sections("route", |section| read_route(section, &mut config, trouble));
+    top.section("proxy", |section| read_proxy(section, &mut config));
+    top.section("cache", |section| read_cache(section, &mut config));
+    top.section("origin", |section| read_origin(section, &mut config));
+    top.section("limits", |section| read_limits(section, &mut config));
+    top.section("admin", |section| read_admin(section, &mut config));
+    top.section("log", |section| read_log(section, &mut config));
+    top.finish();
+    config
+}
+
+fn read_listen(section: &mut Section<'_, '_>, config: &mut Config) {
+    let listen = &mut config.listen;
+    let line = section.read("coap", &mut listen.coap, |value| values::list(value, 1, values::address));
+    section.read("interface", &mut listen.interface, values::optional_text);
+    section.read("block_size", &mut listen.block_size, values::block_size);
+    let mut seen = Vec::new();
+    for address in &listen.coap {
+        if address.port() != 0 && seen.contains(&address) {
+            section.mistake(line, "coap", format!("{address} is there twice; name it once"));
+        }
+        seen.push(address);
+    }
+}
+
+fn read_route(
+    section: &mut Section<'_, '_>,
+    config: &mut Config,
+    trouble: &dyn Fn(&OriginSettings) -> Option<String>,
+) {
+    let mut route = Route::default();
+    let line = section.require("path", &mut route.path, |value| path_segments(&values::text(value)?));
+    if config.routes.iter().any(|other| other.path == route.path) {
+        section.mistake(
+            line,
+            "path",
+            format!("/{} has a route already; remove one of them", route.path.join("/")),
+        );
+    }
+    let origin = &mut route.origin;
+    section.read("allow_http", &mut origin.allow_http, values::flag);
+    let allow_http = origin.allow_http;
+    let line =
+        section.require("origin", &mut origin.prefix, |value| prefix(&values::text(value)?, allow_http));
+    section.read("ca_file", &mut origin.ca_file, values::path);
+    let cert_line = section.read("client_cert_file", &mut origin.client_cert_file, values::path);
+    let key_line = section.read("client_key_file", &mut origin.client_key_file, values::path);
+    section.read("max_age", &mut origin.max_age, values::optional_duration);
+    section.read("stale_if_error", &mut origin.stale_if_error, values::optional_duration);
+    match (&origin.client_cert_file, &origin.client_key_file) {
+        (Some(_), None) => section.mistake(cert_line, "client_cert_file", "has no key; add client_key_file"),
+        (None, Some(_)) => {
+            section.mistake(key_line, "client_key_file", "has no certificate; add client_cert_file")
+        }
+        _ if !origin.prefix.is_empty() => {
+            if let Some(message) = trouble(origin) {
+                section.mistake(line, "origin", message);
+            }
+        }
+        _ => {}
+    }
+    let same_prefix =
+        |other: &&Route| !other.origin.prefix.is_empty() && other.origin.prefix == route.origin.prefix;
+    if config.routes.iter().filter(same_prefix).any(|other| other.origin != route.origin) {
+        let message = "another route has this origin with other settings; settings belong to the origin, so make them equal";
+        section.mistake(line, "origin", message);
+    }
+    config.routes.push(route);
+}
+
+fn read_proxy(section: &mut Section<'_, '_>, config: &mut Config) {
+    let proxy = &mut config.proxy;
+    section.read("allow_http", &mut proxy.allow_http, values::flag);
+    let allow_http = proxy.allow_http;
+    let mut texts = Vec::new();
+    let line = section.read("forward", &mut texts, |value| values::list(value, 0, values::text));
+    for text in texts {
+        match prefix(&text, allow_http) {
+            Ok(prefix) => proxy.forward.push(prefix),
+            Err(message) => section.mistake(line, "forward", message),
+        }
+    }
+}
+
+fn read_cache(section: &mut Section<'_, '_>, config: &mut Config) {
+    let cache = &mut config.cache;
+    let memory_line = section.read("memory", &mut cache.memory, values::size);
+    let line = section.read("max_object", &mut cache.max_object, values::size);
+    section.read("negative_ttl", &mut cache.negative_ttl, values::positive_duration);
+    section.section("disk", |section| {
+        let mut disk = Disk { path: PathBuf::new(), limit: 0 };
+        let mut path = None;
+        let path_line = section.require("path", &mut path, values::path);
+        section.require("limit", &mut disk.limit, values::size);
+        disk.path = path.unwrap_or_default();
+        if disk.path.exists() && !disk.path.is_dir() {
+            section.mistake(
+                path_line,
+                "path",
+                "is not a directory; name a directory of its own for the spool",
+            );
+        }
+        cache.disk = Some(disk);
+    });
+    if cache.max_object > cache.memory {
+        let message =
+            "is larger than cache.memory, so the largest image could not be kept; raise memory or lower this";
+        section.mistake(line.max(memory_line), "max_object", message);
+    }
+}
+
+fn read_origin(section: &mut Section<'_, '_>, config: &mut Config) {
+    let (timeouts, retries) = (&mut config.origin.timeouts, &mut config.origin.retries);
+    section.read("connect_timeout", &mut timeouts.connect, values::positive_duration);
+    section.read("headers_timeout", &mut timeouts.headers, values::positive_duration);
+    section.read("idle_timeout", &mut timeouts.idle, values::positive_duration);
+    section.read("retries", &mut retries.attempts, values::number);
+    section.read("retry_delay", &mut retries.first_delay, values::positive_duration);
+    section.read("max_retry_delay", &mut retries.max_delay, values::positive_duration);
+}
+
+fn read_limits(section: &mut Section<'_, '_>, config: &mut Config) {
+    let limits = &mut config.limits;
+    section.read("client_rate", &mut limits.client_rate, values::number);
+    section.read("client_burst", &mut limits.client_burst, values::positive);
+    let engine = &mut limits.engine;
+    section.read("exchanges", &mut engine.exchanges, values::positive);
+    section.read("exchanges_per_client", &mut engine.exchanges_per_client, values::positive);
+    section.read("observers", &mut engine.observers, values::number);
+    section.read("fetches", &mut engine.fetches, values::positive);
+    section.read("resources", &mut engine.resources, values::positive);
+    section.read("transfers", &mut engine.transfers, values::positive);
+    section.read("patience", &mut engine.patience, values::positive_duration);
+}
+
+fn read_admin(section: &mut Section<'_, '_>, config: &mut Config) {
+    let mut allow_remote = false;
+    section.read("allow_remote", &mut allow_remote, values::flag);
+    let line = section.read("listen", &mut config.admin.listen, values::optional_address);
+    if !allow_remote && config.admin.listen.is_some_and(|address| !address.ip().is_loopback()) {
+        let message = "is not a loopback address, and the admin address has no password; use \"[::1]:9683\", or allow_remote = true behind a firewall";
+        section.mistake(line, "listen", message);
+    }
+}
+
+fn read_log(section: &mut Section<'_, '_>, config: &mut Config) {
+    let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
+    section.read("level", &mut config.log.level, |value| values::one_of(value, &levels));
+    section.read("format", &mut config.log.json, |value| {
+        values::one_of(value, &[("text", false), ("json", true)])
+    });
+}
+
+/// The segments of a path prefix: `/fw/beta`.
+fn path_segments(path: &str) -> values::Outcome<Vec<String>> {
+    let Some(rest) = path.strip_prefix('/') else {
+        return Err(format!("\"{}\" does not begin with a slash; write \"/{0}\"", path.escape_debug()));
+    };
+    let segments: Vec<String> = rest.split('/').map(str::to_owned).collect();
+    if segments == [""] {
+        return Ok(Vec::new());
+    }
+    match segments.iter().find(|segment| is_unusable(segment)) {
+        Some(segment) => Err(format!(
+            "segment \"{}\" cannot be part of a prefix; no empty or dot segments, no %, ? or #, no control characters",
+            segment.escape_debug()
+        )),
+        None => Ok(segments),
+    }
+}
+
+fn is_unusable(segment: &str) -> bool {
+    matches!(segment, "" | "." | "..")
+        || segment.len() > 255
+        || segment.contains(|c: char| "%?#\\".contains(c) || c.is_control())
+}
+
+/// A URL prefix in its canonical spelling.
+fn prefix(url: &str, allow_http: bool) -> values::Outcome<String> {
+    let shown = url.escape_debug();
+    let canonical = canonical_url(url).ok_or_else(|| {
+        format!("\"{shown}\" is no http or https URL without user, fragment or dot segments; write \"https://host/path/\"")
+    })?;
+    if canonical.contains('?') {
+        return Err(format!("\"{shown}\" has a query; name the part of the URL that all images share"));
+    }
+    if !url.ends_with('/') {
+        return Err(format!("\"{shown}\" does not end with a slash; write \"{shown}/\""));
+    }
+    if canonical.starts_with("http://") && !allow_http {
+        return Err(format!("\"{shown}\" is not encrypted; use https, or say allow_http = true if you must"));
+    }
+    Ok(canonical)
+}
+
+#[cfg(test)]
+mod tests;

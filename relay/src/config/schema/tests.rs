@@ -1,0 +1,147 @@
+//! Every mistake has its line, key and remedy; the reference file says what the code does.
+
+use super::*;
+use std::time::Duration;
+
+const REFERENCE: &str = include_str!("../../../../config/relay.toml");
+
+fn parse(text: &str) -> Result<Config, Mistakes> {
+    read(text, "f.toml", |_| None)
+}
+
+/// The mistakes as (line, key).
+fn mistakes(text: &str) -> Vec<(usize, String)> {
+    let mistakes = parse(text).unwrap_err();
+    mistakes.list.into_iter().map(|mistake| (mistake.line, mistake.key)).collect()
+}
+
+/// In the reference, `#key = value` is a default that may be uncommented; `# text` is prose.
+fn uncommented() -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    REFERENCE.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_reference_is_the_defaults() {
+    let config = parse(&uncommented()).unwrap();
+    let Config { routes, cache, proxy, .. } = &config;
+    assert_eq!(routes.len(), 1, "one example");
+    assert!(cache.disk.is_some() && proxy.forward.len() == 1, "examples of what is off by default");
+    let mut plain = config.clone();
+    plain.routes.clear();
+    plain.cache.disk = None;
+    plain.proxy.forward.clear();
+    assert_eq!(plain, Config::default());
+    assert_eq!(parse(REFERENCE).unwrap(), Config::default(), "nothing is on that is not a default");
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let text = uncommented();
+    let source = Source::new(&text);
+    read_all(&source, &|_| None);
+    assert_eq!(source.absent(), Vec::<String>::new());
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(parse("").unwrap(), Config::default());
+}
+
+#[test]
+fn all_mistakes_at_once() {
+    let text = "[listen]\ncoap = [\"nowhere\"]\nblock_size = 100\ncolour = 1\n[[route]]\npath = \"fw\"\norigin = \"https://h/x\"\n[cache]\nmemroy = 1\n";
+    let found = mistakes(text);
+    let expected = [
+        (2, "listen.coap"),
+        (3, "listen.block_size"),
+        (4, "listen.colour"),
+        (6, "route.path"),
+        (7, "route.origin"),
+        (9, "cache.memroy"),
+    ];
+    assert_eq!(found, expected.map(|(line, key)| (line, key.to_owned())));
+    let shown = parse(text).unwrap_err().to_string();
+    assert!(shown.contains("f.toml:9: cache.memroy: no such key; did you mean \"memory\"?"), "{shown}");
+    assert!(shown.contains("write \"https://h/x/\""), "{shown}");
+}
+
+#[test]
+fn each_mistake_has_its_place() {
+    let route = "[[route]]\npath = \"/a\"\norigin = \"https://h/\"\n";
+    let table: &[(String, usize, &str)] = &[
+        ("nonsense = 1".into(), 1, "nonsense"),
+        ("[listen]\ncoap = []".into(), 2, "listen.coap"),
+        ("[listen]\ncoap = [\"[::]:5683\", \"[::]:5683\"]".into(), 2, "listen.coap"),
+        ("[listen]\ncoap = 5".into(), 2, "listen.coap"),
+        ("listen = 5".into(), 1, "listen"),
+        ("[[route]]\norigin = \"https://h/\"".into(), 1, "route.path"),
+        ("[[route]]\npath = \"/a\"".into(), 1, "route.origin"),
+        ("[[route]]\npath = \"/a/../b\"\norigin = \"https://h/\"".into(), 2, "route.path"),
+        ("[[route]]\npath = \"/a%2fb\"\norigin = \"https://h/\"".into(), 2, "route.path"),
+        (format!("{route}[[route]]\npath = \"/a\"\norigin = \"https://i/\""), 5, "route.path"),
+        (
+            format!("{route}[[route]]\npath = \"/b\"\norigin = \"https://h/\"\nmax_age = \"1 s\""),
+            6,
+            "route.origin",
+        ),
+        ("[[route]]\npath = \"/a\"\norigin = \"http://h/\"".into(), 3, "route.origin"),
+        ("[[route]]\npath = \"/a\"\norigin = \"ftp://h/\"".into(), 3, "route.origin"),
+        ("[[route]]\npath = \"/a\"\norigin = \"https://u:p@h/\"".into(), 3, "route.origin"),
+        ("[[route]]\npath = \"/a\"\norigin = \"https://h/?q/\"".into(), 3, "route.origin"),
+        (format!("{route}client_cert_file = \"c.pem\""), 4, "route.client_cert_file"),
+        (format!("{route}client_key_file = \"k.pem\""), 4, "route.client_key_file"),
+        (format!("{route}max_age = 5"), 4, "route.max_age"),
+        (format!("{route}max_age = \"5 parsecs\""), 4, "route.max_age"),
+        (format!("{route}max_age = \"900 years\""), 4, "route.max_age"),
+        ("[proxy]\nforward = [\"https://h\"]".into(), 2, "proxy.forward"),
+        ("[proxy]\nforward = [\"http://h/\"]".into(), 2, "proxy.forward"),
+        ("[cache]\nmemory = \"1 MiB\"\nmax_object = \"2 MiB\"".into(), 3, "cache.max_object"),
+        ("[cache]\nmemory = \"1 MiB\"".into(), 2, "cache.max_object"),
+        ("[cache]\nmemory = \"lots\"".into(), 2, "cache.memory"),
+        ("[cache]\nmax_object = 0".into(), 2, "cache.max_object"),
+        ("[cache]\ndisk = { path = \"/tmp\" }".into(), 2, "cache.disk.limit"),
+        ("[cache]\ndisk = { path = \"/dev/null\", limit = 1 }".into(), 2, "cache.disk.path"),
+        ("[limits]\nexchanges = 0".into(), 2, "limits.exchanges"),
+        ("[limits]\nclient_rate = -1".into(), 2, "limits.client_rate"),
+        ("[limits]\nclient_rate = 5000000000".into(), 2, "limits.client_rate"),
+        ("[limits]\npatience = \"0 s\"".into(), 2, "limits.patience"),
+        ("[admin]\nlisten = \"[::]:9683\"".into(), 2, "admin.listen"),
+        ("[log]\nlevel = \"loud\"".into(), 2, "log.level"),
+    ];
+    for (text, line, key) in table {
+        assert_eq!(mistakes(text), [(*line, (*key).to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn syntax_errors_have_a_line() {
+    let found = mistakes("[listen]\ncoap = [\n\n[cache\n");
+    assert!(!found.is_empty() && found.iter().all(|(line, _)| *line > 0), "{found:?}");
+}
+
+#[test]
+fn values_in_every_spelling() {
+    let text = "[cache]\nmemory = \"64 MiB\"\nmax_object = 1000\nnegative_ttl = \"250 ms\"\n[admin]\nlisten = \"\"\n\
+                [[route]]\npath = \"/\"\norigin = \"HTTPS://Host:443/Base/\"\nmax_age = \"5 min\"\nstale_if_error = \"7 d\"\n";
+    let config = parse(text).unwrap();
+    assert_eq!((config.cache.memory, config.cache.max_object), (64 << 20, 1000));
+    assert_eq!(config.cache.negative_ttl, Duration::from_millis(250));
+    assert_eq!(config.admin.listen, None);
+    let route = &config.routes[0];
+    assert_eq!((route.path.len(), route.origin.prefix.as_str()), (0, "https://host/Base/"));
+    assert_eq!(
+        (route.origin.max_age, route.origin.stale_if_error),
+        (Some(Duration::from_secs(300)), Some(Duration::from_secs(604_800)))
+    );
+}
+
+#[test]
+fn certificate_files_are_looked_at() {
+    let text = "[[route]]\npath = \"/a\"\norigin = \"https://h/\"\nca_file = \"missing.pem\"\n";
+    let found = read(text, "f.toml", |origin| Some(format!("{:?}", origin.ca_file))).unwrap_err();
+    assert_eq!((found.list[0].line, found.list[0].key.as_str()), (3, "route.origin"));
+}

@@ -1,0 +1,127 @@
+//! From a TOML value to a type that cannot be wrong. Each function says what is wrong and what would be right.
+
+use bytesize::ByteSize;
+use sixfold_profile::coap::Szx;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use toml::de::DeValue;
+
+/// What a reader of a value returns.
+pub(super) type Outcome<T> = Result<T, String>;
+
+/// No duration in the configuration is longer: RFC 9111 §1.2.2 caps delta-seconds far above.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+pub(super) fn text(value: &DeValue<'_>) -> Outcome<String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| wrong(value, "a string in quotes"))
+}
+
+pub(super) fn optional_text(value: &DeValue<'_>) -> Outcome<Option<String>> {
+    text(value).map(|text| Some(text).filter(|text| !text.is_empty()))
+}
+
+pub(super) fn path(value: &DeValue<'_>) -> Outcome<Option<PathBuf>> {
+    optional_text(value).map(|text| text.map(PathBuf::from))
+}
+
+pub(super) fn flag(value: &DeValue<'_>) -> Outcome<bool> {
+    value.as_bool().ok_or_else(|| wrong(value, "true or false"))
+}
+
+/// A whole number within the range of its type.
+pub(super) fn number<T: TryFrom<u64>>(value: &DeValue<'_>) -> Outcome<T> {
+    let number = integer(value).ok_or_else(|| wrong(value, "a whole number"))?;
+    T::try_from(number).map_err(|_| format!("{number} is too large"))
+}
+
+pub(super) fn positive<T: TryFrom<u64>>(value: &DeValue<'_>) -> Outcome<T> {
+    match integer(value) {
+        Some(0) => Err("0 would refuse everything; give at least 1".into()),
+        _ => number(value),
+    }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// Bytes: a number, or a string like "16 MiB".
+pub(super) fn size(value: &DeValue<'_>) -> Outcome<u64> {
+    let example = "a size like \"16 MiB\", \"512 KiB\" or a number of bytes";
+    let bytes = match value.as_str() {
+        Some(text) => ByteSize::from_str(text)
+            .map_err(|_| format!("\"{}\" is not {example}", text.escape_debug()))?
+            .as_u64(),
+        None => integer(value).ok_or_else(|| wrong(value, example))?,
+    };
+    if bytes == 0 { Err("0 bytes hold nothing; give a size above zero".into()) } else { Ok(bytes) }
+}
+
+/// A string like "30 s".
+pub(super) fn duration(value: &DeValue<'_>) -> Outcome<Duration> {
+    let example = "a duration like \"250 ms\", \"30 s\", \"5 min\" or \"7 d\"";
+    let text = value.as_str().ok_or_else(|| wrong(value, example))?;
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("\"{}\" is not {example}", text.escape_debug()))?;
+    if duration > LONGEST { Err("longer than a year; give a year at most".into()) } else { Ok(duration) }
+}
+
+pub(super) fn optional_duration(value: &DeValue<'_>) -> Outcome<Option<Duration>> {
+    duration(value).map(Some)
+}
+
+pub(super) fn positive_duration(value: &DeValue<'_>) -> Outcome<Duration> {
+    match duration(value)? {
+        Duration::ZERO => Err("0 would end every wait at once; give a time above zero".into()),
+        duration => Ok(duration),
+    }
+}
+
+pub(super) fn block_size(value: &DeValue<'_>) -> Outcome<Szx> {
+    let bytes: usize = number(value)?;
+    Szx::from_size(bytes)
+        .ok_or_else(|| format!("{bytes} is no block size; give 16, 32, 64, 128, 256, 512 or 1024 (RFC 7959)"))
+}
+
+pub(super) fn address(value: &DeValue<'_>) -> Outcome<SocketAddr> {
+    let text = text(value)?;
+    text.parse().map_err(|_| {
+        format!(
+            "\"{}\" is not an address and port like \"[::]:5683\" or \"192.0.2.1:5683\"",
+            text.escape_debug()
+        )
+    })
+}
+
+pub(super) fn optional_address(value: &DeValue<'_>) -> Outcome<Option<SocketAddr>> {
+    if value.as_str() == Some("") { Ok(None) } else { address(value).map(Some) }
+}
+
+/// A list of at least `least` values.
+pub(super) fn list<T>(
+    value: &DeValue<'_>,
+    least: usize,
+    read: fn(&DeValue<'_>) -> Outcome<T>,
+) -> Outcome<Vec<T>> {
+    let array = value.as_array().ok_or_else(|| wrong(value, "a list in brackets"))?;
+    if array.len() < least {
+        return Err("the list is empty; give at least one entry".into());
+    }
+    array.iter().map(|entry| read(entry.get_ref())).collect()
+}
+
+pub(super) fn one_of<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Outcome<T> {
+    let names = || choices.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let found = value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
+    found.map(|(_, choice)| *choice).ok_or_else(|| wrong(value, &format!("one of {}", names())))
+}
+
+fn wrong(value: &DeValue<'_>, right: &str) -> String {
+    match value.as_str() {
+        Some(text) => format!("\"{}\" is not {right}", text.escape_debug()),
+        None => format!("this is of type {}; give {right}", value.type_str()),
+    }
+}
