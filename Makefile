@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test bench lint fuzz
+.PHONY: demo test bench lint fuzz fuzz-long
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -16,3 +16,6 @@ lint:
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 
 fuzz: ; @scripts/fuzz $(ARGS)
+
+fuzz-long:
+	SIXFOLD_FLOOD=10000000 cargo test --locked --release -p sixfold-engine --test fuzz

@@ -75,7 +75,7 @@ impl Exchange {
         self.message_id = self.message_id.wrapping_add(1);
         self.token = self.token.wrapping_add(1);
         self.requests = self.requests.saturating_add(1);
-        let jitter = SPREAD_US * (self.random.next() >> 16) as u64 >> 16;
+        let jitter = (SPREAD_US * (self.random.next() >> 16) as u64) >> 16;
         let timeout = ACK_TIMEOUT.saturating_add(Duration::from_micros(jitter));
         self.state = State::Due(Attempt { timeout, repeats: 0 });
     }

@@ -1,5 +1,6 @@
 //! Whole fetches over a channel that loses, repeats and reorders, in virtual time: each ends, soon enough, with
 //! exactly the image or with an event that says why not.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 mod model;
 

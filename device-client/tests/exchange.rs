@@ -1,4 +1,5 @@
 //! One exchange, message by message (RFC 7252 §4.2, §5.2): what leaves, when, and what ends it.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 use sixfold_device::exchange::{Exchange, Heard, RESPONSE_WAIT};
 use sixfold_profile::Instant;

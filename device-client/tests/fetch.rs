@@ -1,4 +1,5 @@
 //! One fetch, block by block (RFC 7959 §2.4): what is asked for, what is accepted, and what ends it.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 use sixfold_device::fetch::{Change, Received, Violation};
 use sixfold_device::{ETag, Event, Fetch};
@@ -132,7 +133,8 @@ fn the_server_makes_blocks_smaller() {
 #[test]
 fn answers_that_contradict_the_request() {
     let long = Block::new(1, true, B32).unwrap().encode().to_be_bytes();
-    let cases: [(&dyn Fn(&Request) -> Vec<u8>, Violation); 10] = [
+    type Answer<'a> = &'a dyn Fn(&Request) -> Vec<u8>;
+    let cases: [(Answer<'_>, Violation); 10] = [
         (&|r| r.content(b"v", 0, true, B32, &[0; 32]), Violation::WrongBlock),
         (&|r| r.content(b"v", 2, true, B32, &[0; 32]), Violation::WrongBlock),
         (&|r| r.content(b"v", 1, true, Szx::MIN, &[0; 16]), Violation::WrongBlock),

@@ -3,6 +3,7 @@
 //! They differ in known ways only, each listed in [`Leniency`]: coap-lite reads a few things that RFC 7252 calls
 //! message format errors. Anything else that one takes and the other does not fails these tests. (Options above 65 535 bytes, which coap-lite refuses, do not fit
 //! a UDP datagram and do not occur here.)
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use proptest::prelude::*;

@@ -68,6 +68,11 @@ impl Server {
         self
     }
 
+    pub fn remove_script(&mut self) {
+        self.script = None;
+        self.silent = false;
+    }
+
     pub fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, datagram: &[u8]) {
         let packet = Packet::from_bytes(datagram).expect("the client sends well-formed messages");
         let message_id = packet.header.message_id;
@@ -79,7 +84,7 @@ impl Server {
             }
             _ => match self.answered.get(&(peer, message_id)) {
                 Some(again) => self.send(now, peer, again.clone()),
-                None => self.request(now, peer, packet),
+                None => self.request(now, peer, &packet),
             },
         }
     }
@@ -108,7 +113,7 @@ impl Server {
         self.outbox.push(Outgoing { due, peer, bytes, confirmable: None });
     }
 
-    fn request(&mut self, now: Instant, peer: SocketAddr, request: Packet) {
+    fn request(&mut self, now: Instant, peer: SocketAddr, request: &Packet) {
         let number = self.requests.len();
         self.requests.push(request.clone());
         if let Some(mut script) = self.script.take() {
@@ -118,7 +123,7 @@ impl Server {
         if self.silent {
             return;
         }
-        let mut response = self.response(&request);
+        let mut response = self.response(request);
         let message_id = request.header.message_id;
         let Some((message_type, delay)) = self.separate else {
             response.header.message_id = message_id;

@@ -65,10 +65,11 @@ fn parse(datagram: &[u8]) -> Option<usize> {
 }
 
 fn write_get(buffer: &mut [u8]) -> Option<usize> {
-    let mut writer = Writer::new(buffer, Type::Confirmable, Code::GET, 0x1234, &[1, 2]).ok()?;
-    writer.option(option::URI_PATH, b"fw").ok()?;
-    writer.option(option::URI_PATH, b"image-1.2.3.bin").ok()?;
-    writer.uint_option(option::BLOCK2, Block::new(77, false, Szx::B64)?.encode()).ok()?;
+    let mut writer =
+        Writer::new(buffer, Type::Confirmable, Code::GET, black_box(0x1234), &black_box([1, 2])).ok()?;
+    writer.option(option::URI_PATH, black_box(b"fw")).ok()?;
+    writer.option(option::URI_PATH, black_box(b"image-1.2.3.bin")).ok()?;
+    writer.uint_option(option::BLOCK2, Block::new(black_box(77), false, Szx::B64)?.encode()).ok()?;
     Some(writer.finish())
 }
 
@@ -81,9 +82,10 @@ fn lite_get() -> Vec<u8> {
 }
 
 fn write_content(buffer: &mut [u8], payload: &[u8]) -> Option<usize> {
-    let mut writer = Writer::new(buffer, Type::Acknowledgement, Code::CONTENT, 0x1234, &[1, 2]).ok()?;
-    writer.option(option::ETAG, &ETAG).ok()?;
-    writer.uint_option(option::BLOCK2, Block::new(77, true, Szx::MAX)?.encode()).ok()?;
+    let (kind, code) = (Type::Acknowledgement, Code::CONTENT);
+    let mut writer = Writer::new(buffer, kind, code, black_box(0x1234), &black_box([1, 2])).ok()?;
+    writer.option(option::ETAG, black_box(&ETAG)).ok()?;
+    writer.uint_option(option::BLOCK2, Block::new(black_box(77), true, Szx::MAX)?.encode()).ok()?;
     writer.payload(payload).ok()
 }
 

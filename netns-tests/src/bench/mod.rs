@@ -10,6 +10,7 @@
 
 pub mod codec;
 pub mod echo;
+pub mod engine;
 mod exchange;
 mod idle;
 mod load;

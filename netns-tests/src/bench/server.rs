@@ -168,10 +168,11 @@ impl Server {
     }
 
     fn wait_until_served(&mut self, resource: &Resource, szx: Szx) -> Result<()> {
-        if let Some(status) = self.child.try_wait()? {
-            bail!("ended with {status}");
+        let fetched = Load::new(self.address, resource, szx, 1)?.fetch_once();
+        match (fetched, self.child.try_wait()?) {
+            (Err(_), Some(status)) => bail!("ended with {status}"),
+            (fetched, _) => fetched,
         }
-        Load::new(self.address, resource, szx, 1)?.fetch_once()
     }
 
     fn log(&self) -> String {

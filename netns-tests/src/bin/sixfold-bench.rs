@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use sixfold_netns_tests::bench::{Plan, codec, echo, run};
+use sixfold_netns_tests::bench::{Plan, codec, echo, engine, run};
 use sixfold_profile::coap::Szx;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -61,11 +61,14 @@ fn main() -> Result<()> {
         idle_clients: arguments.idle_clients,
     };
     let report = run(&plan, |line| eprintln!("{line}"))?;
+    let engine = engine::measure()?;
     let codecs = codec::compare()?;
     if arguments.json {
-        println!("{:#}", serde_json::json!({"servers": report.json(), "codecs": codecs.json()}));
+        let all =
+            serde_json::json!({"servers": report.json(), "engine": engine.json(), "codecs": codecs.json()});
+        println!("{all:#}");
     } else {
-        println!("\n{report}\n{codecs}");
+        println!("\n{report}\n{engine}\n{codecs}");
     }
     Ok(())
 }

@@ -22,9 +22,10 @@ use sixfold_profile::coap::{Code, Message, Type, content_format, option, params}
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A waiting Confirmable request is acknowledged after this long: late enough that most answers still travel
-/// in the ACK, early enough that the client does not repeat itself (ACK_TIMEOUT is 2 s at least).
-const ACK_DELAY: Duration = Duration::from_millis(500);
+/// A waiting Confirmable request is acknowledged after this long, half of ACK_TIMEOUT: late enough that most
+/// answers still travel in the ACK, early enough that the client does not repeat itself. (libcoap's client, up to
+/// 4.3.1 at least, cannot go on to the next block after a separate response: one more reason to be patient.)
+const ACK_DELAY: Duration = Duration::from_millis(1000);
 
 /// Answers to multicast requests that may be waiting for their leisure to end.
 const MAX_LEISURELY: usize = 64;

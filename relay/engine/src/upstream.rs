@@ -120,7 +120,10 @@ impl<S: Store> Engine<S> {
         let etag = current.etag;
         self.event(Event::Revalidated { url: fetch.url.to_string() });
         match self.store.image(etag) {
-            Some(image) => self.answer_waiters(now, &fetch, &image),
+            Some(image) => {
+                self.answer_waiters(now, &fetch, &image);
+                self.schedule_revalidation(now, &fetch.url);
+            }
             None => self.fetch_again(now, fetch),
         }
     }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 use targets::world::{Kind, OriginMove, World};
 
-/// Datagrams of an ordinary run; `SIXFOLD_FLOOD` says another number, as `make flood` does.
+/// Datagrams of an ordinary run; `SIXFOLD_FLOOD` says another number, as `make fuzz-long` does.
 const FLOOD: u64 = 200_000;
 
 fn replay(target: &str, run: fn(&[u8])) {

@@ -1,0 +1,160 @@
+//! A connected UDP socket and a clock: the only place that touches the network.
+
+use crate::failure::Failure;
+use crate::uri::Host;
+use sixfold_profile::Instant;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs, UdpSocket};
+use std::time::Duration;
+
+/// The way to one server. It may be closed for a while, as when an interface goes and comes back: then datagrams
+/// get lost, which is nothing special, and what the system said of it is remembered.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// Opened when something is to be sent, and again after trouble.
+    socket: Option<UdpSocket>,
+    peer: SocketAddr,
+    /// Other addresses of the server, to be tried after trouble until it has answered from one.
+    others: VecDeque<SocketAddr>,
+    epoch: std::time::Instant,
+    trouble: Option<io::Error>,
+}
+
+impl Wire {
+    /// Finds the server. Nothing is sent yet.
+    pub(crate) fn open(host: &Host, port: u16) -> Result<Self, Failure> {
+        let mut others = VecDeque::from(addresses(host, port)?);
+        let peer = others.pop_front().ok_or_else(|| Failure::TimedOut("the server has no address".into()))?;
+        Ok(Self { socket: None, peer, others, epoch: std::time::Instant::now(), trouble: None })
+    }
+
+    /// The server's address.
+    pub(crate) const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Time since the way was opened.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::ZERO + self.epoch.elapsed()
+    }
+
+    /// What the system said last of the way to the server, if nothing came since.
+    pub(crate) const fn trouble(&self) -> Option<&io::Error> {
+        self.trouble.as_ref()
+    }
+
+    /// Goes on from another port.
+    pub(crate) fn change_port(&mut self) {
+        self.socket = None;
+    }
+
+    /// Sends a datagram, if there is a way.
+    pub(crate) fn send(&mut self, datagram: &[u8]) {
+        // The first attempt may only hear of what became of an earlier datagram (ICMP port unreachable).
+        for _ in 0..2 {
+            let socket = match self.socket.take() {
+                Some(socket) => Ok(socket),
+                None => connect(self.peer),
+            };
+            match socket.and_then(|socket| socket.send(datagram).map(|_| socket)) {
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    return;
+                }
+                Err(error) => self.bear(error),
+            }
+        }
+    }
+
+    /// Waits for a datagram until this time at the latest.
+    pub(crate) fn receive<'b>(&mut self, until: Instant, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        // Zero would mean to wait for ever.
+        let wait = until.since(self.now()).max(Duration::from_micros(1));
+        let Some(socket) = &self.socket else {
+            std::thread::sleep(wait);
+            return None;
+        };
+        match socket.set_read_timeout(Some(wait)).and_then(|()| socket.recv(buffer)) {
+            Ok(length) => {
+                self.trouble = None;
+                self.others.clear();
+                buffer.get(..length)
+            }
+            Err(error) => {
+                if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+                    self.bear(error);
+                }
+                None
+            }
+        }
+    }
+
+    fn bear(&mut self, trouble: io::Error) {
+        self.trouble = Some(trouble);
+        self.socket = None;
+        if let Some(other) = self.others.pop_front() {
+            self.others.push_back(std::mem::replace(&mut self.peer, other));
+        }
+    }
+}
+
+fn connect(peer: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = if peer.is_ipv6() { (Ipv6Addr::UNSPECIFIED, 0).into() } else { ([0; 4], 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(peer)?;
+    Ok(socket)
+}
+
+fn addresses(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+    let found = match host {
+        Host::V4(address) => vec![SocketAddr::from((*address, port))],
+        Host::V6(address, zone) => {
+            let scope = scope_id(address, zone.as_deref())?;
+            vec![SocketAddrV6::new(*address, port, 0, scope).into()]
+        }
+        Host::Name(name) => (name.as_str(), port)
+            .to_socket_addrs()
+            .map_err(|error| Failure::TimedOut(format!("cannot find the address of {name}: {error}")))?
+            .collect(),
+    };
+    if found.iter().any(|address| address.ip().is_multicast()) {
+        return Err(Failure::Usage("block-wise transfer needs one server, not a multicast group".into()));
+    }
+    Ok(found)
+}
+
+/// The interface of a link-local address.
+fn scope_id(address: &Ipv6Addr, zone: Option<&str>) -> Result<u32, Failure> {
+    match zone {
+        None if address.is_unicast_link_local() => Err(Failure::Usage(format!(
+            "{address} is link-local: name the interface, as in [{address}%eth0]"
+        ))),
+        None => Ok(0),
+        Some(zone) => match (zone.parse(), nix::net::if_::if_nametoindex(zone)) {
+            (_, Ok(index)) | (Ok(index), _) => Ok(index),
+            (Err(_), Err(_)) => Err(Failure::Usage(format!("there is no interface {zone}"))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces() {
+        let link_local: Ipv6Addr = "fe80::1".parse().unwrap();
+        assert!(matches!(scope_id(&link_local, None), Err(Failure::Usage(_))));
+        assert!(matches!(scope_id(&link_local, Some("no such one")), Err(Failure::Usage(_))));
+        assert_eq!(scope_id(&link_local, Some("7")).unwrap(), 7);
+        assert_eq!(scope_id(&link_local, Some("lo")).unwrap(), nix::net::if_::if_nametoindex("lo").unwrap());
+        assert_eq!(scope_id(&Ipv6Addr::LOCALHOST, None).unwrap(), 0);
+    }
+
+    #[test]
+    fn no_groups() {
+        let group = Host::V6("ff02::fd".parse().unwrap(), Some("lo".into()));
+        assert!(matches!(Wire::open(&group, 5683), Err(Failure::Usage(_))));
+    }
+}

@@ -1,0 +1,110 @@
+//! What a block costs in the engine alone: no sockets, no system calls.
+
+use super::exchange::{MAX_MESSAGE, Resource};
+use super::report::median;
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use sixfold_engine::{
+    Config, Engine, FetchCommand, Freshness, Head, Instant as EngineTime, Limits, OriginEvent, Path, Route,
+    UnboundedStore, Validator,
+};
+use sixfold_profile::coap::Szx;
+use std::fmt;
+use std::hint::black_box;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 5;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Nanoseconds per block, by block size and number of clients.
+#[derive(Clone, Debug)]
+pub struct PerBlock(Vec<(usize, usize, f64)>);
+
+/// Lets clients fetch a cached image in turns, block after block.
+///
+/// # Errors
+/// When the engine does not answer as it must.
+pub fn measure() -> Result<PerBlock> {
+    let mut rows = Vec::new();
+    for szx in [Szx::B64, Szx::MAX] {
+        for clients in [1, 64, 1000_u16] {
+            let values = (0..ROUNDS).map(|_| per_block(szx, clients)).collect::<Result<Vec<_>>>()?;
+            rows.push((szx.size(), clients.into(), median(values.into_iter()).unwrap_or(f64::NAN)));
+        }
+    }
+    Ok(PerBlock(rows))
+}
+
+impl PerBlock {
+    /// Everything as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        let one = |&(block_bytes, clients, ns): &(usize, usize, f64)| serde_json::json!({"block_bytes": block_bytes, "clients": clients, "ns": ns});
+        self.0.iter().map(one).collect()
+    }
+}
+
+impl fmt::Display for PerBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>6} {:>7}  engine alone, ns per block", "block", "clients")?;
+        self.0.iter().try_for_each(|(block, clients, ns)| writeln!(f, "{block:>6} {clients:>7}  {ns:.0}"))
+    }
+}
+
+fn per_block(szx: Szx, clients: u16) -> Result<f64> {
+    let body = (0..96 << 10).map(|at: u32| at as u8).collect();
+    let resource = Resource { path: vec!["image".into()], body, lengths_only: false };
+    let mut engine = engine_with(&resource, szx)?;
+    let requests = (0..resource.blocks(szx) as u16)
+        .map(|num| {
+            let mut buffer = [0; MAX_MESSAGE];
+            let length = resource.request(num, num.into(), szx, &mut buffer)?;
+            Ok(buffer[..length].to_vec())
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let (mut blocks, start) = (0, Instant::now());
+    for (number, request) in requests.iter().enumerate() {
+        for client in 0..clients {
+            let now = EngineTime::from_micros(number as u64);
+            engine.handle_datagram(now, path(client), black_box(request));
+            while let Some(transmit) = engine.poll_transmit() {
+                blocks += usize::from(black_box(transmit).bytes.len() > szx.size());
+            }
+            while engine.poll_event().is_some() {}
+        }
+    }
+    let nanos = start.elapsed().as_nanos() as f64;
+    ensure!(blocks == requests.len() * usize::from(clients), "{blocks} blocks");
+    Ok(nanos / blocks as f64)
+}
+
+/// An engine that has the image already.
+fn engine_with(resource: &Resource, szx: Szx) -> Result<Engine<UnboundedStore>> {
+    let routes = vec![Route { path: Vec::new(), origin: "https://origin/".into() }];
+    let config = Config { routes, limits: Limits::default(), ..Config::default() };
+    let mut engine = Engine::new(config, UnboundedStore::default(), [1; 32]);
+    let mut buffer = [0; MAX_MESSAGE];
+    let length = resource.request(0, 0, szx, &mut buffer)?;
+    engine.handle_datagram(EngineTime::ZERO, path(u16::MAX), &buffer[..length]);
+    let Some(FetchCommand::Start { id, .. }) = engine.poll_fetch() else { anyhow::bail!("no fetch") };
+    let head = Head {
+        validator: Some(Validator::Strong("\"1\"".into())),
+        length: Some(resource.body.len() as u64),
+        media_type: None,
+        freshness: Freshness { max_age: DAY, stale_if_error: DAY },
+    };
+    for event in [
+        OriginEvent::Head(head),
+        OriginEvent::Data(Bytes::from(resource.body.clone())),
+        OriginEvent::Complete,
+    ] {
+        engine.handle_origin(EngineTime::ZERO, id, event);
+    }
+    while engine.poll_transmit().is_some() {}
+    Ok(engine)
+}
+
+fn path(client: u16) -> Path {
+    let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, client));
+    Path { peer, local: Some(Ipv6Addr::LOCALHOST.into()), socket: 0, multicast: false }
+}
