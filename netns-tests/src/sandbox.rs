@@ -101,7 +101,8 @@ fn run_outside(test: &str, unshare: &[&str]) -> Result<()> {
         .context("unshare did not start")?;
     let status = wait(&mut inside);
     let printed = String::from_utf8_lossy(&fs::read(output.path())?).into_owned();
-    print!("{printed}");
+    // Indented, so that nobody takes the inner test's result for one of its own.
+    printed.lines().for_each(|line| println!("    {line}"));
     ensure!(status?.success(), "{test} failed in its sandbox");
     ensure!(printed.contains(BODY_DONE), "{test} was not found again in the sandbox");
     Ok(())
