@@ -328,7 +328,7 @@ fn a_changed_image_starts_over_and_says_so() {
         }
     }));
     let place = Place::new();
-    place.fetch(&within.uri("/fw"), &[]).expect(0).says("the resource changed").says("starting over");
+    place.fetch(&within.uri("/fw"), &[]).expect(0).says("starting over: the server has another version now");
     place.assert_complete(&new);
 
     let between = Served::new(Server::new(old).script(|number, server| server.silent = number == 15));

@@ -99,7 +99,7 @@ enum Leniency {
     Code,
 }
 
-/// Decides from the bytes alone, without either codec's help, which leniency applies.
+/// Decides from what coap-lite read, without our codec's help, which leniency applies.
 fn leniency(datagram: &[u8], packet: &Packet) -> Option<Leniency> {
     let fields = Fields::of_packet(packet);
     let (class, empty) = (fields.code >> 5, fields.code == 0);
@@ -115,7 +115,8 @@ fn leniency(datagram: &[u8], packet: &Packet) -> Option<Leniency> {
         Some(Leniency::NotEmpty)
     } else if !is_code {
         Some(Leniency::Code)
-    } else if fields.payload.is_empty() && datagram.last() == Some(&0xff) {
+    } else if packet.to_bytes_unlimited().is_ok_and(|written| written.len() + 1 == datagram.len()) {
+        // Options have one form only: what is missing is the marker.
         Some(Leniency::EmptyPayload)
     } else {
         None
