@@ -413,6 +413,23 @@ fn quiet_and_json() {
 }
 
 #[test]
+fn nobody_reads_what_it_says() {
+    let body = image(5000, 15);
+    let mut server = Server::new(body.clone());
+    let place = Place::new();
+    let fetch = |served: &Served| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        place.command(&served.uri("/fw"), &[]).stderr(writer).status().unwrap().code()
+    };
+    assert_eq!(fetch(&Served::new(server)), Some(0));
+    place.assert_complete(&body);
+    server = Server::new(body);
+    server.error = Some((Code::NOT_FOUND, 0));
+    assert_eq!(fetch(&Served::new(server)), Some(3));
+}
+
+#[test]
 fn command_lines_that_are_wrong() {
     let place = Place::new();
     let cases: [(&str, &[&str], &str); 10] = [

@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match transfer::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("sixfold-device: {failure}");
+            progress::print_line(&format!("sixfold-device: {failure}"));
             failure.exit_code()
         }
     }

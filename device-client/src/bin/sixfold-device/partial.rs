@@ -77,8 +77,11 @@ impl Partial {
             PathBuf::from(path)
         };
         let (part, state) = (suffixed(".part"), suffixed(".part.state"));
-        if output.is_dir() || output.file_name().is_none() {
-            return Err(Failure::File(output.into(), "write", io::ErrorKind::IsADirectory.into()));
+        // A rename would put a file in the place of a device such as /dev/null.
+        let is_special = fs::metadata(output).is_ok_and(|there| !there.is_file());
+        if is_special || output.file_name().is_none() {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file");
+            return Err(Failure::File(output.into(), "write", error));
         }
         let file = lock(&part)?;
         let held = if resume { read_state(&file, &state, uri) } else { None };
@@ -322,9 +325,13 @@ mod tests {
     }
 
     #[test]
-    fn directories_are_not_files() {
+    fn only_files_are_replaced() {
         let directory = TempDir::new().unwrap();
         assert!(matches!(Partial::open(directory.path(), URI, true), Err(Failure::File(..))));
+        let special = directory.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&special).unwrap();
+        assert!(matches!(Partial::open(&special, URI, true), Err(Failure::File(..))));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is put beside it");
         let nowhere = directory.path().join("no/such/file");
         assert!(matches!(Partial::open(&nowhere, URI, true), Err(Failure::File(..))));
     }

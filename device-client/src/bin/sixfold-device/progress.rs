@@ -1,7 +1,7 @@
 //! What people see while a fetch runs: a bar on a terminal, a line now and then elsewhere, or nothing.
 
 use indicatif::{BinaryBytes, ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
 /// Between two lines.
@@ -46,7 +46,7 @@ impl Progress {
             Self::Lines { next } => {
                 if Instant::now() >= *next {
                     *next = Instant::now() + INTERVAL;
-                    eprintln!("{}", line(bytes, size));
+                    print_line(&line(bytes, size));
                 }
             }
         }
@@ -56,8 +56,8 @@ impl Progress {
     pub(crate) fn say(&self, what: &str) {
         match self {
             Self::Quiet => {}
-            Self::Bar(bar) => bar.suspend(|| eprintln!("{what}")),
-            Self::Lines { .. } => eprintln!("{what}"),
+            Self::Bar(bar) => bar.suspend(|| print_line(what)),
+            Self::Lines { .. } => print_line(what),
         }
     }
 
@@ -67,6 +67,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A line on stderr. Where nobody reads it any more, the fetch goes on.
+pub(crate) fn print_line(text: &str) {
+    let _ = writeln!(stderr(), "{text}");
 }
 
 fn line(bytes: u64, size: Option<u32>) -> String {

@@ -4,7 +4,7 @@
 use crate::cli;
 use crate::failure::Failure;
 use crate::partial::Partial;
-use crate::progress::Progress;
+use crate::progress::{Progress, print_line};
 use crate::request::Request;
 use crate::wire::Wire;
 use indicatif::BinaryBytes;
@@ -175,7 +175,9 @@ impl Transfer {
         let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         if !arguments.quiet {
             let rate = BinaryBytes(rate as u64);
-            eprintln!("{received} bytes in {seconds:.1} s, {rate}/s, {retransmissions} retransmissions");
+            print_line(&format!(
+                "{received} bytes in {seconds:.1} s, {rate}/s, {retransmissions} retransmissions"
+            ));
         }
         let output = &arguments.output;
         let line = if arguments.json {
