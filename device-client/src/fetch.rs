@@ -97,9 +97,9 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ETag => "the ETag is another",
-            Self::NoSuchBlock => "the server does not have the next block any more",
-            Self::NotBlockwise => "the body is now sent in one piece",
+            Self::ETag => "the server has another version now",
+            Self::NoSuchBlock => "the server does not give the next block any more",
+            Self::NotBlockwise => "the server sends the body in one piece now",
         })
     }
 }

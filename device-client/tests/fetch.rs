@@ -241,6 +241,7 @@ fn a_busy_server_is_asked_again() {
             let again = Request::next(&mut fetch).unwrap();
             assert_eq!(again.block(), request.block());
             assert_ne!(again.message_id, request.message_id);
+            assert_ne!(fetch.poll_timeout(), Some(NOW + wait), "waits for the answer now");
         }
     }
 }

@@ -102,7 +102,7 @@ async fn serve_admin(admin: Option<Admin>) {
     if let Some(admin) = admin {
         admin.run().await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Turns signals into commands; returns when the relay was told to drain.

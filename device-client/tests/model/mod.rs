@@ -31,6 +31,8 @@ pub struct Server {
     pub silent: bool,
     /// Every request that was not a duplicate.
     pub requests: Vec<Packet>,
+    /// Confirmable responses that were acknowledged.
+    pub acknowledged: usize,
     script: Option<Script>,
     outbox: Vec<Outgoing>,
     answered: HashMap<(SocketAddr, u16), Vec<u8>>,
@@ -56,6 +58,7 @@ impl Server {
             error: None,
             silent: false,
             requests: Vec::new(),
+            acknowledged: 0,
             script: None,
             outbox: Vec::new(),
             answered: HashMap::new(),
@@ -78,9 +81,11 @@ impl Server {
         let message_id = packet.header.message_id;
         match packet.header.get_type() {
             MessageType::Acknowledgement | MessageType::Reset => {
+                let before = self.outbox.len();
                 self.outbox.retain(|out| {
                     out.peer != peer || out.confirmable.is_none_or(|(id, ..)| id != message_id)
                 });
+                self.acknowledged += before - self.outbox.len();
             }
             _ => match self.answered.get(&(peer, message_id)) {
                 Some(again) => self.send(now, peer, again.clone()),

@@ -76,7 +76,7 @@ fn read_route(
     match (&origin.client_cert_file, &origin.client_key_file) {
         (Some(_), None) => section.mistake(cert_line, "client_cert_file", "has no key; add client_key_file"),
         (None, Some(_)) => {
-            section.mistake(key_line, "client_key_file", "has no certificate; add client_cert_file")
+            section.mistake(key_line, "client_key_file", "has no certificate; add client_cert_file");
         }
         _ if !origin.prefix.is_empty() => {
             if let Some(message) = trouble(origin) {

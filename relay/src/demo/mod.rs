@@ -77,10 +77,10 @@ fn device_program() -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// A configuration as an operator would write it.
+/// A configuration as an operator would write it, but for the rate limit: all devices share one address here.
 fn config(origin: &str, ca_file: &Path) -> anyhow::Result<Config> {
     let text = format!(
-        "[listen]\ncoap = [\"[::1]:0\"]\n\n[[route]]\npath = \"/fw\"\norigin = \"{origin}\"\nca_file = \"{}\"\n\n[admin]\nlisten = \"\"\n",
+        "[listen]\ncoap = [\"[::1]:0\"]\n\n[[route]]\npath = \"/fw\"\norigin = \"{origin}\"\nca_file = \"{}\"\n\n[limits]\nclient_rate = 0\n\n[admin]\nlisten = \"\"\n",
         ca_file.display()
     );
     Config::parse(&text, Path::new("demo")).map_err(|mistakes| anyhow::anyhow!("{mistakes}"))

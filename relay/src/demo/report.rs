@@ -53,7 +53,7 @@ impl fmt::Display for Report<'_> {
         let ratio = self.origin_bytes as f64 / size as f64;
         writeln!(
             f,
-            "\norigin         {} bytes in {} requests ({ratio:.2} × the image)",
+            "\norigin         {} bytes in {} request(s) ({ratio:.2} × the image)",
             self.origin_bytes, self.origin_requests
         )?;
         writeln!(f, "delivered      {delivered} bytes in {} blocks", self.blocks)?;

@@ -1,68 +1,86 @@
-//! The admin address: metrics, health and status over HTTP/1.1. Read-only; connections are few and short.
+//! The admin address: metrics, health and status over plain HTTP/1.1, read only.
+//!
+//! It has no access control; that is why it listens on loopback unless the operator wants otherwise. A client
+//! that is slow, or greedy, cannot take more than [`MAX_CONNECTIONS`] places for [`PATIENCE`] each: every
+//! connection is for one request.
 
-use super::status::Status;
-use anyhow::Context;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use super::Status;
+use super::status;
+use anyhow::anyhow;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
 
-/// Connections at the same time: a scraper or two, and somebody with a browser.
-const CONNECTIONS: usize = 32;
+/// Connections served at the same time; more wait in the system's backlog.
+const MAX_CONNECTIONS: usize = 16;
 
-/// A client that does not finish its request header by then is not asking.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the header of a request may take.
+const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// No connection lasts longer; scrapers open another one.
-const CONNECTION_LIFETIME: Duration = Duration::from_secs(120);
+/// How long a connection may take from its first byte to its last.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the admin address gets what it shows.
-pub trait StatusSource: Clone + Send + Sync + 'static {
-    /// The status now.
+/// The longest header of a request, in bytes.
+const MAX_HEADER: usize = 16 << 10;
+
+/// Whom the admin address asks.
+pub trait StatusSource {
+    /// What the relay is doing.
+    ///
+    /// # Errors
+    /// When it has stopped.
     fn status(&self) -> impl Future<Output = anyhow::Result<Status>> + Send;
 
-    /// The metrics now, in the Prometheus text format.
+    /// All metrics in the Prometheus text format.
     fn metrics(&self) -> String;
 }
 
-/// Can the relay serve devices?
+/// Whether the relay serves. Clones show, and change, the same state.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+pub struct Readiness(watch::Sender<Phase>);
 
-const READY: u8 = 1;
-const DRAINING: u8 = 2;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Starting,
+    Ready,
+    Draining,
+}
 
 impl Readiness {
-    /// It can.
+    /// From now on the relay serves.
     pub fn ready(&self) {
-        self.0.store(READY, Ordering::Relaxed);
+        self.0.send_replace(Phase::Ready);
     }
 
-    /// It was told to stop.
+    /// From now on the relay finishes what is under way, and stops.
     pub fn draining(&self) {
-        self.0.store(DRAINING, Ordering::Relaxed);
+        self.0.send_replace(Phase::Draining);
     }
 
     fn answer(&self) -> (StatusCode, &'static str) {
-        match self.0.load(Ordering::Relaxed) {
-            READY => (StatusCode::OK, "ready\n"),
-            DRAINING => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        match *self.0.borrow() {
+            Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            Phase::Ready => (StatusCode::OK, "ready\n"),
+            Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         }
     }
 }
 
-/// A bound admin address.
+/// An admin server whose address is bound.
 #[derive(Debug)]
 pub struct Admin {
     listener: TcpListener,
@@ -70,78 +88,88 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Takes the address.
+    /// Binds the address; [`Admin::run`] serves.
     ///
     /// # Errors
-    /// When it cannot be had.
-    pub async fn bind<S: StatusSource>(
+    /// When the address cannot be bound: the operator's to mend.
+    pub async fn bind(
         address: SocketAddr,
-        source: S,
+        source: impl StatusSource + Clone + Send + Sync + 'static,
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| {
-            format!("operator: cannot open the admin address {address}; is it in use? See admin.listen (\"\" turns it off)")
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            let remedy = remedy(error.kind());
+            anyhow!("operator: admin.listen = \"{address}\" cannot be bound ({error}): {remedy}")
         })?;
-        let router = Router::new()
-            .route("/metrics", get(metrics::<S>))
-            .route("/api/status", get(status::<S>))
-            .with_state(source)
-            .route("/healthz", get(|| async { "alive\n" }))
-            .route(
-                "/readyz",
-                get(|State(readiness): State<Readiness>| async move { readiness.answer() })
-                    .with_state(readiness),
-            );
-        Ok(Self { listener, router })
+        Ok(Self { listener, router: router(source, readiness) })
     }
 
-    /// The address, with its port where any was asked for.
+    /// The address bound, for those who asked for any free port.
     ///
     /// # Errors
-    /// When the system does not know it any more.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+    /// When the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves for ever. To be used within a tokio runtime.
+    /// Serves for ever. Connections end when this is dropped.
     pub async fn run(self) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut connections = JoinSet::new();
         loop {
-            // Never closed, so a place always comes.
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            if connections.len() >= MAX_CONNECTIONS {
+                connections.join_next().await;
+            }
             match self.listener.accept().await {
                 Ok((stream, _)) => {
-                    let router = self.router.clone();
-                    tokio::spawn(async move {
-                        let _ = tokio::time::timeout(CONNECTION_LIFETIME, converse(stream, router)).await;
-                        drop(place);
-                    });
+                    connections.spawn(serve(stream, self.router.clone()));
                 }
-                // Out of file descriptors, most likely: others have to go first.
                 Err(error) => {
-                    tracing::warn!("relay: admin address: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    warn!("relay: the admin address cannot accept a connection: {error}");
+                    sleep(Duration::from_secs(1)).await;
                 }
             }
+            while connections.try_join_next().is_some() {}
         }
     }
 }
 
-async fn converse(stream: TcpStream, router: Router) {
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Err(error) = connection.await {
-        tracing::debug!("admin connection: {error}");
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            "another process has it, maybe another relay; stop that one or choose another port"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have this address; choose one that it has",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one",
+        _ => "choose another address, or \"\" for none",
     }
 }
 
-async fn metrics<S: StatusSource>(State(source): State<S>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], source.metrics())
+async fn serve(stream: TcpStream, router: Router) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .max_buf_size(MAX_HEADER)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    match timeout(PATIENCE, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!("a client of the admin address failed: {error}"),
+        Err(_) => debug!("a client of the admin address was too slow"),
+    }
 }
 
-async fn status<S: StatusSource>(State(source): State<S>) -> Response {
+fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness: Readiness) -> Router {
+    let metrics = source.clone();
+    let metrics = move || async move { ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.metrics()) };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get("ok\n"))
+        .route("/readyz", get(move || async move { readiness.answer() }))
+        .route(status::PATH, get(move || describe(source)))
+        .fallback((StatusCode::NOT_FOUND, "not found: /metrics /healthz /readyz /api/status\n"))
+}
+
+async fn describe(source: impl StatusSource) -> Response {
     match source.status().await {
         Ok(status) => Json(status).into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
@@ -151,97 +179,141 @@ async fn status<S: StatusSource>(State(source): State<S>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::status;
+    use std::net::Ipv6Addr;
+    use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
 
+    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
+
+    /// A relay that does nothing, or has stopped.
     #[derive(Clone)]
-    struct Fixed;
+    struct Relay(Option<Arc<Status>>);
 
-    impl StatusSource for Fixed {
+    impl StatusSource for Relay {
         async fn status(&self) -> anyhow::Result<Status> {
-            let text = r#"{"version":"9","uptime_s":1.5,"listen":["[::1]:5683"],"cache":{"bytes":1,"limit_bytes":2},
-                "origin":{"bytes":3,"retries":0,"resumes":0,"requests":{"complete":1}},
-                "images":[{"url":"https://h/\n","etag":null,"state":"fresh","available_bytes":3,"total_bytes":3,"fresh_for_s":9,"observers":0}],
-                "transfers":[{"peer":"[::1]:9","url":"u","etag":"00","sent_bytes":1,"total_bytes":2,"age_s":1,"duration_s":1,"finished":false}]}"#;
-            Ok(serde_json::from_str(text)?)
+            self.0.as_deref().cloned().ok_or_else(|| anyhow!("relay: has stopped"))
         }
 
         fn metrics(&self) -> String {
-            "sixfold_x 1\n".into()
+            "# metrics\n".to_owned()
         }
     }
 
-    async fn start() -> (SocketAddr, Readiness) {
+    fn idle() -> Status {
+        let origin = status::Origin { bytes: 0, retries: 0, resumes: 0, requests: Default::default() };
+        let cache = status::Cache { bytes: 0, limit_bytes: 1 << 20 };
+        let (images, transfers) = (Vec::new(), Vec::new());
+        Status {
+            version: "1.2.3".to_owned(),
+            uptime_s: 1,
+            listen: vec![ANY],
+            cache,
+            origin,
+            images,
+            transfers,
+        }
+    }
+
+    async fn start(status: Option<Status>) -> (SocketAddr, Readiness) {
         let readiness = Readiness::default();
-        let admin = Admin::bind("[::1]:0".parse().unwrap(), Fixed, readiness.clone()).await.unwrap();
+        let admin = Admin::bind(ANY, Relay(status.map(Arc::new)), readiness.clone()).await.unwrap();
         let address = admin.local_addr().unwrap();
         tokio::spawn(admin.run());
         (address, readiness)
     }
 
-    async fn get(address: SocketAddr, path: &str) -> String {
+    /// Everything that comes until the server closes.
+    async fn exchange(address: SocketAddr, request: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        text
+        let mut answer = Vec::new();
+        // A server that did not read everything may reset the connection after its answer.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n")).await
     }
 
     #[tokio::test]
-    async fn serves_what_it_should_and_nothing_else() {
-        let (address, readiness) = start().await;
+    async fn each_path_has_its_answer() {
+        let (address, _) = start(Some(idle())).await;
         let metrics = get(address, "/metrics").await;
-        assert!(
-            metrics.starts_with("HTTP/1.1 200")
-                && metrics.contains("version=0.0.4")
-                && metrics.ends_with("sixfold_x 1\n")
-        );
+        assert!(metrics.starts_with("HTTP/1.1 200") && metrics.ends_with("\r\n\r\n# metrics\n"), "{metrics}");
+        assert!(metrics.contains("content-type: text/plain; version=0.0.4\r\n"), "{metrics}");
         assert!(get(address, "/healthz").await.starts_with("HTTP/1.1 200"));
-        assert!(get(address, "/readyz").await.ends_with("starting\n"));
+        let status = get(address, "/api/status").await;
+        assert!(status.contains("content-type: application/json\r\n"), "{status}");
+        assert!(status.contains("\"version\":\"1.2.3\""), "{status}");
+        assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
+        let post = "POST /metrics HTTP/1.1\r\nHost: relay\r\nContent-Length: 9999999\r\n\r\n";
+        assert!(exchange(address, post).await.starts_with("HTTP/1.1 405"));
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_relay() {
+        let (address, readiness) = start(Some(idle())).await;
+        let starting = get(address, "/readyz").await;
+        assert!(starting.starts_with("HTTP/1.1 503") && starting.ends_with("starting\n"), "{starting}");
         readiness.ready();
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
         readiness.draining();
-        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 503"));
-        assert!(get(address, "/etc/passwd").await.starts_with("HTTP/1.1 404"));
+        let draining = get(address, "/readyz").await;
+        assert!(draining.starts_with("HTTP/1.1 503") && draining.ends_with("draining\n"), "{draining}");
     }
 
     #[tokio::test]
-    async fn the_status_command_reads_it_back() {
-        let (address, _) = start().await;
-        let status = status::fetch(&format!("http://{address}/")).await.unwrap();
-        let shown = status.to_string();
-        assert!(
-            shown.contains("50 %") && shown.contains("https://h/\\n") && shown.contains("1 complete"),
-            "{shown}"
-        );
+    async fn the_status_client_reads_what_is_served() {
+        let (address, _) = start(Some(idle())).await;
+        assert_eq!(status::fetch(&format!("http://{address}")).await.unwrap(), idle());
     }
 
     #[tokio::test]
-    async fn the_status_command_says_what_is_wrong() {
-        let closed = TcpListener::bind("[::1]:0").await.unwrap().local_addr().unwrap();
-        let error = |url: String| async move { format!("{:#}", status::fetch(&url).await.unwrap_err()) };
-        assert!(error(format!("http://{closed}")).await.contains("is the relay running"));
-        assert!(error("https://h".into()).await.contains("plain HTTP"));
-        let (address, _) = start().await;
-        assert!(error(format!("http://{address}/metrics")).await.contains("404"));
+    async fn the_status_client_says_what_is_wrong() {
+        let complaint = async |url: String| format!("{:#}", status::fetch(&url).await.unwrap_err());
+        let (stopped, _) = start(None).await;
+        let answer = complaint(format!("http://{stopped}")).await;
+        assert_eq!(answer, format!("http://{stopped}/api/status answers: relay: has stopped"));
+        let other = complaint(format!("http://{stopped}/elsewhere")).await;
+        assert!(other.contains("not the admin address") && other.contains("404"), "{other}");
+        let unused = TcpListener::bind(ANY).await.unwrap().local_addr().unwrap();
+        let nobody = complaint(format!("http://{unused}")).await;
+        assert!(nobody.starts_with("operator: ") && nobody.contains("is the relay running"), "{nobody}");
     }
 
     #[tokio::test]
-    async fn an_address_in_use_is_the_operators_to_free() {
-        let (address, readiness) = start().await;
-        let error = Admin::bind(address, Fixed, readiness).await.unwrap_err();
-        assert!(format!("{error:#}").contains("admin.listen"));
+    async fn an_address_in_use_is_named_with_a_remedy() {
+        let (address, _) = start(None).await;
+        let error = Admin::bind(address, Relay(None), Readiness::default()).await.unwrap_err().to_string();
+        assert!(error.starts_with("operator: admin.listen = ") && error.contains("another port"), "{error}");
+        assert!(error.contains(&address.to_string()), "{error}");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_never_finishes_its_header_is_let_go() {
-        let (address, _) = start().await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /healthz HTT").await.unwrap();
-        let mut rest = Vec::new();
-        // Returns when the server closes the connection; virtual time makes it so at once.
-        let _ = stream.read_to_end(&mut rest).await;
-        assert!(!rest.starts_with(b"HTTP/1.1 200"));
+    #[tokio::test]
+    async fn slow_clients_make_room_in_time() {
+        let (address, _) = start(Some(idle())).await;
+        let started = Instant::now();
+        let mut slow = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /metrics HT").await.unwrap();
+            slow.push(stream);
+        }
+        let answer = timeout(Duration::from_secs(60), get(address, "/healthz")).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(started.elapsed() >= HEADER_PATIENCE, "not served beside {MAX_CONNECTIONS} others");
+    }
+
+    #[tokio::test]
+    async fn a_long_header_is_refused() {
+        let (address, _) = start(Some(idle())).await;
+        let request = |padding| {
+            let padding = "a".repeat(padding);
+            format!("GET /healthz HTTP/1.1\r\nHost: relay\r\nPadding: {padding}\r\n\r\n")
+        };
+        assert!(exchange(address, &request(MAX_HEADER / 2)).await.starts_with("HTTP/1.1 200"));
+        assert!(!exchange(address, &request(2 * MAX_HEADER)).await.starts_with("HTTP/1.1 200"));
     }
 }

@@ -1,65 +1,145 @@
-//! Logs: quiet at the default level. Packets appear at `trace` only.
+//! The log: what is written, where, and how the engine's events read in it.
+//!
+//! At the default level it tells of start, configuration, images and trouble. What happens per datagram is at
+//! level trace only, and counted in [`super::Metrics`] instead.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sixfold_engine::Event;
 use std::io::IsTerminal;
+use std::time::Duration;
+use tracing::level_filters::LevelFilter;
+use tracing::{debug, info, trace, warn};
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging to standard error; the environment variable RUST_LOG overrides `level`.
+/// Starts logging to standard error: `off`, `error`, `warn`, `info`, `debug` or `trace` and what is worse, as
+/// text or as one JSON object a line. The environment variable `RUST_LOG`, with directives such as
+/// `info,sixfold_relay::origin=debug`, takes the place of `level`.
 ///
 /// # Errors
-/// When logging was started before, or RUST_LOG cannot be understood.
+/// When the level or `RUST_LOG` makes no sense, or the process logs already.
 pub fn init(level: &str, json: bool) -> anyhow::Result<()> {
-    let filter = match std::env::var("RUST_LOG") {
-        Ok(directives) => {
-            EnvFilter::try_new(directives).context("operator: RUST_LOG is no filter; try RUST_LOG=debug")?
-        }
-        Err(_) => EnvFilter::new(level),
-    };
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let outcome = if json {
-        builder.json().try_init()
-    } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
-    };
-    outcome.map_err(|error| anyhow::anyhow!("relay: logging cannot be started: {error}"))
+    let overriding = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = filter(level, &overriding)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let outcome = if json { builder.json().try_init() } else { builder.with_ansi(colours).try_init() };
+    outcome.map_err(|error| anyhow!("relay: logging cannot start: {error}"))
 }
 
-/// Says what an operator wants to know of an event of the engine. The origin client explains failures itself.
+fn filter(level: &str, overriding: &str) -> anyhow::Result<EnvFilter> {
+    let level: LevelFilter = level.parse().map_err(|_| {
+        anyhow!("operator: log level {level:?} is none of off, error, warn, info, debug and trace")
+    })?;
+    let builder = EnvFilter::builder().with_default_directive(level.into());
+    builder.parse(overriding).with_context(|| format!("operator: RUST_LOG={overriding:?} makes no sense"))
+}
+
+/// Writes what an operator may want to read about an event. URLs, which devices may have a say in, are recorded
+/// as strings, never with `%`: so both formats quote them, and no URL can forge a line.
 pub fn log_event(event: &Event) {
     match event {
         Event::ImageFetched { url, etag, bytes, duration } => {
-            let seconds = duration.as_secs_f64();
-            tracing::info!("image fetched: {}, {bytes} bytes in {seconds:.3} s, version {etag}", shown(url));
+            info!(url, %etag, bytes, seconds = seconds(*duration), "image fetched");
         }
         Event::ImageChanged { url, from, to } => {
-            tracing::info!("image changed: {}, version {from} is now {to}", shown(url));
+            info!(url, %from, %to, "image changed at the origin");
         }
-        Event::Revalidated { url } => tracing::debug!("image is still current: {}", shown(url)),
+        Event::Revalidated { url } => debug!(url, "image is still current"),
         Event::FetchFailed { url, failure, stale: true } => {
-            let reason = failure.label();
-            tracing::warn!("origin failed ({reason}), a stale copy is served: {}", shown(url));
+            warn!(url, failure = failure.label(), "the origin failed: a stale copy is served");
         }
+        // The origin client, which knows the reason, has warned.
         Event::FetchFailed { url, failure, stale: false } => {
-            let reason = failure.label();
-            tracing::debug!("origin failed ({reason}), devices are told: {}", shown(url));
+            debug!(url, failure = failure.label(), "devices are told that the origin failed");
         }
-        packet => tracing::trace!("{packet:?}"),
+        event => trace!(?event),
     }
 }
 
-/// A URL holds what devices sent: nothing of it may look like another line of the log.
-fn shown(url: &str) -> impl std::fmt::Display + '_ {
-    url.escape_debug()
+/// Milliseconds are enough.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sixfold_engine::{DropReason, ETag, Failure};
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written about an event at a level.
+    fn logged(level: &str, event: &Event) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter(level, "").unwrap())
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || log_event(event));
+        String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn failed(stale: bool) -> Event {
+        Event::FetchFailed { url: "https://h/a".to_owned(), failure: Failure::Connect, stale }
+    }
 
     #[test]
-    fn urls_cannot_forge_lines() {
-        assert_eq!(shown("https://h/\n\u{1b}[2J").to_string(), "https://h/\\n\\u{1b}[2J");
+    fn the_default_level_tells_of_images_and_trouble_only() {
+        let etag = ETag([0xab; 8]);
+        let url = || "https://h/a".to_owned();
+        let duration = Duration::from_micros(1_234_567);
+        let fetched = logged("info", &Event::ImageFetched { url: url(), etag, bytes: 98_304, duration });
+        for part in ["INFO", "image fetched", "https://h/a", "abababababababab", "98304", "seconds=1.234"] {
+            assert!(fetched.contains(part), "{part} is not in {fetched}");
+        }
+        let changed = logged("info", &Event::ImageChanged { url: url(), from: etag, to: ETag([1; 8]) });
+        assert!(changed.contains("INFO") && changed.contains("to=0101010101010101"), "{changed}");
+        let stale = logged("info", &failed(true));
+        assert!(
+            stale.contains("WARN") && stale.contains("connect") && stale.contains("stale copy"),
+            "{stale}"
+        );
+        for event in [failed(false), Event::Revalidated { url: url() }] {
+            assert_eq!(logged("info", &event), "");
+            assert!(logged("debug", &event).contains("DEBUG"));
+        }
+        for event in [Event::BlockSent(64), Event::Dropped(DropReason::Malformed)] {
+            assert_eq!(logged("debug", &event), "");
+            assert!(logged("trace", &event).contains("TRACE"));
+        }
+    }
+
+    #[test]
+    fn a_url_cannot_forge_a_line() {
+        let url = "https://h/a\n2026 ERROR all is lost\x1b[2J".to_owned();
+        let line = logged("debug", &Event::Revalidated { url });
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(!line.contains('\x1b'), "{line:?}");
+    }
+
+    #[test]
+    fn rust_log_takes_the_place_of_the_level() {
+        assert_eq!(filter("info", "").unwrap().to_string(), "info");
+        assert_eq!(filter("INFO", "sixfold_relay=debug").unwrap().to_string(), "sixfold_relay=debug");
+        for (level, overriding) in [("inof", ""), ("info", "sixfold_relay=loud")] {
+            let error = filter(level, overriding).unwrap_err().to_string();
+            assert!(error.starts_with("operator: "), "{error}");
+        }
     }
 }

@@ -1,35 +1,36 @@
-//! Engine events and origin traffic as Prometheus metrics. `docs/metrics.md` lists them; a test compares.
+//! Events as Prometheus metrics. `docs/metrics.md` describes every one; a test compares.
 //!
-//! What happens for every datagram touches only counters that were looked up beforehand.
+//! Every label value is known beforehand, so no request can make a new time series, and what is counted per
+//! datagram is one atomic addition. Times per device or URL are deliberately left out: the status has them.
 
 use crate::origin::Traffic;
-use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 use sixfold_engine::{CacheResult, DropReason, Event};
 use sixfold_profile::coap::Code;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// From a small image on loopback to a large one on a crowded link, in seconds.
-const TRANSFER_SECONDS: &[f64] =
-    &[0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10_800.0];
+/// In seconds: from a device on a fast link to one that is fed a block per minute.
+const DURATIONS: [f64; 14] =
+    [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10_800.0, 36_000.0];
 
-/// The counters of one relay, with a registry of their own.
+/// What codes and methods without a name are counted as.
+const OTHER: &str = "other";
+
+/// All metrics of one relay.
+#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// By code, 0.00 to 7.31; those without a name of their own share one counter.
-    requests: [IntCounter; 32],
-    responses: Vec<IntCounter>,
-    cache: [IntCounter; CacheResult::ALL.len()],
+    requests: [IntCounter; 256],
+    responses: [IntCounter; 256],
+    cache_requests: [IntCounter; CacheResult::ALL.len()],
     dropped: [IntCounter; DropReason::ALL.len()],
     cache_bytes: IntGauge,
-    blocks: IntCounter,
-    block_bytes: IntCounter,
-    retransmitted: IntCounter,
+    blocks_sent: IntCounter,
+    block_bytes_sent: IntCounter,
+    retransmitted_requests: IntCounter,
     transfers_active: IntGauge,
     transfers_finished: IntCounter,
     transfers_abandoned: IntCounter,
@@ -37,107 +38,90 @@ pub struct Metrics {
     observers: IntGauge,
     images_fetched: IntCounter,
     images_changed: IntCounter,
-    reloads_done: IntCounter,
+    reloads_ok: IntCounter,
     reloads_refused: IntCounter,
-    origin: OriginMetrics,
-}
-
-/// What the origin client counts, as counters here.
-struct OriginMetrics {
-    requests: IntCounterVec,
-    bytes: IntCounter,
-    retries: IntCounter,
-    resumes: IntCounter,
-    traffic: Mutex<Option<Arc<Traffic>>>,
+    origin: OriginCounters,
 }
 
 impl Metrics {
-    /// All metrics at zero.
+    /// All metrics, at zero.
     ///
     /// # Errors
-    /// When two of them have the same name: a mistake in this file.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    /// When two metrics have the same name or one has none that is valid: a mistake in this file.
+    pub fn new() -> Result<Self, Error> {
         let registry = Registry::new();
-        let r = &registry;
-        let requests = vec(r, "requests_total", "Requests accepted for processing, by method.", "method")?;
-        let responses =
-            vec(r, "responses_total", "Responses sent, by code; retransmissions count once.", "code")?;
-        let cache =
-            vec(r, "cache_requests_total", "Requests for images, by how they met the cache.", "result")?;
-        let dropped =
-            vec(r, "dropped_total", "Datagrams not processed or not answered, by reason.", "reason")?;
-        let transfers = vec(r, "transfers_total", "Transfers that ended, by outcome.", "outcome")?;
-        let reloads = vec(r, "config_reloads_total", "Reloads of the configuration, by outcome.", "outcome")?;
-        let info = IntGaugeVec::new(
-            Opts::new("sixfold_build_info", "Always 1; the label is the version."),
-            &["version"],
-        )?;
-        registry.register(Box::new(info.clone()))?;
-        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(ProcessCollector::for_self()))?;
+        let make = Maker(&registry);
+        let by_method = make.counters("requests_total", "CoAP requests accepted.", "method")?;
+        let by_code = make.counters("responses_total", "CoAP responses sent.", "code")?;
+        let by_result = make.counters(
+            "cache_requests_total",
+            "Requests for images, by how they met the cache.",
+            "result",
+        )?;
+        let by_reason = make.counters(
+            "dropped_total",
+            "Datagrams not processed, not answered, not sent or not acknowledged.",
+            "reason",
+        )?;
+        let transfers =
+            make.counters("transfers_total", "Transfers of an image to a device that ended.", "outcome")?;
+        let reloads =
+            make.counters("config_reloads_total", "Attempts to reload the configuration.", "outcome")?;
+        let build = IntGauge::with_opts(
+            Opts::new("sixfold_build_info", "Always 1; the label has the version.")
+                .const_label("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        registry.register(Box::new(build.clone()))?;
+        build.set(1);
         Ok(Self {
-            requests: std::array::from_fn(|code| requests.with_label_values(&[method(code)])),
-            responses: (0..=u8::MAX)
-                .map(|code| responses.with_label_values(&[&response(Code(code))]))
-                .collect(),
-            cache: CacheResult::ALL.map(|result| cache.with_label_values(&[result.label()])),
-            dropped: DropReason::ALL.map(|reason| dropped.with_label_values(&[reason.label()])),
-            cache_bytes: gauge(r, "cache_bytes", "Bytes of images in memory, with their bookkeeping.")?,
-            blocks: counter(r, "blocks_sent_total", "Blocks of images sent.")?,
-            block_bytes: counter(r, "block_bytes_sent_total", "Payload bytes of blocks sent.")?,
-            retransmitted: counter(
-                r,
+            requests: std::array::from_fn(|code| {
+                by_method.with_label_values(&[method_label(Code(code as u8))])
+            }),
+            responses: std::array::from_fn(|code| {
+                by_code.with_label_values(&[code_label(Code(code as u8)).as_str()])
+            }),
+            cache_requests: CacheResult::ALL.map(|result| by_result.with_label_values(&[result.label()])),
+            dropped: DropReason::ALL.map(|reason| by_reason.with_label_values(&[reason.label()])),
+            cache_bytes: make.gauge("cache_bytes", "Memory taken by complete images.")?,
+            blocks_sent: make.counter("blocks_sent_total", "Blocks of images sent.")?,
+            block_bytes_sent: make.counter("block_bytes_sent_total", "Payload bytes in blocks sent.")?,
+            retransmitted_requests: make.counter(
                 "retransmitted_requests_total",
-                "Requests that came again: the answer was lost or late.",
+                "Requests that came again because the answer, or the request, was lost or late.",
             )?,
-            transfers_active: gauge(r, "transfers_active", "Devices that are in the middle of an image.")?,
+            transfers_active: make.gauge("transfers_active", "Devices in the middle of an image.")?,
             transfers_finished: transfers.with_label_values(&["finished"]),
             transfers_abandoned: transfers.with_label_values(&["abandoned"]),
-            transfer_duration: histogram(r)?,
-            observers: gauge(r, "observers", "Devices that are told of new versions.")?,
-            images_fetched: counter(r, "images_fetched_total", "Images fetched completely from an origin.")?,
-            images_changed: counter(
-                r,
-                "images_changed_total",
-                "Times an origin had another version than before.",
+            transfer_duration: make.histogram(
+                "transfer_duration_seconds",
+                "From a device's first request to its last block, of finished transfers.",
+                &DURATIONS,
             )?,
-            reloads_done: reloads.with_label_values(&["done"]),
+            observers: make.gauge("observers", "Devices registered to hear of new versions.")?,
+            images_fetched: make
+                .counter("images_fetched_total", "Versions of images fetched to the last byte.")?,
+            images_changed: make
+                .counter("images_changed_total", "New versions found where an older one was held.")?,
+            reloads_ok: reloads.with_label_values(&["ok"]),
             reloads_refused: reloads.with_label_values(&["refused"]),
-            origin: OriginMetrics {
-                requests: vec(r, "origin_requests_total", "Requests to origins, by outcome.", "outcome")?,
-                bytes: counter(r, "origin_bytes_total", "Body bytes received from origins.")?,
-                retries: counter(
-                    r,
-                    "origin_retries_total",
-                    "Requests to origins that were made again after a failure.",
-                )?,
-                resumes: counter(
-                    r,
-                    "origin_resumes_total",
-                    "Transfers from origins that were resumed with Range.",
-                )?,
-                traffic: Mutex::default(),
-            },
+            origin: OriginCounters::new(&make)?,
             registry,
         })
     }
 
-    /// Counts an event of the engine.
+    /// Counts an event.
     pub fn record(&self, event: &Event) {
         match event {
-            Event::Request(code) => self.requests[usize::from(code.0 & 31)].inc(),
-            Event::Response(code) => {
-                if let Some(counter) = self.responses.get(usize::from(code.0)) {
-                    counter.inc();
-                }
-            }
-            Event::Cache(result) => self.cache[*result as usize].inc(),
+            Event::Request(Code(code)) => self.requests[usize::from(*code)].inc(),
+            Event::Response(Code(code)) => self.responses[usize::from(*code)].inc(),
+            Event::Cache(result) => self.cache_requests[*result as usize].inc(),
             Event::Dropped(reason) => self.dropped[*reason as usize].inc(),
             Event::BlockSent(bytes) => {
-                self.blocks.inc();
-                self.block_bytes.inc_by(*bytes as u64);
+                self.blocks_sent.inc();
+                self.block_bytes_sent.inc_by(*bytes as u64);
             }
-            Event::RetransmittedRequest => self.retransmitted.inc(),
+            Event::RetransmittedRequest => self.retransmitted_requests.inc(),
             Event::TransferStarted => self.transfers_active.inc(),
             Event::TransferEnded { finished, duration, .. } => {
                 self.transfers_active.dec();
@@ -152,199 +136,130 @@ impl Metrics {
             Event::ImageChanged { .. } => self.images_changed.inc(),
             Event::ObserverAdded => self.observers.inc(),
             Event::ObserverRemoved => self.observers.dec(),
+            // The origin's counters have these: `sixfold_origin_requests_total`.
             Event::Revalidated { .. } | Event::FetchFailed { .. } => {}
         }
     }
 
-    /// Takes over what an origin client counts, at every [`Metrics::gather`].
-    pub fn watch_origin(&self, traffic: Arc<Traffic>) {
-        *self.origin.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Some(traffic);
-    }
-
-    /// The bytes of images in memory.
+    /// Sets how much memory complete images take.
     pub fn set_cache_bytes(&self, bytes: u64) {
         self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Counts a reload of the configuration.
-    pub fn config_reload(&self, done: bool) {
-        if done { self.reloads_done.inc() } else { self.reloads_refused.inc() }
-    }
-
-    /// Blocks sent so far.
+    /// Blocks of images sent since the start.
     pub fn blocks_sent(&self) -> u64 {
-        self.blocks.get()
+        self.blocks_sent.get()
     }
 
-    /// Everything, in the Prometheus text format.
+    /// Counts a reload of the configuration: taken, or refused.
+    pub fn config_reload(&self, ok: bool) {
+        if ok { self.reloads_ok.inc() } else { self.reloads_refused.inc() }
+    }
+
+    /// Shows what this counts from now on.
+    pub fn watch_origin(&self, traffic: Arc<Traffic>) {
+        *self.origin.traffic.lock().unwrap_or_else(PoisonError::into_inner) = Some(traffic);
+    }
+
+    /// All metrics in the Prometheus text format, version 0.0.4.
     pub fn gather(&self) -> String {
         self.origin.catch_up();
-        let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
             tracing::error!("relay: metrics cannot be written: {error}");
-        }
-        String::from_utf8_lossy(&text).into_owned()
+            String::new()
+        })
     }
 }
 
-impl OriginMetrics {
-    /// The origin client's counters only grow, and so do these.
+fn method_label(code: Code) -> &'static str {
+    code.name().filter(|_| code.is_request()).unwrap_or(OTHER)
+}
+
+fn code_label(code: Code) -> String {
+    let known = code.is_response() && code.name().is_some();
+    if known { code.to_string() } else { OTHER.to_owned() }
+}
+
+/// Copies of the origin client's counters, brought up to date when they are looked at.
+#[derive(Debug)]
+struct OriginCounters {
+    traffic: Mutex<Option<Arc<Traffic>>>,
+    requests: IntCounterVec,
+    bytes: IntCounter,
+    retries: IntCounter,
+    resumes: IntCounter,
+}
+
+impl OriginCounters {
+    fn new(make: &Maker<'_>) -> Result<Self, Error> {
+        let requests = make.counters(
+            "origin_requests_total",
+            "Requests to origin servers, by what became of them.",
+            "outcome",
+        )?;
+        for (outcome, _) in Traffic::default().requests() {
+            requests.with_label_values(&[outcome]);
+        }
+        Ok(Self {
+            traffic: Mutex::new(None),
+            requests,
+            bytes: make.counter("origin_bytes_total", "Bytes of bodies received from origin servers.")?,
+            retries: make
+                .counter("origin_retries_total", "Requests to origin servers made again after a failure.")?,
+            resumes: make.counter(
+                "origin_resumes_total",
+                "Transfers from origin servers that went on where they broke off.",
+            )?,
+        })
+    }
+
+    /// The lock is held throughout, so that two readers do not both add what is new.
     fn catch_up(&self) {
         let traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(traffic) = traffic.as_ref() else { return };
-        let raise = |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
-        raise(&self.bytes, traffic.bytes());
-        raise(&self.retries, traffic.retries());
-        raise(&self.resumes, traffic.resumes());
         for (outcome, count) in traffic.requests() {
             raise(&self.requests.with_label_values(&[outcome]), count);
         }
+        raise(&self.bytes, traffic.bytes());
+        raise(&self.retries, traffic.retries());
+        raise(&self.resumes, traffic.resumes());
     }
 }
 
-impl fmt::Debug for Metrics {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Metrics")
+/// Counters never go back.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+/// Makes metrics and registers them, with the prefix.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+        let counter = IntCounter::new(format!("sixfold_{name}"), help)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
     }
-}
 
-fn register<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
+    fn counters(&self, name: &str, help: &str, label: &str) -> Result<IntCounterVec, Error> {
+        let counters = IntCounterVec::new(Opts::new(format!("sixfold_{name}"), help), &[label])?;
+        self.0.register(Box::new(counters.clone()))?;
+        Ok(counters)
+    }
 
-fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-    register(registry, IntCounter::new(format!("sixfold_{name}"), help)?)
-}
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
+        let gauge = IntGauge::new(format!("sixfold_{name}"), help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
 
-fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-    register(registry, IntGauge::new(format!("sixfold_{name}"), help)?)
-}
-
-fn vec(registry: &Registry, name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
-    register(registry, IntCounterVec::new(Opts::new(format!("sixfold_{name}"), help), &[label])?)
-}
-
-fn histogram(registry: &Registry) -> Result<Histogram, prometheus::Error> {
-    let help = "Seconds from the first request of a device to the one for the last block.";
-    let options =
-        HistogramOpts::new("sixfold_transfer_duration_seconds", help).buckets(TRANSFER_SECONDS.to_vec());
-    register(registry, Histogram::with_opts(options)?)
-}
-
-fn method(code: usize) -> &'static str {
-    u8::try_from(code).ok().map(Code).filter(|code| code.is_request()).and_then(Code::name).unwrap_or("other")
-}
-
-/// Codes without a name cannot make new label values.
-fn response(code: Code) -> String {
-    if code.is_response() && code.name().is_some() { code.to_string() } else { "other".into() }
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+        let opts = HistogramOpts::new(format!("sixfold_{name}"), help).buckets(buckets.to_vec());
+        let histogram = Histogram::with_opts(opts)?;
+        self.0.register(Box::new(histogram.clone()))?;
+        Ok(histogram)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-    use std::time::Duration;
-
-    const MANUAL: &str = include_str!("../../../docs/metrics.md");
-
-    fn busy() -> Metrics {
-        let metrics = Metrics::new().unwrap();
-        let peer = "[::1]:1".parse().unwrap();
-        for event in [
-            Event::Request(Code::GET),
-            Event::Request(Code(0x1f)),
-            Event::Response(Code::CONTENT),
-            Event::Response(Code(0xff)),
-            Event::Cache(CacheResult::Stale),
-            Event::Dropped(DropReason::Send),
-            Event::BlockSent(64),
-            Event::TransferStarted,
-            Event::TransferStarted,
-            Event::TransferEnded { peer, finished: true, duration: Duration::from_secs(2) },
-            Event::ObserverAdded,
-            Event::RetransmittedRequest,
-        ] {
-            metrics.record(&event);
-        }
-        metrics.watch_origin(Arc::default());
-        metrics.config_reload(true);
-        metrics.set_cache_bytes(7);
-        metrics
-    }
-
-    #[test]
-    fn events_are_counted() {
-        let text = busy().gather();
-        for line in [
-            "sixfold_requests_total{method=\"GET\"} 1",
-            "sixfold_requests_total{method=\"other\"} 1",
-            "sixfold_responses_total{code=\"2.05\"} 1",
-            "sixfold_responses_total{code=\"other\"} 1",
-            "sixfold_cache_requests_total{result=\"stale\"} 1",
-            "sixfold_cache_requests_total{result=\"hit\"} 0",
-            "sixfold_dropped_total{reason=\"send\"} 1",
-            "sixfold_block_bytes_sent_total 64",
-            "sixfold_transfers_active 1",
-            "sixfold_transfers_total{outcome=\"finished\"} 1",
-            "sixfold_transfer_duration_seconds_count 1",
-            "sixfold_observers 1",
-            "sixfold_retransmitted_requests_total 1",
-            "sixfold_cache_bytes 7",
-            "sixfold_config_reloads_total{outcome=\"done\"} 1",
-            "sixfold_origin_requests_total{outcome=\"complete\"} 0",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
-    }
-
-    #[test]
-    fn labels_stand_at_the_place_of_their_variant() {
-        for (index, result) in CacheResult::ALL.into_iter().enumerate() {
-            assert_eq!(result as usize, index);
-        }
-        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, index);
-        }
-    }
-
-    #[test]
-    fn the_manual_lists_every_metric_and_no_other() {
-        let text = busy().gather();
-        let real: BTreeSet<&str> =
-            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        let rows = MANUAL.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
-        let listed: BTreeSet<&str> = rows.map(|name| name.split('{').next().unwrap()).collect();
-        assert_eq!(listed, real);
-    }
-
-    #[test]
-    fn promtool_has_nothing_to_say() {
-        let child = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let Ok(mut child) = child else {
-            assert!(
-                std::env::var_os("SIXFOLD_REQUIRE_PEERS").is_none(),
-                "promtool (Debian package prometheus) is missing"
-            );
-            println!("SKIPPED: promtool is not installed (Debian package prometheus)");
-            return;
-        };
-        child.stdin.take().unwrap().write_all(busy().gather().as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let said =
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        let ours: Vec<&str> = said.lines().filter(|line| line.contains("sixfold_")).collect();
-        assert!(ours.is_empty() && (output.status.success() || !said.contains("error")), "{said}");
-    }
-}
+mod tests;

@@ -1,4 +1,7 @@
-//! What an operator sees: metrics, health, status, logs. Nothing here decides anything.
+//! What the operator sees: metrics, status, health, and the log.
+//!
+//! Events of the engine become numbers and lines here, and nowhere else. Nothing here changes what the relay
+//! does: the admin address only answers questions.
 
 mod admin;
 pub mod logging;

@@ -79,7 +79,7 @@ impl fmt::Display for Failure {
             Self::Unstable(change) => {
                 write!(
                     f,
-                    "the resource changed too often while it was fetched (the last time, {change}); try again later"
+                    "the resource changed too often while it was fetched; try again later (the last time, {change})"
                 )
             }
             Self::Refused(code, words) => write!(f, "the server refused: {code:?}{}", Words(words)),

@@ -11,6 +11,7 @@ use indicatif::BinaryBytes;
 use serde_json::json;
 use sixfold_device::fetch::{Change, Event, Fetch, Received};
 use sixfold_profile::Instant;
+use sixfold_profile::coap::params::EXCHANGE_LIFETIME;
 use sixfold_profile::coap::{Opt, Szx};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
@@ -19,9 +20,9 @@ use std::time::Duration;
 
 /// How often a changed resource is fetched from the start again.
 const MAX_CHANGES: u32 = 3;
-/// Requests from one port: fewer than there are Message IDs, so that the server never takes a new request for an
-/// old one (RFC 7252 §4.4).
-const REQUESTS_PER_PORT: u32 = 50_000;
+/// After this many requests within EXCHANGE_LIFETIME the port changes: half of the Message IDs, so that the server
+/// never takes a new request for one that it remembers (RFC 7252 §4.4).
+const REQUESTS_PER_PORT: u32 = 1 << 15;
 /// The longest message (RFC 7252 §4.6).
 const MAX_REQUEST: usize = 1152;
 
@@ -73,12 +74,9 @@ impl Transfer {
     /// Runs until the body is complete.
     fn drive(&mut self, fetch: &mut Fetch<'_>) -> Result<(), Failure> {
         let mut buffer = vec![0; 1 << 16];
-        let mut port = 0;
+        let mut window = (0, self.wire.now());
         loop {
-            if fetch.exchange().requests() / REQUESTS_PER_PORT != port {
-                port = fetch.exchange().requests() / REQUESTS_PER_PORT;
-                self.wire.change_port();
-            }
+            self.keep_message_ids_apart(fetch.exchange().requests(), &mut window);
             self.send(fetch)?;
             let now = self.wire.now();
             if self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -95,6 +93,17 @@ impl Transfer {
             {
                 return self.send(fetch);
             }
+        }
+    }
+
+    /// `window` is the number and time of the request that a series of [`REQUESTS_PER_PORT`] began with.
+    fn keep_message_ids_apart(&mut self, requests: u32, window: &mut (u32, Instant)) {
+        let now = self.wire.now();
+        if requests - window.0 >= REQUESTS_PER_PORT {
+            if now.since(window.1) < EXCHANGE_LIFETIME {
+                self.wire.change_port();
+            }
+            *window = (requests, now);
         }
     }
 
@@ -135,7 +144,7 @@ impl Transfer {
         }
         self.changes += 1;
         self.first = None;
-        self.progress.say(&format!("the resource changed ({change}): starting over"));
+        self.progress.say(&format!("starting over: {change}"));
         self.partial.start_over()
     }
 

@@ -157,4 +157,27 @@ mod tests {
         let group = Host::V6("ff02::fd".parse().unwrap(), Some("lo".into()));
         assert!(matches!(Wire::open(&group, 5683), Err(Failure::Usage(_))));
     }
+
+    #[test]
+    fn another_address_is_tried_until_one_answers() {
+        let server = UdpSocket::bind("[::1]:0").unwrap();
+        let closed = UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap();
+        let open = server.local_addr().unwrap();
+        let mut wire = Wire::open(&Host::V6(Ipv6Addr::LOCALHOST, None), closed.port()).unwrap();
+        wire.others.push_back(open);
+        let mut buffer = [0; 8];
+        let start = std::time::Instant::now();
+        while wire.peer() == closed {
+            assert!(start.elapsed() < Duration::from_secs(60), "no ICMP error came");
+            wire.send(b"ask");
+            assert_eq!(wire.receive(wire.now() + Duration::from_millis(10), &mut buffer), None);
+        }
+        assert_eq!(wire.trouble().map(io::Error::kind), Some(ErrorKind::ConnectionRefused));
+        wire.send(b"ask");
+        let (length, client) = server.recv_from(&mut buffer).unwrap();
+        server.send_to(&buffer[..length], client).unwrap();
+        let until = wire.now() + Duration::from_secs(60);
+        assert_eq!(wire.receive(until, &mut buffer), Some(&b"ask"[..]));
+        assert!(wire.trouble().is_none() && wire.others.is_empty(), "it stays with the one that answered");
+    }
 }
