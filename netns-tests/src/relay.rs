@@ -87,10 +87,10 @@ impl<'a> Relay<'a> {
         self.process.kill()
     }
 
-    /// SIGTERM; gives the exit status, which must come within 5 seconds.
+    /// SIGTERM; gives the exit status, which must come within 5 seconds, and 2 more for a busy machine.
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.process.signal(Signal::SIGTERM)?;
-        self.process.wait(Duration::from_secs(5))
+        self.process.wait(Duration::from_secs(5 + 2))
     }
 }
 

@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Aiocoap];
 
+/// Settings that make a relay give up soon.
+const IMPATIENT: &str = "\n[origin]\nheaders_timeout = \"1 s\"\nretries = 2\nretry_delay = \"100 ms\"\n";
+
 /// What a device is told, and under which `outcome` the metrics count it.
 struct Fault {
     path: &'static str,
@@ -85,7 +88,7 @@ fn errors_and_redirects_of_the_origin_are_told_by_their_codes() -> Result<()> {
             location /moved/ { return 302 /image.bin; }";
         let scene = Scene::create(directives)?;
         let image = nginx::publish_image("image.bin", 1, 5000)?;
-        let relay = Relay::start(&scene.net.relay, CONFIG)?;
+        let relay = Relay::start(&scene.net.relay, &(CONFIG.to_owned() + IMPATIENT))?;
         let fault = |path, code, diagnostic, outcome| Fault { path, code, diagnostic, outcome };
         for fault in [
             fault("/fw/500/image.bin", "5.00", "500", "server_error"),
@@ -126,7 +129,7 @@ fn ask(scene: &Scene, path: &str, arguments: &[&str]) -> Result<Response> {
 #[test]
 fn a_body_that_never_completes_ends_in_an_error() -> Result<()> {
     sandbox::run(NEEDS, || {
-        with_misbehaving_origin(&image(1, 20_000), "", |scene, bad, relay| {
+        with_misbehaving_origin(&image(1, 20_000), IMPATIENT, |scene, bad, relay| {
             let mut fetch = device::fetch(&scene.net.devices[0], "device", "/bad/truncated/image.bin", &[])?;
             let status = fetch.wait(Duration::from_secs(60))?;
             ensure!(!status.success(), "half an image was taken for a whole one");
@@ -147,7 +150,7 @@ fn a_body_that_never_completes_ends_in_an_error() -> Result<()> {
 #[test]
 fn a_range_that_does_not_fit_is_refused() -> Result<()> {
     sandbox::run(NEEDS, || {
-        with_misbehaving_origin(&image(1, 20_000), "", |scene, _bad, relay| {
+        with_misbehaving_origin(&image(1, 20_000), IMPATIENT, |scene, _bad, relay| {
             for path in ["/bad/misfit/image.bin", "/bad/changed/image.bin"] {
                 let name = path.replace('/', "-");
                 let mut fetch = device::fetch(&scene.net.devices[0], &name, path, &[])?;
@@ -180,8 +183,7 @@ fn bytes_beyond_the_content_length_never_reach_a_device() -> Result<()> {
 #[test]
 fn an_origin_that_does_not_answer_is_a_gateway_timeout() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let impatient = "\n[origin]\nheaders_timeout = \"1 s\"\nretries = 1\nretry_delay = \"100 ms\"\n";
-        with_misbehaving_origin(&image(1, 20), impatient, |scene, _bad, relay| {
+        with_misbehaving_origin(&image(1, 20), IMPATIENT, |scene, _bad, relay| {
             let path = "/bad/silent/image.bin";
             Fault { path, code: "5.04", diagnostic: "timed out", outcome: "timed_out" }
                 .check(&scene.net, relay)
@@ -192,7 +194,7 @@ fn an_origin_that_does_not_answer_is_a_gateway_timeout() -> Result<()> {
 #[test]
 fn a_slow_origin_delays_only_its_own_images() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let slow_image = image(2, 20);
+        let slow_image = image(2, 18);
         with_misbehaving_origin(&slow_image.clone(), "", |scene, _bad, _relay| {
             let image = nginx::publish_image("image.bin", 1, 50_000)?;
             let netns = &scene.net.devices[0];

@@ -12,14 +12,15 @@ const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
-fn sigterm_ends_the_relay_within_five_seconds_also_during_a_transfer() -> Result<()> {
+fn sigterm_ends_the_relay_within_five_seconds_also_while_a_device_waits() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let scene = Scene::create("limit_rate 10k;")?;
+        // The device's first block would take a quarter of an hour.
+        let scene = Scene::create("limit_rate 1;")?;
         nginx::publish_image("image.bin", 1, 1_000_000)?;
         let relay = Relay::start(&scene.net.relay, CONFIG)?;
         let _fetch = device::fetch(&scene.net.devices[0], "device", "/fw/image.bin", &[])?;
-        wait::until_true("the transfer to begin", wait::SOON, || {
-            relay.metric("sixfold_blocks_sent_total").is_ok_and(|blocks| blocks > 0.0)
+        wait::until_true("the device's request", wait::SOON, || {
+            relay.metric("sixfold_cache_requests_total{result=\"miss\"}").is_ok_and(|requests| requests > 0.0)
         })?;
         let status = relay.stop()?;
         ensure!(status.success(), "{status}");
