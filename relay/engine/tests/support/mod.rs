@@ -225,7 +225,7 @@ impl Bench {
     }
 }
 
-fn read(datagram: &[u8], peer: SocketAddr) -> Answer {
+pub fn read(datagram: &[u8], peer: SocketAddr) -> Answer {
     let message = Message::parse(datagram).unwrap();
     Answer {
         peer: peer.port() - 10_000,
