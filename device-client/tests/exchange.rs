@@ -153,13 +153,17 @@ fn a_repeated_confirmable_response_is_acknowledged_again() {
 
 #[test]
 fn what_is_not_for_us_is_rejected_or_ignored() {
-    let (mut exchange, id, _) = asked(6);
+    let (mut exchange, id, token) = asked(6);
+    let unused = (u32::from_be_bytes(token[..].try_into().unwrap()).wrapping_sub(1)).to_be_bytes();
     let cases = [
         (message(Type::Confirmable, Code::CONTENT, 9, &[1, 2, 3, 4]), true),
         (message(Type::NonConfirmable, Code::CONTENT, 9, &[1, 2, 3, 4]), false),
         (empty(Type::Confirmable, 9), true),
         (message(Type::Confirmable, Code::GET, 9, &[]), true),
         (message(Type::NonConfirmable, Code::GET, 9, &[]), false),
+        (message(Type::Confirmable, Code::GET, 9, &token), true),
+        (message(Type::NonConfirmable, Code::GET, 9, &token), false),
+        (message(Type::Confirmable, Code::CONTENT, 9, &unused), true),
         (empty(Type::Acknowledgement, id.wrapping_sub(1)), false),
         (empty(Type::Reset, id.wrapping_sub(1)), false),
         (vec![0x40, 0xe0, 0, 9], true),
@@ -186,6 +190,17 @@ fn reset_ends_it() {
     assert_eq!(exchange.poll_timeout(), None);
     let response = message(Type::Acknowledgement, Code::CONTENT, id, &token);
     assert!(is_nothing(exchange.handle_datagram(NOW, &response)), "too late");
+}
+
+#[test]
+fn what_comes_after_the_response_changes_nothing() {
+    for late in [Type::Acknowledgement, Type::Reset] {
+        let (mut exchange, id, token) = asked(10);
+        let response = message(Type::NonConfirmable, Code::CONTENT, 9, &token);
+        assert!(is_response(exchange.handle_datagram(NOW, &response)));
+        assert!(is_nothing(exchange.handle_datagram(NOW, &empty(late, id))), "{late:?}");
+        assert_eq!((exchange.poll_timeout(), sent(&mut exchange, NOW)), (None, None), "{late:?}");
+    }
 }
 
 #[test]
