@@ -1,6 +1,7 @@
 //! An engine with a device side and an origin side that tests play by hand, in virtual time.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use sixfold_engine::{
     Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, Instant, OriginEvent, Path, Route,
