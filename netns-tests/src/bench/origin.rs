@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 /// Serves `files` by their path on a port of its own until the process ends.
-pub(super) fn serve(files: HashMap<&'static str, Vec<u8>>) -> Result<SocketAddr> {
+pub(super) fn serve(files: HashMap<String, Vec<u8>>) -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let files = Arc::new(files);
@@ -22,7 +22,7 @@ pub(super) fn serve(files: HashMap<&'static str, Vec<u8>>) -> Result<SocketAddr>
 }
 
 /// Answers request after request, until the client closes the connection or it breaks.
-fn answer_all(stream: &TcpStream, files: &HashMap<&'static str, Vec<u8>>) -> std::io::Result<()> {
+fn answer_all(stream: &TcpStream, files: &HashMap<String, Vec<u8>>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     while let Some(request_line) = lines.next() {
         let request_line = request_line?;
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn two_requests_on_one_connection() {
-        let address = serve(HashMap::from([("/image", b"abc".to_vec())])).unwrap();
+        let address = serve(HashMap::from([("/image".into(), b"abc".to_vec())])).unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\nGET /image HTTP/1.1\r\n\r\n").unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();

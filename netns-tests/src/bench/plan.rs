@@ -9,13 +9,13 @@ use super::server::{Kind, LOAD_CORE, Programs, pin};
 use anyhow::{Context, Result};
 use nix::sys::resource::{Resource as Limit, getrlimit, setrlimit};
 use sixfold_profile::coap::Szx;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 const KINDS: [Kind; 3] = [Kind::Echo, Kind::Relay, Kind::Libcoap];
 const IMAGE_BYTES: usize = 96 << 10;
 const LARGE_IMAGE_BYTES: usize = 4 << 20;
+const LARGE_IMAGES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -42,8 +42,10 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
     allow_many_sockets()?;
     pin(LOAD_CORE)?;
     let image = resource("image", IMAGE_BYTES);
-    let large = resource("large", LARGE_IMAGE_BYTES);
-    let files = HashMap::from([("/image", image.body.clone()), ("/large", large.body.clone())]);
+    let large = LARGE_IMAGES.map(|name| resource(name, LARGE_IMAGE_BYTES));
+    let files =
+        large.iter().chain([&image]).map(|file| (format!("/{}", file.path.join("/")), file.body.clone()));
+    let files = files.collect();
     let programs = Programs {
         bench: std::env::current_exe()?,
         relay: plan.relay.clone(),
@@ -64,7 +66,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
             progress(&format!("run {round}/{}: memory, {}", plan.runs, kind.name()));
             report.idle.push(idle(&programs, kind, &image, plan.idle_clients)?);
             if kind == Kind::Relay {
-                report.cached.push(cached(&programs, &image, &large)?);
+                report.cached.push(cached(&programs, &large)?);
             }
         }
     }
@@ -107,13 +109,17 @@ fn idle(programs: &Programs, kind: Kind, image: &Resource, clients: usize) -> Re
     Ok(Idle { kind, clients, grown_bytes: server.rss()?.saturating_sub(before) })
 }
 
-/// What a large image costs a relay that has served a small one before.
-fn cached(programs: &Programs, image: &Resource, large: &Resource) -> Result<Cached> {
-    let server = programs.start(Kind::Relay, image, Szx::MAX)?;
+/// What large images cost a relay that has fetched one before, and with it grown the buffers that it needs
+/// while fetching.
+fn cached(programs: &Programs, images: &[Resource]) -> Result<Cached> {
+    let (first, others) = images.split_first().context("no large images")?;
+    let server = programs.start(Kind::Relay, first, Szx::MAX)?;
     let before = server.rss()?;
-    Load::new(server.address, large, Szx::MAX, 1)?.fetch_once()?;
-    let grown_bytes = server.rss()?.saturating_sub(before);
-    Ok(Cached { image_bytes: large.body.len() as u64, grown_bytes })
+    for image in others {
+        Load::new(server.address, image, Szx::MAX, 1)?.fetch_once()?;
+    }
+    let image_bytes = others.iter().map(|image| image.body.len() as u64).sum();
+    Ok(Cached { image_bytes, grown_bytes: server.rss()?.saturating_sub(before) })
 }
 
 fn as_served_by(kind: Kind, resource: &Resource) -> Resource {

@@ -51,7 +51,7 @@ pub(super) struct Idle {
     pub(super) grown_bytes: u64,
 }
 
-/// Growth of the relay by an image.
+/// Growth of the relay by images.
 #[derive(Clone, Debug)]
 pub(super) struct Cached {
     pub(super) image_bytes: u64,

@@ -111,7 +111,7 @@ impl Programs {
     fn relay(&self, address: SocketAddr, directory: &Path) -> Result<Command> {
         let config = format!(
             "[listen]\ncoap = [\"{address}\"]\n\n[[route]]\npath = \"/\"\norigin = \"http://{}/\"\n\
-             allow_http = true\n\n[limits]\nclient_rate = 0\n\n[admin]\nlisten = \"\"\n",
+             allow_http = true\n\n[cache]\nmemory = \"64 MiB\"\n\n[limits]\nclient_rate = 0\n\n[admin]\nlisten = \"\"\n",
             self.origin
         );
         let file = directory.join("relay.toml");
