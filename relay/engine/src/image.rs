@@ -21,7 +21,8 @@ pub struct ETag(pub [u8; 8]);
 
 impl ETag {
     /// Derives the ETag from the origin URI, the validator and the length, if announced. `salt` keeps apart
-    /// versions of a resource that has no validator: pass something new for each fetch of such a resource.
+    /// versions of a resource that has no validator: pass something new for each fetch of such a resource. (The
+    /// engine passes strong validators only.)
     ///
     /// Every field is hashed with its length or a tag, so that no two different inputs run together.
     pub fn derive(url: &str, validator: Option<&Validator>, length: Option<u64>, salt: u64) -> Self {

@@ -39,13 +39,10 @@ impl<S: Store> Engine<S> {
         }
         let salt = self.rng.next_u64();
         let Some(fetch) = self.fetches.get_mut(id) else { return };
-        let mut etag = ETag::derive(&fetch.url, head.validator.as_ref(), head.length, salt);
-        let strong = matches!(head.validator, Some(Validator::Strong(_)));
-        let begun_before = fetch.partial.as_ref().is_some_and(|partial| partial.etag == etag);
-        if begun_before || (!strong && self.store.image(etag).is_some()) {
-            // Equal names are no proof of equal bytes here, and blocks of two versions must never mix.
-            etag = ETag::derive(&fetch.url, None, head.length, salt);
-        }
+        // Equal weak tags or dates are no proof of equal bytes, and blocks of two versions must never mix: only a
+        // strong validator names a version, any other body is a version of its own.
+        let strong = head.validator.as_ref().filter(|validator| matches!(validator, Validator::Strong(_)));
+        let etag = ETag::derive(&fetch.url, strong, head.length, salt);
         fetch.partial = Some(Partial::new(now, etag, head, max_object));
         self.wake(now, id);
     }

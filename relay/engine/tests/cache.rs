@@ -1,5 +1,7 @@
 //! Versions, freshness and single flight: the rules of the cache (RFC 9111, RFC 5861, RFC 7959 §2.4).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
 mod support;
 
 use sixfold_engine::{

@@ -1,6 +1,8 @@
 //! The message layer: what travels in which message, and what happens to what is repeated, malformed or unwanted
 //! (RFC 7252 §4, §5; RFC 7967).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
 mod support;
 
 use sixfold_engine::{CacheResult, DropReason, Event, Failure, OriginEvent};

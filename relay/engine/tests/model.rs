@@ -8,6 +8,8 @@
 //! 3. Every request is answered.
 //! 4. A device that finishes has the bytes of exactly one version.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
 mod support;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! Observers hear of new versions (RFC 7641).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
 mod support;
 
 use sixfold_engine::{Event, Failure, FetchCommand, Freshness, OriginEvent};
