@@ -200,8 +200,20 @@ impl Config {
         }
     }
 
-    /// The origin client's part. Opens the spool: without it the relay works on, with a warning.
-    pub fn origin_settings(&self) -> Settings {
+    /// Opens the spool, if there is to be one. If it cannot be opened the relay works on, with a warning.
+    pub fn open_spool(&self) -> Option<Arc<Spool>> {
+        let disk = self.cache.disk.as_ref()?;
+        let spool = Spool::open(&disk.path, disk.limit).inspect_err(|error| {
+            let path = disk.path.display();
+            tracing::warn!(
+                "operator: no spool in {path}: {error}; images will not outlive a restart, see cache.disk"
+            );
+        });
+        spool.ok().map(Arc::new)
+    }
+
+    /// The origin client's part.
+    pub fn origin_settings(&self, spool: Option<Arc<Spool>>) -> Settings {
         let forward = |prefix: &String| OriginSettings {
             prefix: prefix.clone(),
             allow_http: self.proxy.allow_http,
@@ -214,21 +226,8 @@ impl Config {
             max_object: self.cache.max_object,
             timeouts: self.origin.timeouts,
             retries: self.origin.retries,
-            spool: self.cache.disk.as_ref().and_then(open_spool),
+            spool,
             ..Settings::default()
-        }
-    }
-}
-
-fn open_spool(disk: &Disk) -> Option<Arc<Spool>> {
-    match Spool::open(&disk.path, disk.limit) {
-        Ok(spool) => Some(Arc::new(spool)),
-        Err(error) => {
-            let path = disk.path.display();
-            tracing::warn!(
-                "operator: no spool in {path}: {error}; images will not outlive a restart, see cache.disk"
-            );
-            None
         }
     }
 }

@@ -11,6 +11,7 @@ mod links;
 use crate::config::Config;
 use crate::ops::{Metrics, Status, logging};
 use crate::origin::OriginClient;
+use crate::spool::Spool;
 use crate::store::MemoryStore;
 use crate::udp::RecvBatch;
 use clock::Clock;
@@ -45,6 +46,7 @@ pub enum Command {
 /// The relay at work.
 pub struct Driver {
     config: Config,
+    spool: Option<Arc<Spool>>,
     engine: Engine<MemoryStore>,
     links: Links,
     origin: OriginClient,
@@ -68,8 +70,9 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
+        let spool = config.open_spool();
         let (sender, origin_events) = mpsc::channel(64);
-        let origin = OriginClient::new(config.origin_settings(), sender)?;
+        let origin = OriginClient::new(config.origin_settings(spool.clone()), sender)?;
         metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
@@ -77,6 +80,7 @@ impl Driver {
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
         Ok(Self {
             config,
+            spool,
             engine,
             links,
             origin,
@@ -181,7 +185,10 @@ impl Driver {
 
     /// Everything new is made before anything old is let go.
     fn reload(&mut self, config: Config) -> anyhow::Result<()> {
-        let settings = config.origin_settings();
+        // Two spools in one directory would remove each other's unfinished files.
+        let same_disk = config.cache.disk == self.config.cache.disk;
+        let spool = if same_disk { self.spool.clone() } else { config.open_spool() };
+        let settings = config.origin_settings(spool.clone());
         if config.listen != self.config.listen {
             self.links.reopen(&config.listen)?;
         }
@@ -191,6 +198,10 @@ impl Driver {
         }
         self.engine.reconfigure(config.engine());
         self.door = Door::new(config.limits.client_rate, config.limits.client_burst);
+        if config.admin != self.config.admin || config.log != self.config.log {
+            tracing::warn!("operator: changes in [admin] and [log] wait for the next start");
+        }
+        self.spool = spool;
         self.config = config;
         Ok(())
     }
