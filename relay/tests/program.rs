@@ -1,0 +1,95 @@
+//! The program as an operator or a script meets it: what it says, and its exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
+use std::io::Write;
+use std::process::{Command, Output};
+use tempfile::NamedTempFile;
+
+fn relay(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sixfold-relay")).args(arguments).env_remove("RUST_LOG").output().unwrap()
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn check(text: &str) -> (Option<i32>, String, String) {
+    let file = file(text);
+    let output = relay(&["check", "--config", file.path().to_str().unwrap()]);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn check_says_what_would_be_served() {
+    let (code, said, _) = check("[[route]]\npath = \"/fw\"\norigin = \"https://updates.example.com/f/\"\n");
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("serves CoAP at [::]:5683")
+            && said.contains("/fw comes from https://updates.example.com/f/"),
+        "{said}"
+    );
+}
+
+#[test]
+fn check_names_every_mistake_and_exits_with_2() {
+    let text = "[listen]\nblock_size = 5\n[[route]]\npath = \"/fw\"\norigin = \"https://h/\"\nca_file = \"missing.pem\"\n[cach]\n";
+    let (code, _, said) = check(text);
+    assert_eq!(code, Some(2));
+    for place in
+        [":2: listen.block_size: ", ":5: route.origin: ", ":7: cach: no such key; did you mean \"cache\"?"]
+    {
+        assert!(said.contains(place), "{place} in\n{said}");
+    }
+    assert!(said.contains("missing.pem"), "{said}");
+}
+
+#[test]
+fn serve_refuses_what_check_refuses() {
+    let file = file("[listen]\ncoap = []\n");
+    let output = relay(&["serve", "--config", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let output = relay(&["check", "--config", "/nonexistent/relay.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent/relay.toml: cannot be read"));
+}
+
+#[test]
+fn an_address_in_use_is_explained() {
+    let taken = std::net::UdpSocket::bind("[::1]:0").unwrap();
+    let file =
+        file(&format!("[listen]\ncoap = [\"{}\"]\n[admin]\nlisten = \"\"\n", taken.local_addr().unwrap()));
+    let output = relay(&["serve", "--config", file.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("listen.coap"));
+}
+
+#[test]
+fn help_and_version() {
+    let help = relay(&["--help"]);
+    assert!(help.status.success() && String::from_utf8_lossy(&help.stdout).contains("Examples:"));
+    let version = relay(&["--version"]);
+    assert_eq!(
+        String::from_utf8_lossy(&version.stdout),
+        format!("sixfold-relay {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(relay(&["serve"]).status.code(), Some(2));
+}
+
+#[test]
+fn status_without_a_relay() {
+    let port = std::net::TcpListener::bind("[::1]:0").unwrap().local_addr().unwrap();
+    let output = relay(&["status", "--url", &format!("http://{port}")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("is the relay running"),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
