@@ -104,7 +104,7 @@ impl<'s, 't> Section<'s, 't> {
         let Some((line, value)) = self.take(key) else { return self.line };
         match values::entries(&value, least) {
             Ok(entries) => {
-                *field = entries.iter().filter_map(|entry| self.entry(key, entry, &read)).collect()
+                *field = entries.iter().filter_map(|entry| self.entry(key, entry, &read)).collect();
             }
             Err(message) => self.mistake(line, key, message),
         }
