@@ -1,22 +1,24 @@
 //! The relay's program: arguments to work, errors to exit codes.
 
+use anyhow::Context;
 use clap::Parser;
 use sixfold_relay::cli::{Cli, Command, ConfigFile, StatusOptions};
-use sixfold_relay::config::Config;
+use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::ops::{logging, status};
 use sixfold_relay::{app, demo};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Command::Serve(file) => serve(file),
-        Command::Check(file) => Ok(check(file)),
+        Command::Check(file) => check(file),
         Command::Demo(options) => logging::init("warn", false).and_then(|()| run(demo::run(options))),
         Command::Status(options) => run(show_status(options)),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("sixfold-relay: {error:#}");
+        complain(&format!("sixfold-relay: {error:#}"));
         ExitCode::FAILURE
     })
 }
@@ -29,10 +31,7 @@ fn run(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<E
 fn serve(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     let config = match Config::load(&file.config) {
         Ok(config) => config,
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            return Ok(ExitCode::from(2));
-        }
+        Err(mistakes) => return Ok(refuse(&mistakes)),
     };
     logging::init(config.log.level, config.log.json)?;
     run(async {
@@ -41,25 +40,36 @@ fn serve(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn check(file: &ConfigFile) -> ExitCode {
+fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
     match Config::load(&file.config) {
-        Ok(config) => {
-            print!("{}", app::summary(&config));
-            ExitCode::SUCCESS
-        }
-        Err(mistakes) => {
-            eprintln!("{mistakes}");
-            ExitCode::from(2)
-        }
+        Ok(config) => print(&app::summary(&config)),
+        Err(mistakes) => Ok(refuse(&mistakes)),
     }
+}
+
+fn refuse(mistakes: &Mistakes) -> ExitCode {
+    complain(&mistakes.to_string());
+    ExitCode::from(2)
 }
 
 async fn show_status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
     let status = status::fetch(&options.url).await?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&status)?);
-    } else {
-        print!("{status}");
+    let text = if options.json { serde_json::to_string_pretty(&status)? + "\n" } else { status.to_string() };
+    print(&text)
+}
+
+/// Writes a result. A reader that has seen enough, such as `head`, is no failure.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("operator: the result cannot be written to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells the operator. If nobody listens, the exit code still speaks.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

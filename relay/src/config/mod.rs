@@ -9,7 +9,7 @@ mod values;
 
 pub use mistakes::{Mistake, Mistakes};
 
-use crate::origin::{OriginClient, OriginSettings, Retries, Settings, Timeouts};
+use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
 use sixfold_profile::coap::Szx;
 use std::net::SocketAddr;
@@ -167,7 +167,7 @@ impl Config {
             file: name.clone(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, &name, Self::certificate_trouble)
+        schema::read(&text, &name, origin::mistakes)
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -175,14 +175,7 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Mistakes> {
-        schema::read(text, &file.display().to_string(), |_| None)
-    }
-
-    /// What is wrong with the files of an origin.
-    fn certificate_trouble(origin: &OriginSettings) -> Option<String> {
-        let (events, _) = tokio::sync::mpsc::channel(1);
-        let settings = Settings { origins: vec![origin.clone()], ..Settings::default() };
-        OriginClient::new(settings, events).err().map(|error| error.to_string())
+        schema::read(text, &file.display().to_string(), |_| Vec::new())
     }
 
     /// The engine's part.

@@ -1,7 +1,7 @@
 //! Reads sections of a TOML file key by key, and collects every mistake instead of stopping at the first.
 
 use super::mistakes::{Mistake, Mistakes};
-use super::values::Outcome;
+use super::values::{self, Outcome};
 use std::cell::RefCell;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -91,6 +91,41 @@ impl<'s, 't> Section<'s, 't> {
             Err(message) => self.source.mistake(line, self.key(key), message),
         }
         line
+    }
+
+    /// Reads a list of at least `least` values; every entry that is wrong is a mistake of its own. Returns the line.
+    pub(super) fn read_list<T>(
+        &mut self,
+        key: &'static str,
+        least: usize,
+        field: &mut Vec<T>,
+        read: impl Fn(&DeValue<'_>) -> Outcome<T>,
+    ) -> usize {
+        let Some((line, value)) = self.take(key) else { return self.line };
+        match values::entries(&value, least) {
+            Ok(entries) => {
+                *field = entries.iter().filter_map(|entry| self.entry(key, entry, &read)).collect();
+            }
+            Err(message) => self.mistake(line, key, message),
+        }
+        line
+    }
+
+    fn entry<T>(
+        &self,
+        key: &str,
+        entry: &Spanned<DeValue<'_>>,
+        read: impl Fn(&DeValue<'_>) -> Outcome<T>,
+    ) -> Option<T> {
+        read(entry.get_ref())
+            .map_err(|message| self.mistake(self.source.line(entry.span().start), key, message))
+            .ok()
+    }
+
+    /// Whether the value of this key was found wrong.
+    pub(super) fn is_wrong(&self, key: &str) -> bool {
+        let key = self.key(key);
+        self.source.mistakes.borrow().iter().any(|mistake| mistake.key == key)
     }
 
     /// Reads a key that must be there.

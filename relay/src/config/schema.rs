@@ -4,13 +4,17 @@ use super::reader::{Section, Source};
 use super::{Config, Disk, Mistakes, Route, values};
 use crate::origin::OriginSettings;
 use sixfold_engine::canonical_url;
+use sixfold_profile::coap::MAX_NUM;
 use std::path::PathBuf;
+
+/// Says what is wrong with the settings of an origin, and the files that they name, by key.
+type Trouble<'f> = &'f dyn Fn(&OriginSettings) -> Vec<(&'static str, String)>;
 
 /// Reads a whole file. `trouble` looks at the files that an origin names.
 pub(super) fn read(
     text: &str,
     file: &str,
-    trouble: impl Fn(&OriginSettings) -> Option<String>,
+    trouble: impl Fn(&OriginSettings) -> Vec<(&'static str, String)>,
 ) -> Result<Config, Mistakes> {
     let source = Source::new(text);
     let config = read_all(&source, &trouble);
@@ -20,12 +24,12 @@ pub(super) fn read(
     }
 }
 
-fn read_all(source: &Source<'_>, trouble: &dyn Fn(&OriginSettings) -> Option<String>) -> Config {
+fn read_all(source: &Source<'_>, trouble: Trouble<'_>) -> Config {
     let mut config = Config::default();
     let mut top = Section::top(source);
     top.section("listen", |section| read_listen(section, &mut config));
     top.sections("route", |section| read_route(section, &mut config, trouble));
-    top.section("proxy", |section| read_proxy(section, &mut config));
+    top.section("proxy", |section| read_proxy(section, &mut config, trouble));
     top.section("cache", |section| read_cache(section, &mut config));
     top.section("origin", |section| read_origin(section, &mut config));
     top.section("limits", |section| read_limits(section, &mut config));
@@ -37,8 +41,8 @@ fn read_all(source: &Source<'_>, trouble: &dyn Fn(&OriginSettings) -> Option<Str
 
 fn read_listen(section: &mut Section<'_, '_>, config: &mut Config) {
     let listen = &mut config.listen;
-    let line = section.read("coap", &mut listen.coap, |value| values::list(value, 1, values::address));
-    section.read("interface", &mut listen.interface, values::optional_text);
+    let line = section.read_list("coap", 1, &mut listen.coap, values::address);
+    section.read("interface", &mut listen.interface, values::interface);
     section.read("block_size", &mut listen.block_size, values::block_size);
     let mut seen = Vec::new();
     for address in &listen.coap {
@@ -49,26 +53,33 @@ fn read_listen(section: &mut Section<'_, '_>, config: &mut Config) {
     }
 }
 
-fn read_route(
-    section: &mut Section<'_, '_>,
-    config: &mut Config,
-    trouble: &dyn Fn(&OriginSettings) -> Option<String>,
-) {
-    let mut route = Route::default();
-    let line = section.require("path", &mut route.path, |value| path_segments(&values::text(value)?));
-    if config.routes.iter().any(|other| other.path == route.path) {
-        section.mistake(
-            line,
-            "path",
-            format!("/{} has a route already; remove one of them", route.path.join("/")),
-        );
+fn read_route(section: &mut Section<'_, '_>, config: &mut Config, trouble: Trouble<'_>) {
+    let mut path = None;
+    let path_line =
+        section.require("path", &mut path, |value| path_segments(&values::text(value)?).map(Some));
+    let (origin, origin_line) = read_origin_settings(section, trouble);
+    let same = |other: &&Route| other.origin.prefix == origin.prefix && !origin.prefix.is_empty();
+    if config.routes.iter().filter(same).any(|other| other.origin != origin) {
+        let message = "another route has this origin with other settings; settings belong to the origin, so make them equal";
+        section.mistake(origin_line, "origin", message);
     }
-    let origin = &mut route.origin;
+    // A route without a path is a mistake already, and must not be taken for one of "/".
+    let Some(path) = path else { return };
+    if config.routes.iter().any(|other| other.path == path) {
+        let message = format!("/{} has a route already; remove one of them", path.join("/"));
+        section.mistake(path_line, "path", message);
+    }
+    config.routes.push(Route { path, origin });
+}
+
+/// The settings, and the line of the origin.
+fn read_origin_settings(section: &mut Section<'_, '_>, trouble: Trouble<'_>) -> (OriginSettings, usize) {
+    let mut origin = OriginSettings::default();
     section.read("allow_http", &mut origin.allow_http, values::flag);
     let allow_http = origin.allow_http;
     let line =
         section.require("origin", &mut origin.prefix, |value| prefix(&values::text(value)?, allow_http));
-    section.read("ca_file", &mut origin.ca_file, values::path);
+    let ca_line = section.read("ca_file", &mut origin.ca_file, values::path);
     let cert_line = section.read("client_cert_file", &mut origin.client_cert_file, values::path);
     let key_line = section.read("client_key_file", &mut origin.client_key_file, values::path);
     section.read("max_age", &mut origin.max_age, values::optional_duration);
@@ -78,32 +89,32 @@ fn read_route(
         (None, Some(_)) => {
             section.mistake(key_line, "client_key_file", "has no certificate; add client_cert_file");
         }
-        _ if !origin.prefix.is_empty() => {
-            if let Some(message) = trouble(origin) {
-                section.mistake(line, "origin", message);
+        _ if origin.prefix.is_empty() => {}
+        _ => {
+            for (key, message) in trouble(&origin) {
+                let lines =
+                    [("ca_file", ca_line), ("client_cert_file", cert_line), ("client_key_file", key_line)];
+                let place = lines.into_iter().find(|(name, _)| *name == key);
+                section.mistake(place.map_or(line, |(_, line)| line), key, message);
             }
         }
-        _ => {}
     }
-    let same_prefix =
-        |other: &&Route| !other.origin.prefix.is_empty() && other.origin.prefix == route.origin.prefix;
-    if config.routes.iter().filter(same_prefix).any(|other| other.origin != route.origin) {
-        let message = "another route has this origin with other settings; settings belong to the origin, so make them equal";
-        section.mistake(line, "origin", message);
-    }
-    config.routes.push(route);
+    (origin, line)
 }
 
-fn read_proxy(section: &mut Section<'_, '_>, config: &mut Config) {
+fn read_proxy(section: &mut Section<'_, '_>, config: &mut Config, trouble: Trouble<'_>) {
     let proxy = &mut config.proxy;
     section.read("allow_http", &mut proxy.allow_http, values::flag);
     let allow_http = proxy.allow_http;
-    let mut texts = Vec::new();
-    let line = section.read("forward", &mut texts, |value| values::list(value, 0, values::text));
-    for text in texts {
-        match prefix(&text, allow_http) {
-            Ok(prefix) => proxy.forward.push(prefix),
-            Err(message) => section.mistake(line, "forward", message),
+    let line = section
+        .read_list("forward", 0, &mut proxy.forward, |value| prefix(&values::text(value)?, allow_http));
+    for (index, prefix) in proxy.forward.iter().enumerate() {
+        if proxy.forward.iter().take(index).any(|other| other == prefix) {
+            section.mistake(line, "forward", format!("{prefix} is there twice; name it once"));
+        }
+        let origin = OriginSettings { prefix: prefix.clone(), allow_http, ..OriginSettings::default() };
+        for (_, message) in trouble(&origin) {
+            section.mistake(line, "forward", format!("{prefix}: {message}"));
         }
     }
 }
@@ -128,10 +139,17 @@ fn read_cache(section: &mut Section<'_, '_>, config: &mut Config) {
         }
         cache.disk = Some(disk);
     });
-    if cache.max_object > cache.memory {
+    if cache.max_object > cache.memory && !section.is_wrong("memory") {
         let message =
             "is larger than cache.memory, so the largest image could not be kept; raise memory or lower this";
         section.mistake(line.max(memory_line), "max_object", message);
+    }
+    let longest = (u64::from(MAX_NUM) + 1) * config.listen.block_size.size() as u64;
+    if cache.max_object > longest {
+        let message = format!(
+            "is more than CoAP can carry in blocks of listen.block_size (RFC 7959 section 2.2: 2^20 of them); give {longest} bytes at most"
+        );
+        section.mistake(line, "max_object", message);
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use toml::de::DeValue;
+use toml::de::{DeArray, DeValue};
 
 /// What a reader of a value returns.
 pub(super) type Outcome<T> = Result<T, String>;
@@ -14,12 +14,36 @@ pub(super) type Outcome<T> = Result<T, String>;
 /// No duration in the configuration is longer: RFC 9111 §1.2.2 caps delta-seconds far above.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// Nothing that is counted in the configuration is counted further: tables are made for some of it at the start.
+const MOST: u64 = 1_000_000;
+
+/// Bytes in the longest name of an interface (IFNAMSIZ, less the NUL).
+const LONGEST_INTERFACE: usize = 15;
+
 pub(super) fn text(value: &DeValue<'_>) -> Outcome<String> {
     value.as_str().map(str::to_owned).ok_or_else(|| wrong(value, "a string in quotes"))
 }
 
 pub(super) fn optional_text(value: &DeValue<'_>) -> Outcome<Option<String>> {
     text(value).map(|text| Some(text).filter(|text| !text.is_empty()))
+}
+
+/// The name of an interface as Linux allows it; "" is none.
+pub(super) fn interface(value: &DeValue<'_>) -> Outcome<Option<String>> {
+    let name = optional_text(value)?;
+    let impossible = |name: &String| {
+        name.len() > LONGEST_INTERFACE
+            || matches!(name.as_str(), "." | "..")
+            || name.contains(|c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control())
+    };
+    match name {
+        Some(name) if impossible(&name) => Err(format!(
+            "\"{}\" can be no interface: 1 to {LONGEST_INTERFACE} bytes without space, slash or colon; \
+             \"ip link\" lists those that there are",
+            name.escape_debug()
+        )),
+        name => Ok(name),
+    }
 }
 
 pub(super) fn path(value: &DeValue<'_>) -> Outcome<Option<PathBuf>> {
@@ -30,10 +54,13 @@ pub(super) fn flag(value: &DeValue<'_>) -> Outcome<bool> {
     value.as_bool().ok_or_else(|| wrong(value, "true or false"))
 }
 
-/// A whole number within the range of its type.
+/// A whole number up to [`MOST`].
 pub(super) fn number<T: TryFrom<u64>>(value: &DeValue<'_>) -> Outcome<T> {
     let number = integer(value).ok_or_else(|| wrong(value, "a whole number"))?;
-    T::try_from(number).map_err(|_| format!("{number} is too large"))
+    T::try_from(number)
+        .ok()
+        .filter(|_| number <= MOST)
+        .ok_or_else(|| format!("{number} is too large; give {MOST} at most"))
 }
 
 pub(super) fn positive<T: TryFrom<u64>>(value: &DeValue<'_>) -> Outcome<T> {
@@ -81,8 +108,10 @@ pub(super) fn positive_duration(value: &DeValue<'_>) -> Outcome<Duration> {
 }
 
 pub(super) fn block_size(value: &DeValue<'_>) -> Outcome<Szx> {
-    let bytes: usize = number(value)?;
-    Szx::from_size(bytes)
+    let bytes = integer(value).ok_or_else(|| wrong(value, "a whole number"))?;
+    usize::try_from(bytes)
+        .ok()
+        .and_then(Szx::from_size)
         .ok_or_else(|| format!("{bytes} is no block size; give 16, 32, 64, 128, 256, 512 or 1024 (RFC 7959)"))
 }
 
@@ -100,17 +129,13 @@ pub(super) fn optional_address(value: &DeValue<'_>) -> Outcome<Option<SocketAddr
     if value.as_str() == Some("") { Ok(None) } else { address(value).map(Some) }
 }
 
-/// A list of at least `least` values.
-pub(super) fn list<T>(
-    value: &DeValue<'_>,
-    least: usize,
-    read: fn(&DeValue<'_>) -> Outcome<T>,
-) -> Outcome<Vec<T>> {
+/// A list of at least `least` entries.
+pub(super) fn entries<'v, 't>(value: &'v DeValue<'t>, least: usize) -> Outcome<&'v DeArray<'t>> {
     let array = value.as_array().ok_or_else(|| wrong(value, "a list in brackets"))?;
     if array.len() < least {
         return Err("the list is empty; give at least one entry".into());
     }
-    array.iter().map(|entry| read(entry.get_ref())).collect()
+    Ok(array)
 }
 
 pub(super) fn one_of<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Outcome<T> {

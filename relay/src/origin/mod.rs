@@ -176,6 +176,17 @@ impl OriginClient {
     }
 }
 
+/// What is wrong with the settings of an origin, by configuration key: every file that cannot be used, or else what
+/// stands in the way of a client.
+pub fn mistakes(origin: &OriginSettings) -> Vec<(&'static str, String)> {
+    let found = tls::file_mistakes(origin);
+    if !found.is_empty() {
+        return found;
+    }
+    let settings = Settings { origins: vec![origin.clone()], ..Settings::default() };
+    Origins::new(settings).err().map(|error| (error.key, error.message)).into_iter().collect()
+}
+
 impl Drop for OriginClient {
     fn drop(&mut self) {
         self.running.values().for_each(AbortHandle::abort);
@@ -186,12 +197,18 @@ impl Drop for OriginClient {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginSetupError {
     origin: String,
+    key: &'static str,
     message: String,
 }
 
 impl OriginSetupError {
     fn new(origin: &str, message: impl Into<String>) -> Self {
-        Self { origin: origin.to_owned(), message: message.into() }
+        Self { origin: origin.to_owned(), key: "origin", message: message.into() }
+    }
+
+    /// The same, with the configuration key at fault.
+    fn about(self, key: &'static str) -> Self {
+        Self { key, ..self }
     }
 
     /// The prefix of the origin whose settings are at fault.

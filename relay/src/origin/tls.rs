@@ -43,16 +43,28 @@ impl Credentials {
             .with_root_certificates(roots);
         let Some((certificate, key)) = &self.client else { return Ok(builder.with_no_client_auth()) };
         let chain = read_certificates("client_cert_file", certificate).map_err(failed)?;
-        let secret = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| failed(unreadable("client_key_file", key, "private key", &error)))?;
+        let secret = read_key(key).map_err(failed)?;
         builder.with_client_auth_cert(chain, secret).map_err(|error| {
             failed(format!(
                 "client_key_file {} does not fit client_cert_file {} ({error}): give the key that this certificate was made for",
                 key.display(),
                 certificate.display()
             ))
+            .about("client_key_file")
         })
     }
+}
+
+/// What is wrong with each file of an origin, by configuration key.
+pub(super) fn file_mistakes(origin: &OriginSettings) -> Vec<(&'static str, String)> {
+    let OriginSettings { ca_file, client_cert_file, client_key_file, .. } = origin;
+    let chain = |file: &PathBuf| read_certificates("client_cert_file", file).err();
+    let found = [
+        ("ca_file", ca_file.as_ref().and_then(|file| read_roots(file).err())),
+        ("client_cert_file", client_cert_file.as_ref().and_then(chain)),
+        ("client_key_file", client_key_file.as_ref().and_then(|file| read_key(file).err())),
+    ];
+    found.into_iter().filter_map(|(key, message)| Some((key, message?))).collect()
 }
 
 fn read_roots(file: &Path) -> Result<RootCertStore, String> {
@@ -77,6 +89,11 @@ fn read_certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'stati
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(unreadable(key, file, "certificate", &error)),
     }
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_file(file)
+        .map_err(|error| unreadable("client_key_file", file, "private key", &error))
 }
 
 fn unreadable(key: &str, file: &Path, what: &str, error: &pem::Error) -> String {

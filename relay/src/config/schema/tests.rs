@@ -1,12 +1,13 @@
 //! Every mistake has its line, key and remedy; the reference file says what the code does.
 
 use super::*;
+use std::path::Path;
 use std::time::Duration;
 
 const REFERENCE: &str = include_str!("../../../../config/relay.toml");
 
 fn parse(text: &str) -> Result<Config, Mistakes> {
-    read(text, "f.toml", |_| None)
+    read(text, "f.toml", |_| Vec::new())
 }
 
 /// The mistakes as (line, key).
@@ -42,7 +43,7 @@ fn the_reference_is_the_defaults() {
 fn the_reference_has_every_key() {
     let text = uncommented();
     let source = Source::new(&text);
-    read_all(&source, &|_| None);
+    read_all(&source, &|_| Vec::new());
     assert_eq!(source.absent(), Vec::<String>::new());
 }
 
@@ -99,6 +100,7 @@ fn each_mistake_has_its_place() {
         (format!("{route}max_age = \"900 years\""), 4, "route.max_age"),
         ("[proxy]\nforward = [\"https://h\"]".into(), 2, "proxy.forward"),
         ("[proxy]\nforward = [\"http://h/\"]".into(), 2, "proxy.forward"),
+        ("[proxy]\nforward = [\"https://h/\", \"HTTPS://H:443/\"]".into(), 2, "proxy.forward"),
         ("[cache]\nmemory = \"1 MiB\"\nmax_object = \"2 MiB\"".into(), 3, "cache.max_object"),
         ("[cache]\nmemory = \"1 MiB\"".into(), 2, "cache.max_object"),
         ("[cache]\nmemory = \"lots\"".into(), 2, "cache.memory"),
@@ -140,8 +142,81 @@ fn values_in_every_spelling() {
 }
 
 #[test]
-fn certificate_files_are_looked_at() {
-    let text = "[[route]]\npath = \"/a\"\norigin = \"https://h/\"\nca_file = \"missing.pem\"\n";
-    let found = read(text, "f.toml", |origin| Some(format!("{:?}", origin.ca_file))).unwrap_err();
-    assert_eq!((found.list[0].line, found.list[0].key.as_str()), (3, "route.origin"));
+fn each_entry_of_a_list_has_its_line() {
+    let listen = "[listen]\ncoap = [\n  \"[::]:5683\",\n  \"bad\",\n  5,\n]\n";
+    let proxy = "[proxy]\nforward = [\n  \"https://h/\",\n  \"ftp://h/\",\n  \"https://i\",\n]\n";
+    for (text, key) in [(listen, "listen.coap"), (proxy, "proxy.forward")] {
+        assert_eq!(mistakes(text), [(4, key.to_owned()), (5, key.to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn one_mistake_is_not_reported_as_two() {
+    let routes = "[[route]]\npath = \"a\"\norigin = \"https://h/\"\n[[route]]\norigin = \"https://i/\"\n\
+                  [[route]]\npath = \"/\"\norigin = \"https://j/\"\n";
+    assert_eq!(mistakes(routes), [(2, "route.path".to_owned()), (4, "route.path".to_owned())]);
+    let cache = "[cache]\nmemory = \"lots\"\nmax_object = \"32 MiB\"";
+    assert_eq!(mistakes(cache), [(2, "cache.memory".to_owned())]);
+}
+
+#[test]
+fn images_end_where_block_numbers_end() {
+    for (block_size, longest) in [(1024, 1 << 30), (64, 1 << 26)] {
+        let text = |max_object: u64| {
+            format!(
+                "[listen]\nblock_size = {block_size}\n[cache]\nmemory = \"64 GiB\"\nmax_object = {max_object}"
+            )
+        };
+        assert_eq!(parse(&text(longest)).unwrap().cache.max_object, longest);
+        assert_eq!(mistakes(&text(longest + 1)), [(5, "cache.max_object".to_owned())]);
+    }
+}
+
+#[test]
+fn numbers_end_where_tables_would_not_fit() {
+    let limits = ["client_rate", "client_burst", "exchanges", "exchanges_per_client", "observers", "fetches"];
+    for key in limits.into_iter().chain(["resources", "transfers"]) {
+        parse(&format!("[limits]\n{key} = 1000000")).unwrap();
+        assert_eq!(mistakes(&format!("[limits]\n{key} = 1000001")), [(2, format!("limits.{key}"))]);
+    }
+}
+
+#[test]
+fn interfaces_have_names_that_linux_allows() {
+    let interface = |name: &str| format!("[listen]\ninterface = \"{name}\"");
+    for name in ["lowpan0", "br-lan.100", "fifteen-letters"] {
+        assert_eq!(parse(&interface(name)).unwrap().listen.interface.as_deref(), Some(name));
+    }
+    for name in ["sixteen--letters", "a b", "a/b", "eth0:1", "..", "\\u0000"] {
+        assert_eq!(mistakes(&interface(name)), [(2, "listen.interface".to_owned())], "{name}");
+    }
+}
+
+/// What a whole load finds, as (line, key), in a file with this route.
+fn loaded(directory: &Path, route: &str) -> Vec<(usize, String)> {
+    let file = directory.join("relay.toml");
+    std::fs::write(&file, format!("[[route]]\npath = \"/a\"\norigin = \"https://h/\"\n{route}")).unwrap();
+    let found = Config::load(&file).err().map_or(Vec::new(), |mistakes| mistakes.list);
+    found.into_iter().map(|mistake| (mistake.line, mistake.key)).collect()
+}
+
+#[test]
+fn every_file_of_an_origin_is_looked_at() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let [one, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap());
+    std::fs::write(path("cert.pem"), one.cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), one.signing_key.serialize_pem()).unwrap();
+    std::fs::write(path("other.pem"), other.signing_key.serialize_pem()).unwrap();
+    std::fs::write(path("empty.pem"), "nothing here").unwrap();
+    let route = |ca: &str, cert: &str, key: &str| {
+        let [ca, cert, key] = [ca, cert, key].map(path);
+        format!("ca_file = \"{ca}\"\nclient_cert_file = \"{cert}\"\nclient_key_file = \"{key}\"\n")
+    };
+    let all = [(4, "route.ca_file"), (5, "route.client_cert_file"), (6, "route.client_key_file")]
+        .map(|(line, key)| (line, key.to_owned()));
+    let load = |ca, cert, key| loaded(directory.path(), &route(ca, cert, key));
+    assert_eq!(load("cert.pem", "cert.pem", "key.pem"), []);
+    assert_eq!(load("missing.pem", "empty.pem", "cert.pem"), all, "absent, no PEM, no key");
+    assert_eq!(load("cert.pem", "cert.pem", "other.pem"), all[2..], "the key of another certificate");
 }
