@@ -39,7 +39,7 @@ fn check_names_every_mistake_and_exits_with_2() {
     let (code, _, said) = check(text);
     assert_eq!(code, Some(2));
     for place in
-        [":2: listen.block_size: ", ":5: route.origin: ", ":7: cach: no such key; did you mean \"cache\"?"]
+        [":2: listen.block_size: ", ":6: route.ca_file: ", ":7: cach: no such key; did you mean \"cache\"?"]
     {
         assert!(said.contains(place), "{place} in\n{said}");
     }
