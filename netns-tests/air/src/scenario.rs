@@ -1,0 +1,123 @@
+//! A scenario: everything that decides a run except the seed.
+
+use crate::topology::Topology;
+use std::time::Duration;
+
+/// What is simulated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// A name for reports.
+    pub name: String,
+    /// The channel and the MAC sublayer.
+    pub radio: Radio,
+    /// 6LoWPAN and addresses.
+    pub network: Network,
+    /// The nodes.
+    pub topology: Topology,
+    /// What the devices fetch.
+    pub fetch: Fetch,
+    /// The server behind the relay.
+    pub origin: Origin,
+}
+
+/// The channel and the MAC sublayer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Radio {
+    /// Unicast frames ask for an acknowledgement and are sent again without one. Linux does not by default.
+    pub acknowledged: bool,
+    /// Frames carry an auxiliary security header and a MIC-32.
+    pub security: bool,
+    /// Whether nodes sense the carrier before they send. mac802154_hwsim does not.
+    pub csma: bool,
+    /// How many frames may wait at the border router.
+    pub border_router_queue: usize,
+    /// How many frames may wait at every other node.
+    pub queue: usize,
+}
+
+impl Default for Radio {
+    fn default() -> Self {
+        Self { acknowledged: true, security: false, csma: true, border_router_queue: 256, queue: 32 }
+    }
+}
+
+/// 6LoWPAN and addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Which addresses of the border router and the devices are used.
+    pub scope: Scope,
+    /// How the lower half of addresses is made.
+    pub interface_identifiers: InterfaceIdentifiers,
+    /// After how long the fragments of an incomplete datagram are thrown away (RFC 4944 §5.3: at most 60 s).
+    pub reassembly_timeout: Duration,
+    /// How many datagrams a node can reassemble at once; the border router has 64 times as many.
+    pub reassembly_buffers: usize,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            scope: Scope::LinkLocal,
+            interface_identifiers: InterfaceIdentifiers::Private,
+            reassembly_timeout: Duration::from_secs(60),
+            reassembly_buffers: 4,
+        }
+    }
+}
+
+/// The scope of the addresses in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// `fe80::/64`, which compresses well and goes one hop.
+    LinkLocal,
+    /// A unique local prefix. It stands in full in every datagram: there is no compression context.
+    Global,
+}
+
+/// How interface identifiers are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InterfaceIdentifiers {
+    /// Stable and opaque (RFC 7217): 8 bytes in every header.
+    Private,
+    /// From the EUI-64: elided when the frame's address says it already (RFC 6282 §3.2.2).
+    Eui64,
+}
+
+/// What the devices fetch and when they begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// The size of the image in bytes.
+    pub image_bytes: u32,
+    /// The size of a block in bytes: 16, 32, … 1024.
+    pub block_bytes: u16,
+    /// Every device powers on at a random moment within this time.
+    pub power_on_within: Duration,
+    /// When the run ends, whoever is not done then.
+    pub give_up_after: Duration,
+}
+
+impl Default for Fetch {
+    fn default() -> Self {
+        Self {
+            image_bytes: 96 * 1024,
+            block_bytes: 64,
+            power_on_within: Duration::from_secs(1),
+            give_up_after: Duration::from_secs(6 * 3600),
+        }
+    }
+}
+
+/// The origin server, as the relay sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// From the request to the first byte.
+    pub delay: Duration,
+    /// Bytes a second from then on.
+    pub bytes_per_s: u32,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self { delay: Duration::from_millis(50), bytes_per_s: 1_000_000 }
+    }
+}
