@@ -29,6 +29,10 @@ pub trait Host {
     fn poll_timeout(&self) -> Option<Instant>;
     /// How often this host sent a message once more because no answer came.
     fn retransmissions(&self) -> u64;
+    /// How many bytes this host fetched from an origin server.
+    fn origin_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// A host that fetches the image.

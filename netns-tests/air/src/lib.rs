@@ -8,11 +8,21 @@
 //! It models what decides over a transfer: airtime, contention, collisions, loss, retries, fragments, queues. It
 //! does not model signal strength, capture, clock drift, duty cycles, or routing protocols.
 
+pub mod address;
 pub mod air;
+mod channel;
+pub mod counters;
+pub mod frame;
 pub mod host;
 pub mod loss;
+pub mod mac;
 pub mod outcome;
+pub mod peers;
+pub mod phy;
 pub mod random;
+mod reassembly;
 pub mod scenario;
 pub mod sim;
+pub mod sixlowpan;
 pub mod topology;
+pub mod udp;

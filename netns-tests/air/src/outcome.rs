@@ -1,6 +1,13 @@
 //! What came out of a run, in figures.
 
+use crate::counters::Counters;
+use crate::frame::{self, Destination};
+use crate::host::{Progress, State};
+use crate::scenario::Scenario;
+use crate::{mac, phy};
 use serde::Serialize;
+use sixfold_profile::Instant;
+use std::time::Duration;
 
 /// The figures of one run. The names and order of those down to `seed` are stable: scripts read them as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,4 +70,121 @@ pub struct Outcome {
     /// When each device was done, in ascending order, in seconds.
     #[serde(skip)]
     pub done_s: Vec<f64>,
+}
+
+/// What became of one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// When it powered on.
+    pub power_on: Instant,
+    /// When it was done, gave up, or the run ended.
+    pub end: Instant,
+    /// How far it got.
+    pub progress: Progress,
+    /// How long it had transmitted by then.
+    pub transmitting: Duration,
+}
+
+/// What a run counted besides its devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The sum over all nodes.
+    pub counters: Counters,
+    /// Messages sent once more by servers and clients.
+    pub retransmissions: u64,
+    /// Bytes that the relay fetched from the origin.
+    pub origin_bytes: u64,
+}
+
+impl Outcome {
+    /// The figures of a run of `scenario`.
+    pub fn new(scenario: &Scenario, server: &str, seed: u64, devices: &[Device], totals: &Totals) -> Self {
+        let start = devices.iter().map(|device| device.power_on).min().unwrap_or_default();
+        let mut done_s: Vec<f64> = devices
+            .iter()
+            .filter(|device| device.is_done())
+            .map(|device| seconds(start, device.end))
+            .collect();
+        done_s.sort_by(f64::total_cmp);
+        let image_bytes = scenario.fetch.image_bytes;
+        let counters = totals.counters;
+        let last_done_s = done_s.last().copied();
+        let delivered_bits = 8.0 * f64::from(image_bytes) * done_s.len() as f64;
+        Self {
+            devices: devices.len() as u32,
+            done: done_s.len() as u32,
+            gave_up: (devices.len() - done_s.len()) as u32,
+            first_done_s: done_s.first().copied(),
+            median_done_s: quantile(&done_s, 0.5),
+            p95_done_s: quantile(&done_s, 0.95),
+            last_done_s,
+            bound_s: bound(image_bytes, scenario.radio.security).as_secs_f64(),
+            goodput_bps: last_done_s.map_or(0.0, |last| delivered_bits / last),
+            frames: counters.frames,
+            frames_per_image_byte: counters.frames as f64 / f64::from(image_bytes),
+            collisions: counters.collisions,
+            retransmissions: totals.retransmissions,
+            jain: jain(devices),
+            wrong_bytes: devices.iter().map(|device| device.progress.wrong).sum(),
+            seed,
+            server: server.to_owned(),
+            image_bytes,
+            block_bytes: scenario.fetch.block_bytes,
+            loss: scenario.mean_loss(),
+            mac_retries: counters.retries,
+            mac_failures: counters.unacknowledged + counters.channel_access_failures,
+            queue_drops: counters.queue_drops,
+            reassembly_failures: counters.reassembly_failures,
+            origin_bytes: totals.origin_bytes,
+            tx_ms_per_device: mean_ms(devices, |device| device.transmitting),
+            rx_ms_per_device: mean_ms(devices, |device| {
+                device.end.since(device.power_on).saturating_sub(device.transmitting)
+            }),
+            done_s,
+        }
+    }
+}
+
+impl Device {
+    fn is_done(&self) -> bool {
+        self.progress.state == State::Done
+    }
+
+    /// Bytes a second, over the time that it took.
+    fn rate(&self) -> f64 {
+        let time = self.end.since(self.power_on).as_secs_f64();
+        if time > 0.0 { self.progress.received as f64 / time } else { 0.0 }
+    }
+}
+
+fn seconds(from: Instant, to: Instant) -> f64 {
+    to.since(from).as_secs_f64()
+}
+
+/// How long one broadcast of an image takes when nothing is lost and nobody waits: maximal frames back to back, with
+/// only the interframe space between them and no header above the MAC sublayer. No transfer over this link is faster.
+pub fn bound(image_bytes: u32, secured: bool) -> Duration {
+    let payload = frame::max_payload(Destination::Broadcast, secured) as u32;
+    let overhead = phy::MAX_PSDU - payload as usize;
+    let last = (image_bytes - 1) % payload + 1;
+    (phy::airtime(phy::MAX_PSDU) + mac::LIFS) * ((image_bytes - 1) / payload)
+        + phy::airtime(overhead + last as usize)
+}
+
+/// The smallest value that at least this share of all does not exceed.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.max(1) - 1).copied()
+}
+
+/// Jain, Chiu and Hawe (1984): (Σx)² / (n·Σx²), where x is each device's rate.
+fn jain(devices: &[Device]) -> f64 {
+    let rates = devices.iter().map(Device::rate);
+    let (sum, squares) = rates.fold((0.0, 0.0), |(sum, squares), x| (sum + x, squares + x * x));
+    if squares > 0.0 { sum * sum / (devices.len() as f64 * squares) } else { 0.0 }
+}
+
+fn mean_ms(devices: &[Device], time: impl Fn(&Device) -> Duration) -> f64 {
+    let total: Duration = devices.iter().map(time).sum();
+    total.as_secs_f64() * 1000.0 / devices.len().max(1) as f64
 }

@@ -32,6 +32,11 @@ impl Random {
         self.0.next_u32()
     }
 
+    /// A stream of its own, for a component that draws when it likes.
+    pub fn split(&mut self) -> Self {
+        Self(ChaCha8Rng::from_seed(self.seed()))
+    }
+
     /// A seed for a component with randomness of its own.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];

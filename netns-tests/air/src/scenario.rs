@@ -20,6 +20,16 @@ pub struct Scenario {
     pub origin: Origin,
 }
 
+impl Scenario {
+    /// The mean loss over all directed links.
+    pub fn mean_loss(&self) -> f64 {
+        let links = self.topology.nodes.iter().filter(|node| node.parent.is_some());
+        let (sum, count) = links
+            .fold((0.0, 0_u32), |(sum, count), node| (sum + node.up.mean() + node.down.mean(), count + 2));
+        if count > 0 { sum / f64::from(count) } else { 0.0 }
+    }
+}
+
 /// The channel and the MAC sublayer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Radio {

@@ -235,6 +235,7 @@ impl<S: Store> Engine<S> {
         if let Some(timeout) = message.next_timeout() {
             message.timer = self.timers.set(now + timeout, Timer::Retransmit(peer, message_id));
             let (path, bytes) = (message.path, message.bytes.clone());
+            self.event(Event::RetransmittedResponse);
             return self.send(path, bytes);
         }
         let purpose = message.purpose;

@@ -13,6 +13,8 @@ pub enum Event {
     Request(Code),
     /// A request came again with the Message ID of an earlier one: the answer, or the request, was lost or late.
     RetransmittedRequest,
+    /// A Confirmable response or notification left once more: no acknowledgement had come.
+    RetransmittedResponse,
     /// A response left. Counted once per response, also when it is retransmitted.
     Response(Code),
     /// How a request met the cache.

@@ -31,6 +31,7 @@ pub struct Metrics {
     blocks_sent: IntCounter,
     block_bytes_sent: IntCounter,
     retransmitted_requests: IntCounter,
+    retransmitted_responses: IntCounter,
     transfers_active: IntGauge,
     transfers_finished: IntCounter,
     transfers_abandoned: IntCounter,
@@ -90,6 +91,10 @@ impl Metrics {
                 "retransmitted_requests_total",
                 "Requests that came again because the answer, or the request, was lost or late.",
             )?,
+            retransmitted_responses: make.counter(
+                "retransmitted_responses_total",
+                "Confirmable responses and notifications that left once more because no acknowledgement came.",
+            )?,
             transfers_active: make.gauge("transfers_active", "Devices in the middle of an image.")?,
             transfers_finished: transfers.with_label_values(&["finished"]),
             transfers_abandoned: transfers.with_label_values(&["abandoned"]),
@@ -122,6 +127,7 @@ impl Metrics {
                 self.block_bytes_sent.inc_by(*bytes as u64);
             }
             Event::RetransmittedRequest => self.retransmitted_requests.inc(),
+            Event::RetransmittedResponse => self.retransmitted_responses.inc(),
             Event::TransferStarted => self.transfers_active.inc(),
             Event::TransferEnded { finished, duration, .. } => {
                 self.transfers_active.dec();

@@ -1,7 +1,21 @@
-//! A scenario in virtual time.
+//! A scenario in virtual time: the air, a server on the border router, and a client on every device.
+//!
+//! Nothing here waits: the clock jumps to whatever is due next.
+
+mod agenda;
+mod device;
+mod fleet;
+mod relay;
+
+pub use device::Device;
+pub use relay::Relay;
 
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
+use fleet::Fleet;
+
+/// The path of the image on the server.
+pub const PATH: [&str; 2] = ["fw", "image"];
 
 /// Who serves the image to the devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,8 +45,7 @@ impl Server {
     }
 }
 
-/// Runs a scenario to its end.
+/// Runs a scenario until every device is done or has given up, or its time is over.
 pub fn run(scenario: &Scenario, server: Server, seed: u64) -> Outcome {
-    let _ = (scenario, server, seed);
-    todo!("the simulator's loop")
+    Fleet::new(scenario, server, seed).run()
 }

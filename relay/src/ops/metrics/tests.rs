@@ -43,6 +43,7 @@ fn every_event_counts_where_it_belongs_and_nowhere_else() {
         (Event::Response(Code::CONTENT), "sixfold_responses_total{code=\"2.05\"}"),
         (Event::Response(Code::HOP_LIMIT_REACHED), "sixfold_responses_total{code=\"5.08\"}"),
         (Event::RetransmittedRequest, "sixfold_retransmitted_requests_total"),
+        (Event::RetransmittedResponse, "sixfold_retransmitted_responses_total"),
         (Event::BlockSent(64), "sixfold_blocks_sent_total"),
         (Event::TransferStarted, "sixfold_transfers_active"),
         (Event::ObserverAdded, "sixfold_observers"),

@@ -1,0 +1,216 @@
+//! The loop: hosts, their packets, and the air between them.
+
+use crate::address::address;
+use crate::air::{Air, Event};
+use crate::host::{Client, Host, Progress, State};
+use crate::outcome::{self, Outcome, Totals};
+use crate::random::Random;
+use crate::scenario::Scenario;
+use crate::sim::agenda::Agenda;
+use crate::sim::{Device, Relay, Server};
+use crate::topology::NodeId;
+use crate::udp;
+use bytes::Bytes;
+use sixfold_profile::Instant;
+use sixfold_profile::coap::Szx;
+use std::net::SocketAddrV6;
+use std::sync::Arc;
+
+const COAP_PORT: u16 = 5683;
+const TFTP_PORT: u16 = 69;
+/// The first of the ports that systems hand out (RFC 6335 §6).
+const CLIENT_PORT: u16 = 49_152;
+/// The streams of a run's randomness; the channel has stream 0.
+const FLEET_STREAM: u64 = 1;
+const IMAGE_STREAM: u64 = 2;
+
+/// All that lives during one run.
+pub(super) struct Fleet<'s> {
+    scenario: &'s Scenario,
+    kind: Server,
+    seed: u64,
+    air: Air,
+    server: Box<dyn Host>,
+    /// One for every node that fetches, `None` for the others.
+    clients: Vec<Option<Member>>,
+    /// How many clients have not ended.
+    fetching: usize,
+    agenda: Agenda,
+}
+
+/// A client and its life.
+struct Member {
+    client: Box<dyn Client>,
+    power_on: Instant,
+    /// Once it has ended.
+    outcome: Option<outcome::Device>,
+}
+
+impl<'s> Fleet<'s> {
+    pub(super) fn new(scenario: &'s Scenario, kind: Server, seed: u64) -> Self {
+        let mut random = Random::new(seed, FLEET_STREAM);
+        let image = image(scenario.fetch.image_bytes, seed);
+        let nodes = scenario.topology.nodes.len();
+        let mut fleet = Self {
+            air: Air::new(scenario.topology.clone(), scenario.radio, scenario.network, seed),
+            server: server(scenario, kind, &image, &mut random),
+            clients: (0..nodes).map(|_| None).collect(),
+            fetching: 0,
+            agenda: Agenda::new(nodes),
+            scenario,
+            kind,
+            seed,
+        };
+        for node in scenario.topology.ids() {
+            fleet.air.assign(address(&scenario.network, node), node);
+        }
+        for node in scenario.topology.fetchers() {
+            fleet.add(node, &image, &mut random);
+        }
+        fleet
+    }
+
+    fn add(&mut self, node: NodeId, image: &Arc<[u8]>, random: &mut Random) {
+        let within = self.scenario.fetch.power_on_within.as_micros() as u64;
+        let power_on = Instant::from_micros(u64::from(random.bits()) * within >> 32);
+        let client = client(self.scenario, self.kind, node, image, random);
+        self.clients[node.index()] = Some(Member { client, power_on, outcome: None });
+        self.fetching += 1;
+        self.agenda.set(node, Some(power_on));
+    }
+
+    pub(super) fn run(mut self) -> Outcome {
+        let end = Instant::ZERO + self.scenario.fetch.give_up_after;
+        let mut now = Instant::ZERO;
+        while self.fetching > 0 {
+            let next = self.air.poll_timeout().into_iter().chain(self.agenda.next()).min();
+            now = match next {
+                Some(next) if next < end => now.max(next),
+                _ => end,
+            };
+            if now == end {
+                break;
+            }
+            self.step(now);
+        }
+        self.conclude(now)
+    }
+
+    fn step(&mut self, now: Instant) {
+        self.air.handle_timeout(now);
+        while let Some(event) = self.air.poll_event() {
+            if let Event::Packet { node, packet } = event {
+                self.deliver(now, node, &packet);
+            }
+        }
+        while let Some(node) = self.agenda.take_due(now) {
+            if let Some(host) = self.host(node) {
+                host.handle_timeout(now);
+            }
+            self.pump(now, node);
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, node: NodeId, packet: &[u8]) {
+        let Some(datagram) = udp::datagram(packet) else { return };
+        if let Some(host) = self.host(node) {
+            host.handle_datagram(now, &datagram);
+            self.pump(now, node);
+        }
+    }
+
+    fn host(&mut self, node: NodeId) -> Option<&mut dyn Host> {
+        if node == NodeId::BORDER_ROUTER {
+            return Some(&mut *self.server);
+        }
+        let member = self.clients[node.index()].as_mut()?;
+        Some(&mut *member.client)
+    }
+
+    /// Sends what a host has to send, and notes when it is due again.
+    fn pump(&mut self, now: Instant, node: NodeId) {
+        while let Some(datagram) = self.host(node).and_then(|host| host.poll_transmit(now)) {
+            self.air.send_packet(now, node, &udp::packet(&datagram));
+        }
+        let deadline = self.host(node).and_then(|host| host.poll_timeout());
+        self.agenda.set(node, deadline);
+        self.note_end(now, node);
+    }
+
+    fn note_end(&mut self, now: Instant, node: NodeId) {
+        let Some(member) = &mut self.clients[node.index()] else { return };
+        let progress = member.client.progress();
+        if member.outcome.is_none() && progress.state != State::Fetching {
+            member.outcome = Some(member.ended(now, progress, &mut self.air, node));
+            self.fetching -= 1;
+        }
+    }
+
+    fn conclude(mut self, now: Instant) -> Outcome {
+        let mut devices = Vec::new();
+        let mut totals = Totals { retransmissions: self.server.retransmissions(), ..Totals::default() };
+        for node in self.scenario.topology.ids() {
+            totals.counters = totals.counters + self.air.counters(node);
+            let Some(member) = &self.clients[node.index()] else { continue };
+            totals.retransmissions += member.client.retransmissions();
+            let unfinished = || member.ended(now, member.client.progress(), &mut self.air, node);
+            devices.push(member.outcome.unwrap_or_else(unfinished));
+        }
+        totals.origin_bytes = self.server.origin_bytes();
+        Outcome::new(self.scenario, self.kind.label(), self.seed, &devices, &totals)
+    }
+}
+
+impl Member {
+    fn ended(&self, end: Instant, progress: Progress, air: &mut Air, node: NodeId) -> outcome::Device {
+        let transmitting = air.counters(node).transmitting;
+        outcome::Device { power_on: self.power_on, end, progress, transmitting }
+    }
+}
+
+/// The image of a run: random bytes, so that none can pass for another.
+fn image(bytes: u32, seed: u64) -> Arc<[u8]> {
+    let mut random = Random::new(seed, IMAGE_STREAM);
+    (0..bytes).map(|_| random.bits() as u8).collect()
+}
+
+fn endpoint(scenario: &Scenario, node: NodeId, port: u16) -> SocketAddrV6 {
+    SocketAddrV6::new(address(&scenario.network, node), port, 0, 0)
+}
+
+fn server_endpoint(scenario: &Scenario, kind: Server) -> SocketAddrV6 {
+    let port = match kind {
+        Server::Ours | Server::Rfc7252 => COAP_PORT,
+        Server::Tftp | Server::TftpOptions => TFTP_PORT,
+    };
+    endpoint(scenario, NodeId::BORDER_ROUTER, port)
+}
+
+fn server(scenario: &Scenario, kind: Server, image: &Arc<[u8]>, random: &mut Random) -> Box<dyn Host> {
+    let local = server_endpoint(scenario, kind);
+    match kind {
+        Server::Ours => {
+            let image = Bytes::copy_from_slice(image);
+            Box::new(Relay::new(local, image, scenario.origin, random.seed()))
+        }
+        _ => todo!(),
+    }
+}
+
+fn client(
+    scenario: &Scenario,
+    kind: Server,
+    node: NodeId,
+    image: &Arc<[u8]>,
+    random: &mut Random,
+) -> Box<dyn Client> {
+    let local = endpoint(scenario, node, CLIENT_PORT);
+    let server = server_endpoint(scenario, kind);
+    let block = scenario.fetch.block_bytes;
+    let szx = Szx::from_size(usize::from(block)).unwrap_or(Szx::B64);
+    let image = image.clone();
+    match kind {
+        Server::Ours => Box::new(Device::new(local, server, image, szx, random.bits())),
+        _ => todo!(),
+    }
+}

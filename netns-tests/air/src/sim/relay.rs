@@ -1,0 +1,126 @@
+//! The relay: its engine, and an origin server that is a delay and a rate.
+
+use crate::host::{Datagram, Host};
+use crate::scenario::Origin;
+use crate::sim::PATH;
+use bytes::Bytes;
+use sixfold_engine::{
+    Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, OriginEvent, Path, Route, UnboundedStore,
+    Validator,
+};
+use sixfold_profile::Instant;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
+
+/// How many bytes the origin's answer comes in at a time: as much as fits one TLS record.
+const CHUNK: usize = 16 * 1024;
+
+/// The relay of one run.
+pub struct Relay {
+    local: SocketAddrV6,
+    engine: Engine<UnboundedStore>,
+    image: Bytes,
+    origin: Origin,
+    /// What the origin is about to say, and when.
+    upcoming: VecDeque<(Instant, FetchId, OriginEvent)>,
+    origin_bytes: u64,
+    retransmissions: u64,
+}
+
+impl Relay {
+    /// A relay at `local` with an empty cache.
+    pub fn new(local: SocketAddrV6, image: Bytes, origin: Origin, seed: [u8; 32]) -> Self {
+        let route = Route { path: vec![PATH[0].to_owned()], origin: "https://origin.example/".to_owned() };
+        let config = Config { routes: vec![route], ..Config::default() };
+        let engine = Engine::new(config, UnboundedStore::default(), seed);
+        Self { local, engine, image, origin, upcoming: VecDeque::new(), origin_bytes: 0, retransmissions: 0 }
+    }
+
+    fn take_commands(&mut self, now: Instant) {
+        while let Some(command) = self.engine.poll_fetch() {
+            match command {
+                FetchCommand::Start { id, .. } => self.answer(now + self.origin.delay, id),
+                FetchCommand::Cancel(id) => self.upcoming.retain(|(_, of, _)| *of != id),
+            }
+        }
+    }
+
+    fn answer(&mut self, begin: Instant, id: FetchId) {
+        let head = Head {
+            validator: Some(Validator::Strong("\"1\"".to_owned())),
+            length: Some(self.image.len() as u64),
+            media_type: None,
+            freshness: Freshness {
+                max_age: Duration::from_secs(24 * 3600),
+                stale_if_error: Duration::from_secs(24 * 3600),
+            },
+        };
+        self.upcoming.push_back((begin, id, OriginEvent::Head(head)));
+        for start in (0..self.image.len()).step_by(CHUNK) {
+            let chunk = self.image.slice(start..self.image.len().min(start + CHUNK));
+            let at = begin + self.transfer_time(start + chunk.len());
+            self.upcoming.push_back((at, id, OriginEvent::Data(chunk)));
+        }
+        let end = begin + self.transfer_time(self.image.len());
+        self.upcoming.push_back((end, id, OriginEvent::Complete));
+    }
+
+    fn transfer_time(&self, bytes: usize) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / f64::from(self.origin.bytes_per_s))
+    }
+}
+
+impl Host for Relay {
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram) {
+        if datagram.to.port() != self.local.port() {
+            return;
+        }
+        let multicast = datagram.to.ip().is_multicast();
+        let path = Path {
+            peer: SocketAddr::V6(datagram.from),
+            local: (!multicast).then_some(IpAddr::V6(*datagram.to.ip())),
+            socket: 0,
+            multicast,
+        };
+        self.engine.handle_datagram(now, path, &datagram.payload);
+        self.take_commands(now);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, id, event)) = self.upcoming.pop_front() {
+            if at > now {
+                self.upcoming.push_front((at, id, event));
+                break;
+            }
+            if let OriginEvent::Data(chunk) = &event {
+                self.origin_bytes += chunk.len() as u64;
+            }
+            self.engine.handle_origin(now, id, event);
+        }
+        self.engine.handle_timeout(now);
+        self.take_commands(now);
+    }
+
+    fn poll_transmit(&mut self, _now: Instant) -> Option<Datagram> {
+        while let Some(event) = self.engine.poll_event() {
+            self.retransmissions += u64::from(event == Event::RetransmittedResponse);
+        }
+        let transmit = self.engine.poll_transmit()?;
+        let SocketAddr::V6(to) = transmit.path.peer else { return None };
+        Some(Datagram { from: self.local, to, payload: transmit.bytes })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let origin = self.upcoming.front().map(|(at, ..)| *at);
+        origin.into_iter().chain(self.engine.poll_timeout()).min()
+    }
+
+    fn retransmissions(&self) -> u64 {
+        self.retransmissions
+    }
+
+    fn origin_bytes(&self) -> u64 {
+        self.origin_bytes
+    }
+}
