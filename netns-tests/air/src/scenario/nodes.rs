@@ -39,9 +39,9 @@ impl Listed {
         let parent_line = section.read("parent", &mut parent, values::text);
         section.read("fetches", &mut fetches, values::flag);
         section.read("cell", &mut cell, values::whole(0, MOST));
-        let both = optional_loss(section, "loss");
-        let up = optional_loss(section, "loss_up").or(both);
-        let down = optional_loss(section, "loss_down").or(both);
+        let both = read_loss(section, "loss");
+        let up = read_loss(section, "loss_up").or(both);
+        let down = read_loss(section, "loss_down").or(both);
         let hears = section.read_list("hears", values::text);
         Self { name: (name_line, name), parent: (parent_line, parent), fetches, cell, up, down, hears }
     }
@@ -56,14 +56,6 @@ impl Listed {
             down: self.down.unwrap_or(loss),
         }
     }
-}
-
-fn optional_loss(section: &mut Section<'_, '_>, key: &'static str) -> Option<Loss> {
-    section.has(key).then(|| {
-        let mut loss = Loss::NONE;
-        read_loss(section, key, &mut loss);
-        loss
-    })
 }
 
 impl Nodes {
@@ -186,8 +178,8 @@ fn refuse_cycles(source: &Source<'_>, listed: &[Listed], parents: &[usize]) {
             path_of[place] = Some(start);
             place = parents[place];
         }
-        if path_of[place] == Some(start) && place == start {
-            let Listed { name: (_, name), parent: (line, _), .. } = &listed[start - 1];
+        if path_of[place] == Some(start) {
+            let Listed { name: (_, name), parent: (line, _), .. } = &listed[place - 1];
             let message = format!(
                 "\"{}\" is its own ancestor, so it is not reachable; let its parents lead to \"{BORDER_ROUTER}\"",
                 values::shown(name)
@@ -200,16 +192,14 @@ fn refuse_cycles(source: &Source<'_>, listed: &[Listed], parents: &[usize]) {
 /// Who hears whom, by their places.
 fn pairs(source: &Source<'_>, listed: &[Listed], places: &HashMap<&str, usize>) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
-    for Listed { name: (_, name), hears, .. } in listed {
-        for (line, heard) in hears {
-            match (places.get(name.as_str()), places.get(heard.as_str())) {
-                (_, None) => source.mistake(*line, "node.hears", nobody(heard)),
-                (Some(own), Some(other)) if own == other => {
-                    let message = "every node hears itself; remove this entry";
-                    source.mistake(*line, "node.hears", message);
+    for (own, node) in (1..).zip(listed) {
+        for (line, name) in &node.hears {
+            match places.get(name.as_str()) {
+                None => source.mistake(*line, "node.hears", nobody(name)),
+                Some(&other) if other == own => {
+                    source.mistake(*line, "node.hears", "every node hears itself; remove this entry");
                 }
-                (Some(&own), Some(&other)) => pairs.push((own, other)),
-                (None, Some(_)) => {}
+                Some(&other) => pairs.push((own, other)),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What the command line changes in a scenario.
 
-use super::values::{self, Outcome};
+use super::reader::Source;
+use super::values::{self, MOST, Outcome};
 use sixfold_profile::coap::Szx;
 
 /// Values that replace those of the file. They must be as right as those in the file.
@@ -33,20 +34,26 @@ pub fn block_bytes_from_szx(text: &str) -> Result<u16, String> {
 }
 
 impl Overrides {
-    /// Checks each value by the rules for the file; tells `mistake` the option and what is wrong with it.
-    pub(super) fn check(&self, mut mistake: impl FnMut(&'static str, String)) {
-        let devices = self.devices.map(|devices| values::within(devices.into(), 1, values::MOST).map(drop));
-        let loss = self.loss.map(|loss| values::bernoulli(loss).map(drop));
-        let image = self.image_bytes.map(|bytes| values::within(bytes.into(), 1, u32::MAX).map(drop));
-        let block = self.block_bytes.map(|bytes| values::block_bytes(bytes.into()).map(drop));
-        let options: [(_, Option<Outcome<()>>); 4] =
-            [("--devices", devices), ("--loss", loss), ("--image", image), ("--szx", block)];
-        for (option, outcome) in options {
-            if let Some(Err(message)) = outcome {
-                mistake(option, message);
-            }
+    /// Those that are right, by the rules for the file. The others are mistakes.
+    pub(super) fn checked(self, source: &Source<'_>) -> Self {
+        Self {
+            devices: checked(source, "--devices", self.devices, |n| values::within(n.into(), 1, MOST)),
+            loss: checked(source, "--loss", self.loss, |loss| values::bernoulli(loss).map(|_| loss)),
+            image_bytes: checked(source, "--image", self.image_bytes, |n| {
+                values::within(n.into(), 1, u32::MAX)
+            }),
+            block_bytes: checked(source, "--szx", self.block_bytes, |n| values::block_bytes(n.into())),
         }
     }
+}
+
+fn checked<T>(
+    source: &Source<'_>,
+    option: &str,
+    value: Option<T>,
+    rule: impl FnOnce(T) -> Outcome<T>,
+) -> Option<T> {
+    rule(value?).map_err(|message| source.wrong_option(option, message)).ok()
 }
 
 #[cfg(test)]

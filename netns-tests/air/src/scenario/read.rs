@@ -22,16 +22,16 @@ impl Scenario {
     /// All mistakes of the text and of the overrides; of a text that is not TOML only where it is not.
     pub fn read(text: &str, overrides: &Overrides) -> Result<Self, Mistakes> {
         let source = Source::new(text);
-        overrides.check(|option, message| source.wrong_option(option, message));
+        let overrides = overrides.checked(&source);
         let mut top = source.parse()?;
         let mut name = String::new();
         top.require("name", &mut name, values::text);
         let (radio, channel) = top.section("radio", radio).unwrap_or_default();
         let hearing = channel.hearing;
         let mut plan = Plan::read(&mut top);
-        plan.change(&source, overrides);
+        plan.change(&source, &overrides);
         let network = network(&mut top, &plan);
-        let fetch = fetch(&mut top, overrides);
+        let fetch = fetch(&mut top, &overrides);
         let origin = top.section("origin", origin).unwrap_or_default();
         top.finish();
         source.verdict()?;
@@ -69,19 +69,20 @@ fn radio(section: &mut Section<'_, '_>) -> (Radio, Channel) {
     section.read("csma", &mut radio.csma, values::flag);
     section.read("border_router_queue", &mut radio.border_router_queue, values::whole(1, MOST));
     section.read("queue", &mut radio.queue, values::whole(1, MOST));
-    read_loss(section, "loss", &mut channel.loss);
+    channel.loss = read_loss(section, "loss").unwrap_or(channel.loss);
     let ears = values::one_of([("all", Ears::All), ("family", Ears::Family)]);
     section.read("hearing", &mut channel.hearing, ears);
     (radio, channel)
 }
 
 /// Reads a loss: one probability, or the table of a Gilbert–Elliott process.
-pub(super) fn read_loss(section: &mut Section<'_, '_>, key: &'static str, loss: &mut Loss) {
+pub(super) fn read_loss(section: &mut Section<'_, '_>, key: &'static str) -> Option<Loss> {
     if section.has_table(key) {
-        *loss = section.section(key, bursts).unwrap_or(*loss);
-    } else {
-        section.read(key, loss, values::constant_loss);
+        return section.section(key, bursts);
     }
+    let mut loss = None;
+    section.read(key, &mut loss, |value| values::constant_loss(value).map(Some));
+    loss
 }
 
 fn bursts(section: &mut Section<'_, '_>) -> Loss {

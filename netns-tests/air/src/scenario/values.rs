@@ -86,7 +86,10 @@ pub(super) fn seconds_up_to(longest: Duration) -> impl Fn(&DeValue<'_>) -> Outco
             .ok()
             .filter(|time| (Duration::from_nanos(1)..=longest).contains(time))
             .ok_or_else(|| {
-                format!("{seconds} s is out of range; give a time above 0 and up to {} s", longest.as_secs())
+                format!(
+                    "{seconds:?} s is out of range; give a time above 0 and up to {} s",
+                    longest.as_secs()
+                )
             })
     }
 }
@@ -115,18 +118,14 @@ fn in_unit_interval(probability: f64) -> Outcome<f64> {
     if (0.0..=1.0).contains(&probability) {
         Ok(probability)
     } else {
-        Err(format!("{probability} is no probability; give a number from 0 to 1"))
+        Err(format!("{probability:?} is no probability; give a number from 0 to 1"))
     }
 }
 
 /// A list of at least one entry.
 pub(super) fn entries<'v, 't>(value: &'v DeValue<'t>) -> Outcome<&'v DeArray<'t>> {
     let list = value.as_array().ok_or_else(|| wrong(value, "a list in brackets"))?;
-    if list.is_empty() {
-        Err("the list is empty; give at least one entry, or no list".into())
-    } else {
-        Ok(list)
-    }
+    if list.is_empty() { Err("the list is empty; give at least one entry".into()) } else { Ok(list) }
 }
 
 pub(super) fn one_of<T: Copy, const N: usize>(
@@ -144,7 +143,7 @@ pub(super) fn one_of<T: Copy, const N: usize>(
 fn integer(value: &DeValue<'_>) -> Outcome<i64> {
     let integer = value.as_integer().ok_or_else(|| wrong(value, "a whole number"))?;
     i64::from_str_radix(integer.as_str(), integer.radix())
-        .map_err(|_| format!("{} is far out of range", shown(integer.as_str())))
+        .map_err(|_| format!("{} is far out of range; give a smaller number", shown(integer.as_str())))
 }
 
 /// A number with or without a decimal point.
