@@ -76,7 +76,8 @@ fn the_manual_shows_the_true_defaults() {
 fn the_samples_explain_every_key() {
     let all = samples().iter().map(|(_, text)| with_defaults_given(text)).collect::<Vec<_>>().join("\n");
     for table in ["[radio]", "[radio.loss]", "[network]", "[topology]", "[fetch]", "[origin]", "[[node]]"] {
-        let mistakes = Scenario::read(&format!("{table}\nno_such_key = 1"), &Overrides::default()).unwrap_err();
+        let mistakes =
+            Scenario::read(&format!("{table}\nno_such_key = 1"), &Overrides::default()).unwrap_err();
         let (_, known) = mistakes
             .0
             .iter()
@@ -182,12 +183,8 @@ fn a_loss_for_one_direction_goes_before_that_for_both() {
 
 #[test]
 fn the_command_line_goes_before_the_file() {
-    let overrides = Overrides {
-        devices: Some(3),
-        loss: Some(0.25),
-        image_bytes: Some(1000),
-        block_bytes: Some(512),
-    };
+    let overrides =
+        Overrides { devices: Some(3), loss: Some(0.25), image_bytes: Some(1000), block_bytes: Some(512) };
     let scenario = read_with(&sample("bursts.toml"), overrides);
     assert_eq!(scenario.topology.fetchers().count(), 3);
     assert!(scenario.topology.nodes.iter().skip(1).all(|node| node.up == Loss::Bernoulli(0.25)));

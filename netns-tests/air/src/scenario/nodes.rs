@@ -60,14 +60,9 @@ impl Listed {
 
 impl Nodes {
     pub(super) fn read(top: &mut Section<'_, '_>) -> Self {
-        let mut lines = Vec::new();
-        let has_list = top.has("node");
-        let listed = top.sections("node", |section| {
-            lines.push(section.line);
-            Listed::read(section)
-        });
-        let line = lines.first().copied().unwrap_or(top.line);
-        if has_list && !listed.iter().any(|node| node.fetches) {
+        let line = top.line_of("node");
+        let listed = top.sections("node", Listed::read);
+        if !listed.is_empty() && !listed.iter().any(|node| node.fetches) {
             top.mistake(line, "node", "no node fetches the image; let one say fetches = true");
         }
         if listed.len() >= MOST as usize {

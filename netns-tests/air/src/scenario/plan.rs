@@ -40,11 +40,8 @@ impl Plan {
     pub(super) fn read(top: &mut Section<'_, '_>) -> Self {
         let (shaped, listed) = (top.has("topology"), top.has("node"));
         if shaped && listed {
-            top.mistake(
-                top.line,
-                "topology",
-                "both [topology] and [[node]] say who is there; remove one of them",
-            );
+            let message = "both [topology] and [[node]] say who is there; remove one of them";
+            top.mistake(top.line_of("topology").max(top.line_of("node")), "topology", message);
         } else if !shaped && !listed {
             top.mistake(
                 top.line,

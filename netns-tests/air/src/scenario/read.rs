@@ -19,11 +19,11 @@ impl Scenario {
     /// Reads the text of a scenario file, and lets the command line change it.
     ///
     /// # Errors
-    /// All mistakes of the text and of the overrides; of a text that is not TOML only where it is not.
+    /// All mistakes of the text and of the overrides; or, when the text is not TOML, only where it is not.
     pub fn read(text: &str, overrides: &Overrides) -> Result<Self, Mistakes> {
         let source = Source::new(text);
-        let overrides = overrides.checked(&source);
         let mut top = source.parse()?;
+        let overrides = overrides.checked(&source);
         let mut name = String::new();
         top.require("name", &mut name, values::text);
         let (radio, channel) = top.section("radio", radio).unwrap_or_default();

@@ -82,6 +82,11 @@ impl<'s, 't> Section<'s, 't> {
         self.table.get(key).is_some_and(|value| value.get_ref().is_table())
     }
 
+    /// The line of a key's value, or that of the header.
+    pub(super) fn line_of(&self, key: &str) -> usize {
+        self.table.get(key).map_or(self.line, |value| self.source.line(value.span().start))
+    }
+
     /// Reads a key into `field`, which stays as it is when the key is absent or wrong. Returns the line of the value,
     /// or that of the header.
     pub(super) fn read<T>(
@@ -109,6 +114,7 @@ impl<'s, 't> Section<'s, 't> {
         self.read(key, field, read)
     }
 
+    /// It is a mistake when the key is absent.
     pub(super) fn must_have(&self, key: &str) {
         if !self.has(key) {
             self.mistake(self.line, key, "this key is missing; give it");
@@ -155,9 +161,12 @@ impl<'s, 't> Section<'s, 't> {
         mut read: impl FnMut(&mut Section<'s, 't>) -> R,
     ) -> Vec<R> {
         let Some((line, value)) = self.take(key) else { return Vec::new() };
-        let DeValue::Array(tables) = value else {
-            self.mistake(line, key, format!("this is no list of tables; head each with [[{key}]]"));
-            return Vec::new();
+        let tables = match value {
+            DeValue::Array(tables) if !tables.is_empty() => tables,
+            _ => {
+                self.mistake(line, key, format!("this is no list of tables; head each with [[{key}]]"));
+                return Vec::new();
+            }
         };
         let mut read_one = |table: Spanned<DeValue<'t>>| {
             let line = self.source.line(table.span().start);
