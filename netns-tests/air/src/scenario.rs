@@ -1,4 +1,18 @@
 //! A scenario: everything that decides a run except the seed.
+//!
+//! [`Scenario::read`] makes one of the text of a TOML file; `netns-tests/scenarios/` has samples, which are the manual
+//! of the format. Opening files is the program's business.
+
+mod mistakes;
+mod nodes;
+mod overrides;
+mod plan;
+mod read;
+mod reader;
+mod values;
+
+pub use mistakes::{Mistake, Mistakes};
+pub use overrides::{Overrides, block_bytes_from_szx};
 
 use crate::topology::Topology;
 use std::time::Duration;
