@@ -1,0 +1,108 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sixfold_air::scenario::{Overrides, block_bytes_from_szx};
+use sixfold_air::sim::Server;
+use std::path::PathBuf;
+
+/// The exit code when some device did not get the whole image.
+pub(crate) const INCOMPLETE: u8 = 1;
+/// The exit code when the command line or the scenario is wrong.
+pub(crate) const BAD_USAGE: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  sixfold-air sim netns-tests/scenarios/star.toml
+  sixfold-air sim netns-tests/scenarios/star.toml --devices 100 --loss 0.1 --server rfc7252
+  sixfold-air sim netns-tests/scenarios/three-hops.toml --seed 7 --json
+
+Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong.";
+
+/// Measures firmware updates over a modelled IEEE 802.15.4 channel.
+#[derive(Debug, Parser)]
+#[command(name = "sixfold-air", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a scenario in virtual time: thousands of devices in seconds.
+    Sim(SimOptions),
+}
+
+/// A run in virtual time.
+#[derive(Args, Debug)]
+pub(crate) struct SimOptions {
+    /// What to run.
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+    /// Who serves the image.
+    #[arg(long, value_enum, default_value_t = ServerName::Ours)]
+    pub(crate) server: ServerName,
+}
+
+/// What every run has.
+#[derive(Args, Debug)]
+pub(crate) struct RunOptions {
+    /// The scenario; netns-tests/scenarios/ has samples, which are the manual of the format.
+    #[arg(value_name = "SCENARIO.toml")]
+    pub(crate) scenario: PathBuf,
+    /// Decides all chance of the run: the same seed gives the same run.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many devices, in place of the scenario's.
+    #[arg(long, value_name = "N")]
+    pub(crate) devices: Option<u32>,
+    /// The probability that a link loses a frame, in place of the scenario's.
+    #[arg(long, value_name = "P")]
+    pub(crate) loss: Option<f64>,
+    /// The size of the image in bytes, in place of the scenario's.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) image: Option<u32>,
+    /// The size of a block, as an SZX (0 to 6) or in bytes (16 to 1024), in place of the scenario's.
+    #[arg(long, value_name = "N", value_parser = block_bytes_from_szx)]
+    pub(crate) szx: Option<u16>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl RunOptions {
+    /// What the command line says in place of the scenario.
+    pub(crate) const fn overrides(&self) -> Overrides {
+        Overrides {
+            devices: self.devices,
+            loss: self.loss,
+            image_bytes: self.image,
+            block_bytes: self.szx,
+        }
+    }
+}
+
+/// A server by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServerName {
+    /// The relay's engine, and devices with the device client's core.
+    Ours,
+    /// A stateless block-wise CoAP server, and clients with RFC 7252's defaults.
+    Rfc7252,
+    /// TFTP as RFC 1350 has it, in blocks of 512 bytes.
+    Tftp,
+    /// TFTP with options: blocks of the scenario's size.
+    TftpOptions,
+}
+
+impl From<ServerName> for Server {
+    fn from(name: ServerName) -> Self {
+        match name {
+            ServerName::Ours => Self::Ours,
+            ServerName::Rfc7252 => Self::Rfc7252,
+            ServerName::Tftp => Self::Tftp,
+            ServerName::TftpOptions => Self::TftpOptions,
+        }
+    }
+}

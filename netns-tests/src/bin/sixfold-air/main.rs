@@ -1,0 +1,20 @@
+//! The radio laboratory: fleets of devices over a modelled IEEE 802.15.4 channel, in virtual and in real time.
+
+mod cli;
+mod report;
+mod scenario;
+mod sim;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Sim(options) => sim::run(&options),
+    };
+    result.unwrap_or_else(|failure| {
+        eprintln!("sixfold-air: {failure:#}");
+        ExitCode::from(cli::BAD_USAGE)
+    })
+}

@@ -1,0 +1,59 @@
+//! The figures of one run, for people or for scripts.
+
+use crate::cli::INCOMPLETE;
+use anyhow::Result;
+use sixfold_air::outcome::Outcome;
+use sixfold_air::scenario::Scenario;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Prints the figures; the exit code says whether every device has the image.
+pub(crate) fn print(scenario: &Scenario, outcome: &Outcome, json: bool) -> Result<ExitCode> {
+    let text = if json { serde_json::to_string_pretty(outcome)? + "\n" } else { table(scenario, outcome) };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // Whoever stopped reading has read enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
+    let complete = outcome.done == outcome.devices && outcome.wrong_bytes == 0;
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+}
+
+fn table(scenario: &Scenario, outcome: &Outcome) -> String {
+    let time = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.2} s"));
+    let bound_bps = 8.0 * f64::from(outcome.image_bytes) / outcome.bound_s;
+    let rows = [
+        ("devices done", format!("{} of {}", outcome.done, outcome.devices)),
+        ("devices that gave up", outcome.gave_up.to_string()),
+        ("first done", time(outcome.first_done_s)),
+        ("median done", time(outcome.median_done_s)),
+        ("95 % done", time(outcome.p95_done_s)),
+        ("last done", time(outcome.last_done_s)),
+        ("bound: one broadcast", time(Some(outcome.bound_s))),
+        ("goodput", format!("{:.1} kbit/s", outcome.goodput_bps / 1000.0)),
+        ("goodput / bound", format!("{:.1} %", 100.0 * outcome.goodput_bps / bound_bps)),
+        ("frames", outcome.frames.to_string()),
+        ("frames / image byte", format!("{:.4}", outcome.frames_per_image_byte)),
+        ("frames sent again", outcome.mac_retries.to_string()),
+        ("frames given up", outcome.mac_failures.to_string()),
+        ("collisions", outcome.collisions.to_string()),
+        ("queue drops", outcome.queue_drops.to_string()),
+        ("reassembly failures", outcome.reassembly_failures.to_string()),
+        ("messages sent again", outcome.retransmissions.to_string()),
+        ("fairness (Jain)", format!("{:.3}", outcome.jain)),
+        ("transmitting, per device", format!("{:.0} ms", outcome.tx_ms_per_device)),
+        ("receiving, per device", format!("{:.0} ms", outcome.rx_ms_per_device)),
+        ("fetched from the origin", format!("{} bytes", outcome.origin_bytes)),
+        ("wrong bytes", outcome.wrong_bytes.to_string()),
+    ];
+    let heading = format!(
+        "{}: {} bytes in blocks of {}, loss {:.1} %, server {}, seed {}\n",
+        scenario.name,
+        outcome.image_bytes,
+        outcome.block_bytes,
+        100.0 * outcome.loss,
+        outcome.server,
+        outcome.seed
+    );
+    rows.iter().fold(heading, |text, (name, value)| text + &format!("  {name:<26}{value:>16}\n"))
+}
