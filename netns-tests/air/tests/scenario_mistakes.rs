@@ -322,10 +322,11 @@ fn nobody_fetches() {
 
 #[test]
 fn a_million_listed_nodes() {
-    let nodes = "{name=\"\"},".repeat(1_000_000);
-    let mistakes = Scenario::read(&format!("{LIST}node = [{nodes}]"), &Overrides::default()).unwrap_err();
-    let message = "line 2: node: 1000000 nodes are too many; give fewer than 1000000";
-    assert!(mistakes.0.iter().any(|mistake| mistake.to_string() == message));
+    let nodes = "0,".repeat(1_000_000);
+    refused(
+        &format!("{LIST}node = [{nodes}]"),
+        &["line 2: node: 1000000 nodes are too many; give fewer than 1000000"],
+    );
 }
 
 #[test]
