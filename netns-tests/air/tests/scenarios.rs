@@ -1,6 +1,6 @@
 //! Scenario files: the samples, and what is made of them.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // A panic is how a test fails.
 
 use sixfold_air::loss::Loss;
 use sixfold_air::scenario::{Fetch, Network, Origin, Overrides, Radio, Scenario, Scope};
@@ -173,6 +173,14 @@ fn one_of_two_says_who_hears_whom() {
     let Hearing::Family(pairs) = &topology.hearing else { panic!("not a family") };
     assert_eq!(pairs.len(), 2);
     assert!(pairs.iter().all(|(one, other)| one < other));
+}
+
+#[test]
+fn pairs_have_the_smaller_number_first() {
+    let text = "name = \"n\"\nradio.hearing = \"family\"\n[[node]]\nname = \"a\"\n\
+                [[node]]\nname = \"b\"\nparent = \"a\"\nhears = [\"border-router\"]";
+    let topology = read(text).topology;
+    assert_eq!(topology.hearing, Hearing::Family([(NodeId(0), NodeId(2))].into()));
 }
 
 #[test]
