@@ -60,16 +60,24 @@ impl Listed {
 
 impl Nodes {
     pub(super) fn read(top: &mut Section<'_, '_>) -> Self {
+        let listed = if top.length_of("node") < MOST as usize { Self::list(top) } else { Self::refuse(top) };
+        Self::connect(top.source, listed)
+    }
+
+    fn list(top: &mut Section<'_, '_>) -> Vec<Listed> {
         let line = top.line_of("node");
         let listed = top.sections("node", Listed::read);
         if !listed.is_empty() && !listed.iter().any(|node| node.fetches) {
             top.mistake(line, "node", "no node fetches the image; let one say fetches = true");
         }
-        if listed.len() >= MOST as usize {
-            let message = format!("{} nodes are too many; give fewer than {MOST}", listed.len());
-            top.mistake(line, "node", message);
-        }
-        Self::connect(top.source, listed)
+        listed
+    }
+
+    /// Reads none of too many nodes.
+    fn refuse(top: &mut Section<'_, '_>) -> Vec<Listed> {
+        let message = format!("{} nodes are too many; give fewer than {MOST}", top.length_of("node"));
+        top.read("node", &mut (), |_| Err(message));
+        Vec::new()
     }
 
     fn connect(source: &Source<'_>, listed: Vec<Listed>) -> Self {

@@ -87,6 +87,11 @@ impl<'s, 't> Section<'s, 't> {
         self.table.get(key).map_or(self.line, |value| self.source.line(value.span().start))
     }
 
+    /// How many entries a list has; 0 when there is none.
+    pub(super) fn length_of(&self, key: &str) -> usize {
+        self.table.get(key).and_then(|value| value.get_ref().as_array()).map_or(0, |list| list.len())
+    }
+
     /// Reads a key into `field`, which stays as it is when the key is absent or wrong. Returns the line of the value,
     /// or that of the header.
     pub(super) fn read<T>(
