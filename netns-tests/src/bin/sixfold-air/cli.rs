@@ -74,12 +74,7 @@ pub(crate) struct RunOptions {
 impl RunOptions {
     /// What the command line says in place of the scenario.
     pub(crate) const fn overrides(&self) -> Overrides {
-        Overrides {
-            devices: self.devices,
-            loss: self.loss,
-            image_bytes: self.image,
-            block_bytes: self.szx,
-        }
+        Overrides { devices: self.devices, loss: self.loss, image_bytes: self.image, block_bytes: self.szx }
     }
 }
 
