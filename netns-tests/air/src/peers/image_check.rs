@@ -1,5 +1,6 @@
 //! What a client has received, held against the image. Clients of the laboratory store no bytes.
 
+use crate::host::{Progress, State};
 use std::sync::Arc;
 
 /// The image, and how much of it has come.
@@ -25,24 +26,44 @@ impl ImageCheck {
         self.wrong += (differ + payload.len().saturating_sub(expected.len())) as u64;
     }
 
-    /// The client says that it has all of the image.
-    pub fn finish(&mut self) {
-        self.wrong += (self.image.len() as u64).saturating_sub(self.received);
-    }
-
     /// The client starts again from the first byte.
     pub fn restart(&mut self) {
         self.received = 0;
         self.wrong = 0;
     }
 
-    /// How many bytes have come.
-    pub const fn received(&self) -> u64 {
-        self.received
+    /// How far a client in this state is.
+    pub fn progress(&self, state: State) -> Progress {
+        let missing = match state {
+            State::Done => (self.image.len() as u64).saturating_sub(self.received),
+            State::Fetching | State::GaveUp => 0,
+        };
+        Progress { state, received: self.received, wrong: self.wrong + missing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(pieces: &[(u64, &[u8])]) -> u64 {
+        let mut check = ImageCheck::new(Arc::from(&b"abcdef"[..]));
+        pieces.iter().for_each(|(offset, bytes)| check.take(*offset, bytes));
+        check.progress(State::Done).wrong
     }
 
-    /// How many of them differ from the image, are beyond its end or, at the end, are missing.
-    pub const fn wrong(&self) -> u64 {
-        self.wrong
+    #[test]
+    fn every_byte_that_is_not_the_images_counts() {
+        assert_eq!(wrong(&[(0, b"abc"), (3, b"def")]), 0);
+        assert_eq!(wrong(&[(0, b"abX"), (3, b"Yef")]), 2);
+        assert_eq!(wrong(&[(0, b"abcdefgh")]), 2);
+        assert_eq!(wrong(&[(0, b"abcd")]), 2);
+        assert_eq!(wrong(&[(0, b"abcdef"), (u64::MAX, b"g")]), 1);
+    }
+
+    #[test]
+    fn who_has_not_finished_misses_nothing_yet() {
+        let check = ImageCheck::new(Arc::from(&b"abcdef"[..]));
+        assert_eq!(check.progress(State::GaveUp), Progress { state: State::GaveUp, received: 0, wrong: 0 });
     }
 }

@@ -1,7 +1,7 @@
 //! A device with the device client's core.
 
 use crate::host::{Client, Datagram, Host, Progress, State};
-use crate::peers::image_check::ImageCheck;
+use crate::peers::ImageCheck;
 use crate::sim::PATH;
 use sixfold_device::fetch::{Event, Fetch};
 use sixfold_profile::Instant;
@@ -37,7 +37,6 @@ impl Device {
             Event::Block(block) => {
                 self.check.take(u64::from(block.offset), block.payload);
                 if !block.more {
-                    self.check.finish();
                     self.state = State::Done;
                 }
             }
@@ -92,6 +91,6 @@ impl Host for Device {
 
 impl Client for Device {
     fn progress(&self) -> Progress {
-        Progress { state: self.state, received: self.check.received(), wrong: self.check.wrong() }
+        self.check.progress(self.state)
     }
 }

@@ -4,6 +4,7 @@ use crate::address::address;
 use crate::air::{Air, Event};
 use crate::host::{Client, Host, Progress, State};
 use crate::outcome::{self, Outcome, Totals};
+use crate::peers::{CoapClient, CoapServer, TftpClient, TftpServer};
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::sim::agenda::Agenda;
@@ -193,7 +194,8 @@ fn server(scenario: &Scenario, kind: Server, image: &Arc<[u8]>, random: &mut Ran
             let image = Bytes::copy_from_slice(image);
             Box::new(Relay::new(local, image, scenario.origin, random.seed()))
         }
-        _ => todo!(),
+        Server::Rfc7252 => Box::new(CoapServer::new(local, image.clone())),
+        Server::Tftp | Server::TftpOptions => Box::new(TftpServer::new(local, image.clone())),
     }
 }
 
@@ -211,6 +213,8 @@ fn client(
     let image = image.clone();
     match kind {
         Server::Ours => Box::new(Device::new(local, server, image, szx, random.bits())),
-        _ => todo!(),
+        Server::Rfc7252 => Box::new(CoapClient::new(local, server, image, szx, random.split())),
+        Server::Tftp => Box::new(TftpClient::new(local, server, image, None)),
+        Server::TftpOptions => Box::new(TftpClient::new(local, server, image, Some(block))),
     }
 }
