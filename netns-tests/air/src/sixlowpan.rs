@@ -14,11 +14,15 @@ use smoltcp::wire::{
     SixlowpanUdpNhcPacket, SixlowpanUdpNhcRepr, UDP_HEADER_LEN, UdpPacket, UdpRepr,
 };
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 /// The longest packet that a 6LoWPAN link carries (RFC 4944 §4), in bytes.
 pub const MTU: usize = 1280;
-/// Ports that smoltcp 0.14 compresses to four bits each, and wrongly: it keeps only the bits that both have in common.
-const FOUR_BIT_PORTS: std::ops::RangeInclusive<u16> = 0xf0b0..=0xf0bf;
+/// Destination ports that smoltcp 0.14 cannot compress: it writes four-bit ports wrongly and reads eight-bit ones wrongly.
+const SHORT_PORTS: std::ops::RangeInclusive<u16> = 0xf000..=0xf0ff;
+
+/// DAM in the second octet of IPHC (RFC 6282 §3.1.1); 0 for a multicast address: all 16 octets are there.
+const DESTINATION_ADDRESS_MODE: u8 = 0b11;
 
 /// Why something could not be carried. Whoever made it is to blame, not the air.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +106,9 @@ fn compress(packet: &[u8], from: NodeId, to: Destination) -> Result<Compressed, 
     };
     let mut headers = vec![0; iphc.buffer_len()];
     iphc.emit(&mut SixlowpanIphcPacket::new_unchecked(&mut headers[..]));
+    if is_carried_in_full(ip.dst_addr()) {
+        headers[1] &= !DESTINATION_ADDRESS_MODE;
+    }
     let mut replaced = IPV6_HEADER_LEN;
     if let Some(udp) = udp {
         compress_udp(&udp, &iphc, &mut headers);
@@ -110,11 +117,17 @@ fn compress(packet: &[u8], from: NodeId, to: Destination) -> Result<Compressed, 
     Ok(Compressed { headers, replaced })
 }
 
+/// Whether a group's address has no short form (RFC 6282 §3.1.1). smoltcp 0.14 writes the address then, but announces a
+/// short one.
+fn is_carried_in_full(destination: Ipv6Addr) -> bool {
+    destination.is_multicast() && destination.octets()[2..11] != [0; 9]
+}
+
 /// The UDP header, if it says nothing that its compressed form leaves out.
 fn compressible_udp<'p>(ip: &Ipv6Packet<&'p [u8]>) -> Option<UdpPacket<&'p [u8]>> {
     let udp = (ip.next_header() == IpProtocol::Udp).then(|| UdpPacket::new_checked(ip.payload()).ok())??;
-    let four_bits = FOUR_BIT_PORTS.contains(&udp.src_port()) && FOUR_BIT_PORTS.contains(&udp.dst_port());
-    (usize::from(udp.len()) == ip.payload().len() && !four_bits).then_some(udp)
+    let whole = usize::from(udp.len()) == ip.payload().len();
+    (whole && !SHORT_PORTS.contains(&udp.dst_port())).then_some(udp)
 }
 
 /// The checksum goes as it is, right or wrong: only the two ends may judge it.
