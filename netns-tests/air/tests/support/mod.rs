@@ -5,22 +5,22 @@ use sixfold_air::frame::{self, Destination, FCS};
 use sixfold_air::loss::Loss;
 use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
 
-pub const BORDER_ROUTER: NodeId = NodeId::BORDER_ROUTER;
+pub(crate) const BORDER_ROUTER: NodeId = NodeId::BORDER_ROUTER;
 
 /// Devices around a border router who all hear each other, without loss.
-pub fn star(devices: u32) -> Topology {
+pub(crate) fn star(devices: u32) -> Topology {
     star_with(devices, Loss::NONE, Hearing::All)
 }
 
 /// Devices around a border router, all in one cell.
-pub fn star_with(devices: u32, loss: Loss, hearing: Hearing) -> Topology {
+pub(crate) fn star_with(devices: u32, loss: Loss, hearing: Hearing) -> Topology {
     let mut nodes = vec![node("border-router", None, Loss::NONE)];
     nodes.extend((1..=devices).map(|n| node(&format!("d{n}"), Some(BORDER_ROUTER), loss)));
     Topology { nodes, hearing }
 }
 
 /// A chain of nodes, of which the last one fetches.
-pub fn line(hops: u32) -> Topology {
+pub(crate) fn line(hops: u32) -> Topology {
     let mut nodes = vec![node("border-router", None, Loss::NONE)];
     nodes.extend((1..=hops).map(|n| node(&format!("n{n}"), Some(NodeId(n - 1)), Loss::NONE)));
     nodes.iter_mut().rev().skip(1).for_each(|node| node.fetches = false);
@@ -32,12 +32,12 @@ fn node(name: &str, parent: Option<NodeId>, loss: Loss) -> Node {
 }
 
 /// An MPDU without FCS, as another stack would make it.
-pub fn frame_to(from: NodeId, to: NodeId, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame_to(from: NodeId, to: NodeId, payload: &[u8]) -> Vec<u8> {
     without_fcs(frame::data(from, Destination::Unicast(to), true, 0, false, payload))
 }
 
 /// The same, for all.
-pub fn broadcast_frame(from: NodeId, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn broadcast_frame(from: NodeId, payload: &[u8]) -> Vec<u8> {
     without_fcs(frame::data(from, Destination::Broadcast, false, 0, false, payload))
 }
 
