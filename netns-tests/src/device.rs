@@ -19,9 +19,14 @@ pub struct Fetch {
 
 /// Starts a fetch of `path` from the relay, into a file named after `name`.
 pub fn fetch(netns: &Netns, name: &str, path: &str, arguments: &[&str]) -> Result<Fetch> {
+    fetch_from(RELAY, netns, name, path, arguments)
+}
+
+/// The same, from the server `host`.
+pub fn fetch_from(host: &str, netns: &Netns, name: &str, path: &str, arguments: &[&str]) -> Result<Fetch> {
     let file = Path::new("/run").join(format!("{name}.bin"));
     let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
-    command.arg("fetch").arg(format!("coap://{RELAY}{path}")).arg("-o").arg(&file).args(arguments);
+    command.arg("fetch").arg(format!("coap://{host}{path}")).arg("-o").arg(&file).args(arguments);
     Ok(Fetch { process: Process::start(netns, name, command)?, file })
 }
 
@@ -41,6 +46,16 @@ impl Fetch {
     /// Waits for the end, whatever it is.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.process.wait(limit)
+    }
+
+    /// The file, which appears when it is complete.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What it has written to standard output.
+    pub fn output(&self) -> String {
+        self.process.output()
     }
 
     /// What it has printed.

@@ -14,6 +14,8 @@ pub mod ca;
 pub mod coap_client;
 pub mod device;
 pub mod image;
+pub mod isolation;
+pub mod lab;
 pub mod misbehaving_origin;
 pub mod netns;
 pub mod nginx;

@@ -14,8 +14,9 @@ pub fn root() -> PathBuf {
 
 /// The folder of this profile's programs: `target/debug`, say. Test programs are in its `deps`.
 pub fn program_dir() -> PathBuf {
-    let test = env::current_exe().unwrap_or_default();
-    test.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default()
+    let program = env::current_exe().unwrap_or_default();
+    let folders = program.ancestors().skip(1);
+    folders.skip_while(|folder| folder.ends_with("deps")).next().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Cargo's target folder.

@@ -31,6 +31,26 @@ pub struct Counters {
     pub transmitting: Duration,
 }
 
+impl Counters {
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            frames: self.frames - earlier.frames,
+            acknowledgements: self.acknowledgements - earlier.acknowledgements,
+            retries: self.retries - earlier.retries,
+            unacknowledged: self.unacknowledged - earlier.unacknowledged,
+            channel_access_failures: self.channel_access_failures - earlier.channel_access_failures,
+            collisions: self.collisions - earlier.collisions,
+            losses: self.losses - earlier.losses,
+            queue_drops: self.queue_drops - earlier.queue_drops,
+            reassembly_failures: self.reassembly_failures - earlier.reassembly_failures,
+            undeliverable: self.undeliverable - earlier.undeliverable,
+            transmitting: self.transmitting - earlier.transmitting,
+        }
+    }
+}
+
 impl Add for Counters {
     type Output = Self;
 

@@ -17,6 +17,7 @@ pub mod host;
 pub mod loss;
 pub mod mac;
 pub mod outcome;
+pub mod pcap;
 pub mod peers;
 pub mod phy;
 pub mod random;

@@ -100,6 +100,11 @@ impl Topology {
         &self.nodes[id.index()]
     }
 
+    /// The node of this name.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.ids().find(|&id| self.node(id).name == name)
+    }
+
     /// The numbers of all nodes.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         (0..self.nodes.len() as u32).map(NodeId)

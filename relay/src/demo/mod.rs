@@ -4,7 +4,7 @@
 //! The devices are `sixfold-device` processes, because that is what they are in the field; the relay itself has
 //! no client in it.
 
-mod origin;
+pub mod origin;
 mod report;
 
 use crate::app::{self, Handle};

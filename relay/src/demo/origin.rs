@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// A running origin. Stops, with all of its connections, when dropped.
 #[derive(Debug)]
-pub(crate) struct DemoOrigin {
+pub struct DemoOrigin {
     address: SocketAddr,
     ca_pem: String,
     service: Arc<Service>,
@@ -35,7 +35,7 @@ pub(crate) struct DemoOrigin {
 }
 
 /// Starts an origin for `image` on a free port of the loopback interface.
-pub(crate) async fn start(image: Bytes) -> io::Result<DemoOrigin> {
+pub async fn start(image: Bytes) -> io::Result<DemoOrigin> {
     let listener = match TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await {
         Ok(listener) => listener,
         Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?,
@@ -49,22 +49,22 @@ pub(crate) async fn start(image: Bytes) -> io::Result<DemoOrigin> {
 
 impl DemoOrigin {
     /// `https://[::1]:port/`; the image is at every path below.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("https://{}/", self.address)
     }
 
     /// The certificate to trust.
-    pub(crate) fn ca_pem(&self) -> &str {
+    pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
     /// Requests answered.
-    pub(crate) fn requests(&self) -> u64 {
+    pub fn requests(&self) -> u64 {
         self.service.requests.load(Ordering::Relaxed)
     }
 
     /// Bytes of all bodies sent.
-    pub(crate) fn body_bytes(&self) -> u64 {
+    pub fn body_bytes(&self) -> u64 {
         self.service.body_bytes.load(Ordering::Relaxed)
     }
 }

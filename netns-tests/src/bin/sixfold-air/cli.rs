@@ -3,20 +3,27 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sixfold_air::scenario::{Overrides, block_bytes_from_szx};
 use sixfold_air::sim::Server;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// The exit code when some device did not get the whole image.
 pub(crate) const INCOMPLETE: u8 = 1;
 /// The exit code when the command line or the scenario is wrong.
 pub(crate) const BAD_USAGE: u8 = 2;
+/// The exit code when this machine lacks a privilege or a program.
+pub(crate) const LACKING: u8 = 3;
 
 const EXAMPLES: &str = "\
 Examples:
   sixfold-air sim netns-tests/scenarios/star.toml
   sixfold-air sim netns-tests/scenarios/star.toml --devices 100 --loss 0.1 --server rfc7252
   sixfold-air sim netns-tests/scenarios/three-hops.toml --seed 7 --json
+  sixfold-air run netns-tests/scenarios/star.toml --devices 3 --pcap air.pcap
+  sixfold-air run netns-tests/scenarios/star.toml --node d1 -- ping -c 3 fd00:6f::1
+  sixfold-air run netns-tests/scenarios/star.toml --hold
 
-Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong.";
+Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong, 3 this machine
+lacks something. With a COMMAND, its own.";
 
 /// Measures firmware updates over a modelled IEEE 802.15.4 channel.
 #[derive(Debug, Parser)]
@@ -32,6 +39,37 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a scenario in virtual time: thousands of devices in seconds.
     Sim(SimOptions),
+    /// Run a scenario in real time: programs in network namespaces, the modelled air between them.
+    Run(LiveOptions),
+}
+
+/// A run in real time.
+#[derive(Args, Debug)]
+pub(crate) struct LiveOptions {
+    /// What to run.
+    #[command(flatten)]
+    pub(crate) run: RunOptions,
+    /// Write every frame to this file, for Wireshark.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// Leave this node to a stack of its own, which exchanges 802.15.4 frames over a Unix datagram socket: MPDUs without
+    /// FCS, one a datagram. May be given several times.
+    #[arg(long, value_name = "NODE=SOCKET", value_parser = frame_socket)]
+    pub(crate) frames: Vec<(String, PathBuf)>,
+    /// Only build the network, say how to enter it, and keep it until interrupted.
+    #[arg(long, conflicts_with_all = ["node", "program", "json"])]
+    pub(crate) hold: bool,
+    /// Where the command runs.
+    #[arg(long, value_name = "NODE", requires = "program", default_value = "border-router")]
+    pub(crate) node: String,
+    /// Run this in place of the relay and the devices, and end with its exit code.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) program: Vec<OsString>,
+}
+
+fn frame_socket(text: &str) -> Result<(String, PathBuf), &'static str> {
+    let (node, path) = text.split_once('=').ok_or("give NODE=SOCKET, for example d1=/tmp/d1.sock")?;
+    Ok((node.to_owned(), path.into()))
 }
 
 /// A run in virtual time.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod report;
+mod run;
 mod scenario;
 mod sim;
 
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Sim(options) => sim::run(&options),
+        Command::Run(options) => run::run(&options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("sixfold-air: {failure:#}");

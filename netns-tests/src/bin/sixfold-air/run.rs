@@ -1,0 +1,118 @@
+//! `sixfold-air run`.
+
+use crate::cli::{LACKING, LiveOptions};
+use crate::{report, scenario};
+use anyhow::{Context, Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use sixfold_air::scenario::Scenario;
+use sixfold_netns_tests::isolation;
+use sixfold_netns_tests::lab::job;
+use sixfold_netns_tests::lab::network::{FrameSockets, Network};
+use sixfold_netns_tests::peer::{self, Peer};
+use std::env;
+use std::io::{IsTerminal, stderr};
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::Duration;
+
+/// A machine that is later than this makes figures that mean nothing.
+const TOLERABLE: Duration = Duration::from_millis(20);
+
+/// Runs one scenario in real time and reports, or gives its network to somebody else.
+pub(crate) fn run(options: &LiveOptions) -> Result<ExitCode> {
+    // Mistakes are found before anything is built.
+    let scenario = scenario::read(&options.run)?;
+    let sockets = frame_sockets(options, &scenario)?;
+    if !isolation::is_inside() {
+        return isolated();
+    }
+    let outer_pid = isolation::hold_lifeline()?;
+    let network = Network::create(&scenario, options.run.seed, &sockets, options.pcap.as_deref())?;
+    if options.hold {
+        hold(&scenario, &network, &outer_pid);
+    }
+    if !options.program.is_empty() {
+        return execute(options, &scenario, &network);
+    }
+    let outcome = watched(&scenario, |progress| job::run(&scenario, &network, options.run.seed, progress))?;
+    let latest = network.air.traffic()?.latest;
+    if latest > TOLERABLE {
+        eprintln!("sixfold-air: this machine was up to {latest:.1?} late: the figures may be too slow");
+    }
+    report::print(&scenario, &outcome, options.run.json)
+}
+
+/// Starts this program again with everything private to it, and ends as it does.
+fn isolated() -> Result<ExitCode> {
+    if Peer::Radvd.program().is_none() {
+        eprintln!("sixfold-air: {}", Peer::Radvd.remedy());
+        return Ok(ExitCode::from(LACKING));
+    }
+    let Some(mut command) = isolation::command()? else {
+        eprintln!("sixfold-air: {}", isolation::IMPOSSIBLE);
+        return Ok(ExitCode::from(LACKING));
+    };
+    let mut inside =
+        isolation::spawn(command.args(env::args_os().skip(1))).context("unshare did not start")?;
+    // Not `wait`: that would cut the lifeline.
+    let lifeline = inside.stdin.take();
+    let status = inside.wait()?;
+    drop(lifeline);
+    Ok(exit_code(status.code()))
+}
+
+fn exit_code(code: Option<i32>) -> ExitCode {
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+}
+
+fn frame_sockets(options: &LiveOptions, scenario: &Scenario) -> Result<FrameSockets> {
+    let sockets = options.frames.iter().map(|(name, path)| {
+        let node =
+            scenario.topology.find(name).with_context(|| format!("--frames: there is no node {name}"))?;
+        ensure!(scenario.topology.node(node).parent.is_some(), "--frames: {name} must stay a namespace");
+        Ok((node, path.clone()))
+    });
+    sockets.collect()
+}
+
+fn hold(scenario: &Scenario, network: &Network, pid: &str) -> ! {
+    eprintln!("The network is up. To run a program in a node, as root:");
+    for node in scenario.topology.ids().filter(|node| network.netns(*node).is_some()) {
+        let name = &scenario.topology.node(node).name;
+        println!("nsenter --target {pid} --mount --pid ip netns exec {name} COMMAND");
+    }
+    loop {
+        thread::park();
+    }
+}
+
+fn execute(options: &LiveOptions, scenario: &Scenario, network: &Network) -> Result<ExitCode> {
+    let name = &options.node;
+    let node = scenario.topology.find(name).with_context(|| format!("--node: there is no node {name}"))?;
+    let netns = network.netns(node).with_context(|| format!("--node: {name} has a stack of its own"))?;
+    let (program, arguments) = options.program.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(arguments).env("PATH", peer::search_path()).stdin(Stdio::null());
+    let status = netns.enter(|| command.status())?;
+    let status = status.with_context(|| format!("{} did not start", program.display()))?;
+    Ok(exit_code(status.code()))
+}
+
+/// A bar on a terminal, a line for each tenth otherwise.
+fn watched<T>(scenario: &Scenario, work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {
+    let devices = scenario.topology.fetchers().count();
+    if stderr().is_terminal() {
+        let style = ProgressStyle::with_template("{bar:40} {pos} of {len} devices, {elapsed}")?;
+        let bar = ProgressBar::new(devices as u64).with_style(style);
+        let result = work(&mut |ended| bar.set_position(ended as u64));
+        bar.finish_and_clear();
+        return result;
+    }
+    let mut told = 0;
+    work(&mut |ended| {
+        if ended * 10 / devices.max(1) > told * 10 / devices.max(1) {
+            eprintln!("{ended} of {devices} devices have ended");
+            told = ended;
+        }
+    })
+}

@@ -1,0 +1,148 @@
+//! The main job in real time: an origin, sixfold-relay, and a sixfold-device for every node that fetches.
+
+use crate::device::{self, Fetch};
+use crate::lab::network::Network;
+use crate::relay::Relay;
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use serde_json::Value;
+use sixfold_air::counters::Counters;
+use sixfold_air::host::{Progress, State};
+use sixfold_air::outcome::{Device, Outcome, Totals};
+use sixfold_air::random::Random;
+use sixfold_air::scenario::Scenario;
+use sixfold_air::topology::NodeId;
+use sixfold_profile::Instant;
+use sixfold_relay::demo::origin::{self, DemoOrigin};
+use std::fs;
+use std::thread;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+const CA_FILE: &str = "/run/origin-ca.pem";
+/// How often devices are looked at: finer than any figure that is reported.
+const GLANCE: Duration = Duration::from_millis(2);
+const POWER_ON_STREAM: u64 = 3;
+const IMAGE_STREAM: u64 = 2;
+
+/// A device's program, and what became of it.
+struct Running {
+    node: NodeId,
+    name: String,
+    power_on: Instant,
+    fetch: Option<Fetch>,
+    end: Option<Instant>,
+}
+
+/// Runs the job over a network that has settled. `progress` is told how many devices have ended.
+pub fn run(
+    scenario: &Scenario,
+    network: &Network,
+    seed: u64,
+    mut progress: impl FnMut(usize),
+) -> Result<Outcome> {
+    let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
+    let mut random = Random::new(seed, IMAGE_STREAM);
+    let image: Bytes = (0..scenario.fetch.image_bytes).map(|_| random.bits() as u8).collect();
+    let runtime = Runtime::new()?;
+    let origin = border_router.enter(|| runtime.block_on(origin::start(image.clone())))??;
+    let _relay = start_relay(network, &origin)?;
+    let before = network.air.traffic()?.counters;
+    let start = network.clock.now();
+    let mut devices = power_ons(scenario, network, seed, start);
+    let deadline = start + scenario.fetch.give_up_after;
+    let mut ended = 0;
+    while ended < devices.len() && network.clock.now() < deadline {
+        for device in &mut devices {
+            device.look(network, scenario)?;
+        }
+        ended = devices.iter().filter(|device| device.end.is_some()).count();
+        progress(ended);
+        thread::sleep(GLANCE);
+    }
+    let traffic = network.air.traffic()?.counters;
+    let used: Vec<Counters> =
+        traffic.iter().zip(&before).map(|(after, before)| after.since(before)).collect();
+    let mut totals = Totals {
+        counters: used.iter().copied().sum(),
+        retransmissions: 0,
+        origin_bytes: origin.body_bytes(),
+    };
+    let end = network.clock.now();
+    let devices: Vec<Device> = devices
+        .iter_mut()
+        .map(|device| {
+            totals.retransmissions += device.retransmissions();
+            device.result(&image, end, used[device.node.index()].transmitting)
+        })
+        .collect();
+    Ok(Outcome::new(scenario, "ours", seed, &devices, &totals))
+}
+
+fn start_relay<'n>(network: &'n Network, origin: &DemoOrigin) -> Result<Relay<'n>> {
+    fs::write(CA_FILE, origin.ca_pem())?;
+    let config = format!(
+        "[listen]\ninterface = \"{}\"\n\n[[route]]\npath = \"/fw\"\norigin = \"{}\"\nca_file = \"{CA_FILE}\"\n",
+        crate::topology::DEVICE_INTERFACE,
+        origin.url()
+    );
+    let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
+    Relay::start(border_router, &config)
+}
+
+/// Devices with stacks of their own are somebody else's to run.
+fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) -> Vec<Running> {
+    let mut random = Random::new(seed, POWER_ON_STREAM);
+    let within = scenario.fetch.power_on_within;
+    let device = |node: NodeId| {
+        network.netns(node)?;
+        let power_on = start + within.mul_f64(f64::from(random.bits()) / f64::from(u32::MAX));
+        let name = scenario.topology.node(node).name.clone();
+        Some(Running { node, name, power_on, fetch: None, end: None })
+    };
+    scenario.topology.fetchers().filter_map(device).collect()
+}
+
+impl Running {
+    /// Starts the device when it is time, and notes its end.
+    fn look(&mut self, network: &Network, scenario: &Scenario) -> Result<()> {
+        let now = network.clock.now();
+        match &mut self.fetch {
+            None if now >= self.power_on => {
+                let netns = network.netns(self.node).context("no namespace")?;
+                let block = scenario.fetch.block_bytes.to_string();
+                let arguments = ["--quiet", "--json", "--szx", &block];
+                let server = network.border_router();
+                self.power_on = now;
+                self.fetch = Some(device::fetch_from(server, netns, &self.name, "/fw/image", &arguments)?);
+            }
+            None => {}
+            Some(fetch) => {
+                if self.end.is_none() && !fetch.is_running() {
+                    self.end = Some(now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the device says about itself when it is done.
+    fn retransmissions(&self) -> u64 {
+        let report =
+            self.fetch.as_ref().and_then(|fetch| serde_json::from_str::<Value>(&fetch.output()).ok());
+        report.and_then(|report| report["retransmissions"].as_u64()).unwrap_or(0)
+    }
+
+    fn result(&mut self, image: &[u8], now: Instant, transmitting: Duration) -> Device {
+        let got = self.fetch.as_ref().and_then(|fetch| fs::read(fetch.file()).ok());
+        let state = if got.is_some() { State::Done } else { State::GaveUp };
+        let got = got.unwrap_or_default();
+        let differ = got.iter().zip(image).filter(|(got, wanted)| got != wanted).count();
+        let wrong = match state {
+            State::Done => differ + got.len().abs_diff(image.len()),
+            _ => 0,
+        };
+        let progress = Progress { state, received: got.len() as u64, wrong: wrong as u64 };
+        Device { power_on: self.power_on, end: self.end.unwrap_or(now), progress, transmitting }
+    }
+}

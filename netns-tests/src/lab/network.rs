@@ -1,0 +1,154 @@
+//! The namespaces of a scenario, joined by the air and addressed.
+
+use crate::lab::driver::{Clock, LiveAir, Port};
+use crate::lab::tun::Tun;
+use crate::netns::Netns;
+use crate::radvd::Radvd;
+use crate::topology::DEVICE_INTERFACE;
+use crate::wait;
+use anyhow::{Context, Result, ensure};
+use sixfold_air::scenario::{InterfaceIdentifiers, Scenario, Scope};
+use sixfold_air::topology::NodeId;
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::Ipv6Addr;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The interface of every node but the border router, whose is [`DEVICE_INTERFACE`].
+pub const INTERFACE: &str = "air0";
+const PREFIX: &str = "fd00:6f::/64";
+const BORDER_ROUTER_ADDRESSES: [&str; 2] = ["fe80::1/64", "fd00:6f::1/64"];
+/// Router advertisements cost airtime: after the first ones, seldom.
+const ADVERTISEMENT_INTERVAL_S: u32 = 1800;
+/// Over a bad link it takes many advertisements until everybody has heard one.
+const ADDRESSES_LIMIT: Duration = Duration::from_secs(300);
+/// So long nobody has sent anything when the network has settled.
+const QUIET: Duration = Duration::from_millis(1500);
+
+/// Nodes with stacks of their own, and the sockets by which they are joined.
+pub type FrameSockets = HashMap<NodeId, PathBuf>;
+
+/// The network of a scenario.
+#[derive(Debug)]
+pub struct Network {
+    /// First, so that it ends before the namespaces go.
+    _radvd: Radvd,
+    /// The air between the namespaces.
+    pub air: LiveAir,
+    /// The time of the air.
+    pub clock: Clock,
+    /// One a node; `None` for those behind frame sockets.
+    nodes: Vec<Option<Netns>>,
+    scope: Scope,
+}
+
+impl Network {
+    /// Builds the network, and waits until every node has its addresses and all is quiet.
+    pub fn create(
+        scenario: &Scenario,
+        seed: u64,
+        sockets: &FrameSockets,
+        capture: Option<&Path>,
+    ) -> Result<Self> {
+        ensure!(
+            scenario.network.interface_identifiers == InterfaceIdentifiers::Private,
+            "in real time the kernel makes addresses: network.interface_identifiers must be \"private\""
+        );
+        let capture = capture
+            .map(|path| File::create(path).with_context(|| format!("cannot write {}", path.display())))
+            .transpose()?;
+        let (mut nodes, mut ports) = (Vec::new(), Vec::new());
+        for id in scenario.topology.ids() {
+            let (netns, port) = join(scenario, id, sockets.get(&id))?;
+            nodes.push(netns);
+            ports.push(port);
+        }
+        let clock = Clock::start();
+        let air = LiveAir::start(scenario, seed, ports, capture, clock)?;
+        for (id, netns) in scenario.topology.ids().zip(&nodes) {
+            netns.as_ref().map_or(Ok(()), |netns| bring_up(netns, id))?;
+        }
+        let border_router = nodes.first().and_then(Option::as_ref).context("no border router")?;
+        let radvd = Radvd::start(border_router, DEVICE_INTERFACE, PREFIX, ADVERTISEMENT_INTERVAL_S)?;
+        let network = Self { _radvd: radvd, air, clock, nodes, scope: scenario.network.scope };
+        network.learn_addresses()?;
+        network.settle()?;
+        Ok(network)
+    }
+
+    /// The namespace of a node, unless it has a stack of its own.
+    pub fn netns(&self, node: NodeId) -> Option<&Netns> {
+        self.nodes.get(node.index())?.as_ref()
+    }
+
+    /// The border router's address as devices write it in a URI.
+    pub const fn border_router(&self) -> &'static str {
+        match self.scope {
+            Scope::LinkLocal => "[fe80::1%air0]",
+            Scope::Global => "[fd00:6f::1]",
+        }
+    }
+
+    /// Waits for everybody's address by SLAAC, and tells the air.
+    fn learn_addresses(&self) -> Result<()> {
+        for (index, netns) in self.nodes.iter().enumerate().skip(1) {
+            let Some(netns) = netns else { continue };
+            let what = format!("an address by SLAAC in {}", netns.name());
+            let address: Ipv6Addr = wait::until(&what, ADDRESSES_LIMIT, || {
+                netns.global_addresses(INTERFACE).ok()?.first().copied()
+            })?;
+            self.air.assign(address, NodeId(index as u32));
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody has sent a frame for [`QUIET`].
+    fn settle(&self) -> Result<()> {
+        let frames =
+            || -> Result<u64> { Ok(self.air.traffic()?.counters.iter().map(|node| node.frames).sum()) };
+        let (mut last, mut since) = (frames()?, Instant::now());
+        while since.elapsed() < QUIET {
+            thread::sleep(Duration::from_millis(50));
+            let now = frames()?;
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a node's namespace and TUN device, or its frame socket.
+fn join(scenario: &Scenario, id: NodeId, socket: Option<&PathBuf>) -> Result<(Option<Netns>, Port)> {
+    if let Some(path) = socket {
+        let socket = UnixDatagram::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
+        socket.set_nonblocking(true)?;
+        return Ok((None, Port::Frames(socket)));
+    }
+    let netns = Netns::create(&scenario.topology.node(id).name)?;
+    let tun = Tun::create(&netns, interface(id))?;
+    Ok((Some(netns), Port::Tun(tun)))
+}
+
+const fn interface(id: NodeId) -> &'static str {
+    match id {
+        NodeId::BORDER_ROUTER => DEVICE_INTERFACE,
+        _ => INTERFACE,
+    }
+}
+
+fn bring_up(netns: &Netns, id: NodeId) -> Result<()> {
+    let interface = interface(id);
+    if id == NodeId::BORDER_ROUTER {
+        let addresses = BORDER_ROUTER_ADDRESSES
+            .map(|address| format!("address add {address} dev {interface} nodad"))
+            .join("\n");
+        return netns.ip(&format!("link set {interface} mtu 1280 addrgenmode none up\n{addresses}"));
+    }
+    // Addresses are stable and opaque (RFC 7217), and the same in every run.
+    netns.sysctl(&format!("ipv6/conf/{interface}/stable_secret"), &format!("fd00:6f::{:x}", id.0))?;
+    netns.ip(&format!("link set {interface} mtu 1280 up"))
+}

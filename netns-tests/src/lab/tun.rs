@@ -1,0 +1,64 @@
+//! TUN devices: interfaces whose packets a program reads and writes.
+#![allow(unsafe_code)] // the one ioctl that names the interface
+
+use crate::netns::Netns;
+use anyhow::{Context, Result, ensure};
+use nix::libc::{IFF_NO_PI, IFF_TUN, IFNAMSIZ, O_NONBLOCK, c_char, c_int, c_short, ifreq};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+const DEVICE: &str = "/dev/net/tun";
+
+nix::ioctl_write_ptr_bad!(tun_set_iff, nix::request_code_write!(b'T', 202, size_of::<c_int>()), ifreq);
+
+/// A TUN device. The interface goes when this is dropped.
+#[derive(Debug)]
+pub struct Tun {
+    file: File,
+}
+
+impl Tun {
+    /// Makes the interface `name` in a namespace; it is down.
+    pub fn create(netns: &Netns, name: &str) -> Result<Self> {
+        let what = || format!("making TUN device {name} in {}", netns.name());
+        netns.enter(|| open(name))?.with_context(what)
+    }
+
+    /// The next packet that was sent on the interface, if one waits.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match (&self.file).read(buffer) {
+            Ok(length) => Ok(Some(length)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts a packet onto the interface. False when the system did not take it: the interface is down, or its
+    /// queue is full.
+    pub fn send(&self, packet: &[u8]) -> bool {
+        (&self.file).write(packet).is_ok()
+    }
+}
+
+impl AsFd for Tun {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn open(name: &str) -> Result<Tun> {
+    ensure!(name.len() < IFNAMSIZ, "the name is too long");
+    let file =
+        OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(DEVICE).context(DEVICE)?;
+    let mut ifr_name = [0; IFNAMSIZ];
+    ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from as c_char);
+    let mut request = ifreq {
+        ifr_name,
+        ifr_ifru: nix::libc::__c_anonymous_ifr_ifru { ifru_flags: (IFF_TUN | IFF_NO_PI) as c_short },
+    };
+    // SAFETY: TUNSETIFF reads and writes an ifreq, which lives on this stack until the call returns.
+    unsafe { tun_set_iff(file.as_raw_fd(), &raw mut request) }.context("TUNSETIFF")?;
+    Ok(Tun { file })
+}
