@@ -11,7 +11,12 @@ use std::os::unix::fs::OpenOptionsExt;
 
 const DEVICE: &str = "/dev/net/tun";
 
-nix::ioctl_write_ptr_bad!(tun_set_iff, nix::request_code_write!(b'T', 202, size_of::<c_int>()), ifreq);
+nix::ioctl_write_ptr_bad!(
+    /// TUNSETIFF of linux/if_tun.h: makes the interface, or joins it.
+    tun_set_iff,
+    nix::request_code_write!(b'T', 202, size_of::<c_int>()),
+    ifreq
+);
 
 /// A TUN device. The interface goes when this is dropped.
 #[derive(Debug)]
