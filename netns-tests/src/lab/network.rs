@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 /// The interface of every node but the border router, whose is [`DEVICE_INTERFACE`].
 pub const INTERFACE: &str = "air0";
 const PREFIX: &str = "fd00:6f::/64";
-const BORDER_ROUTER_ADDRESSES: [&str; 2] = ["fe80::1/64", "fd00:6f::1/64"];
+const BORDER_ROUTER_ADDRESSES: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0xfd00, 0x6f, 0, 0, 0, 0, 0, 1)];
 /// Router advertisements cost airtime: after the first ones, seldom.
 const ADVERTISEMENT_INTERVAL_S: u32 = 1800;
 /// Over a bad link it takes many advertisements until everybody has heard one.
@@ -94,6 +95,9 @@ impl Network {
 
     /// Waits for everybody's address by SLAAC, and tells the air.
     fn learn_addresses(&self) -> Result<()> {
+        for address in BORDER_ROUTER_ADDRESSES {
+            self.air.assign(address, NodeId::BORDER_ROUTER);
+        }
         for (index, netns) in self.nodes.iter().enumerate().skip(1) {
             let Some(netns) = netns else { continue };
             let what = format!("an address by SLAAC in {}", netns.name());
@@ -144,7 +148,7 @@ fn bring_up(netns: &Netns, id: NodeId) -> Result<()> {
     let interface = interface(id);
     if id == NodeId::BORDER_ROUTER {
         let addresses = BORDER_ROUTER_ADDRESSES
-            .map(|address| format!("address add {address} dev {interface} nodad"))
+            .map(|address| format!("address add {address}/64 dev {interface} nodad"))
             .join("\n");
         return netns.ip(&format!("link set {interface} mtu 1280 addrgenmode none up\n{addresses}"));
     }
