@@ -2,9 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use sixfold_air::frame;
-use sixfold_air::loss::Loss;
-use sixfold_air::scenario::{Fetch, Network as Sixlowpan, Origin, Radio, Scenario};
-use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
+use sixfold_air::scenario::{Overrides, Scenario};
+use sixfold_air::topology::NodeId;
 use sixfold_netns_tests::lab::network::Network;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::{sandbox, wait};
@@ -18,6 +17,7 @@ use std::net::{Ipv6Addr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+const STAR: &str = include_str!("../scenarios/star.toml");
 const STACK: NodeId = NodeId(1);
 const BORDER_ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const PORT: u16 = 5683;
@@ -126,32 +126,13 @@ impl Stack {
     }
 }
 
-fn scenario() -> Scenario {
-    let node = |name: &str, parent| Node {
-        name: name.to_owned(),
-        parent,
-        fetches: parent.is_some(),
-        cell: 0,
-        up: Loss::NONE,
-        down: Loss::NONE,
-    };
-    let nodes = vec![node("border-router", None), node("d1", Some(NodeId::BORDER_ROUTER))];
-    Scenario {
-        name: "smoltcp".to_owned(),
-        radio: Radio::default(),
-        network: Sixlowpan::default(),
-        topology: Topology { nodes, hearing: Hearing::All },
-        fetch: Fetch::default(),
-        origin: Origin::default(),
-    }
-}
-
 /// Small and fragmented datagrams, in both directions.
 #[test]
 fn smoltcp_exchanges_datagrams_with_a_linux_socket() -> Result<()> {
     sandbox::run(&[Peer::Radvd], || {
+        let scenario = Scenario::read(STAR, &Overrides { devices: Some(1), ..Overrides::default() })?;
         let frames = HashMap::from([(STACK, AIR_SOCKET.into())]);
-        let network = Network::create(&scenario(), 1, &frames, None)?;
+        let network = Network::create(&scenario, 1, &frames, None)?;
         let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
         let server = border_router.enter(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT)))??;
         server.set_nonblocking(true)?;
