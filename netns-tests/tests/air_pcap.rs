@@ -51,7 +51,10 @@ fn tshark_sees_every_layer_from_802_15_4_to_coap() -> Result<()> {
         ensure_count("coap.code == 1", BLOCKS as u64)?;
         ensure_count("coap.code == 69 && 6lowpan.reassembled.length", BLOCKS as u64)?;
         let protocols = dissect("coap.code == 69", &["-T", "fields", "-e", "frame.protocols"])?;
-        ensure!(protocols.iter().all(|names| names.starts_with("wpan:6lowpan:ipv6:udp:coap")), "{protocols:?}");
+        ensure!(
+            protocols.iter().all(|names| names.starts_with("wpan:6lowpan:ipv6:udp:coap")),
+            "{protocols:?}"
+        );
         Ok(())
     })
 }

@@ -19,7 +19,8 @@ const HOP_LIMIT: u8 = 255;
 /// Whose address a packet asks for, if it is a neighbour solicitation of somebody who has an address already.
 pub(crate) fn solicited(packet: &[u8]) -> Option<Ipv6Addr> {
     let ip = Ipv6Packet::new_checked(packet).ok()?;
-    if ip.next_header() != IpProtocol::Icmpv6 || ip.hop_limit() != HOP_LIMIT || ip.src_addr().is_unspecified() {
+    if ip.next_header() != IpProtocol::Icmpv6 || ip.hop_limit() != HOP_LIMIT || ip.src_addr().is_unspecified()
+    {
         return None;
     }
     let icmp = Icmpv6Packet::new_checked(ip.payload()).ok()?;

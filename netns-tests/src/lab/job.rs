@@ -80,7 +80,7 @@ fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) 
     let device = |node: NodeId| {
         network.netns(node)?;
         let power_on = start + within.mul_f64(f64::from(random.bits()) / f64::from(u32::MAX));
-        let name = scenario.topology.node(node).name.clone();
+        let name = format!("device-{}", scenario.topology.node(node).name);
         Some(Running { node, name, power_on, fetch: None, end: None })
     };
     scenario.topology.fetchers().filter_map(device).collect()
