@@ -55,8 +55,10 @@ fn ping_crosses_the_air_and_the_command_decides_the_exit_code() -> Result<()> {
 fn devices_fetch_the_right_bytes_over_a_lossy_link() -> Result<()> {
     sandbox::run(&[Peer::Radvd], || {
         let outside = Netns::create("outside")?;
-        let mut run =
-            start(&outside, &["--devices", "2", "--loss", "0.1", "--image", "6000", "--szx", "256", "--json"])?;
+        let mut run = start(
+            &outside,
+            &["--devices", "2", "--loss", "0.1", "--image", "6000", "--szx", "256", "--json"],
+        )?;
         let status = run.wait(LIMIT)?;
         ensure!(status.success(), "{status}\n{}", run.log());
         let figures: Value = serde_json::from_str(&run.output())?;
@@ -112,7 +114,10 @@ fn nothing_is_left_after(signal: Signal) -> Result<()> {
     })?;
     let way_into_d2 = ways.lines().last().with_context(|| run.log())?.replace("COMMAND", "ip link show air0");
     let shown = Command::new("sh").args(["-c", &way_into_d2]).env("PATH", peer::search_path()).output()?;
-    ensure!(shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("mtu 1280"), "{shown:?}");
+    ensure!(
+        shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("mtu 1280"),
+        "{shown:?}"
+    );
     ensure!(living()?.len() > alone + 2, "{:?}", living()?);
     run.signal(signal)?;
     run.wait(wait::SOON)?;
