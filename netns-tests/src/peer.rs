@@ -1,10 +1,14 @@
-//! The programs that the tests talk to, and the Debian packages that bring them.
+//! The programs that the tests talk to, and the Debian packages that bring them; and what they need of the kernel.
 
 use crate::workspace;
 use std::env;
+use std::fs::File;
 use std::path::PathBuf;
 
-/// A program that a test needs.
+/// Where TUN interfaces are made.
+pub const TUN: &str = "/dev/net/tun";
+
+/// A program, or a device of the kernel, that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// The HTTPS origin server.
@@ -21,10 +25,12 @@ pub enum Peer {
     Ping,
     /// Wireshark's dissectors.
     Tshark,
+    /// The device that makes TUN interfaces.
+    Tun,
 }
 
 impl Peer {
-    /// Where the program is, if it is installed.
+    /// Where it is, if it is installed and this user may use it.
     pub fn program(self) -> Option<PathBuf> {
         match self {
             Self::Nginx => in_path("nginx"),
@@ -33,6 +39,7 @@ impl Peer {
             Self::Promtool => in_path("promtool"),
             Self::Ping => in_path("ping"),
             Self::Tshark => in_path("tshark"),
+            Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
         }
         .filter(|program| program.exists())
@@ -47,6 +54,7 @@ impl Peer {
             Self::Promtool => "promtool is missing (Debian: prometheus)",
             Self::Ping => "ping is missing (Debian: iputils-ping)",
             Self::Tshark => "tshark is missing (Debian: tshark)",
+            Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }
     }

@@ -48,10 +48,10 @@ fn compare(devices: u32, image_bytes: u32, block_bytes: u16, runs: u64) -> Resul
 
 #[test]
 fn one_device() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || compare(1, 10_000, 64, 1))
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || compare(1, 10_000, 64, 1))
 }
 
 #[test]
 fn ten_devices() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || compare(10, 8_000, 1024, 4))
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || compare(10, 8_000, 1024, 4))
 }

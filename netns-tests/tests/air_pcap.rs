@@ -42,7 +42,7 @@ fn ensure_count(filter: &str, count: u64) -> Result<()> {
 
 #[test]
 fn tshark_sees_every_layer_from_802_15_4_to_coap() -> Result<()> {
-    sandbox::run(&[Peer::Radvd, Peer::Tshark], || {
+    sandbox::run(&[Peer::Radvd, Peer::Tun, Peer::Tshark], || {
         let counters = capture_a_fetch()?;
         ensure_count("wpan.frame_type == 1", counters.frames)?;
         ensure_count("wpan.frame_type == 2", counters.acknowledgements)?;

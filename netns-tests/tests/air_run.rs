@@ -39,7 +39,7 @@ fn start(outside: &Netns, arguments: &[&str]) -> Result<Process> {
 
 #[test]
 fn ping_crosses_the_air_and_the_command_decides_the_exit_code() -> Result<()> {
-    sandbox::run(&[Peer::Radvd, Peer::Ping], || {
+    sandbox::run(&[Peer::Radvd, Peer::Tun, Peer::Ping], || {
         let outside = Netns::create("outside")?;
         let pings = "ping -c 2 fe80::1%air0 && ping -c 2 -s 500 fd00:6f::1 && exit 7";
         let arguments = ["--devices", "2", "--node", "d2", "--", "sh", "-c", pings];
@@ -53,7 +53,7 @@ fn ping_crosses_the_air_and_the_command_decides_the_exit_code() -> Result<()> {
 
 #[test]
 fn devices_fetch_the_right_bytes_over_a_lossy_link() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || {
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || {
         let outside = Netns::create("outside")?;
         let mut run = start(
             &outside,
@@ -72,7 +72,7 @@ fn devices_fetch_the_right_bytes_over_a_lossy_link() -> Result<()> {
 
 #[test]
 fn libcoap_fetches_an_image_across_the_air() -> Result<()> {
-    sandbox::run(&[Peer::Radvd, Peer::CoapClient], || {
+    sandbox::run(&[Peer::Radvd, Peer::Tun, Peer::CoapClient], || {
         let overrides = Overrides { devices: Some(1), ..Overrides::default() };
         let scenario = Scenario::read(&fs::read_to_string(scenario_file())?, &overrides)?;
         let network = Network::create(&scenario, 1, &FrameSockets::new(), None)?;
@@ -129,12 +129,12 @@ fn nothing_is_left_after(signal: Signal) -> Result<()> {
 
 #[test]
 fn nothing_is_left_after_ctrl_c() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || nothing_is_left_after(Signal::SIGINT))
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || nothing_is_left_after(Signal::SIGINT))
 }
 
 #[test]
 fn nothing_is_left_after_kill_9() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || nothing_is_left_after(Signal::SIGKILL))
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || nothing_is_left_after(Signal::SIGKILL))
 }
 
 fn ensure_failure(output: &Output, code: i32, says: &str) -> Result<()> {
@@ -163,7 +163,7 @@ fn mistakes_are_named_before_anything_is_built() -> Result<()> {
 
 #[test]
 fn what_is_not_there_is_named() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || {
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || {
         let folder = tempfile::tempdir()?;
         let alone = folder.path().join("sixfold-air");
         fs::copy(workspace::program_dir().join("sixfold-air"), &alone)?;

@@ -129,7 +129,7 @@ impl Stack {
 /// Small and fragmented datagrams, in both directions.
 #[test]
 fn smoltcp_exchanges_datagrams_with_a_linux_socket() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || {
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || {
         let scenario = Scenario::read(STAR, &Overrides { devices: Some(1), ..Overrides::default() })?;
         let frames = HashMap::from([(STACK, AIR_SOCKET.into())]);
         let network = Network::create(&scenario, 1, &frames, None)?;

@@ -2,14 +2,13 @@
 #![allow(unsafe_code)] // the one ioctl that names the interface
 
 use crate::netns::Netns;
+use crate::peer::TUN;
 use anyhow::{Context, Result, ensure};
 use nix::libc::{IFF_NO_PI, IFF_TUN, IFNAMSIZ, O_NONBLOCK, c_char, c_int, c_short, ifreq};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
-
-const DEVICE: &str = "/dev/net/tun";
 
 nix::ioctl_write_ptr_bad!(
     /// TUNSETIFF of linux/if_tun.h: makes the interface, or joins it.
@@ -55,8 +54,7 @@ impl AsFd for Tun {
 
 fn open(name: &str) -> Result<Tun> {
     ensure!(name.len() < IFNAMSIZ, "the name is too long");
-    let file =
-        OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(DEVICE).context(DEVICE)?;
+    let file = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(TUN).context(TUN)?;
     let mut ifr_name = [0; IFNAMSIZ];
     ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from as c_char);
     let mut request = ifreq {

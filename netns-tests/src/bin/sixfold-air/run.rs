@@ -19,6 +19,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+/// What every run needs of this machine.
+const NEEDS: [Peer; 2] = [Peer::Radvd, Peer::Tun];
 /// What the main job needs of this workspace.
 const PROGRAMS: [&str; 2] = ["sixfold-relay", "sixfold-device"];
 /// A machine that is later than this makes figures that mean nothing.
@@ -97,8 +99,8 @@ fn check_files(options: &LiveOptions) -> Result<()> {
 
 /// The first program that is needed and not there.
 fn missing(options: &LiveOptions) -> Option<String> {
-    if Peer::Radvd.program().is_none() {
-        return Some(Peer::Radvd.remedy().to_owned());
+    if let Some(peer) = NEEDS.into_iter().find(|peer| peer.program().is_none()) {
+        return Some(peer.remedy().to_owned());
     }
     let ours = if options.hold || !options.program.is_empty() { &[][..] } else { &PROGRAMS };
     let mut absent = ours.iter().filter(|name| !workspace::program_dir().join(name).is_file());
