@@ -25,6 +25,10 @@ pub enum Peer {
     Ping,
     /// Wireshark's dissectors.
     Tshark,
+    /// A TFTP client.
+    Tftp,
+    /// A TFTP server.
+    Tftpd,
     /// The device that makes TUN interfaces.
     Tun,
 }
@@ -39,6 +43,8 @@ impl Peer {
             Self::Promtool => in_path("promtool"),
             Self::Ping => in_path("ping"),
             Self::Tshark => in_path("tshark"),
+            Self::Tftp => in_path("tftp"),
+            Self::Tftpd => in_path("in.tftpd"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
         }
@@ -54,6 +60,8 @@ impl Peer {
             Self::Promtool => "promtool is missing (Debian: prometheus)",
             Self::Ping => "ping is missing (Debian: iputils-ping)",
             Self::Tshark => "tshark is missing (Debian: tshark)",
+            Self::Tftp => "tftp is missing (Debian: tftp-hpa)",
+            Self::Tftpd => "in.tftpd is missing (Debian: tftpd-hpa)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

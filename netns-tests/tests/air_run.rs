@@ -70,12 +70,17 @@ fn devices_fetch_the_right_bytes_over_a_lossy_link() -> Result<()> {
     })
 }
 
+/// The network of one device, in this process.
+fn one_device() -> Result<Network> {
+    let overrides = Overrides { devices: Some(1), ..Overrides::default() };
+    let scenario = Scenario::read(&fs::read_to_string(scenario_file())?, &overrides)?;
+    Network::create(&scenario, 1, &FrameSockets::new(), None)
+}
+
 #[test]
 fn libcoap_fetches_an_image_across_the_air() -> Result<()> {
     sandbox::run(&[Peer::Radvd, Peer::Tun, Peer::CoapClient], || {
-        let overrides = Overrides { devices: Some(1), ..Overrides::default() };
-        let scenario = Scenario::read(&fs::read_to_string(scenario_file())?, &overrides)?;
-        let network = Network::create(&scenario, 1, &FrameSockets::new(), None)?;
+        let network = one_device()?;
         let published = image(1, 1500);
         let _service = Service::start(&network, Bytes::from(published.clone()))?;
         let device = network.netns(NodeId(1)).context("no d1")?;
@@ -86,6 +91,33 @@ fn libcoap_fetches_an_image_across_the_air() -> Result<()> {
         let after = network.air.stop()?.counters;
         // Six blocks, of which five need three frames each.
         ensure!(after[0].since(&before[0]).frames >= 5 * 3, "{after:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn tftp_fetches_an_image_across_the_air() -> Result<()> {
+    sandbox::run(&[Peer::Radvd, Peer::Tun, Peer::Tftp, Peer::Tftpd], || {
+        let network = one_device()?;
+        let published = image(1, 3000);
+        let folder = Path::new("/run/tftp");
+        fs::create_dir(folder)?;
+        fs::write(folder.join("image"), &published)?;
+        let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
+        let mut server = Command::new(Peer::Tftpd.program().context(Peer::Tftpd.remedy())?);
+        server.args(["--listen", "--foreground", "--user", "root", "--address", "[::]:69", "--secure"]);
+        server.arg(folder);
+        let _server = Process::start(border_router, "tftpd", server)?;
+        wait::until_true("in.tftpd to listen", wait::SOON, || {
+            let sockets = border_router.enter(|| fs::read_to_string("/proc/thread-self/net/udp6"));
+            sockets.is_ok_and(|table| table.is_ok_and(|table| table.contains(":0045 ")))
+        })?;
+        let mut client = Command::new(Peer::Tftp.program().context(Peer::Tftp.remedy())?);
+        client.args(["-6", "-m", "binary", "fd00:6f::1", "-c", "get", "image", "/run/tftp.received"]);
+        let mut client = Process::start(network.netns(NodeId(1)).context("no d1")?, "tftp", client)?;
+        client.wait(LIMIT)?;
+        let received = fs::read("/run/tftp.received").with_context(|| client.output() + &client.log())?;
+        ensure!(received == published, "tftp got other bytes");
         Ok(())
     })
 }
