@@ -52,6 +52,21 @@ fn ping_crosses_the_air_and_the_command_decides_the_exit_code() -> Result<()> {
 }
 
 #[test]
+fn every_router_on_the_way_takes_a_hop() -> Result<()> {
+    sandbox::run(&[Peer::Radvd, Peer::Tun, Peer::Ping], || {
+        let outside = Netns::create("outside")?;
+        let mut command = Command::new(workspace::program_dir().join("sixfold-air"));
+        command.arg("run").arg(scenario_file().with_file_name("three-hops.toml"));
+        command.args(["--devices", "1", "--node", "d1", "--", "ping", "-c", "2", "fd00:6f::1"]);
+        let mut run = Process::start(&outside, "sixfold-air", command)?;
+        run.wait(LIMIT)?;
+        // Of 64 hops that the answer may take, the two routers of the way have taken one each.
+        ensure!(run.output().contains("ttl=62"), "{}{}", run.output(), run.log());
+        Ok(())
+    })
+}
+
+#[test]
 fn devices_fetch_the_right_bytes_over_a_lossy_link() -> Result<()> {
     sandbox::run(&[Peer::Radvd, Peer::Tun], || {
         let outside = Netns::create("outside")?;

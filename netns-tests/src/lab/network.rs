@@ -26,6 +26,8 @@ const BORDER_ROUTER_ADDRESSES: [Ipv6Addr; 2] =
 /// Router advertisements cost airtime: after the first ones, seldom. Routers repeat only those for all; a hop limit that
 /// has been decremented makes the others invalid (RFC 4861 §6.1.2).
 const ADVERTISEMENTS: &str = "MaxRtrAdvInterval 1800; AdvRASolicitedUnicast off;";
+/// Who has heard no advertisement asks again after so many seconds at most; the kernel's hour is for other networks.
+const SOLICITATION_INTERVAL_S: &str = "8";
 /// Over a bad link it takes many advertisements until everybody has heard one.
 const ADDRESSES_LIMIT: Duration = Duration::from_secs(300);
 /// So long nobody has sent anything when the network has settled.
@@ -182,6 +184,10 @@ fn bring_up(netns: &Netns, id: NodeId) -> Result<()> {
     }
     // Addresses are stable and opaque (RFC 7217), and the same in every run.
     netns.sysctl(&format!("ipv6/conf/{interface}/stable_secret"), &format!("fd00:6f::{:x}", id.0))?;
+    netns.sysctl(
+        &format!("ipv6/conf/{interface}/router_solicitation_max_interval"),
+        SOLICITATION_INTERVAL_S,
+    )?;
     netns.ip(&format!("link set {interface} mtu 1280 up"))
 }
 
