@@ -1,11 +1,15 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test bench lint fuzz fuzz-long
+.PHONY: demo test vm-test bench fleet lint fuzz fuzz-long
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
 	@cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
 
 test: ; @scripts/test $(ARGS)
+
+# The kernel's own 6LoWPAN under QEMU against the channel model; part of `make test` too.
+vm-test:
+	@scripts/test -p sixfold-netns-tests --test vm -- --nocapture
 
 bench:
 	@cargo build --quiet --locked --profile bench --bin sixfold-relay --bin sixfold-bench

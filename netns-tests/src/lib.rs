@@ -26,5 +26,6 @@ pub mod relay;
 pub mod sandbox;
 pub mod scene;
 pub mod topology;
+pub mod vm;
 pub mod wait;
 pub mod workspace;

@@ -100,7 +100,7 @@ fn the_origin_is_asked_once_for_all() {
 #[test]
 fn a_slow_origin_holds_everybody_up_and_nobody_fails() {
     let mut scenario = scenario(star(3), 10_000, 512);
-    scenario.origin = Origin { delay: Duration::from_secs(4), bytes_per_s: 1000 };
+    scenario.origin = Origin { delay: Duration::from_secs(4), bytes_per_s: 1000, ..Origin::default() };
     let outcome = run(&scenario, Server::Ours, 1);
     assert!(is_right(&outcome) && outcome.done == 3, "{outcome:?}");
     assert!(outcome.first_done_s > Some(13.0), "{outcome:?}");

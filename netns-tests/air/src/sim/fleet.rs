@@ -212,7 +212,10 @@ fn client(
     let szx = Szx::from_size(usize::from(block)).unwrap_or(Szx::B64);
     let image = image.clone();
     match kind {
-        Server::Ours => Box::new(Device::new(local, server, image, szx, random.bits())),
+        Server::Ours => {
+            let restart_after = scenario.fetch.restart_after;
+            Box::new(Device::new(local, server, image, szx, restart_after, random.split()))
+        }
         Server::Rfc7252 => Box::new(CoapClient::new(local, server, image, szx, random.split())),
         Server::Tftp => Box::new(TftpClient::new(local, server, image, None)),
         Server::TftpOptions => Box::new(TftpClient::new(local, server, image, Some(block))),
