@@ -15,6 +15,11 @@ bench:
 	@cargo build --quiet --locked --profile bench --bin sixfold-relay --bin sixfold-bench
 	@cargo run --quiet --locked --profile bench --bin sixfold-bench -- $(ARGS)
 
+# Hundreds of fleets in virtual time: about half an hour; ARGS="--small" is a second.
+fleet:
+	@cargo build --quiet --locked --release --bin sixfold-air
+	@target/release/sixfold-air fleet $(ARGS)
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings

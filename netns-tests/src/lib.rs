@@ -13,6 +13,7 @@ pub mod bench;
 pub mod ca;
 pub mod coap_client;
 pub mod device;
+pub mod fleet;
 pub mod image;
 pub mod isolation;
 pub mod lab;

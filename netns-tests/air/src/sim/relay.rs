@@ -44,7 +44,7 @@ impl Relay {
                     let begin = now + self.origin.delay;
                     match have {
                         Some(_) => {
-                            self.upcoming.push_back((begin, id, OriginEvent::NotModified(self.freshness())))
+                            self.upcoming.push_back((begin, id, OriginEvent::NotModified(self.freshness())));
                         }
                         None => self.answer(begin, id),
                     }
