@@ -19,6 +19,7 @@ const SIZE: (u32, u32) = (960, 600);
 const FONT: &str = "sans-serif";
 /// The size of fleet whose completion is drawn, if the matrix has one as large.
 const CURVE_DEVICES: u32 = 100;
+const ROOM_FOR_LEGEND: f64 = 1.22;
 
 /// One line of a plot.
 struct Line {
@@ -60,15 +61,17 @@ pub fn write(folder: &Path, matrix: &Matrix, runs: &[Run], summaries: &[Summary]
 fn completion(matrix: &Matrix, runs: &[Run], loss: u32, block: u16) -> Drawing {
     let fitting = matrix.devices.iter().filter(|devices| **devices <= CURVE_DEVICES);
     let devices = fitting.max().or(matrix.devices.first()).copied().unwrap_or(0);
-    let runs = runs.iter().filter(|run| {
-        let cell = run.cell;
-        (cell.devices, cell.loss_percent, cell.seed) == (devices, loss, 1)
-            && is_shown(cell.server, cell.block_bytes, block)
-    });
-    let lines = runs.map(|run| {
+    let run_of = |server: Server| {
+        runs.iter().find(|run| {
+            let cell = run.cell;
+            (cell.server, cell.devices, cell.loss_percent, cell.seed) == (server, devices, loss, 1)
+                && is_shown(server, cell.block_bytes, block)
+        })
+    };
+    let lines = Server::ALL.into_iter().filter_map(run_of).map(|run| {
         let share = |count: usize| 100.0 * count as f64 / f64::from(devices);
-        let steps =
-            run.outcome.done_s.iter().enumerate().flat_map(|(n, at)| [(*at, share(n)), (*at, share(n + 1))]);
+        let done = run.outcome.done_s.iter().enumerate();
+        let steps = done.flat_map(|(n, at)| [(*at, share(n)), (*at, share(n + 1))]);
         Line {
             server: run.cell.server,
             points: [(0.0, 0.0)].into_iter().chain(steps).collect(),
@@ -151,11 +154,12 @@ impl Drawing {
         let right = points().map(|point| point.0).fold(1.0, f64::max);
         match self.x {
             Axis::Seconds => {
-                let mut chart = builder.build_cartesian_2d(0.0..right * 1.02, 0.0..top).map_err(broken)?;
+                let mut chart =
+                    builder.build_cartesian_2d(0.0..right * ROOM_FOR_LEGEND, 0.0..top).map_err(broken)?;
                 self.fill(&mut chart, "seconds after the first power-on").map_err(broken)
             }
             Axis::Devices => {
-                let range = (0.9..right * 1.1).log_scale();
+                let range = (0.9..right.powf(ROOM_FOR_LEGEND).max(2.0)).log_scale();
                 let mut chart = builder.build_cartesian_2d(range, 0.0..top).map_err(broken)?;
                 self.fill(&mut chart, "devices").map_err(broken)
             }
