@@ -17,6 +17,10 @@ pub enum Peer {
     Aiocoap,
     /// Checks metrics.
     Promtool,
+    /// Echo requests.
+    Ping,
+    /// Wireshark's dissectors.
+    Tshark,
 }
 
 impl Peer {
@@ -27,6 +31,8 @@ impl Peer {
             Self::Radvd => in_path("radvd"),
             Self::CoapClient => in_path("coap-client-notls"),
             Self::Promtool => in_path("promtool"),
+            Self::Ping => in_path("ping"),
+            Self::Tshark => in_path("tshark"),
             Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
         }
         .filter(|program| program.exists())
@@ -39,6 +45,8 @@ impl Peer {
             Self::Radvd => "radvd is missing (Debian: radvd)",
             Self::CoapClient => "coap-client-notls is missing (Debian: libcoap3-bin)",
             Self::Promtool => "promtool is missing (Debian: prometheus)",
+            Self::Ping => "ping is missing (Debian: iputils-ping)",
+            Self::Tshark => "tshark is missing (Debian: tshark)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }
     }

@@ -8,6 +8,7 @@
 use crate::channel::{Channel, Indication, Outgoing};
 use crate::counters::Counters;
 use crate::frame::{self, Destination, FCS};
+use crate::neighbour;
 use crate::reassembly::Reassembly;
 use crate::scenario::{Network, Radio};
 use crate::sixlowpan::{self, Malformed, Piece};
@@ -107,7 +108,7 @@ impl Air {
     }
 
     /// From now on frames for `node` come out as [`Event::Frame`], and it sends with [`Air::send_frame`]. It does not
-    /// forward for others.
+    /// forward for others. Its neighbour solicitations are answered in the place of nodes that send packets.
     pub fn use_frames(&mut self, node: NodeId) {
         self.nodes[node.index()].frames = true;
     }
@@ -127,9 +128,7 @@ impl Air {
     pub fn send_packet(&mut self, now: Instant, node: NodeId, packet: &[u8]) {
         self.handle_timeout(now);
         let sent = Header::read(packet).and_then(|header| {
-            if !header.source.is_unspecified() {
-                self.owners.insert(header.source, node);
-            }
+            self.learn(node, &header);
             if header.destination.is_multicast() {
                 self.nodes[node.index()].is_new(now, packet);
             }
@@ -210,12 +209,27 @@ impl Air {
             Piece::Whole(packet) => Some(packet),
             Piece::Fragment(fragment) => self.nodes[node.index()].reassembly.take(now, from, &fragment),
         };
-        packet.map_or(Ok(()), |packet| self.arrive(now, node, packet))
+        let Some(packet) = packet else { return Ok(()) };
+        if self.nodes[from.index()].frames {
+            // It forwards nothing, so the packet is its own.
+            self.learn(from, &Header::read(&packet)?);
+        }
+        self.arrive(now, node, packet)
+    }
+
+    fn learn(&mut self, node: NodeId, header: &Header) {
+        if !header.source.is_unspecified() {
+            self.owners.insert(header.source, node);
+        }
     }
 
     /// Takes a whole packet that arrived at `node`: for itself, for others, or both.
     fn arrive(&mut self, now: Instant, node: NodeId, mut packet: Vec<u8>) -> Result<(), Malformed> {
         let header = Header::read(&packet)?;
+        if let Some(target) = neighbour::solicited(&packet).filter(|target| self.owns(node, *target)) {
+            let answer = neighbour::advertisement(node, target, header.source);
+            return self.route(now, node, &Header::read(&answer)?, &answer);
+        }
         if header.destination.is_multicast() {
             if !self.nodes[node.index()].is_new(now, &packet) {
                 return Ok(());
@@ -245,6 +259,10 @@ impl Air {
 
     fn owner(&self, address: Ipv6Addr) -> NodeId {
         self.owners.get(&address).copied().unwrap_or(NodeId::BORDER_ROUTER)
+    }
+
+    fn owns(&self, node: NodeId, address: Ipv6Addr) -> bool {
+        self.owners.get(&address) == Some(&node)
     }
 
     /// Hands a packet to the next hop.

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod host;
 pub mod loss;
 pub mod mac;
+mod neighbour;
 pub mod outcome;
 pub mod pcap;
 pub mod peers;

@@ -25,6 +25,8 @@ use std::time::Duration;
 
 /// More than any packet or frame of a 6LoWPAN link.
 const BUFFER: usize = 2048;
+/// How many packets are taken from one node before the others have their turn.
+const MOST_AT_ONCE: usize = 16;
 
 /// How a node is joined to the air.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub enum Port {
 pub struct LiveAir {
     requests: mpsc::Sender<Request>,
     wake: PipeWriter,
-    thread: Option<JoinHandle<Result<()>>>,
+    thread: Option<JoinHandle<Result<Traffic>>>,
 }
 
 /// What the air has done so far.
@@ -92,6 +94,13 @@ impl LiveAir {
         self.ask(Request::Assign(address, node));
     }
 
+    /// Ends the air; gives what was counted until its end. The capture is complete.
+    pub fn stop(mut self) -> Result<Traffic> {
+        self.ask(Request::Stop);
+        let ended = self.thread.take().context("the air has stopped")?.join();
+        ended.map_err(|_| anyhow!("the air panicked"))?
+    }
+
     fn ask(&self, request: Request) {
         // Should the thread be gone, whoever waits for an answer learns it there.
         let _ = self.requests.send(request);
@@ -101,8 +110,9 @@ impl LiveAir {
 
 impl Drop for LiveAir {
     fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         self.ask(Request::Stop);
-        if let Some(Ok(Err(error))) = self.thread.take().map(JoinHandle::join) {
+        if let Ok(Err(error)) = thread.join() {
             eprintln!("the air: {error:#}");
         }
     }
@@ -149,7 +159,7 @@ impl<'p> Driver<'p> {
         Self { air, ports, frame_peers, capture, clock, latest: Duration::ZERO, refused: 0 }
     }
 
-    fn run(mut self, inbox: &mpsc::Receiver<Request>, bell: &PipeReader) -> Result<()> {
+    fn run(mut self, inbox: &mpsc::Receiver<Request>, bell: &PipeReader) -> Result<Traffic> {
         // Wake up when asked, not up to 50 µs later.
         prctl::set_timerslack(1).context("PR_SET_TIMERSLACK")?;
         let mut waiting: Vec<PollFd<'_>> =
@@ -168,7 +178,8 @@ impl<'p> Driver<'p> {
                 }
             }
             if waiting.last().is_some_and(|bell| bell.any().unwrap_or(true)) && !self.answer(inbox, bell)? {
-                return self.capture.map_or(Ok(()), |mut capture| Ok(capture.flush()?));
+                self.catch_up()?;
+                return Ok(self.traffic());
             }
         }
     }
@@ -191,7 +202,8 @@ impl<'p> Driver<'p> {
                 }
             }
         }
-        Ok(())
+        // However this program ends, the capture ends with a whole frame.
+        self.capture.as_mut().map_or(Ok(()), Pcap::flush).context("writing the capture")
     }
 
     fn deliver(&mut self, node: NodeId, bytes: &[u8]) {
@@ -205,10 +217,10 @@ impl<'p> Driver<'p> {
         self.refused += u64::from(!taken);
     }
 
-    /// Takes all that a node sends.
+    /// Takes what a node sends, but not so much that the others have to wait.
     fn take(&mut self, node: NodeId) -> Result<()> {
         let mut buffer = [0; BUFFER];
-        loop {
+        for _ in 0..MOST_AT_ONCE {
             match &self.ports[node.index()] {
                 Port::Tun(tun) => {
                     let Some(length) = tun.receive(&mut buffer).context("reading a TUN device")? else {
@@ -223,6 +235,7 @@ impl<'p> Driver<'p> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Answers requests; false when it is to stop.

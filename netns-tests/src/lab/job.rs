@@ -2,7 +2,7 @@
 
 use crate::device::{self, Fetch};
 use crate::lab::network::Network;
-use crate::relay::Relay;
+use crate::lab::service::{self, Service};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use serde_json::Value;
@@ -13,13 +13,10 @@ use sixfold_air::random::Random;
 use sixfold_air::scenario::Scenario;
 use sixfold_air::topology::NodeId;
 use sixfold_profile::Instant;
-use sixfold_relay::demo::origin::{self, DemoOrigin};
 use std::fs;
 use std::thread;
 use std::time::Duration;
-use tokio::runtime::Runtime;
 
-const CA_FILE: &str = "/run/origin-ca.pem";
 /// How often devices are looked at: finer than any figure that is reported.
 const GLANCE: Duration = Duration::from_millis(2);
 const POWER_ON_STREAM: u64 = 3;
@@ -41,12 +38,9 @@ pub fn run(
     seed: u64,
     mut progress: impl FnMut(usize),
 ) -> Result<Outcome> {
-    let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
     let mut random = Random::new(seed, IMAGE_STREAM);
     let image: Bytes = (0..scenario.fetch.image_bytes).map(|_| random.bits() as u8).collect();
-    let runtime = Runtime::new()?;
-    let origin = border_router.enter(|| runtime.block_on(origin::start(image.clone())))??;
-    let _relay = start_relay(network, &origin)?;
+    let service = Service::start(network, image.clone())?;
     let before = network.air.traffic()?.counters;
     let start = network.clock.now();
     let mut devices = power_ons(scenario, network, seed, start);
@@ -66,7 +60,7 @@ pub fn run(
     let mut totals = Totals {
         counters: used.iter().copied().sum(),
         retransmissions: 0,
-        origin_bytes: origin.body_bytes(),
+        origin_bytes: service.origin_bytes(),
     };
     let end = network.clock.now();
     let devices: Vec<Device> = devices
@@ -79,17 +73,6 @@ pub fn run(
     Ok(Outcome::new(scenario, "ours", seed, &devices, &totals))
 }
 
-fn start_relay<'n>(network: &'n Network, origin: &DemoOrigin) -> Result<Relay<'n>> {
-    fs::write(CA_FILE, origin.ca_pem())?;
-    let config = format!(
-        "[listen]\ninterface = \"{}\"\n\n[[route]]\npath = \"/fw\"\norigin = \"{}\"\nca_file = \"{CA_FILE}\"\n",
-        crate::topology::DEVICE_INTERFACE,
-        origin.url()
-    );
-    let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
-    Relay::start(border_router, &config)
-}
-
 /// Devices with stacks of their own are somebody else's to run.
 fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) -> Vec<Running> {
     let mut random = Random::new(seed, POWER_ON_STREAM);
@@ -97,7 +80,7 @@ fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) 
     let device = |node: NodeId| {
         network.netns(node)?;
         let power_on = start + within.mul_f64(f64::from(random.bits()) / f64::from(u32::MAX));
-        let name = scenario.topology.node(node).name.clone();
+        let name = format!("device-{}", scenario.topology.node(node).name);
         Some(Running { node, name, power_on, fetch: None, end: None })
     };
     scenario.topology.fetchers().filter_map(device).collect()
@@ -114,7 +97,7 @@ impl Running {
                 let arguments = ["--quiet", "--json", "--szx", &block];
                 let server = network.border_router();
                 self.power_on = now;
-                self.fetch = Some(device::fetch_from(server, netns, &self.name, "/fw/image", &arguments)?);
+                self.fetch = Some(device::fetch_from(server, netns, &self.name, service::PATH, &arguments)?);
             }
             None => {}
             Some(fetch) => {

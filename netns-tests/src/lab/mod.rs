@@ -16,4 +16,5 @@
 pub mod driver;
 pub mod job;
 pub mod network;
+pub mod service;
 pub mod tun;

@@ -10,8 +10,9 @@ use anyhow::{Context, Result, ensure};
 use sixfold_air::scenario::{InterfaceIdentifiers, Scenario, Scope};
 use sixfold_air::topology::NodeId;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::Ipv6Addr;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -20,7 +21,8 @@ use std::time::{Duration, Instant};
 /// The interface of every node but the border router, whose is [`DEVICE_INTERFACE`].
 pub const INTERFACE: &str = "air0";
 const PREFIX: &str = "fd00:6f::/64";
-const BORDER_ROUTER_ADDRESSES: [&str; 2] = ["fe80::1/64", "fd00:6f::1/64"];
+const BORDER_ROUTER_ADDRESSES: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0xfd00, 0x6f, 0, 0, 0, 0, 0, 1)];
 /// Router advertisements cost airtime: after the first ones, seldom.
 const ADVERTISEMENT_INTERVAL_S: u32 = 1800;
 /// Over a bad link it takes many advertisements until everybody has heard one.
@@ -53,10 +55,7 @@ impl Network {
         sockets: &FrameSockets,
         capture: Option<&Path>,
     ) -> Result<Self> {
-        ensure!(
-            scenario.network.interface_identifiers == InterfaceIdentifiers::Private,
-            "in real time the kernel makes addresses: network.interface_identifiers must be \"private\""
-        );
+        check(scenario)?;
         let capture = capture
             .map(|path| File::create(path).with_context(|| format!("cannot write {}", path.display())))
             .transpose()?;
@@ -94,6 +93,9 @@ impl Network {
 
     /// Waits for everybody's address by SLAAC, and tells the air.
     fn learn_addresses(&self) -> Result<()> {
+        for address in BORDER_ROUTER_ADDRESSES {
+            self.air.assign(address, NodeId::BORDER_ROUTER);
+        }
         for (index, netns) in self.nodes.iter().enumerate().skip(1) {
             let Some(netns) = netns else { continue };
             let what = format!("an address by SLAAC in {}", netns.name());
@@ -121,9 +123,31 @@ impl Network {
     }
 }
 
+/// Whether a scenario can be run in real time; the error says what in it cannot.
+pub fn check(scenario: &Scenario) -> Result<()> {
+    ensure!(
+        scenario.network.interface_identifiers == InterfaceIdentifiers::Private,
+        "in real time the kernel makes addresses: network.interface_identifiers must be \"private\""
+    );
+    for node in &scenario.topology.nodes {
+        ensure!(
+            names_a_namespace(&node.name),
+            "in real time node names name namespaces: \"{}\" must be 1 to 64 ASCII letters, digits and hyphens",
+            node.name.escape_debug()
+        );
+    }
+    Ok(())
+}
+
+fn names_a_namespace(name: &str) -> bool {
+    let letters = name.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'-');
+    letters && (1..=64).contains(&name.len()) && !name.starts_with('-')
+}
+
 /// Makes a node's namespace and TUN device, or its frame socket.
 fn join(scenario: &Scenario, id: NodeId, socket: Option<&PathBuf>) -> Result<(Option<Netns>, Port)> {
     if let Some(path) = socket {
+        remove_stale_socket(path);
         let socket = UnixDatagram::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
         socket.set_nonblocking(true)?;
         return Ok((None, Port::Frames(socket)));
@@ -131,6 +155,13 @@ fn join(scenario: &Scenario, id: NodeId, socket: Option<&PathBuf>) -> Result<(Op
     let netns = Netns::create(&scenario.topology.node(id).name)?;
     let tun = Tun::create(&netns, interface(id))?;
     Ok((Some(netns), Port::Tun(tun)))
+}
+
+/// A run that was killed leaves its sockets behind. Nothing but a socket is removed.
+fn remove_stale_socket(path: &Path) {
+    if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+        let _ = fs::remove_file(path);
+    }
 }
 
 const fn interface(id: NodeId) -> &'static str {
@@ -144,11 +175,26 @@ fn bring_up(netns: &Netns, id: NodeId) -> Result<()> {
     let interface = interface(id);
     if id == NodeId::BORDER_ROUTER {
         let addresses = BORDER_ROUTER_ADDRESSES
-            .map(|address| format!("address add {address} dev {interface} nodad"))
+            .map(|address| format!("address add {address}/64 dev {interface} nodad"))
             .join("\n");
         return netns.ip(&format!("link set {interface} mtu 1280 addrgenmode none up\n{addresses}"));
     }
     // Addresses are stable and opaque (RFC 7217), and the same in every run.
     netns.sysctl(&format!("ipv6/conf/{interface}/stable_secret"), &format!("fd00:6f::{:x}", id.0))?;
     netns.ip(&format!("link set {interface} mtu 1280 up"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_namespaces() {
+        for name in ["border-router", "d1", "7"] {
+            assert!(names_a_namespace(name), "{name}");
+        }
+        for name in ["", "../d1", "d 1", "d1\nnetns delete d2", "-d1", "ü", &"d".repeat(65)] {
+            assert!(!names_a_namespace(name), "{name}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::netns::Netns;
 use anyhow::{Context, Result, ensure};
-use nix::libc::{IFF_NO_PI, IFF_TUN, IFNAMSIZ, O_NONBLOCK, c_char, c_short, ifreq};
+use nix::libc::{IFF_NO_PI, IFF_TUN, IFNAMSIZ, O_NONBLOCK, c_char, c_int, c_short, ifreq};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -11,14 +11,13 @@ use std::os::unix::fs::OpenOptionsExt;
 
 const DEVICE: &str = "/dev/net/tun";
 
-mod ioctl {
-    #![allow(missing_docs)] // the macro's function has no place for them
-    nix::ioctl_write_ptr_bad!(
-        tun_set_iff,
-        nix::request_code_write!(b'T', 202, size_of::<nix::libc::c_int>()),
-        nix::libc::ifreq
-    );
-}
+nix::ioctl_write_ptr_bad!(
+    /// TUNSETIFF of linux/if_tun.h: makes the interface, or joins it.
+    tun_set_iff,
+    nix::request_code_write!(b'T', 202, size_of::<c_int>()),
+    ifreq
+);
+
 /// A TUN device. The interface goes when this is dropped.
 #[derive(Debug)]
 pub struct Tun {
@@ -65,6 +64,6 @@ fn open(name: &str) -> Result<Tun> {
         ifr_ifru: nix::libc::__c_anonymous_ifr_ifru { ifru_flags: (IFF_TUN | IFF_NO_PI) as c_short },
     };
     // SAFETY: TUNSETIFF reads and writes an ifreq, which lives on this stack until the call returns.
-    unsafe { ioctl::tun_set_iff(file.as_raw_fd(), &raw mut request) }.context("TUNSETIFF")?;
+    unsafe { tun_set_iff(file.as_raw_fd(), &raw mut request) }.context("TUNSETIFF")?;
     Ok(Tun { file })
 }

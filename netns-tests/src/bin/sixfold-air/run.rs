@@ -5,16 +5,22 @@ use crate::{report, scenario};
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sixfold_air::scenario::Scenario;
+use sixfold_air::topology::NodeId;
 use sixfold_netns_tests::isolation;
 use sixfold_netns_tests::lab::job;
-use sixfold_netns_tests::lab::network::{FrameSockets, Network};
+use sixfold_netns_tests::lab::network::{self, FrameSockets, Network};
 use sixfold_netns_tests::peer::{self, Peer};
+use sixfold_netns_tests::workspace;
 use std::env;
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{IsTerminal, stderr};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+/// What the main job needs of this workspace.
+const PROGRAMS: [&str; 2] = ["sixfold-relay", "sixfold-device"];
 /// A machine that is later than this makes figures that mean nothing.
 const TOLERABLE: Duration = Duration::from_millis(20);
 
@@ -22,36 +28,51 @@ const TOLERABLE: Duration = Duration::from_millis(20);
 pub(crate) fn run(options: &LiveOptions) -> Result<ExitCode> {
     // Mistakes are found before anything is built.
     let scenario = scenario::read(&options.run)?;
+    network::check(&scenario)?;
     let sockets = frame_sockets(options, &scenario)?;
-    if !isolation::is_inside() {
-        return isolated();
+    let node = command_node(options, &scenario, &sockets)?;
+    if isolation::is_inside() {
+        return inside(options, &scenario, &sockets, node)
+            .or_else(|failure| Ok(lacking(&format!("{failure:#}"))));
     }
+    check_files(options)?;
+    match missing(options) {
+        Some(missing) => Ok(lacking(&missing)),
+        None => isolated(),
+    }
+}
+
+fn lacking(what: &str) -> ExitCode {
+    eprintln!("sixfold-air: {what}");
+    ExitCode::from(LACKING)
+}
+
+/// Builds the network, and does in it what is to be done.
+fn inside(
+    options: &LiveOptions,
+    scenario: &Scenario,
+    sockets: &FrameSockets,
+    node: NodeId,
+) -> Result<ExitCode> {
     let outer_pid = isolation::hold_lifeline()?;
-    let network = Network::create(&scenario, options.run.seed, &sockets, options.pcap.as_deref())?;
+    let network = Network::create(scenario, options.run.seed, sockets, options.pcap.as_deref())?;
     if options.hold {
-        hold(&scenario, &network, &outer_pid);
+        hold(scenario, &network, &outer_pid);
     }
     if !options.program.is_empty() {
-        return execute(options, &scenario, &network);
+        return execute(&options.program, &network, node);
     }
-    let outcome = watched(&scenario, |progress| job::run(&scenario, &network, options.run.seed, progress))?;
+    let outcome = watched(scenario, |progress| job::run(scenario, &network, options.run.seed, progress))?;
     let latest = network.air.traffic()?.latest;
     if latest > TOLERABLE {
         eprintln!("sixfold-air: this machine was up to {latest:.1?} late: the figures may be too slow");
     }
-    report::print(&scenario, &outcome, options.run.json)
+    report::print(scenario, &outcome, options.run.json)
 }
 
 /// Starts this program again with everything private to it, and ends as it does.
 fn isolated() -> Result<ExitCode> {
-    if Peer::Radvd.program().is_none() {
-        eprintln!("sixfold-air: {}", Peer::Radvd.remedy());
-        return Ok(ExitCode::from(LACKING));
-    }
-    let Some(mut command) = isolation::command()? else {
-        eprintln!("sixfold-air: {}", isolation::IMPOSSIBLE);
-        return Ok(ExitCode::from(LACKING));
-    };
+    let Some(mut command) = isolation::command()? else { return Ok(lacking(isolation::IMPOSSIBLE)) };
     let mut inside =
         isolation::spawn(command.args(env::args_os().skip(1))).context("unshare did not start")?;
     // Not `wait`: that would cut the lifeline.
@@ -59,6 +80,31 @@ fn isolated() -> Result<ExitCode> {
     let status = inside.wait()?;
     drop(lifeline);
     Ok(exit_code(status.code()))
+}
+
+/// Inside, `/run` is another one: files there would be written and never seen.
+fn check_files(options: &LiveOptions) -> Result<()> {
+    let sockets = options.frames.iter().map(|(_, path)| path);
+    for path in sockets.chain(&options.pcap).chain([&options.run.scenario]) {
+        let path = std::path::absolute(path)?;
+        ensure!(!path.starts_with("/run"), "{}: choose a place outside /run", path.display());
+    }
+    if let Some(path) = &options.pcap {
+        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The first program that is needed and not there.
+fn missing(options: &LiveOptions) -> Option<String> {
+    if Peer::Radvd.program().is_none() {
+        return Some(Peer::Radvd.remedy().to_owned());
+    }
+    let ours = if options.hold || !options.program.is_empty() { &[][..] } else { &PROGRAMS };
+    let mut absent = ours.iter().filter(|name| !workspace::program_dir().join(name).is_file());
+    absent
+        .next()
+        .map(|name| format!("{name} is not beside this program: build it with cargo build --bin {name}"))
 }
 
 fn exit_code(code: Option<i32>) -> ExitCode {
@@ -86,11 +132,17 @@ fn hold(scenario: &Scenario, network: &Network, pid: &str) -> ! {
     }
 }
 
-fn execute(options: &LiveOptions, scenario: &Scenario, network: &Network) -> Result<ExitCode> {
+/// Where the command runs.
+fn command_node(options: &LiveOptions, scenario: &Scenario, sockets: &FrameSockets) -> Result<NodeId> {
     let name = &options.node;
     let node = scenario.topology.find(name).with_context(|| format!("--node: there is no node {name}"))?;
-    let netns = network.netns(node).with_context(|| format!("--node: {name} has a stack of its own"))?;
-    let (program, arguments) = options.program.split_first().context("no command")?;
+    ensure!(!sockets.contains_key(&node), "--node: {name} has a stack of its own");
+    Ok(node)
+}
+
+fn execute(command: &[OsString], network: &Network, node: NodeId) -> Result<ExitCode> {
+    let netns = network.netns(node).context("no namespace")?;
+    let (program, arguments) = command.split_first().context("no command")?;
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", peer::search_path()).stdin(Stdio::null());
     let status = netns.enter(|| command.status())?;
