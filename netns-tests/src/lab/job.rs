@@ -57,19 +57,16 @@ pub fn run(
     let traffic = network.air.traffic()?.counters;
     let used: Vec<Counters> =
         traffic.iter().zip(&before).map(|(after, before)| after.since(before)).collect();
-    let mut totals = Totals {
-        counters: used.iter().copied().sum(),
-        retransmissions: 0,
-        origin_bytes: service.origin_bytes(),
-    };
     let end = network.clock.now();
+    let mut retransmissions = 0;
     let devices: Vec<Device> = devices
         .iter_mut()
         .map(|device| {
-            totals.retransmissions += device.retransmissions();
+            retransmissions += device.retransmissions();
             device.result(&image, end, used[device.node.index()].transmitting)
         })
         .collect();
+    let totals = Totals { counters: used, end, retransmissions, origin_bytes: service.origin_bytes() };
     Ok(Outcome::new(scenario, "ours", seed, &devices, &totals))
 }
 
@@ -126,6 +123,7 @@ impl Running {
             _ => 0,
         };
         let progress = Progress { state, received: got.len() as u64, wrong: wrong as u64 };
-        Device { power_on: self.power_on, end: self.end.unwrap_or(now), progress, transmitting }
+        let end = self.end.unwrap_or(now);
+        Device { node: self.node, power_on: self.power_on, end, progress, transmitting }
     }
 }

@@ -149,15 +149,19 @@ impl<'s> Fleet<'s> {
 
     fn conclude(mut self, now: Instant) -> Outcome {
         let mut devices = Vec::new();
-        let mut totals = Totals { retransmissions: self.server.retransmissions(), ..Totals::default() };
+        let mut totals = Totals {
+            end: now,
+            retransmissions: self.server.retransmissions(),
+            origin_bytes: self.server.origin_bytes(),
+            counters: Vec::new(),
+        };
         for node in self.scenario.topology.ids() {
-            totals.counters = totals.counters + self.air.counters(node);
+            totals.counters.push(self.air.counters(node));
             let Some(member) = &self.clients[node.index()] else { continue };
             totals.retransmissions += member.client.retransmissions();
             let unfinished = || member.ended(now, member.client.progress(), &mut self.air, node);
             devices.push(member.outcome.unwrap_or_else(unfinished));
         }
-        totals.origin_bytes = self.server.origin_bytes();
         Outcome::new(self.scenario, self.kind.label(), self.seed, &devices, &totals)
     }
 }
@@ -165,7 +169,7 @@ impl<'s> Fleet<'s> {
 impl Member {
     fn ended(&self, end: Instant, progress: Progress, air: &mut Air, node: NodeId) -> outcome::Device {
         let transmitting = air.counters(node).transmitting;
-        outcome::Device { power_on: self.power_on, end, progress, transmitting }
+        outcome::Device { node, power_on: self.power_on, end, progress, transmitting }
     }
 }
 

@@ -143,6 +143,9 @@ pub(crate) struct RunOptions {
     /// Print the figures as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Add the figures of each node.
+    #[arg(long)]
+    pub(crate) nodes: bool,
 }
 
 impl RunOptions {
