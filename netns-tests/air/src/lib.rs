@@ -12,6 +12,7 @@ pub mod air;
 pub mod host;
 pub mod loss;
 pub mod outcome;
+pub mod peers;
 pub mod random;
 pub mod scenario;
 pub mod sim;

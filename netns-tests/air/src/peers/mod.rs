@@ -1,0 +1,11 @@
+//! What people deploy to bring firmware to devices, as plain models written from the RFCs.
+//!
+//! A stateless CoAP block-wise server with clients of default transmission parameters (RFC 7252, RFC 7959), and TFTP
+//! without and with options (RFC 1350, RFC 2347–2349). They are the baseline that the relay is measured against, so
+//! they do what their RFCs ask and what the usual programs do, neither better nor worse. They have no security, no
+//! uploads and no discovery.
+//!
+//! A client is powered on by its first [`poll_transmit`](crate::host::Host::poll_transmit). Until then nothing is due
+//! ([`poll_timeout`](crate::host::Host::poll_timeout) is `None`) and what it receives is lost.
+
+mod image_check;
