@@ -9,3 +9,19 @@
 //! ([`poll_timeout`](crate::host::Host::poll_timeout) is `None`) and what it receives is lost.
 
 mod image_check;
+
+mod coap_client;
+mod coap_server;
+
+pub use coap_client::CoapClient;
+pub use coap_server::CoapServer;
+
+use std::net::SocketAddrV6;
+
+/// Where CoAP servers have the image: `/fw/image`, as the segments of its Uri-Path.
+pub const PATH: [&str; 2] = ["fw", "image"];
+
+/// Whether two socket addresses are the same UDP endpoint, whatever their flow labels and scopes.
+fn same_endpoint(one: SocketAddrV6, other: SocketAddrV6) -> bool {
+    one.ip() == other.ip() && one.port() == other.port()
+}

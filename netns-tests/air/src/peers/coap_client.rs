@@ -1,0 +1,245 @@
+//! A client with the default transmission parameters (RFC 7252 §4.8) that fetches block after block (RFC 7959 §2.4).
+//!
+//! Stop and wait: the next block is asked for when the one before is there (NSTART is 1). It takes piggybacked and
+//! separate responses, and like libcoap's coap-client it ends when a request was not answered after MAX_RETRANSMIT
+//! retransmissions. It starts again from block 0 when the ETag changes, but never after a failure. No security.
+
+use super::image_check::ImageCheck;
+use super::{PATH, same_endpoint};
+use crate::host::{Client, Datagram, Host, Progress, State};
+use crate::random::Random;
+use sixfold_profile::Instant;
+use sixfold_profile::coap::params::{ACK_RANDOM_SPREAD, ACK_TIMEOUT, MAX_RETRANSMIT, MAX_TRANSMIT_WAIT};
+use sixfold_profile::coap::{Block, Code, Full, Message, Szx, Type, Writer, option};
+use std::collections::VecDeque;
+use std::net::SocketAddrV6;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The client.
+#[derive(Clone, Debug)]
+pub struct CoapClient {
+    local: SocketAddrV6,
+    server: SocketAddrV6,
+    image: ImageCheck,
+    szx: Szx,
+    random: Random,
+    state: State,
+    /// The request that waits for its response: one from power-on until the end.
+    exchange: Option<Exchange>,
+    message_id: u16,
+    etag: Vec<u8>,
+    /// The Message ID of the last separate response, which may come again.
+    separate: Option<u16>,
+    out: VecDeque<Datagram>,
+    retransmissions: u64,
+}
+
+/// A Confirmable request and its transmission state (RFC 7252 §4.2).
+#[derive(Clone, Debug)]
+struct Exchange {
+    message_id: u16,
+    token: [u8; 4],
+    block: Block,
+    request: Vec<u8>,
+    acknowledged: bool,
+    retransmitted: u8,
+    timeout: Duration,
+    due: Instant,
+}
+
+impl CoapClient {
+    /// A client at `local` that will fetch `image` from `server` in blocks of `szx`, or what the server makes of it.
+    pub fn new(
+        local: SocketAddrV6,
+        server: SocketAddrV6,
+        image: Arc<[u8]>,
+        szx: Szx,
+        mut random: Random,
+    ) -> Self {
+        Self {
+            local,
+            server,
+            image: ImageCheck::new(image),
+            szx,
+            // RFC 7252 §4.4 recommends that the first Message ID is random.
+            message_id: random.bits() as u16,
+            random,
+            state: State::Fetching,
+            exchange: None,
+            etag: Vec::new(),
+            separate: None,
+            out: VecDeque::new(),
+            retransmissions: 0,
+        }
+    }
+
+    fn send(&mut self, payload: Vec<u8>) {
+        self.out.push_back(Datagram { from: self.local, to: self.server, payload });
+    }
+
+    fn send_empty(&mut self, message_type: Type, message_id: u16) {
+        let mut buffer = [0; 4];
+        if Writer::new(&mut buffer, message_type, Code::EMPTY, message_id, &[]).is_ok() {
+            self.send(buffer.to_vec());
+        }
+    }
+
+    /// Asks for a block with a new Token (32 random bits, RFC 7252 §5.3.1) and a new time-out (§4.2).
+    fn request(&mut self, now: Instant, block: Block) {
+        self.message_id = self.message_id.wrapping_add(1);
+        let token = self.random.bits().to_be_bytes();
+        let Ok(request) = write_request(self.message_id, token, block) else { return self.end(State::GaveUp) };
+        let spread = self.random.below(ACK_RANDOM_SPREAD.as_micros() as u32 + 1);
+        let timeout = ACK_TIMEOUT + Duration::from_micros(spread.into());
+        self.send(request.clone());
+        self.exchange = Some(Exchange {
+            message_id: self.message_id,
+            token,
+            block,
+            request,
+            acknowledged: false,
+            retransmitted: 0,
+            timeout,
+            due: now + timeout,
+        });
+    }
+
+    fn end(&mut self, state: State) {
+        self.state = state;
+        self.exchange = None;
+        if state == State::Done {
+            self.image.finish();
+        }
+    }
+
+    fn handle_message(&mut self, now: Instant, message: &Message<'_>) {
+        let exchange = self.exchange.as_mut();
+        let is_mine = exchange.as_ref().is_some_and(|exchange| exchange.message_id == message.message_id);
+        let answered = exchange.filter(|exchange| exchange.token == message.token);
+        match (message.message_type, message.code) {
+            (Type::Acknowledgement, Code::EMPTY) if is_mine => self.wait_for_separate_response(now),
+            (Type::Reset, _) if is_mine => self.end(State::GaveUp),
+            (Type::Acknowledgement, _) if is_mine => {
+                if let Some(block) = answered.map(|exchange| exchange.block) {
+                    self.handle_response(now, message, block);
+                }
+            }
+            (Type::Confirmable | Type::NonConfirmable, code) if code.is_response() => {
+                let block = answered.map(|exchange| exchange.block);
+                self.handle_separate_response(now, message, block);
+            }
+            (Type::Confirmable, _) => self.send_empty(Type::Reset, message.message_id),
+            _ => {}
+        }
+    }
+
+    /// The server has the request, so that it is not sent again. RFC 7252 does not say how long to wait now: as long
+    /// as for an acknowledgement.
+    fn wait_for_separate_response(&mut self, now: Instant) {
+        if let Some(exchange) = self.exchange.as_mut().filter(|exchange| !exchange.acknowledged) {
+            exchange.acknowledged = true;
+            exchange.due = now + MAX_TRANSMIT_WAIT;
+        }
+    }
+
+    /// RFC 7252 §5.2.2: a Confirmable response is acknowledged, also when it comes again, and rejected when unknown.
+    fn handle_separate_response(&mut self, now: Instant, message: &Message<'_>, block: Option<Block>) {
+        if message.message_type == Type::Confirmable {
+            let known = block.is_some() || self.separate == Some(message.message_id);
+            self.send_empty(if known { Type::Acknowledgement } else { Type::Reset }, message.message_id);
+        }
+        if let Some(block) = block {
+            self.separate = (message.message_type == Type::Confirmable).then_some(message.message_id);
+            self.handle_response(now, message, block);
+        }
+    }
+
+    fn handle_response(&mut self, now: Instant, response: &Message<'_>, asked: Block) {
+        let Some(given) = check_response(response, asked) else { return self.end(State::GaveUp) };
+        let etag = response.option(option::ETAG).unwrap_or_default();
+        if given.num() == 0 {
+            self.etag = etag.to_vec();
+        } else if etag != self.etag {
+            self.image.restart();
+            return self.request(now, Block::first(given.szx));
+        }
+        self.image.take(given.offset() as u64, response.payload);
+        match Block::new(given.num() + 1, false, given.szx) {
+            _ if !given.more => self.end(State::Done),
+            Some(next) => self.request(now, next),
+            None => self.end(State::GaveUp),
+        }
+    }
+}
+
+fn write_request(message_id: u16, token: [u8; 4], block: Block) -> Result<Vec<u8>, Full> {
+    let mut buffer = [0; 32];
+    let mut writer = Writer::new(&mut buffer, Type::Confirmable, Code::GET, message_id, &token)?;
+    for segment in PATH {
+        writer.option(option::URI_PATH, segment.as_bytes())?;
+    }
+    writer.uint_option(option::BLOCK2, block.encode())?;
+    let length = writer.finish();
+    buffer.get(..length).map(<[u8]>::to_vec).ok_or(Full)
+}
+
+/// The block in a response to the request for `asked`; `None` when it is an error or breaks RFC 7959 §2.4: the block
+/// begins where the one asked for does, is not larger, and is full unless it is the last.
+fn check_response(response: &Message<'_>, asked: Block) -> Option<Block> {
+    if response.code != Code::CONTENT {
+        return None;
+    }
+    let Some(value) = response.option(option::BLOCK2) else {
+        // The whole body, which is no answer to a request for a later block.
+        return (asked.num() == 0).then_some(asked);
+    };
+    let given = Block::decode(value).ok()?;
+    let (length, size) = (response.payload.len(), given.szx.size());
+    let fits = if given.more { length == size } else { length <= size };
+    (given.offset() == asked.offset() && given.szx <= asked.szx && fits).then_some(given)
+}
+
+impl Host for CoapClient {
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram) {
+        let powered_on = self.exchange.is_some() || self.state != State::Fetching;
+        let for_me = same_endpoint(datagram.from, self.server) && datagram.to.port() == self.local.port();
+        if let (true, Ok(message)) = (powered_on && for_me, Message::parse(&datagram.payload)) {
+            self.handle_message(now, &message);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let Some(exchange) = self.exchange.as_mut().filter(|exchange| exchange.due <= now) else { return };
+        if exchange.acknowledged || exchange.retransmitted == MAX_RETRANSMIT {
+            return self.end(State::GaveUp);
+        }
+        exchange.retransmitted += 1;
+        exchange.timeout *= 2;
+        exchange.due = now + exchange.timeout;
+        let request = exchange.request.clone();
+        self.retransmissions += 1;
+        self.send(request);
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Option<Datagram> {
+        if self.exchange.is_none() && self.state == State::Fetching {
+            self.request(now, Block::first(self.szx));
+        }
+        self.out.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.exchange.as_ref().map(|exchange| exchange.due)
+    }
+
+    fn retransmissions(&self) -> u64 {
+        self.retransmissions
+    }
+}
+
+impl Client for CoapClient {
+    fn progress(&self) -> Progress {
+        Progress { state: self.state, received: self.image.received(), wrong: self.image.wrong() }
+    }
+}
