@@ -89,7 +89,9 @@ impl CoapClient {
     fn request(&mut self, now: Instant, block: Block) {
         self.message_id = self.message_id.wrapping_add(1);
         let token = self.random.bits().to_be_bytes();
-        let Ok(request) = write_request(self.message_id, token, block) else { return self.end(State::GaveUp) };
+        let Ok(request) = write_request(self.message_id, token, block) else {
+            return self.end(State::GaveUp);
+        };
         let spread = self.random.below(ACK_RANDOM_SPREAD.as_micros() as u32 + 1);
         let timeout = ACK_TIMEOUT + Duration::from_micros(spread.into());
         self.send(request.clone());

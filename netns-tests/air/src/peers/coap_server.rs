@@ -7,7 +7,9 @@
 use super::PATH;
 use crate::host::{Datagram, Host};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Block, BlockError, Code, Full, Message, Szx, Type, Writer, content_format, option};
+use sixfold_profile::coap::{
+    Block, BlockError, Code, Full, Message, Szx, Type, Writer, content_format, option,
+};
 use std::collections::VecDeque;
 use std::net::SocketAddrV6;
 use std::sync::Arc;
@@ -48,14 +50,17 @@ impl CoapServer {
         let mut buffer = [0; MAX_MESSAGE];
         let length = match self.check(message) {
             Ok(block) => self.write_content(&mut buffer, message_type, message_id, message, block),
-            Err(code) => Writer::new(&mut buffer, message_type, code, message_id, message.token).map(Writer::finish),
+            Err(code) => {
+                Writer::new(&mut buffer, message_type, code, message_id, message.token).map(Writer::finish)
+            }
         };
         buffer.get(..length.ok()?).map(<[u8]>::to_vec)
     }
 
     /// The block that is to be sent, or the response code that says why there is none.
     fn check(&self, request: &Message<'_>) -> Result<Block, Code> {
-        if request.options().any(|option| option::is_critical(option.number) && !is_understood(option.number)) {
+        if request.options().any(|option| option::is_critical(option.number) && !is_understood(option.number))
+        {
             return Err(Code::BAD_OPTION);
         }
         if !is_image(request) {
@@ -109,7 +114,8 @@ const fn is_understood(number: u16) -> bool {
 }
 
 fn is_image(request: &Message<'_>) -> bool {
-    let path = request.options().filter(|option| option.number == option::URI_PATH).map(|option| option.value);
+    let path =
+        request.options().filter(|option| option.number == option::URI_PATH).map(|option| option.value);
     path.eq(PATH.map(str::as_bytes))
 }
 
@@ -240,7 +246,8 @@ mod tests {
     #[test]
     fn pings_are_reset_and_answers_ignored() {
         assert_eq!(ask(&mut server(), &[0x40, 0, 0x12, 0x34]), [[0x70, 0, 0x12, 0x34]]);
-        for ignored in [&[0x60, 0, 0x12, 0x34][..], &[0x70, 0, 0x12, 0x34], &[0x50, 0x45, 0, 0], &[0x40], &[]] {
+        for ignored in [&[0x60, 0, 0x12, 0x34][..], &[0x70, 0, 0x12, 0x34], &[0x50, 0x45, 0, 0], &[0x40], &[]]
+        {
             assert!(ask(&mut server(), ignored).is_empty(), "{ignored:02x?}");
         }
     }

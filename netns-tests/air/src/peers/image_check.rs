@@ -21,7 +21,8 @@ impl ImageCheck {
     /// what it has, all of them are wrong; bytes behind the end of the image are found by [`Self::finish`].
     pub(crate) fn take(&mut self, offset: u64, payload: &[u8]) {
         self.different += if offset == self.received {
-            let rest = usize::try_from(offset).ok().and_then(|start| self.image.get(start..)).unwrap_or_default();
+            let rest =
+                usize::try_from(offset).ok().and_then(|start| self.image.get(start..)).unwrap_or_default();
             rest.iter().zip(payload).filter(|(is, got)| is != got).count() as u64
         } else {
             payload.len() as u64

@@ -8,18 +8,26 @@
 //! A client is powered on by its first [`poll_transmit`](crate::host::Host::poll_transmit). Until then nothing is due
 //! ([`poll_timeout`](crate::host::Host::poll_timeout) is `None`) and what it receives is lost.
 
-mod image_check;
-
 mod coap_client;
 mod coap_server;
+mod image_check;
+mod tftp_client;
+mod tftp_packet;
+mod tftp_server;
 
 pub use coap_client::CoapClient;
 pub use coap_server::CoapServer;
+pub use tftp_client::TftpClient;
+pub use tftp_packet::{DEFAULT_BLOCK_SIZE as TFTP_BLOCK_SIZE, Options as TftpOptions, PORT as TFTP_PORT};
+pub use tftp_server::TftpServer;
 
 use std::net::SocketAddrV6;
 
 /// Where CoAP servers have the image: `/fw/image`, as the segments of its Uri-Path.
 pub const PATH: [&str; 2] = ["fw", "image"];
+
+/// The name of the image for TFTP servers.
+pub const FILE: &str = "fw/image";
 
 /// Whether two socket addresses are the same UDP endpoint, whatever their flow labels and scopes.
 fn same_endpoint(one: SocketAddrV6, other: SocketAddrV6) -> bool {
