@@ -245,3 +245,156 @@ impl Client for CoapClient {
         Progress { state: self.state, received: self.image.received(), wrong: self.image.wrong() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: &str = "[fe80::2]:61616";
+    const SERVER: &str = "[fe80::1]:5683";
+    const NOW: Instant = Instant::from_micros(1_000_000);
+
+    /// A client of an image of 100 bytes with 64-byte blocks, and its first request.
+    fn start() -> (CoapClient, Vec<u8>) {
+        let (local, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
+        let mut client = CoapClient::new(local, server, (0..100).collect(), Szx::B64, Random::new(1, 0));
+        let request = client.poll_transmit(NOW).unwrap().payload;
+        (client, request)
+    }
+
+    /// Gives the client a datagram and returns what it sends.
+    fn hear(client: &mut CoapClient, payload: &[u8]) -> Vec<Vec<u8>> {
+        let (from, to) = (SERVER.parse().unwrap(), CLIENT.parse().unwrap());
+        client.handle_datagram(NOW, &Datagram { from, to, payload: payload.to_vec() });
+        std::iter::from_fn(|| client.poll_transmit(NOW)).map(|datagram| datagram.payload).collect()
+    }
+
+    /// A response with an ETag, Block2 and payload.
+    fn response(first: u8, id: [u8; 2], token: &[u8], etag: u8, block: u8, payload: &[u8]) -> Vec<u8> {
+        [&[first | 4, 0x45], &id[..], token, &[0x41, etag, 0xd1, 6, block, 0xff], payload].concat()
+    }
+
+    /// The response that fits a request.
+    fn piggybacked(request: &[u8], etag: u8, block: u8, payload: &[u8]) -> Vec<u8> {
+        response(0x60, [request[2], request[3]], &request[4..8], etag, block, payload)
+    }
+
+    fn bytes(range: std::ops::Range<u8>) -> Vec<u8> {
+        range.collect()
+    }
+
+    #[test]
+    fn requests_byte_by_byte() {
+        let (mut client, request) = start();
+        assert_eq!(request[..2], [0x44, 0x01]);
+        assert_eq!(request[8..], *b"\xb2fw\x05image\xc1\x02", "Uri-Path twice, Block2 0/0/64");
+        let next = hear(&mut client, &piggybacked(&request, 1, 0x0a, &bytes(0..64)));
+        assert_eq!(next[0][8..], *b"\xb2fw\x05image\xc1\x12", "Block2 1/0/64");
+        assert_eq!(
+            u16::from_be_bytes([next[0][2], next[0][3]]),
+            u16::from_be_bytes([request[2], request[3]]) + 1
+        );
+        assert_ne!(next[0][4..8], request[4..8], "a new Token");
+    }
+
+    #[test]
+    fn answers_to_other_requests_are_ignored() {
+        let (mut client, request) = start();
+        let good = piggybacked(&request, 1, 0x0a, &bytes(0..64));
+        for place in [2, 3, 4, 7] {
+            let mut other = good.clone();
+            other[place] ^= 1;
+            assert!(hear(&mut client, &other).is_empty(), "byte {place}");
+        }
+        assert_eq!(client.progress().received, 0);
+        assert_eq!(hear(&mut client, &good).len(), 1);
+        assert!(hear(&mut client, &good).is_empty(), "a duplicate");
+        assert_eq!(client.progress(), Progress { state: State::Fetching, received: 64, wrong: 0 });
+    }
+
+    #[test]
+    fn a_smaller_block_size_is_taken_up() {
+        let (mut client, request) = start();
+        let next = hear(&mut client, &piggybacked(&request, 1, 0x09, &bytes(0..32)));
+        assert!(next[0].ends_with(&[0xc1, 0x11]), "Block2 1/0/32");
+    }
+
+    #[test]
+    fn a_separate_response_is_acknowledged_as_often_as_it_comes() {
+        let (mut client, request) = start();
+        assert!(hear(&mut client, &[0x60, 0, request[2], request[3]]).is_empty());
+        client.handle_timeout(NOW + Duration::from_secs(60));
+        assert_eq!(client.poll_transmit(NOW), None, "the server has the request");
+        let separate = response(0x40, [7, 7], &request[4..8], 1, 0x0a, &bytes(0..64));
+        let sent = hear(&mut client, &separate);
+        assert_eq!((sent.len(), &sent[0][..]), (2, &[0x60, 0, 7, 7][..]));
+        assert_eq!(hear(&mut client, &separate), [[0x60, 0, 7, 7]], "acknowledged again, not asked again");
+        let unknown = response(0x40, [7, 8], &request[4..8], 1, 0x0a, &bytes(0..64));
+        assert_eq!(hear(&mut client, &unknown), [[0x70, 0, 7, 8]], "rejected");
+        let last = response(0x50, [7, 9], &sent[1][4..8], 1, 0x12, &bytes(64..100));
+        assert!(hear(&mut client, &last).is_empty(), "nothing to acknowledge in a NON");
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+        assert_eq!(client.poll_timeout(), None);
+    }
+
+    #[test]
+    fn a_separate_response_that_never_comes_ends_the_fetch() {
+        let (mut client, request) = start();
+        let acknowledgement = [0x60, 0, request[2], request[3]];
+        hear(&mut client, &acknowledgement);
+        assert_eq!(client.poll_timeout(), Some(NOW + MAX_TRANSMIT_WAIT));
+        client.handle_timeout(NOW + MAX_TRANSMIT_WAIT);
+        assert_eq!(client.progress().state, State::GaveUp);
+        assert_eq!(client.poll_transmit(NOW), None);
+    }
+
+    #[test]
+    fn what_ends_the_fetch() {
+        let (_, request) = start();
+        let head = |first: u8, code: u8| [&[first, code, request[2], request[3]], &request[4..8]].concat();
+        let cases = [
+            ("Reset", vec![0x70, 0, request[2], request[3]]),
+            ("4.04", head(0x64, 0x84)),
+            ("block 1 instead of 0", piggybacked(&request, 1, 0x1a, &bytes(0..64))),
+            ("a larger block", piggybacked(&request, 1, 0x0b, &[0; 128])),
+            ("a block that is not full", piggybacked(&request, 1, 0x0a, &bytes(0..63))),
+            ("more than a block", piggybacked(&request, 1, 0x02, &bytes(0..65))),
+            ("SZX 7", piggybacked(&request, 1, 0x0f, &bytes(0..64))),
+        ];
+        for (name, payload) in cases {
+            let (mut client, _) = start();
+            assert!(hear(&mut client, &payload).is_empty(), "{name}");
+            assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0 }, "{name}");
+            assert_eq!(client.poll_timeout(), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_new_version_is_fetched_from_its_beginning() {
+        let (mut client, request) = start();
+        let next = hear(&mut client, &piggybacked(&request, 1, 0x0a, &[9; 64]));
+        assert!(client.progress().wrong > 0);
+        let again = hear(&mut client, &piggybacked(&next[0], 2, 0x12, &bytes(64..100)));
+        assert!(again[0].ends_with(&[0xc1, 0x02]), "Block2 0/0/64");
+        let next = hear(&mut client, &piggybacked(&again[0], 2, 0x0a, &bytes(0..64)));
+        hear(&mut client, &piggybacked(&next[0], 2, 0x12, &bytes(64..100)));
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+    }
+
+    #[test]
+    fn wrong_and_missing_bytes_are_seen() {
+        let (mut client, request) = start();
+        hear(&mut client, &piggybacked(&request, 1, 0x02, &[1, 1, 2]));
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 3, wrong: 98 });
+    }
+
+    #[test]
+    fn pings_are_reset_and_strangers_ignored() {
+        let (mut client, request) = start();
+        assert_eq!(hear(&mut client, &[0x40, 0, 1, 2]), [[0x70, 0, 1, 2]]);
+        let payload = piggybacked(&request, 1, 0x0a, &bytes(0..64));
+        let (from, to) = ("[fe80::3]:5683".parse().unwrap(), CLIENT.parse().unwrap());
+        client.handle_datagram(NOW, &Datagram { from, to, payload });
+        assert_eq!(client.progress().received, 0);
+    }
+}

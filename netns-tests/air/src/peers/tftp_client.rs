@@ -208,3 +208,145 @@ impl Client for TftpClient {
         Progress { state: self.state, received: self.image.received(), wrong: self.image.wrong() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLIENT: &str = "[fe80::2]:61616";
+    const SERVER: &str = "[fe80::1]:69";
+    const NOW: Instant = Instant::from_micros(1_000_000);
+    const TID: u16 = 50000;
+
+    /// A client of an image of 100 bytes, after its request.
+    fn start(options: Options) -> TftpClient {
+        let (local, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
+        let mut client = TftpClient::new(local, server, (0..100).collect(), options);
+        assert_eq!(client.poll_transmit(NOW).unwrap().to, server);
+        client
+    }
+
+    fn with_options() -> TftpClient {
+        start(Options { block_size: Some(64), timeout: Some(3), transfer_size: Some(0) })
+    }
+
+    /// Gives the client a packet from a port, and returns what it sends to that port.
+    fn hear(client: &mut TftpClient, port: u16, payload: &[u8]) -> Vec<Vec<u8>> {
+        let (mut from, to): (SocketAddrV6, _) = (SERVER.parse().unwrap(), CLIENT.parse().unwrap());
+        from.set_port(port);
+        client.handle_datagram(NOW, &Datagram { from, to, payload: payload.to_vec() });
+        let sent: Vec<_> = std::iter::from_fn(|| client.poll_transmit(NOW)).collect();
+        assert!(sent.iter().all(|datagram| datagram.to == from && datagram.from == to));
+        sent.into_iter().map(|datagram| datagram.payload).collect()
+    }
+
+    fn data(block: u8, payload: std::ops::Range<u8>) -> Vec<u8> {
+        [0, 3, 0, block].into_iter().chain(payload).collect()
+    }
+
+    #[test]
+    fn the_request_byte_by_byte() {
+        let (local, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
+        let asked = Options { block_size: Some(64), timeout: Some(3), transfer_size: Some(0) };
+        let mut client = TftpClient::new(local, server, Arc::from([]), asked);
+        let request = client.poll_transmit(NOW).unwrap().payload;
+        assert_eq!(request, b"\0\x01fw/image\0octet\0blksize\x0064\0timeout\x003\0tsize\x000\0");
+    }
+
+    #[test]
+    fn options_change_the_block_size_and_a_server_without_them_does_not() {
+        let mut client = with_options();
+        for _ in 0..2 {
+            let sent = hear(&mut client, TID, b"\0\x06blksize\x0064\0tsize\x00100\0");
+            assert_eq!(sent, [[0, 4, 0, 0]], "also when it comes again");
+        }
+        assert_eq!(hear(&mut client, TID, &data(1, 0..64)), [[0, 4, 0, 1]]);
+        assert!(hear(&mut client, TID, b"\0\x06blksize\x0064\0").is_empty(), "too late");
+        assert_eq!(client.progress().state, State::Fetching);
+        hear(&mut client, TID, &data(2, 64..100));
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+
+        let mut client = with_options();
+        assert_eq!(hear(&mut client, TID, &data(1, 0..100)), [[0, 4, 0, 1]], "512-byte blocks");
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+    }
+
+    #[test]
+    fn options_that_were_not_asked_for_are_refused() {
+        for options in [&b"blksize\x0065\0"[..], b"timeout\x004\0", b""] {
+            let mut client = with_options();
+            let sent = hear(&mut client, TID, &[b"\0\x06", options].concat());
+            assert!(sent[0].starts_with(&[0, 5, 0, 8]), "{options:?}");
+            assert_eq!(client.progress().state, State::GaveUp);
+        }
+        let mut client = start(Options::default());
+        assert!(hear(&mut client, TID, b"\0\x06tsize\x00100\0")[0].starts_with(&[0, 5, 0, 8]));
+    }
+
+    #[test]
+    fn a_block_that_comes_again_is_acknowledged_again() {
+        let mut client = with_options();
+        hear(&mut client, TID, b"\0\x06blksize\x0064\0");
+        for _ in 0..3 {
+            assert_eq!(hear(&mut client, TID, &data(1, 0..64)), [[0, 4, 0, 1]]);
+        }
+        assert!(hear(&mut client, TID, &data(3, 0..64)).is_empty(), "from the future");
+        for _ in 0..3 {
+            assert_eq!(hear(&mut client, TID, &data(2, 64..100)), [[0, 4, 0, 2]], "also after the end");
+        }
+        assert!(hear(&mut client, TID, &data(3, 0..1)).is_empty());
+        assert!(hear(&mut client, TID, b"\0\x05\0\0x\0").is_empty());
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+        assert_eq!((client.poll_timeout(), client.retransmissions()), (None, 0));
+    }
+
+    #[test]
+    fn another_transfer_id_is_an_error_that_does_not_disturb() {
+        let mut client = with_options();
+        hear(&mut client, TID, b"\0\x06blksize\x0064\0");
+        let sent = hear(&mut client, TID + 1, &data(1, 0..64));
+        assert!(sent[0].starts_with(&[0, 5, 0, 5]));
+        assert!(hear(&mut client, TID + 1, b"\0\x05\0\x01x\0").is_empty(), "no error for an error");
+        assert_eq!(hear(&mut client, TID, &data(1, 0..64)), [[0, 4, 0, 1]]);
+    }
+
+    #[test]
+    fn errors_and_too_large_blocks_end_the_transfer() {
+        let mut client = start(Options::default());
+        assert!(hear(&mut client, TID, b"\0\x05\0\x01File not found\0").is_empty());
+        assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0 });
+        let mut client = with_options();
+        hear(&mut client, TID, b"\0\x06blksize\x0064\0");
+        assert!(hear(&mut client, TID, &data(1, 0..65))[0].starts_with(&[0, 5, 0, 4]));
+        assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0 });
+    }
+
+    #[test]
+    fn block_numbers_do_not_wrap() {
+        let mut client = start(Options { block_size: Some(8), ..Options::default() });
+        hear(&mut client, TID, b"\0\x06blksize\x008\0");
+        for block in 1..u16::MAX {
+            hear(&mut client, TID, &Packet::Data { block, payload: &[0; 8] }.to_bytes());
+        }
+        let sent = hear(&mut client, TID, &[0, 3, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(sent[1].starts_with(&[0, 5, 0, 0]));
+        assert_eq!(client.progress().state, State::GaveUp);
+    }
+
+    #[test]
+    fn only_progress_starts_the_five_time_outs_anew() {
+        let mut client = with_options();
+        hear(&mut client, TID, b"\0\x06blksize\x0064\0");
+        let mut due = client.poll_timeout().unwrap();
+        assert_eq!(due, NOW + Duration::from_secs(3));
+        for _ in 0..4 {
+            client.handle_timeout(due);
+            assert_eq!(client.poll_transmit(due).unwrap().payload, [0, 4, 0, 0]);
+            due += Duration::from_secs(3);
+            assert_eq!(client.poll_timeout(), Some(due));
+        }
+        hear(&mut client, TID, &data(2, 0..64));
+        client.handle_timeout(due);
+        assert_eq!((client.progress().state, client.retransmissions()), (State::GaveUp, 4));
+    }
+}

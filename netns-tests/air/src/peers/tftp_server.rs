@@ -218,3 +218,128 @@ impl Host for TftpServer {
         self.retransmissions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: &str = "[fe80::1]:69";
+    const REQUEST: &[u8] = b"\0\x01fw/image\0octet\0";
+    const NOW: Instant = Instant::from_micros(1_000_000);
+
+    fn server(bytes: usize) -> TftpServer {
+        TftpServer::new(SERVER.parse().unwrap(), vec![7; bytes].into(), true)
+    }
+
+    fn client(number: u16) -> SocketAddrV6 {
+        SocketAddrV6::new([0xfe80, 0, 0, 0, 0, 0, 0, number].into(), 61616, 0, 0)
+    }
+
+    /// Gives the server a packet from a client to a port, and returns what it sends.
+    fn hear(server: &mut TftpServer, from: SocketAddrV6, port: u16, payload: &[u8]) -> Vec<Datagram> {
+        let mut to: SocketAddrV6 = SERVER.parse().unwrap();
+        to.set_port(port);
+        server.handle_datagram(NOW, &Datagram { from, to, payload: payload.to_vec() });
+        std::iter::from_fn(|| server.poll_transmit(NOW)).collect()
+    }
+
+    #[test]
+    fn each_transfer_has_its_own_port() {
+        let mut server = server(600);
+        let one = hear(&mut server, client(1), 69, REQUEST).remove(0);
+        let two = hear(&mut server, client(2), 69, REQUEST).remove(0);
+        assert!(one.from.port() >= 49152 && two.from.port() > one.from.port());
+        assert!(hear(&mut server, client(1), two.from.port(), &[0, 4, 0, 1]).is_empty(), "not its transfer");
+        let next = hear(&mut server, client(1), one.from.port(), &[0, 4, 0, 1]).remove(0);
+        assert_eq!((&next.payload[..5], next.from), (&[0, 3, 0, 2, 7][..], one.from));
+    }
+
+    #[test]
+    fn options_are_acknowledged_as_far_as_they_are_known() {
+        let all = b"\0\x01fw/image\0OCTET\0tsize\x000\0windowsize\x004\0blksize\x0064\0timeout\x009\0";
+        let mut server = server(600);
+        let sent = hear(&mut server, client(1), 69, all).remove(0);
+        assert_eq!(sent.payload, b"\0\x06blksize\x0064\0timeout\x009\0tsize\x00600\0");
+        assert_eq!(server.poll_timeout(), Some(NOW + Duration::from_secs(9)));
+        let first = hear(&mut server, client(1), sent.from.port(), &[0, 4, 0, 0]).remove(0);
+        assert_eq!((&first.payload[..4], first.payload.len()), (&[0, 3, 0, 1][..], 68));
+        server.takes_options = false;
+        let sent = hear(&mut server, client(2), 69, all).remove(0);
+        assert_eq!((&sent.payload[..4], sent.payload.len()), (&[0, 3, 0, 1][..], 516));
+    }
+
+    #[test]
+    fn what_it_refuses() {
+        let cases = [
+            (600, &b"\0\x01other\0octet\0"[..], ErrorCode::FILE_NOT_FOUND),
+            (600, b"\0\x01fw/image\0netascii\0", ErrorCode::ILLEGAL_OPERATION),
+            (512 * 65535, REQUEST, ErrorCode::NOT_DEFINED),
+            (8 * 65535, b"\0\x01fw/image\0octet\0blksize\x008\0", ErrorCode::NOT_DEFINED),
+        ];
+        for (bytes, request, code) in cases {
+            let mut server = server(bytes);
+            let sent = hear(&mut server, client(1), 69, request);
+            assert!(sent[0].payload.starts_with(&[0, 5, 0, code.0 as u8]), "{bytes} {request:?}");
+            assert!(server.poll_timeout().is_none() && server.transfers.is_empty());
+        }
+        let mut server = server(512 * 65535 - 1);
+        assert!(hear(&mut server, client(1), 69, REQUEST)[0].payload.starts_with(&[0, 3, 0, 1]));
+    }
+
+    #[test]
+    fn time_outs_double_and_the_sixth_ends_the_transfer() {
+        let mut server = server(600);
+        let first = hear(&mut server, client(1), 69, REQUEST);
+        let mut at = NOW;
+        for wait in [1, 2, 4, 8, 16] {
+            at += Duration::from_secs(wait);
+            assert_eq!(server.poll_timeout(), Some(at));
+            server.handle_timeout(at);
+            assert_eq!(server.poll_transmit(at), Some(first[0].clone()));
+        }
+        assert_eq!(server.poll_timeout(), Some(at + Duration::from_secs(32)));
+        server.handle_timeout(at + Duration::from_secs(32));
+        assert_eq!((server.poll_transmit(at), server.poll_timeout()), (None, None));
+        assert_eq!((server.retransmissions(), server.transfers.len()), (5, 0));
+    }
+
+    #[test]
+    fn an_acknowledgement_that_comes_again_is_ignored() {
+        let mut server = server(600);
+        let port = hear(&mut server, client(1), 69, REQUEST)[0].from.port();
+        assert_eq!(hear(&mut server, client(1), port, &[0, 4, 0, 1]).len(), 1);
+        for block in [0, 1, 3] {
+            assert!(hear(&mut server, client(1), port, &[0, 4, 0, block]).is_empty(), "ACK {block}");
+        }
+        assert!(hear(&mut server, client(1), port, &[0, 4, 0, 2]).is_empty(), "the end");
+        assert!(server.transfers.is_empty() && server.due.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_comes_again_is_answered_until_its_answer_was_acknowledged() {
+        let mut server = server(600);
+        let first = hear(&mut server, client(1), 69, REQUEST);
+        assert_eq!(hear(&mut server, client(1), 69, REQUEST), first);
+        assert_eq!((server.transfers.len(), server.due.len()), (1, 1));
+        hear(&mut server, client(1), first[0].from.port(), &[0, 4, 0, 1]);
+        assert!(hear(&mut server, client(1), 69, REQUEST).is_empty());
+    }
+
+    #[test]
+    fn an_error_ends_the_transfer() {
+        let mut server = server(600);
+        let port = hear(&mut server, client(1), 69, REQUEST)[0].from.port();
+        assert!(hear(&mut server, client(1), port, b"\0\x05\0\0x\0").is_empty());
+        assert!(server.transfers.is_empty() && server.poll_timeout().is_none());
+    }
+
+    #[test]
+    fn there_are_no_more_transfers_than_ports() {
+        let mut server = server(1);
+        for number in 0..MAX_TRANSFERS as u16 {
+            assert_eq!(hear(&mut server, client(number), 69, REQUEST)[0].payload[1], 3);
+        }
+        assert_eq!(hear(&mut server, client(u16::MAX), 69, REQUEST)[0].payload[..4], [0, 5, 0, 0]);
+        assert_eq!(server.transfers.len(), MAX_TRANSFERS);
+    }
+}
