@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// A Confirmable request with Message ID 0x1234 and Token 0xab.
-    fn request(code: Code, options: &[(u16, &[u8])]) -> Vec<u8> {
+    fn request(code: Code, options: Options<'_>) -> Vec<u8> {
         let mut buffer = [0; 128];
         let mut writer = Writer::new(&mut buffer, Type::Confirmable, code, 0x1234, &[0xab]).unwrap();
         for (number, value) in options {
@@ -182,6 +182,8 @@ mod tests {
         let length = writer.finish();
         buffer[..length].to_vec()
     }
+
+    type Options<'a> = &'a [(u16, &'a [u8])];
 
     const FW: (u16, &[u8]) = (option::URI_PATH, b"fw");
     const IMAGE: (u16, &[u8]) = (option::URI_PATH, b"image");
@@ -197,7 +199,7 @@ mod tests {
 
     #[test]
     fn later_blocks_tell_the_size_only_when_asked() {
-        let last: &[(u16, &[u8])] = &[FW, IMAGE, (option::BLOCK2, &[0x32])];
+        let last: Options<'_> = &[FW, IMAGE, (option::BLOCK2, &[0x32])];
         let answers = ask(&mut server(), &request(Code::GET, last));
         let message = Message::parse(&answers[0]).unwrap();
         assert_eq!(message.payload, (192..200).collect::<Vec<u8>>());
@@ -219,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_it_refuses() {
-        let cases: &[(Code, &[(u16, &[u8])], Code)] = &[
+        let cases: [(Code, Options<'_>, Code); 9] = [
             (Code::GET, &[FW], Code::NOT_FOUND),
             (Code::GET, &[FW, IMAGE, FW], Code::NOT_FOUND),
             (Code::GET, &[], Code::NOT_FOUND),
@@ -231,8 +233,8 @@ mod tests {
             (Code::PUT, &[FW, IMAGE], Code::METHOD_NOT_ALLOWED),
         ];
         for (method, options, code) in cases {
-            let answers = ask(&mut server(), &request(*method, options));
-            assert_eq!(Message::parse(&answers[0]).unwrap().code, *code, "{method} {options:?}");
+            let answers = ask(&mut server(), &request(method, options));
+            assert_eq!(Message::parse(&answers[0]).unwrap().code, code, "{method} {options:?}");
         }
     }
 

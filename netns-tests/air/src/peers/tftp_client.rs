@@ -113,7 +113,7 @@ impl TftpClient {
                 self.handle_block(now, block, payload);
             }
             Packet::OptionAcknowledgement(options) if self.next_block == 1 => {
-                self.handle_options(now, options)
+                self.handle_options(now, options);
             }
             Packet::Error { .. } => self.end(State::GaveUp),
             _ => {}
@@ -149,14 +149,11 @@ impl TftpClient {
         self.block_size = given.block_size.unwrap_or(DEFAULT_BLOCK_SIZE);
         self.ask(now, &Packet::Acknowledgement { block: 0 });
     }
+}
 
-    /// Whether the datagram is of this transfer, whose server TID the first good packet decides (RFC 1350 §4).
-    fn is_of_transfer(&mut self, port: u16, packet: &Packet<'_>) -> bool {
-        match packet {
-            Packet::Acknowledgement { .. } | Packet::ReadRequest { .. } => false,
-            _ => *self.server_port.get_or_insert(port) == port,
-        }
-    }
+/// Whether servers send such packets: a client neither acknowledges nor requests anything of another client.
+const fn is_of_server(packet: &Packet<'_>) -> bool {
+    !matches!(packet, Packet::Acknowledgement { .. } | Packet::ReadRequest { .. })
 }
 
 impl Host for TftpClient {
@@ -164,9 +161,11 @@ impl Host for TftpClient {
         let powered_on = self.due.is_some() || self.state == State::Done;
         let for_me =
             datagram.from.ip() == self.server.ip() && datagram.to.port() == self.local.port() && powered_on;
-        let Some(packet) = Packet::parse(&datagram.payload).filter(|_| for_me) else { return };
+        let packet = Packet::parse(&datagram.payload).filter(is_of_server);
+        let Some(packet) = packet.filter(|_| for_me) else { return };
         let port = datagram.from.port();
-        if self.is_of_transfer(port, &packet) {
+        // The first packet decides which TID the server has; all others are of another transfer (RFC 1350 §4).
+        if *self.server_port.get_or_insert(port) == port {
             self.handle_packet(now, packet);
         } else if !matches!(packet, Packet::Error { .. }) {
             let code = ErrorCode::UNKNOWN_TRANSFER_ID;
@@ -308,6 +307,25 @@ mod tests {
         assert!(sent[0].starts_with(&[0, 5, 0, 5]));
         assert!(hear(&mut client, TID + 1, b"\0\x05\0\x01x\0").is_empty(), "no error for an error");
         assert_eq!(hear(&mut client, TID, &data(1, 0..64)), [[0, 4, 0, 1]]);
+    }
+
+    #[test]
+    fn what_is_not_for_the_transfer_is_ignored() {
+        let mut client = start(Options::default());
+        assert!(hear(&mut client, TID, &data(0, 0..64)).is_empty(), "there is no block 0");
+        assert!(hear(&mut client, TID + 1, &[0, 4, 0, 0]).is_empty(), "clients get no acknowledgements");
+        let from = SocketAddrV6::new([0xfe80, 0, 0, 0, 0, 0, 0, 9].into(), TID, 0, 0);
+        let stranger = Datagram { from, to: CLIENT.parse().unwrap(), payload: data(1, 0..100) };
+        client.handle_datagram(NOW, &stranger);
+        assert_eq!(client.poll_transmit(NOW), None);
+        assert_eq!(client.progress(), Progress { state: State::Fetching, received: 0, wrong: 0 });
+    }
+
+    #[test]
+    fn wrong_and_missing_bytes_are_seen() {
+        let mut client = start(Options::default());
+        hear(&mut client, TID, &data(1, 1..100));
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 99, wrong: 100 });
     }
 
     #[test]
