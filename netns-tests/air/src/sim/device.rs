@@ -1,9 +1,8 @@
 //! A device with the device client's core.
 
 use crate::host::{Client, Datagram, Host, Progress, State};
-use crate::peers::ImageCheck;
+use crate::peers::{ImageCheck, PATH};
 use crate::random::Random;
-use crate::sim::PATH;
 use sixfold_device::ETag;
 use sixfold_device::fetch::{Event, Fetch, Received};
 use sixfold_profile::Instant;
@@ -82,6 +81,7 @@ impl Device {
         let next = u32::try_from(num).ok().and_then(|num| Block::new(num, false, block.szx));
         self.next = next.zip(block.etag);
         if !block.more {
+            self.check.finish();
             self.state = State::Done;
         }
     }
@@ -151,6 +151,6 @@ impl Host for Device {
 
 impl Client for Device {
     fn progress(&self) -> Progress {
-        self.check.progress(self.state)
+        Progress { state: self.state, received: self.check.received(), wrong: self.check.wrong() }
     }
 }

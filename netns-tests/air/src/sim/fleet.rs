@@ -4,7 +4,7 @@ use crate::address::address;
 use crate::air::{Air, Event};
 use crate::host::{Client, Host, Progress, State};
 use crate::outcome::{self, Outcome, Totals};
-use crate::peers::{CoapClient, CoapServer, TftpClient, TftpServer};
+use crate::peers::{CoapClient, CoapServer, TFTP_PORT, TftpClient, TftpOptions, TftpServer};
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::sim::agenda::Agenda;
@@ -18,9 +18,10 @@ use std::net::SocketAddrV6;
 use std::sync::Arc;
 
 const COAP_PORT: u16 = 5683;
-const TFTP_PORT: u16 = 69;
 /// The first of the ports that systems hand out (RFC 6335 §6).
 const CLIENT_PORT: u16 = 49_152;
+/// What boot loaders usually ask for.
+const TFTP_TIMEOUT_S: u8 = 5;
 /// The streams of a run's randomness; the channel has stream 0.
 const FLEET_STREAM: u64 = 1;
 const IMAGE_STREAM: u64 = 2;
@@ -198,8 +199,10 @@ fn server(scenario: &Scenario, kind: Server, image: &Arc<[u8]>, random: &mut Ran
             let image = Bytes::copy_from_slice(image);
             Box::new(Relay::new(local, image, scenario.origin, random.seed()))
         }
-        Server::Rfc7252 => Box::new(CoapServer::new(local, image.clone())),
-        Server::Tftp | Server::TftpOptions => Box::new(TftpServer::new(local, image.clone())),
+        Server::Rfc7252 => Box::new(CoapServer::new(local, image.clone(), Szx::MAX)),
+        Server::Tftp | Server::TftpOptions => {
+            Box::new(TftpServer::new(local, image.clone(), kind == Server::TftpOptions))
+        }
     }
 }
 
@@ -221,7 +224,14 @@ fn client(
             Box::new(Device::new(local, server, image, szx, restart_after, random.split()))
         }
         Server::Rfc7252 => Box::new(CoapClient::new(local, server, image, szx, random.split())),
-        Server::Tftp => Box::new(TftpClient::new(local, server, image, None)),
-        Server::TftpOptions => Box::new(TftpClient::new(local, server, image, Some(block))),
+        Server::Tftp => Box::new(TftpClient::new(local, server, image, TftpOptions::default())),
+        Server::TftpOptions => {
+            let options = TftpOptions {
+                block_size: Some(block),
+                timeout: Some(TFTP_TIMEOUT_S),
+                transfer_size: Some(0),
+            };
+            Box::new(TftpClient::new(local, server, image, options))
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The relay: its engine, and an origin server that is a delay and a rate.
 
 use crate::host::{Datagram, Host};
+use crate::peers::PATH;
 use crate::scenario::Origin;
-use crate::sim::PATH;
 use bytes::Bytes;
 use sixfold_engine::{
     Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, OriginEvent, Path, Route, UnboundedStore,
