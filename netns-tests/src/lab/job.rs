@@ -17,6 +17,8 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+/// sixfold-device's exit status when no answer came in time.
+const NO_ANSWER: i32 = 4;
 /// How often devices are looked at: finer than any figure that is reported.
 const GLANCE: Duration = Duration::from_millis(2);
 const POWER_ON_STREAM: u64 = 3;
@@ -27,6 +29,8 @@ struct Running {
     node: NodeId,
     name: String,
     power_on: Instant,
+    /// When its program is started next.
+    start: Instant,
     fetch: Option<Fetch>,
     end: Option<Instant>,
 }
@@ -78,7 +82,7 @@ fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) 
         network.netns(node)?;
         let power_on = start + within.mul_f64(f64::from(random.bits()) / f64::from(u32::MAX));
         let name = format!("device-{}", scenario.topology.node(node).name);
-        Some(Running { node, name, power_on, fetch: None, end: None })
+        Some(Running { node, name, power_on, start: power_on, fetch: None, end: None })
     };
     scenario.topology.fetchers().filter_map(device).collect()
 }
@@ -88,22 +92,27 @@ impl Running {
     fn look(&mut self, network: &Network, scenario: &Scenario) -> Result<()> {
         let now = network.clock.now();
         match &mut self.fetch {
-            None if now >= self.power_on => {
-                let netns = network.netns(self.node).context("no namespace")?;
-                let block = scenario.fetch.block_bytes.to_string();
-                let arguments = ["--quiet", "--json", "--szx", &block];
-                let server = network.border_router();
-                self.power_on = now;
-                self.fetch = Some(device::fetch_from(server, netns, &self.name, service::PATH, &arguments)?);
-            }
-            None => {}
-            Some(fetch) => {
-                if self.end.is_none() && !fetch.is_running() {
-                    self.end = Some(now);
+            None if now < self.start => {}
+            None => self.fetch = Some(self.begin(network, scenario)?),
+            Some(fetch) if self.end.is_none() => match (fetch.status()?, scenario.fetch.restart_after) {
+                (None, _) => {}
+                (Some(status), Some(pause)) if status.code() == Some(NO_ANSWER) => {
+                    self.start = now + pause;
+                    self.fetch = None;
                 }
-            }
+                (Some(_), _) => self.end = Some(now),
+            },
+            Some(_) => {}
         }
         Ok(())
+    }
+
+    /// Starts the program, which goes on where it was if it ran before.
+    fn begin(&self, network: &Network, scenario: &Scenario) -> Result<Fetch> {
+        let netns = network.netns(self.node).context("no namespace")?;
+        let block = scenario.fetch.block_bytes.to_string();
+        let arguments = ["--quiet", "--json", "--szx", &block];
+        device::fetch_from(network.border_router(), netns, &self.name, service::PATH, &arguments)
     }
 
     /// What the device says about itself when it is done.
