@@ -16,9 +16,9 @@ pub struct Radvd {
 }
 
 impl Radvd {
-    /// Announces `prefix` on `interface` when asked and every `interval_s` seconds at most, also when the interface
-    /// comes later or comes back.
-    pub fn start(netns: &Netns, interface: &str, prefix: &str, interval_s: u32) -> Result<Self> {
+    /// Announces `prefix` on `interface`, also when the interface comes later or comes back. `options` are radvd's, for
+    /// the interface.
+    pub fn start(netns: &Netns, interface: &str, prefix: &str, options: &str) -> Result<Self> {
         fs::write(
             CONFIG,
             format!(
@@ -26,7 +26,7 @@ impl Radvd {
     IgnoreIfMissing on;
     AdvSendAdvert on;
     MinRtrAdvInterval 3;
-    MaxRtrAdvInterval {interval_s};
+    {options}
     AdvLinkMTU 1280;
     prefix {prefix} {{ AdvOnLink on; AdvAutonomous on; }};
 }};

@@ -52,7 +52,7 @@ impl Topology {
         for device in &devices {
             device.ip("link set wpan0 mtu 1280 up")?;
         }
-        let radvd = Radvd::start(&relay, DEVICE_INTERFACE, "2001:db8:6::/64", 4)?;
+        let radvd = Radvd::start(&relay, DEVICE_INTERFACE, "2001:db8:6::/64", "MaxRtrAdvInterval 4;")?;
         let topology = Self { _radvd: radvd, origin, relay, devices };
         topology.wait_until_up()?;
         Ok(topology)

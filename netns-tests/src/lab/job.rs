@@ -33,6 +33,8 @@ struct Running {
     start: Instant,
     fetch: Option<Fetch>,
     end: Option<Instant>,
+    /// It ended with the whole image.
+    succeeded: bool,
 }
 
 /// Runs the job over a network that has settled. `progress` is told how many devices have ended.
@@ -82,7 +84,7 @@ fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) 
         network.netns(node)?;
         let power_on = start + within.mul_f64(f64::from(random.bits()) / f64::from(u32::MAX));
         let name = format!("device-{}", scenario.topology.node(node).name);
-        Some(Running { node, name, power_on, start: power_on, fetch: None, end: None })
+        Some(Running { node, name, power_on, start: power_on, fetch: None, end: None, succeeded: false })
     };
     scenario.topology.fetchers().filter_map(device).collect()
 }
@@ -100,7 +102,10 @@ impl Running {
                     self.start = now + pause;
                     self.fetch = None;
                 }
-                (Some(_), _) => self.end = Some(now),
+                (Some(status), _) => {
+                    self.end = Some(now);
+                    self.succeeded = status.success();
+                }
             },
             Some(_) => {}
         }
@@ -123,9 +128,9 @@ impl Running {
     }
 
     fn result(&mut self, image: &[u8], now: Instant, transmitting: Duration) -> Device {
-        let got = self.fetch.as_ref().and_then(|fetch| fs::read(fetch.file()).ok());
-        let state = if got.is_some() { State::Done } else { State::GaveUp };
-        let got = got.unwrap_or_default();
+        let state = if self.succeeded { State::Done } else { State::GaveUp };
+        let file = self.fetch.as_ref().filter(|_| self.succeeded).map(Fetch::file);
+        let got = file.and_then(|file| fs::read(file).ok()).unwrap_or_default();
         let differ = got.iter().zip(image).filter(|(got, wanted)| got != wanted).count();
         let wrong = match state {
             State::Done => differ + got.len().abs_diff(image.len()),

@@ -23,8 +23,9 @@ pub const INTERFACE: &str = "air0";
 const PREFIX: &str = "fd00:6f::/64";
 const BORDER_ROUTER_ADDRESSES: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1), Ipv6Addr::new(0xfd00, 0x6f, 0, 0, 0, 0, 0, 1)];
-/// Router advertisements cost airtime: after the first ones, seldom.
-const ADVERTISEMENT_INTERVAL_S: u32 = 1800;
+/// Router advertisements cost airtime: after the first ones, seldom. Routers repeat only those for all; a hop limit that
+/// has been decremented makes the others invalid (RFC 4861 §6.1.2).
+const ADVERTISEMENTS: &str = "MaxRtrAdvInterval 1800; AdvRASolicitedUnicast off;";
 /// Over a bad link it takes many advertisements until everybody has heard one.
 const ADDRESSES_LIMIT: Duration = Duration::from_secs(300);
 /// So long nobody has sent anything when the network has settled.
@@ -71,7 +72,7 @@ impl Network {
             netns.as_ref().map_or(Ok(()), |netns| bring_up(netns, id))?;
         }
         let border_router = nodes.first().and_then(Option::as_ref).context("no border router")?;
-        let radvd = Radvd::start(border_router, DEVICE_INTERFACE, PREFIX, ADVERTISEMENT_INTERVAL_S)?;
+        let radvd = Radvd::start(border_router, DEVICE_INTERFACE, PREFIX, ADVERTISEMENTS)?;
         let network = Self { _radvd: radvd, air, clock, nodes, scope: scenario.network.scope };
         network.learn_addresses()?;
         network.settle()?;

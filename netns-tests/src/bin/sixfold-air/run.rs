@@ -22,7 +22,7 @@ use std::time::Duration;
 /// What the main job needs of this workspace.
 const PROGRAMS: [&str; 2] = ["sixfold-relay", "sixfold-device"];
 /// A machine that is later than this makes figures that mean nothing.
-const TOLERABLE: Duration = Duration::from_millis(20);
+const TOLERABLE: Duration = Duration::from_millis(50);
 
 /// Runs one scenario in real time and reports, or gives its network to somebody else.
 pub(crate) fn run(options: &LiveOptions) -> Result<ExitCode> {
