@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test bench lint fuzz fuzz-long
+.PHONY: demo test vm-test bench fleet lint fuzz fuzz-long
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -7,9 +7,18 @@ demo:
 
 test: ; @scripts/test $(ARGS)
 
+# The kernel's own 6LoWPAN under QEMU against the channel model; part of `make test` too.
+vm-test:
+	@scripts/test -p sixfold-netns-tests --test vm -- --nocapture
+
 bench:
 	@cargo build --quiet --locked --profile bench --bin sixfold-relay --bin sixfold-bench
 	@cargo run --quiet --locked --profile bench --bin sixfold-bench -- $(ARGS)
+
+# 960 fleets in virtual time: a minute, and the compiler before it; ARGS="--small" for a first look.
+fleet:
+	@cargo build --quiet --locked --release --bin sixfold-air
+	@target/release/sixfold-air fleet $(ARGS)
 
 lint:
 	cargo fmt --all --check

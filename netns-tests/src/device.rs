@@ -43,6 +43,11 @@ impl Fetch {
         self.process.is_running()
     }
 
+    /// How it ended, once it has.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.status()
+    }
+
     /// Waits for the end, whatever it is.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.process.wait(limit)

@@ -20,6 +20,17 @@ pub struct Process {
     name: String,
 }
 
+/// A child process that is killed when this is dropped.
+#[derive(Debug)]
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Process {
     /// Starts `command` in a namespace. `name` is for its output files and for errors.
     pub fn start(netns: &Netns, name: &str, mut command: Command) -> Result<Self> {
@@ -46,6 +57,11 @@ impl Process {
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// How it ended, once it has.
+    pub fn status(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Waits for it to end by itself.

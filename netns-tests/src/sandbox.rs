@@ -31,9 +31,7 @@ pub fn run<F: FnOnce() -> Result<()>>(needs: &[Peer], body: F) -> Result<()> {
         return Ok(());
     };
     if let Some(absent) = needs.iter().find(|peer| peer.program().is_none()) {
-        ensure!(env::var("SIXFOLD_REQUIRE_PEERS").as_deref() != Ok("1"), "{}", absent.remedy());
-        skip(test, absent.remedy());
-        return Ok(());
+        return skip_or_fail(test, absent.remedy());
     }
     workspace::build_programs()?;
     run_outside(test, inside)
@@ -43,6 +41,13 @@ pub fn run<F: FnOnce() -> Result<()>>(needs: &[Peer], body: F) -> Result<()> {
 fn test_name<F>() -> &'static str {
     let name = type_name::<F>().trim_end_matches("::{{closure}}");
     name.split_once("::").map_or(name, |(_crate, test)| test)
+}
+
+/// Says that a test was not run, and why. With `SIXFOLD_REQUIRE_PEERS=1` that is a failure.
+pub fn skip_or_fail(test: &str, reason: &str) -> Result<()> {
+    ensure!(env::var("SIXFOLD_REQUIRE_PEERS").as_deref() != Ok("1"), "{reason}");
+    skip(test, reason);
+    Ok(())
 }
 
 fn skip(test: &str, reason: &str) {

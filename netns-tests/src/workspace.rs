@@ -15,8 +15,8 @@ pub fn root() -> PathBuf {
 /// The folder of this profile's programs: `target/debug`, say. Test programs are in its `deps`.
 pub fn program_dir() -> PathBuf {
     let program = env::current_exe().unwrap_or_default();
-    let folders = program.ancestors().skip(1);
-    folders.skip_while(|folder| folder.ends_with("deps")).next().map(Path::to_path_buf).unwrap_or_default()
+    let mut folders = program.ancestors().skip(1);
+    folders.find(|folder| !folder.ends_with("deps")).map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Cargo's target folder.

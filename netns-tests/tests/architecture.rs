@@ -40,6 +40,11 @@ fn the_engine_is_pure() -> Result<()> {
 }
 
 #[test]
+fn the_air_is_pure() -> Result<()> {
+    ensure_without("sixfold-air", &[], IMPURE)
+}
+
+#[test]
 fn the_device_core_is_pure() -> Result<()> {
     let tree = tree("sixfold-device", &["--no-default-features"])?;
     ensure!(tree == BTreeSet::from(["sixfold-device".to_owned(), "sixfold-profile".to_owned()]), "{tree:?}");

@@ -158,10 +158,11 @@ mod tests {
         assert_eq!(node([9; 8]), None);
     }
 
-    /// The example of clause 7.2.10: an acknowledgement with sequence number 0x56.
+    /// The example of clause 7.2.10, an acknowledgement. It is printed bit by bit, in the order of transmission: the
+    /// sequence number 0101 0110 is 0x6a, and the FCS 0010 0111 1001 1110 is 0xe4 0x79.
     #[test]
     fn the_fcs_is_that_of_the_standard() {
-        assert_eq!(acknowledgement(0x56), [0x02, 0x00, 0x56, 0x27, 0x9e]);
+        assert_eq!(acknowledgement(0x6a), [0x02, 0x00, 0x6a, 0xe4, 0x79]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Loss {
     pub fn mean(self) -> f64 {
         match self {
             Self::Bernoulli(loss) => loss,
-            Self::GilbertElliott { to_bad, good, .. } if to_bad == 0.0 => good,
+            Self::GilbertElliott { to_bad: 0.0, good, .. } => good,
             Self::GilbertElliott { to_bad, to_good, good, bad } => {
                 (to_good * good + to_bad * bad) / (to_good + to_bad)
             }

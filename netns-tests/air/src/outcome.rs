@@ -4,6 +4,7 @@ use crate::counters::Counters;
 use crate::frame::{self, Destination};
 use crate::host::{Progress, State};
 use crate::scenario::Scenario;
+use crate::topology::NodeId;
 use crate::{mac, phy};
 use serde::Serialize;
 use sixfold_profile::Instant;
@@ -70,11 +71,41 @@ pub struct Outcome {
     /// When each device was done, in ascending order, in seconds.
     #[serde(skip)]
     pub done_s: Vec<f64>,
+    /// The figures of each node, the border router's first.
+    #[serde(skip)]
+    pub nodes: Vec<NodeFigures>,
+}
+
+/// The figures of one node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeFigures {
+    /// Its name.
+    pub name: String,
+    /// When it was done, in seconds after the first power-on; none if it fetched nothing, or gave up.
+    pub done_s: Option<f64>,
+    /// Data frames sent, retries included.
+    pub frames: u64,
+    /// Of them, those that were sent once more.
+    pub mac_retries: u64,
+    /// Frames for it that collided.
+    pub collisions: u64,
+    /// Frames for it that its links lost.
+    pub losses: u64,
+    /// Datagrams that it dropped because its queue was full.
+    pub queue_drops: u64,
+    /// Datagrams that it could not put together.
+    pub reassembly_failures: u64,
+    /// Milliseconds of transmission.
+    pub tx_ms: f64,
+    /// Milliseconds with the receiver on: until it was done, or all were.
+    pub rx_ms: f64,
 }
 
 /// What became of one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
+    /// Which one.
+    pub node: NodeId,
     /// When it powered on.
     pub power_on: Instant,
     /// When it was done, gave up, or the run ended.
@@ -86,10 +117,12 @@ pub struct Device {
 }
 
 /// What a run counted besides its devices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// The sum over all nodes.
-    pub counters: Counters,
+    /// The counters of each node, in their order.
+    pub counters: Vec<Counters>,
+    /// When the run ended.
+    pub end: Instant,
     /// Messages sent once more by servers and clients.
     pub retransmissions: u64,
     /// Bytes that the relay fetched from the origin.
@@ -107,7 +140,7 @@ impl Outcome {
             .collect();
         done_s.sort_by(f64::total_cmp);
         let image_bytes = scenario.fetch.image_bytes;
-        let counters = totals.counters;
+        let counters: Counters = totals.counters.iter().copied().sum();
         let last_done_s = done_s.last().copied();
         let delivered_bits = 8.0 * f64::from(image_bytes) * done_s.len() as f64;
         Self {
@@ -141,8 +174,32 @@ impl Outcome {
                 device.end.since(device.power_on).saturating_sub(device.transmitting)
             }),
             done_s,
+            nodes: nodes(scenario, start, devices, totals),
         }
     }
+}
+
+fn nodes(scenario: &Scenario, start: Instant, devices: &[Device], totals: &Totals) -> Vec<NodeFigures> {
+    let mut fetched: Vec<Option<&Device>> = vec![None; totals.counters.len()];
+    devices.iter().for_each(|device| fetched[device.node.index()] = Some(device));
+    let figures = |(id, counters): (NodeId, &Counters)| {
+        let device = fetched[id.index()];
+        let transmitting = device.map_or(counters.transmitting, |device| device.transmitting);
+        let on = device.map_or_else(|| totals.end.since(start), |device| device.end.since(device.power_on));
+        NodeFigures {
+            name: scenario.topology.node(id).name.clone(),
+            done_s: device.filter(|device| device.is_done()).map(|device| seconds(start, device.end)),
+            frames: counters.frames,
+            mac_retries: counters.retries,
+            collisions: counters.collisions,
+            losses: counters.losses,
+            queue_drops: counters.queue_drops,
+            reassembly_failures: counters.reassembly_failures,
+            tx_ms: transmitting.as_secs_f64() * 1000.0,
+            rx_ms: on.saturating_sub(transmitting).as_secs_f64() * 1000.0,
+        }
+    };
+    scenario.topology.ids().zip(&totals.counters).map(figures).collect()
 }
 
 impl Device {

@@ -118,6 +118,8 @@ pub struct Fetch {
     pub power_on_within: Duration,
     /// When the run ends, whoever is not done then.
     pub give_up_after: Duration,
+    /// Our devices that got no answer begin again after this time, where they were; without it they give up.
+    pub restart_after: Option<Duration>,
 }
 
 impl Default for Fetch {
@@ -127,6 +129,7 @@ impl Default for Fetch {
             block_bytes: 64,
             power_on_within: Duration::from_secs(1),
             give_up_after: Duration::from_secs(6 * 3600),
+            restart_after: None,
         }
     }
 }
@@ -138,10 +141,12 @@ pub struct Origin {
     pub delay: Duration,
     /// Bytes a second from then on.
     pub bytes_per_s: u32,
+    /// For how long the image is fresh. The default is what the relay assumes of an origin that does not say.
+    pub max_age: Duration,
 }
 
 impl Default for Origin {
     fn default() -> Self {
-        Self { delay: Duration::from_millis(50), bytes_per_s: 1_000_000 }
+        Self { delay: Duration::from_millis(50), bytes_per_s: 1_000_000, max_age: Duration::from_secs(300) }
     }
 }

@@ -18,7 +18,7 @@ use support::{BORDER_ROUTER, frame_to, line, star, star_with};
 const HOP_LIMIT: usize = 7;
 
 fn address(node: NodeId) -> Ipv6Addr {
-    Ipv6Addr::from(0xfd00_006f_u128 << 96 | u128::from(node.0) + 1)
+    Ipv6Addr::from((0xfd00_006f_u128 << 96) | (u128::from(node.0) + 1))
 }
 
 fn packet(from: NodeId, to: Ipv6Addr, payload: &[u8]) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! The adaptation layer: what goes in comes out, in as many octets as the RFCs say.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 mod support;
 
 use proptest::prelude::*;

@@ -17,6 +17,8 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+/// sixfold-device's exit status when no answer came in time.
+const NO_ANSWER: i32 = 4;
 /// How often devices are looked at: finer than any figure that is reported.
 const GLANCE: Duration = Duration::from_millis(2);
 const POWER_ON_STREAM: u64 = 3;
@@ -27,6 +29,8 @@ struct Running {
     node: NodeId,
     name: String,
     power_on: Instant,
+    /// When its program is started next.
+    start: Instant,
     fetch: Option<Fetch>,
     end: Option<Instant>,
     /// It ended with the whole image.
@@ -59,19 +63,16 @@ pub fn run(
     let traffic = network.air.traffic()?.counters;
     let used: Vec<Counters> =
         traffic.iter().zip(&before).map(|(after, before)| after.since(before)).collect();
-    let mut totals = Totals {
-        counters: used.iter().copied().sum(),
-        retransmissions: 0,
-        origin_bytes: service.origin_bytes(),
-    };
     let end = network.clock.now();
+    let mut retransmissions = 0;
     let devices: Vec<Device> = devices
         .iter_mut()
         .map(|device| {
-            totals.retransmissions += device.retransmissions();
+            retransmissions += device.retransmissions();
             device.result(&image, end, used[device.node.index()].transmitting)
         })
         .collect();
+    let totals = Totals { counters: used, end, retransmissions, origin_bytes: service.origin_bytes() };
     Ok(Outcome::new(scenario, "ours", seed, &devices, &totals))
 }
 
@@ -83,7 +84,7 @@ fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) 
         network.netns(node)?;
         let power_on = start + within.mul_f64(f64::from(random.bits()) / f64::from(u32::MAX));
         let name = format!("device-{}", scenario.topology.node(node).name);
-        Some(Running { node, name, power_on, fetch: None, end: None, succeeded: false })
+        Some(Running { node, name, power_on, start: power_on, fetch: None, end: None, succeeded: false })
     };
     scenario.topology.fetchers().filter_map(device).collect()
 }
@@ -93,23 +94,30 @@ impl Running {
     fn look(&mut self, network: &Network, scenario: &Scenario) -> Result<()> {
         let now = network.clock.now();
         match &mut self.fetch {
-            None if now >= self.power_on => {
-                let netns = network.netns(self.node).context("no namespace")?;
-                let block = scenario.fetch.block_bytes.to_string();
-                let arguments = ["--quiet", "--json", "--szx", &block];
-                let server = network.border_router();
-                self.power_on = now;
-                self.fetch = Some(device::fetch_from(server, netns, &self.name, service::PATH, &arguments)?);
-            }
-            None => {}
-            Some(fetch) => {
-                if self.end.is_none() && !fetch.is_running() {
-                    self.end = Some(now);
-                    self.succeeded = fetch.wait(GLANCE)?.success();
+            None if now < self.start => {}
+            None => self.fetch = Some(self.begin(network, scenario)?),
+            Some(fetch) if self.end.is_none() => match (fetch.status()?, scenario.fetch.restart_after) {
+                (None, _) => {}
+                (Some(status), Some(pause)) if status.code() == Some(NO_ANSWER) => {
+                    self.start = now + pause;
+                    self.fetch = None;
                 }
-            }
+                (Some(status), _) => {
+                    self.end = Some(now);
+                    self.succeeded = status.success();
+                }
+            },
+            Some(_) => {}
         }
         Ok(())
+    }
+
+    /// Starts the program, which goes on where it was if it ran before.
+    fn begin(&self, network: &Network, scenario: &Scenario) -> Result<Fetch> {
+        let netns = network.netns(self.node).context("no namespace")?;
+        let block = scenario.fetch.block_bytes.to_string();
+        let arguments = ["--quiet", "--json", "--szx", &block];
+        device::fetch_from(network.border_router(), netns, &self.name, service::PATH, &arguments)
     }
 
     /// What the device says about itself when it is done.
@@ -129,6 +137,7 @@ impl Running {
             _ => 0,
         };
         let progress = Progress { state, received: got.len() as u64, wrong: wrong as u64 };
-        Device { power_on: self.power_on, end: self.end.unwrap_or(now), progress, transmitting }
+        let end = self.end.unwrap_or(now);
+        Device { node: self.node, power_on: self.power_on, end, progress, transmitting }
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Credentials {
     ca_file: Option<PathBuf>,
     /// Certificate chain and key.
     client: Option<(PathBuf, PathBuf)>,
+    /// The origin speaks plain HTTP: this machine need not trust anybody for it.
+    plain: bool,
 }
 
 impl Credentials {
@@ -27,7 +29,8 @@ impl Credentials {
                 ));
             }
         };
-        Ok(Self { ca_file: origin.ca_file.clone(), client })
+        let plain = origin.prefix.starts_with("http://");
+        Ok(Self { ca_file: origin.ca_file.clone(), client, plain })
     }
 
     /// Reads the files. TLS 1.2 and 1.3; which HTTP is spoken is negotiated later.
@@ -35,6 +38,7 @@ impl Credentials {
         let failed = |message: String| OriginSetupError::new(origin, message);
         let roots = match &self.ca_file {
             Some(file) => read_roots(file).map_err(failed)?,
+            None if self.plain => RootCertStore::empty(),
             None => system_roots().map_err(failed)?,
         };
         let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))

@@ -1,11 +1,9 @@
 //! The origin of the demonstration, with the client that it is made for.
 
-#[path = "../../src/demo/origin.rs"]
-mod origin;
-
 use crate::client::{Client, End, strong};
 use crate::support::pattern;
 use hyper_util::client::proxy::matcher::Matcher;
+use sixfold_relay::demo::origin;
 use sixfold_relay::origin::{OriginSettings, Settings};
 use std::sync::Arc;
 use tempfile::TempDir;

@@ -1,44 +1,54 @@
-//! What a client has received, held against the image. Clients of the laboratory store no bytes.
+//! What a client has of the image, compared with the true one while it arrives, so that no client stores it.
 
-use crate::host::{Progress, State};
 use std::sync::Arc;
 
-/// The image, and how much of it has come.
+/// The bytes that one client took so far, which must come in order.
 #[derive(Clone, Debug)]
-pub struct ImageCheck {
+pub(crate) struct ImageCheck {
     image: Arc<[u8]>,
     received: u64,
-    wrong: u64,
+    different: u64,
+    finished: bool,
 }
 
 impl ImageCheck {
-    /// Nothing has come yet.
-    pub const fn new(image: Arc<[u8]>) -> Self {
-        Self { image, received: 0, wrong: 0 }
+    /// Nothing is there yet.
+    pub(crate) const fn new(image: Arc<[u8]>) -> Self {
+        Self { image, received: 0, different: 0, finished: false }
     }
 
-    /// Takes the bytes at `offset`.
-    pub fn take(&mut self, offset: u64, payload: &[u8]) {
-        self.received += payload.len() as u64;
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.image.len());
-        let expected = &self.image[start..];
-        let differ = payload.iter().zip(expected).filter(|(got, wanted)| got != wanted).count();
-        self.wrong += (differ + payload.len().saturating_sub(expected.len())) as u64;
-    }
-
-    /// The client starts again from the first byte.
-    pub fn restart(&mut self) {
-        self.received = 0;
-        self.wrong = 0;
-    }
-
-    /// How far a client in this state is.
-    pub fn progress(&self, state: State) -> Progress {
-        let missing = match state {
-            State::Done => (self.image.len() as u64).saturating_sub(self.received),
-            State::Fetching | State::GaveUp => 0,
+    /// `payload` is the client's next bytes, and it believes that they belong at `offset`. When they do not follow
+    /// what it has, all of them are wrong; bytes behind the end of the image are found by [`Self::finish`].
+    pub(crate) fn take(&mut self, offset: u64, payload: &[u8]) {
+        self.different += if offset == self.received {
+            let rest =
+                usize::try_from(offset).ok().and_then(|start| self.image.get(start..)).unwrap_or_default();
+            rest.iter().zip(payload).filter(|(is, got)| is != got).count() as u64
+        } else {
+            payload.len() as u64
         };
-        Progress { state, received: self.received, wrong: self.wrong + missing }
+        self.received += payload.len() as u64;
+    }
+
+    /// No more will come: what is missing or too much is wrong now.
+    pub(crate) const fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// The client threw away what it had: the bytes start again from 0.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::new(self.image.clone());
+    }
+
+    /// How many bytes came, right or wrong.
+    pub(crate) const fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// How many bytes differ from the image; after the end, also those that are missing or too much.
+    pub(crate) fn wrong(&self) -> u64 {
+        let length = if self.finished { self.received.abs_diff(self.image.len() as u64) } else { 0 };
+        self.different + length
     }
 }
 
@@ -46,24 +56,56 @@ impl ImageCheck {
 mod tests {
     use super::*;
 
-    fn wrong(pieces: &[(u64, &[u8])]) -> u64 {
-        let mut check = ImageCheck::new(Arc::from(&b"abcdef"[..]));
-        pieces.iter().for_each(|(offset, bytes)| check.take(*offset, bytes));
-        check.progress(State::Done).wrong
+    fn check() -> ImageCheck {
+        ImageCheck::new(Arc::from([1, 2, 3, 4, 5]))
     }
 
     #[test]
-    fn every_byte_that_is_not_the_images_counts() {
-        assert_eq!(wrong(&[(0, b"abc"), (3, b"def")]), 0);
-        assert_eq!(wrong(&[(0, b"abX"), (3, b"Yef")]), 2);
-        assert_eq!(wrong(&[(0, b"abcdefgh")]), 2);
-        assert_eq!(wrong(&[(0, b"abcd")]), 2);
-        assert_eq!(wrong(&[(0, b"abcdef"), (u64::MAX, b"g")]), 1);
+    fn right_in_pieces() {
+        let mut check = check();
+        check.take(0, &[1, 2]);
+        check.take(2, &[]);
+        check.take(2, &[3, 4, 5]);
+        check.finish();
+        assert_eq!((check.received(), check.wrong()), (5, 0));
     }
 
     #[test]
-    fn who_has_not_finished_misses_nothing_yet() {
-        let check = ImageCheck::new(Arc::from(&b"abcdef"[..]));
-        assert_eq!(check.progress(State::GaveUp), Progress { state: State::GaveUp, received: 0, wrong: 0 });
+    fn differing_bytes_count_at_once() {
+        let mut check = check();
+        check.take(0, &[1, 9, 9]);
+        assert_eq!((check.received(), check.wrong()), (3, 2));
+    }
+
+    #[test]
+    fn missing_and_surplus_bytes_count_at_the_end() {
+        for (payload, wrong) in [(&[1, 2, 3][..], 2), (&[1, 2, 3, 4, 5, 6], 1), (&[], 5), (&[9, 2], 4)] {
+            let mut check = check();
+            check.take(0, payload);
+            check.finish();
+            check.finish();
+            assert_eq!(check.wrong(), wrong, "{payload:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_out_of_place_are_wrong() {
+        let mut check = check();
+        check.take(0, &[1, 2]);
+        check.take(3, &[4, 5]);
+        assert_eq!(check.wrong(), 2);
+        check.take(u64::MAX, &[4]);
+        assert_eq!(check.wrong(), 3);
+    }
+
+    #[test]
+    fn a_restart_forgets() {
+        let mut check = check();
+        check.take(0, &[9]);
+        check.finish();
+        check.restart();
+        assert_eq!((check.received(), check.wrong()), (0, 0));
+        check.take(0, &[1, 2, 3, 4, 5]);
+        assert_eq!(check.wrong(), 0);
     }
 }

@@ -138,6 +138,7 @@ fn fetch(top: &mut Section<'_, '_>, overrides: &Overrides) -> Fetch {
         section.read("block", &mut fetch.block_bytes, values::block);
         section.read("power_on_within_s", &mut fetch.power_on_within, values::seconds);
         section.read("give_up_after_s", &mut fetch.give_up_after, values::seconds);
+        section.read("restart_after_s", &mut fetch.restart_after, |value| values::seconds(value).map(Some));
     });
     fetch.image_bytes = overrides.image_bytes.unwrap_or(fetch.image_bytes);
     fetch.block_bytes = overrides.block_bytes.unwrap_or(fetch.block_bytes);
@@ -165,5 +166,6 @@ fn origin(section: &mut Section<'_, '_>) -> Origin {
     let mut origin = Origin::default();
     section.read("delay_s", &mut origin.delay, values::seconds);
     section.read("bytes_per_s", &mut origin.bytes_per_s, values::whole(1, u32::MAX));
+    section.read("max_age_s", &mut origin.max_age, values::seconds);
     origin
 }

@@ -1,13 +1,15 @@
 //! A device with the device client's core.
 
 use crate::host::{Client, Datagram, Host, Progress, State};
-use crate::peers::ImageCheck;
-use crate::sim::PATH;
-use sixfold_device::fetch::{Event, Fetch};
+use crate::peers::{ImageCheck, PATH};
+use crate::random::Random;
+use sixfold_device::ETag;
+use sixfold_device::fetch::{Event, Fetch, Received};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Opt, Szx, option};
+use sixfold_profile::coap::{Block, Opt, Szx, option};
 use std::net::SocketAddrV6;
 use std::sync::Arc;
+use std::time::Duration;
 
 const LONGEST_REQUEST: usize = 64;
 static TARGET: [Opt<'static>; 2] = [
@@ -15,37 +17,92 @@ static TARGET: [Opt<'static>; 2] = [
     Opt { number: option::URI_PATH, value: PATH[1].as_bytes() },
 ];
 
-/// One device. It gives up when its core says that no answer came, or that the answer is of no use.
+/// One device. It gives up when its core says that no answer came, or that the answer is of no use; but after silence it
+/// may be told to begin again, where it was.
 #[derive(Debug)]
 pub struct Device {
     local: SocketAddrV6,
     relay: SocketAddrV6,
     fetch: Fetch<'static>,
+    szx: Szx,
+    /// Where to begin again.
+    next: Option<(Block, ETag)>,
+    restart_after: Option<Duration>,
+    restart: Option<Instant>,
+    random: Random,
     check: ImageCheck,
     state: State,
+    /// Of the cores before this one.
+    retransmissions: u64,
 }
 
 impl Device {
     /// A device that fetches `image` from `relay` when it is first polled.
-    pub fn new(local: SocketAddrV6, relay: SocketAddrV6, image: Arc<[u8]>, szx: Szx, seed: u32) -> Self {
-        let fetch = Fetch::new(&TARGET, szx, seed);
-        Self { local, relay, fetch, check: ImageCheck::new(image), state: State::Fetching }
+    pub fn new(
+        local: SocketAddrV6,
+        relay: SocketAddrV6,
+        image: Arc<[u8]>,
+        szx: Szx,
+        restart_after: Option<Duration>,
+        mut random: Random,
+    ) -> Self {
+        Self {
+            local,
+            relay,
+            fetch: Fetch::new(&TARGET, szx, random.bits()),
+            szx,
+            next: None,
+            restart_after,
+            restart: None,
+            random,
+            check: ImageCheck::new(image),
+            state: State::Fetching,
+            retransmissions: 0,
+        }
     }
 
-    fn handle(&mut self, event: Event<'_>) {
+    fn handle(&mut self, now: Instant, event: Event<'_>) {
         match event {
-            Event::Block(block) => {
-                self.check.take(u64::from(block.offset), block.payload);
-                if !block.more {
-                    self.state = State::Done;
-                }
-            }
-            Event::StartOver(_) => self.check.restart(),
+            Event::Block(block) => self.take(&block),
+            Event::StartOver(_) => self.start_over(),
             Event::Wait(_) => {}
+            Event::TimedOut if self.restart_after.is_some() => {
+                self.restart = self.restart_after.map(|pause| now + pause);
+            }
             Event::Refused { .. } | Event::TimedOut | Event::Reset | Event::Violation(_) => {
                 self.state = State::GaveUp;
             }
         }
+    }
+
+    fn take(&mut self, block: &Received<'_>) {
+        self.check.take(u64::from(block.offset), block.payload);
+        let num = (block.offset as usize + block.payload.len()) / block.szx.size();
+        let next = u32::try_from(num).ok().and_then(|num| Block::new(num, false, block.szx));
+        self.next = next.zip(block.etag);
+        if !block.more {
+            self.check.finish();
+            self.state = State::Done;
+        }
+    }
+
+    fn start_over(&mut self) {
+        self.check.restart();
+        self.next = None;
+    }
+
+    /// Begins again, as after a power cut.
+    fn begin_again(&mut self) {
+        self.restart = None;
+        self.retransmissions += u64::from(self.fetch.exchange().retransmissions());
+        let seed = self.random.bits();
+        self.fetch = match self.next {
+            Some((block, etag)) => Fetch::resume(&TARGET, block, etag, seed),
+            None => {
+                self.start_over();
+                Fetch::new(&TARGET, self.szx, seed)
+            }
+        };
     }
 }
 
@@ -56,13 +113,16 @@ impl Host for Device {
         }
         // The event borrows the datagram alone, not the core.
         if let Some(event) = self.fetch.handle_datagram(now, &datagram.payload) {
-            self.handle(event);
+            self.handle(now, event);
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        if self.restart.is_some_and(|at| now >= at) {
+            self.begin_again();
+        }
         if let Some(event) = self.fetch.handle_timeout(now) {
-            self.handle(event);
+            self.handle(now, event);
         }
     }
 
@@ -81,16 +141,16 @@ impl Host for Device {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.fetch.poll_timeout()
+        self.restart.or(self.fetch.poll_timeout())
     }
 
     fn retransmissions(&self) -> u64 {
-        u64::from(self.fetch.exchange().retransmissions())
+        self.retransmissions + u64::from(self.fetch.exchange().retransmissions())
     }
 }
 
 impl Client for Device {
     fn progress(&self) -> Progress {
-        self.check.progress(self.state)
+        Progress { state: self.state, received: self.check.received(), wrong: self.check.wrong() }
     }
 }

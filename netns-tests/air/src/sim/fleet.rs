@@ -4,7 +4,7 @@ use crate::address::address;
 use crate::air::{Air, Event};
 use crate::host::{Client, Host, Progress, State};
 use crate::outcome::{self, Outcome, Totals};
-use crate::peers::{CoapClient, CoapServer, TftpClient, TftpServer};
+use crate::peers::{CoapClient, CoapServer, TFTP_PORT, TftpClient, TftpOptions, TftpServer};
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::sim::agenda::Agenda;
@@ -18,9 +18,10 @@ use std::net::SocketAddrV6;
 use std::sync::Arc;
 
 const COAP_PORT: u16 = 5683;
-const TFTP_PORT: u16 = 69;
 /// The first of the ports that systems hand out (RFC 6335 §6).
 const CLIENT_PORT: u16 = 49_152;
+/// What boot loaders usually ask for.
+const TFTP_TIMEOUT_S: u8 = 5;
 /// The streams of a run's randomness; the channel has stream 0.
 const FLEET_STREAM: u64 = 1;
 const IMAGE_STREAM: u64 = 2;
@@ -73,7 +74,7 @@ impl<'s> Fleet<'s> {
 
     fn add(&mut self, node: NodeId, image: &Arc<[u8]>, random: &mut Random) {
         let within = self.scenario.fetch.power_on_within.as_micros() as u64;
-        let power_on = Instant::from_micros(u64::from(random.bits()) * within >> 32);
+        let power_on = Instant::from_micros((u64::from(random.bits()) * within) >> 32);
         let client = client(self.scenario, self.kind, node, image, random);
         self.clients[node.index()] = Some(Member { client, power_on, outcome: None });
         self.fetching += 1;
@@ -149,15 +150,19 @@ impl<'s> Fleet<'s> {
 
     fn conclude(mut self, now: Instant) -> Outcome {
         let mut devices = Vec::new();
-        let mut totals = Totals { retransmissions: self.server.retransmissions(), ..Totals::default() };
+        let mut totals = Totals {
+            end: now,
+            retransmissions: self.server.retransmissions(),
+            origin_bytes: self.server.origin_bytes(),
+            counters: Vec::new(),
+        };
         for node in self.scenario.topology.ids() {
-            totals.counters = totals.counters + self.air.counters(node);
+            totals.counters.push(self.air.counters(node));
             let Some(member) = &self.clients[node.index()] else { continue };
             totals.retransmissions += member.client.retransmissions();
             let unfinished = || member.ended(now, member.client.progress(), &mut self.air, node);
             devices.push(member.outcome.unwrap_or_else(unfinished));
         }
-        totals.origin_bytes = self.server.origin_bytes();
         Outcome::new(self.scenario, self.kind.label(), self.seed, &devices, &totals)
     }
 }
@@ -165,7 +170,7 @@ impl<'s> Fleet<'s> {
 impl Member {
     fn ended(&self, end: Instant, progress: Progress, air: &mut Air, node: NodeId) -> outcome::Device {
         let transmitting = air.counters(node).transmitting;
-        outcome::Device { power_on: self.power_on, end, progress, transmitting }
+        outcome::Device { node, power_on: self.power_on, end, progress, transmitting }
     }
 }
 
@@ -194,8 +199,10 @@ fn server(scenario: &Scenario, kind: Server, image: &Arc<[u8]>, random: &mut Ran
             let image = Bytes::copy_from_slice(image);
             Box::new(Relay::new(local, image, scenario.origin, random.seed()))
         }
-        Server::Rfc7252 => Box::new(CoapServer::new(local, image.clone())),
-        Server::Tftp | Server::TftpOptions => Box::new(TftpServer::new(local, image.clone())),
+        Server::Rfc7252 => Box::new(CoapServer::new(local, image.clone(), Szx::MAX)),
+        Server::Tftp | Server::TftpOptions => {
+            Box::new(TftpServer::new(local, image.clone(), kind == Server::TftpOptions))
+        }
     }
 }
 
@@ -212,9 +219,19 @@ fn client(
     let szx = Szx::from_size(usize::from(block)).unwrap_or(Szx::B64);
     let image = image.clone();
     match kind {
-        Server::Ours => Box::new(Device::new(local, server, image, szx, random.bits())),
+        Server::Ours => {
+            let restart_after = scenario.fetch.restart_after;
+            Box::new(Device::new(local, server, image, szx, restart_after, random.split()))
+        }
         Server::Rfc7252 => Box::new(CoapClient::new(local, server, image, szx, random.split())),
-        Server::Tftp => Box::new(TftpClient::new(local, server, image, None)),
-        Server::TftpOptions => Box::new(TftpClient::new(local, server, image, Some(block))),
+        Server::Tftp => Box::new(TftpClient::new(local, server, image, TftpOptions::default())),
+        Server::TftpOptions => {
+            let options = TftpOptions {
+                block_size: Some(block),
+                timeout: Some(TFTP_TIMEOUT_S),
+                transfer_size: Some(0),
+            };
+            Box::new(TftpClient::new(local, server, image, options))
+        }
     }
 }

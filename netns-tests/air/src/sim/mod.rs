@@ -14,9 +14,6 @@ use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 use fleet::Fleet;
 
-/// The path of the image on the server.
-pub const PATH: [&str; 2] = ["fw", "image"];
-
 /// Who serves the image to the devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Server {

@@ -1,8 +1,8 @@
 //! The relay: its engine, and an origin server that is a delay and a rate.
 
 use crate::host::{Datagram, Host};
+use crate::peers::PATH;
 use crate::scenario::Origin;
-use crate::sim::PATH;
 use bytes::Bytes;
 use sixfold_engine::{
     Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, OriginEvent, Path, Route, UnboundedStore,
@@ -40,7 +40,15 @@ impl Relay {
     fn take_commands(&mut self, now: Instant) {
         while let Some(command) = self.engine.poll_fetch() {
             match command {
-                FetchCommand::Start { id, .. } => self.answer(now + self.origin.delay, id),
+                FetchCommand::Start { id, have, .. } => {
+                    let begin = now + self.origin.delay;
+                    match have {
+                        Some(_) => {
+                            self.upcoming.push_back((begin, id, OriginEvent::NotModified(self.freshness())));
+                        }
+                        None => self.answer(begin, id),
+                    }
+                }
                 FetchCommand::Cancel(id) => self.upcoming.retain(|(_, of, _)| *of != id),
             }
         }
@@ -51,10 +59,7 @@ impl Relay {
             validator: Some(Validator::Strong("\"1\"".to_owned())),
             length: Some(self.image.len() as u64),
             media_type: None,
-            freshness: Freshness {
-                max_age: Duration::from_secs(24 * 3600),
-                stale_if_error: Duration::from_secs(24 * 3600),
-            },
+            freshness: self.freshness(),
         };
         self.upcoming.push_back((begin, id, OriginEvent::Head(head)));
         for start in (0..self.image.len()).step_by(CHUNK) {
@@ -64,6 +69,10 @@ impl Relay {
         }
         let end = begin + self.transfer_time(self.image.len());
         self.upcoming.push_back((end, id, OriginEvent::Complete));
+    }
+
+    const fn freshness(&self) -> Freshness {
+        Freshness { max_age: self.origin.max_age, stale_if_error: Duration::ZERO }
     }
 
     fn transfer_time(&self, bytes: usize) -> Duration {

@@ -1,9 +1,10 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use sixfold_air::scenario::{Overrides, block_bytes_from_szx};
 use sixfold_air::sim::Server;
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// The exit code when some device did not get the whole image.
@@ -21,6 +22,7 @@ Examples:
   sixfold-air run netns-tests/scenarios/star.toml --devices 3 --pcap air.pcap
   sixfold-air run netns-tests/scenarios/star.toml --node d1 -- ping -c 3 fd00:6f::1
   sixfold-air run netns-tests/scenarios/star.toml --hold
+  sixfold-air fleet --devices 1,10,100 --loss 0,10 --servers ours,rfc7252
 
 Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong, 3 this machine
 lacks something. With a COMMAND, its own.";
@@ -41,6 +43,40 @@ pub(crate) enum Command {
     Sim(SimOptions),
     /// Run a scenario in real time: programs in network namespaces, the modelled air between them.
     Run(LiveOptions),
+    /// Run a whole matrix of fleets in virtual time, and write tables and plots.
+    Fleet(FleetOptions),
+}
+
+/// A matrix of runs.
+#[derive(Args, Debug)]
+pub(crate) struct FleetOptions {
+    /// Where report.md, runs.csv and the plots go.
+    #[arg(long, value_name = "FOLDER", default_value = "target/fleet")]
+    pub(crate) out: PathBuf,
+    /// Begin with the small matrix, which takes a second, in place of the full one.
+    #[arg(long)]
+    pub(crate) small: bool,
+    /// Numbers of devices.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = value_parser!(u32).range(1..=100_000))]
+    pub(crate) devices: Option<Vec<u32>>,
+    /// Lost frames, in percent.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = value_parser!(u32).range(0..100))]
+    pub(crate) loss: Option<Vec<u32>>,
+    /// Block sizes, each as an SZX (0 to 6) or in bytes (16 to 1024).
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = block_bytes_from_szx)]
+    pub(crate) szx: Option<Vec<u16>>,
+    /// Who serves.
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) servers: Option<Vec<ServerName>>,
+    /// How many seeds each combination is run with.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: Option<u64>,
+    /// The size of the image in bytes.
+    #[arg(long, value_name = "BYTES", value_parser = value_parser!(u32).range(1..=16_777_216))]
+    pub(crate) image: Option<u32>,
+    /// How many runs at the same time; without it, one a core.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 /// A run in real time.
@@ -107,6 +143,9 @@ pub(crate) struct RunOptions {
     /// Print the figures as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Add the figures of each node.
+    #[arg(long)]
+    pub(crate) nodes: bool,
 }
 
 impl RunOptions {

@@ -1,6 +1,7 @@
 //! The radio laboratory: fleets of devices over a modelled IEEE 802.15.4 channel, in virtual and in real time.
 
 mod cli;
+mod fleet;
 mod report;
 mod run;
 mod scenario;
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Sim(options) => sim::run(&options),
         Command::Run(options) => run::run(&options),
+        Command::Fleet(options) => fleet::run(options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("sixfold-air: {failure:#}");

@@ -1,15 +1,28 @@
 //! The figures of one run, for people or for scripts.
 
-use crate::cli::INCOMPLETE;
+use crate::cli::{INCOMPLETE, RunOptions};
 use anyhow::Result;
-use sixfold_air::outcome::Outcome;
+use serde::Serialize;
+use sixfold_air::outcome::{NodeFigures, Outcome};
 use sixfold_air::scenario::Scenario;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
+#[derive(Serialize)]
+struct WithNodes<'o> {
+    #[serde(flatten)]
+    outcome: &'o Outcome,
+    nodes: &'o [NodeFigures],
+}
+
 /// Prints the figures; the exit code says whether every device has the image.
-pub(crate) fn print(scenario: &Scenario, outcome: &Outcome, json: bool) -> Result<ExitCode> {
-    let text = if json { serde_json::to_string_pretty(outcome)? + "\n" } else { table(scenario, outcome) };
+pub(crate) fn print(scenario: &Scenario, outcome: &Outcome, options: &RunOptions) -> Result<ExitCode> {
+    let text = match (options.json, options.nodes) {
+        (true, false) => serde_json::to_string_pretty(outcome)? + "\n",
+        (true, true) => serde_json::to_string_pretty(&WithNodes { outcome, nodes: &outcome.nodes })? + "\n",
+        (false, false) => table(scenario, outcome),
+        (false, true) => table(scenario, outcome) + &nodes(outcome),
+    };
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever stopped reading has read enough.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
@@ -56,4 +69,35 @@ fn table(scenario: &Scenario, outcome: &Outcome) -> String {
         outcome.seed
     );
     rows.iter().fold(heading, |text, (name, value)| text + &format!("  {name:<26}{value:>16}\n"))
+}
+
+fn nodes(outcome: &Outcome) -> String {
+    let heading = format!(
+        "\n{:<16}{:>10}{:>8}{:>8}{:>11}{:>8}{:>7}{:>12}{:>10}{:>12}\n",
+        "node",
+        "done (s)",
+        "frames",
+        "again",
+        "collisions",
+        "losses",
+        "drops",
+        "reassembly",
+        "tx (ms)",
+        "rx (ms)"
+    );
+    outcome.nodes.iter().fold(heading, |text, node| {
+        let done = node.done_s.map_or_else(|| "-".to_owned(), |done| format!("{done:.2}"));
+        text + &format!(
+            "{:<16}{done:>10}{:>8}{:>8}{:>11}{:>8}{:>7}{:>12}{:>10.0}{:>12.0}\n",
+            node.name,
+            node.frames,
+            node.mac_retries,
+            node.collisions,
+            node.losses,
+            node.queue_drops,
+            node.reassembly_failures,
+            node.tx_ms,
+            node.rx_ms
+        )
+    })
 }

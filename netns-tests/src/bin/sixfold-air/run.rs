@@ -69,7 +69,7 @@ fn inside(
     if latest > TOLERABLE {
         eprintln!("sixfold-air: this machine was up to {latest:.1?} late: the figures may be too slow");
     }
-    report::print(scenario, &outcome, options.run.json)
+    report::print(scenario, &outcome, &options.run)
 }
 
 /// Starts this program again with everything private to it, and ends as it does.

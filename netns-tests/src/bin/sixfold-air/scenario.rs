@@ -10,7 +10,11 @@ pub(crate) fn read(options: &RunOptions) -> Result<Scenario> {
     let file = options.scenario.display();
     let text = fs::read_to_string(&options.scenario).with_context(|| format!("cannot read {file}"))?;
     Scenario::read(&text, &options.overrides()).map_err(|mistakes| {
-        let lines = mistakes.0.iter().map(|mistake| format!("\n  {mistake}"));
-        anyhow!("{file}:{}", lines.collect::<String>())
+        // What has no line is not in the file.
+        let told = mistakes.0.iter().map(|mistake| match mistake.line {
+            Some(_) => format!("\n  {file}: {mistake}"),
+            None => format!("\n  {mistake}"),
+        });
+        anyhow!("the scenario is wrong:{}", told.collect::<String>())
     })
 }

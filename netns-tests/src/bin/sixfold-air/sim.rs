@@ -10,5 +10,5 @@ use std::process::ExitCode;
 pub(crate) fn run(options: &SimOptions) -> Result<ExitCode> {
     let scenario = scenario::read(&options.run)?;
     let outcome = sim::run(&scenario, options.server.into(), options.run.seed);
-    report::print(&scenario, &outcome, options.run.json)
+    report::print(&scenario, &outcome, &options.run)
 }

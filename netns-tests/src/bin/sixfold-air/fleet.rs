@@ -1,0 +1,58 @@
+//! `sixfold-air fleet`.
+
+use crate::cli::{FleetOptions, INCOMPLETE};
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use sixfold_air::sim;
+use sixfold_netns_tests::fleet::matrix::Matrix;
+use sixfold_netns_tests::fleet::{self, runner};
+use std::io::{IsTerminal, stderr};
+use std::process::ExitCode;
+use std::{env, thread};
+
+/// Runs the matrix and writes the report. It succeeds when no device ever got a wrong byte.
+pub(crate) fn run(options: FleetOptions) -> Result<ExitCode> {
+    let (folder, threads) = (options.out.clone(), options.threads);
+    let matrix = matrix(options);
+    let cells = matrix.cells();
+    let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, |threads| threads.get());
+    let run = |cell: &_| {
+        let scenario = matrix.scenario(cell);
+        sim::run(&scenario, cell.server, cell.seed)
+    };
+    let runs = watched(cells.len(), |progress| runner::run(&cells, threads, &run, progress))?;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    fleet::write(&folder, &matrix, &runs, &format!("sixfold-air {}", arguments.join(" ")))?;
+    println!("{}", folder.join("report.md").display());
+    let wrong: u64 = runs.iter().map(|run| run.outcome.wrong_bytes).sum();
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(INCOMPLETE) })
+}
+
+fn matrix(options: FleetOptions) -> Matrix {
+    let base = if options.small { Matrix::small() } else { Matrix::full() };
+    let servers = options.servers.map(|names| names.into_iter().map(Into::into).collect());
+    Matrix {
+        servers: servers.unwrap_or(base.servers),
+        devices: options.devices.unwrap_or(base.devices),
+        loss_percent: options.loss.unwrap_or(base.loss_percent),
+        block_bytes: options.szx.unwrap_or(base.block_bytes),
+        seeds: options.seeds.unwrap_or(base.seeds),
+        image_bytes: options.image.unwrap_or(base.image_bytes),
+    }
+}
+
+/// A bar on a terminal, a line for each tenth otherwise.
+fn watched<T>(runs: usize, work: impl FnOnce(&(dyn Fn(usize) + Sync)) -> T) -> Result<T> {
+    if stderr().is_terminal() {
+        let style = ProgressStyle::with_template("{bar:40} {pos} of {len} runs, {elapsed}, {eta} to go")?;
+        let bar = ProgressBar::new(runs as u64).with_style(style);
+        let result = work(&|done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        return Ok(result);
+    }
+    Ok(work(&|done| {
+        if done * 10 / runs > (done - 1) * 10 / runs {
+            eprintln!("{done} of {runs} runs are done");
+        }
+    }))
+}
