@@ -58,10 +58,10 @@ fn compare(scenario: &Scenario) -> Result<()> {
 
 #[test]
 fn one_device_takes_as_long_in_real_time_as_in_virtual_time() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || compare(&star(1, 32 * 1024, 64)?))
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || compare(&star(1, 32 * 1024, 64)?))
 }
 
 #[test]
 fn ten_devices_take_as_long_in_real_time_as_in_virtual_time() -> Result<()> {
-    sandbox::run(&[Peer::Radvd], || compare(&star(10, 32 * 1024, 1024)?))
+    sandbox::run(&[Peer::Radvd, Peer::Tun], || compare(&star(10, 32 * 1024, 1024)?))
 }

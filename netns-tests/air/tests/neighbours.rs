@@ -51,8 +51,9 @@ fn solicitation(source: Ipv6Addr, target: Ipv6Addr, hop_limit: u8) -> Vec<u8> {
 /// What comes out after the stack has sent `packet` to all.
 fn after(air: &mut Air, packet: &[u8]) -> Vec<Event> {
     let to = Destination::Broadcast;
-    for payload in sixlowpan::frames(packet, STACK, to, 0, frame::max_payload(to, false)).unwrap() {
-        air.send_frame(Instant::ZERO, STACK, &broadcast_frame(STACK, &payload));
+    let payloads = sixlowpan::frames(packet, STACK, to, 0, frame::max_payload(to, false));
+    for payload in payloads.iter().flatten() {
+        air.send_frame(Instant::ZERO, STACK, &broadcast_frame(STACK, payload));
     }
     let mut events = Vec::new();
     while let Some(next) = air.poll_timeout() {
