@@ -191,6 +191,24 @@ pub struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
+    /// Options that are encoded as in a message (RFC 7252 §3.1), but stand alone: from option number 0, to the end of
+    /// `bytes`. What is not encoded so ends them; see [`Options::are_valid`].
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, number: 0 }
+    }
+
+    /// Whether all of `bytes` are options.
+    pub fn are_valid(bytes: &'a [u8]) -> bool {
+        let mut options = Self::new(bytes);
+        loop {
+            match options.advance() {
+                Ok(Some(_)) => {}
+                Ok(None) => return options.rest.is_empty(),
+                Err(_) => return false,
+            }
+        }
+    }
+
     /// The next option; `None` at the payload marker or the end.
     fn advance(&mut self) -> Result<Option<Opt<'a>>, Malformed> {
         let (first, rest) = match *self.rest {
