@@ -21,8 +21,8 @@ use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-/// How long a router remembers a multicast packet that it has seen.
-const MULTICAST_MEMORY: Duration = Duration::from_secs(1);
+/// How long a router remembers a multicast packet that it has seen: longer than copies can wait in queues.
+const MULTICAST_MEMORY: Duration = Duration::from_secs(3);
 const BORDER_ROUTER_BUFFERS: usize = 64;
 
 /// The channel, and the MAC and adaptation layers of all nodes.
@@ -38,6 +38,8 @@ pub struct Air {
     owners: HashMap<Ipv6Addr, NodeId>,
     datagrams: u64,
     events: VecDeque<Event>,
+    /// The latest time that was told.
+    now: Instant,
 }
 
 /// The adaptation layer of one node.
@@ -93,6 +95,7 @@ impl Air {
             owners: HashMap::new(),
             datagrams: 0,
             events: VecDeque::new(),
+            now: Instant::ZERO,
         }
     }
 
@@ -120,7 +123,9 @@ impl Air {
 
     /// The counters of a node.
     pub fn counters(&mut self, node: NodeId) -> Counters {
-        let reassembly_failures = self.nodes[node.index()].reassembly.failures();
+        let reassembly = &mut self.nodes[node.index()].reassembly;
+        reassembly.expire(self.now);
+        let reassembly_failures = reassembly.failures();
         Counters { reassembly_failures, ..*self.channel.counters(node) }
     }
 
@@ -152,6 +157,7 @@ impl Air {
 
     /// To be called at [`Air::poll_timeout`], or later.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
         while self.channel.step(now) {
             while let Some((at, indication)) = self.channel.poll_indication() {
                 match indication {

@@ -238,7 +238,8 @@ impl Channel {
     fn back_off(&mut self, now: Instant, node: NodeId) {
         let station = &mut self.stations[node.index()];
         station.round += 1;
-        let (round, ready) = (station.round, now.max(station.free_at));
+        // One radio does one thing at a time: an acknowledgement that is due goes first.
+        let (round, ready) = (station.round, now.max(station.free_at).max(station.acknowledging_until));
         if self.radio.csma {
             let delay = self.stations[node.index()].backoff.delay(&mut self.random);
             self.plan(ready + delay + phy::CCA, Due::Assess(node, round));
@@ -273,6 +274,10 @@ impl Channel {
 
     fn start(&mut self, now: Instant, node: NodeId) {
         let station = &mut self.stations[node.index()];
+        if now < station.acknowledging_until {
+            // Only without carrier sense: with it, the assessment has seen to that.
+            return self.back_off(now, node);
+        }
         let Some(first) = station.queue.front() else { return };
         let kind = Kind::Data {
             to: first.to,

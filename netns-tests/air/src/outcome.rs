@@ -95,9 +95,17 @@ pub struct NodeFigures {
     pub queue_drops: u64,
     /// Datagrams that it could not put together.
     pub reassembly_failures: u64,
-    /// Milliseconds of transmission.
+    /// Acknowledgement frames sent.
+    pub acknowledgements: u64,
+    /// Frames that it gave up: never acknowledged.
+    pub unacknowledged: u64,
+    /// Frames that it gave up: the channel was never idle.
+    pub channel_access_failures: u64,
+    /// Packets and frames that it could not understand, carry or route.
+    pub undeliverable: u64,
+    /// Milliseconds of transmission, until the end of the run.
     pub tx_ms: f64,
-    /// Milliseconds with the receiver on: until it was done, or all were.
+    /// Milliseconds with the receiver on: from power-on to the end of the run.
     pub rx_ms: f64,
 }
 
@@ -184,8 +192,7 @@ fn nodes(scenario: &Scenario, start: Instant, devices: &[Device], totals: &Total
     devices.iter().for_each(|device| fetched[device.node.index()] = Some(device));
     let figures = |(id, counters): (NodeId, &Counters)| {
         let device = fetched[id.index()];
-        let transmitting = device.map_or(counters.transmitting, |device| device.transmitting);
-        let on = device.map_or_else(|| totals.end.since(start), |device| device.end.since(device.power_on));
+        let on = totals.end.since(device.map_or(start, |device| device.power_on));
         NodeFigures {
             name: scenario.topology.node(id).name.clone(),
             done_s: device.filter(|device| device.is_done()).map(|device| seconds(start, device.end)),
@@ -195,8 +202,12 @@ fn nodes(scenario: &Scenario, start: Instant, devices: &[Device], totals: &Total
             losses: counters.losses,
             queue_drops: counters.queue_drops,
             reassembly_failures: counters.reassembly_failures,
-            tx_ms: transmitting.as_secs_f64() * 1000.0,
-            rx_ms: on.saturating_sub(transmitting).as_secs_f64() * 1000.0,
+            acknowledgements: counters.acknowledgements,
+            unacknowledged: counters.unacknowledged,
+            channel_access_failures: counters.channel_access_failures,
+            undeliverable: counters.undeliverable,
+            tx_ms: counters.transmitting.as_secs_f64() * 1000.0,
+            rx_ms: on.saturating_sub(counters.transmitting).as_secs_f64() * 1000.0,
         }
     };
     scenario.topology.ids().zip(&totals.counters).map(figures).collect()
@@ -223,9 +234,9 @@ fn seconds(from: Instant, to: Instant) -> f64 {
 pub fn bound(image_bytes: u32, secured: bool) -> Duration {
     let payload = frame::max_payload(Destination::Broadcast, secured) as u32;
     let overhead = phy::MAX_PSDU - payload as usize;
-    let last = (image_bytes - 1) % payload + 1;
-    (phy::airtime(phy::MAX_PSDU) + mac::LIFS) * ((image_bytes - 1) / payload)
-        + phy::airtime(overhead + last as usize)
+    let Some(before_last) = image_bytes.checked_sub(1) else { return Duration::ZERO };
+    (phy::airtime(phy::MAX_PSDU) + mac::LIFS) * (before_last / payload)
+        + phy::airtime(overhead + (before_last % payload) as usize + 1)
 }
 
 /// The smallest value that at least this share of all does not exceed.

@@ -48,7 +48,7 @@ impl Reassembly {
     }
 
     /// Gives up what is older than the time-out.
-    fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         while self.partial.front().is_some_and(|oldest| now.since(oldest.since) >= self.timeout) {
             self.partial.pop_front();
             self.failures += 1;
@@ -88,6 +88,71 @@ impl Partial {
         for present in &mut self.present[units] {
             self.missing -= usize::from(!*present);
             *present = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+    const SENDER: NodeId = NodeId(1);
+
+    fn fragment(tag: u16, offset: usize, bytes: &[u8]) -> Fragment<'_> {
+        Fragment { size: 20, tag, offset, bytes: Cow::Borrowed(bytes) }
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn fragments_come_in_any_order_and_more_than_once() {
+        let mut node = Reassembly::new(1, TIMEOUT);
+        assert_eq!(node.take(at(0), SENDER, &fragment(7, 16, b"qrst")), None);
+        assert_eq!(node.take(at(0), SENDER, &fragment(7, 8, b"ijklmnop")), None);
+        assert_eq!(node.take(at(0), SENDER, &fragment(7, 8, b"ijklmnop")), None);
+        let whole = node.take(at(0), SENDER, &fragment(7, 0, b"abcdefgh"));
+        assert_eq!(whole.as_deref(), Some(&b"abcdefghijklmnopqrst"[..]));
+        assert_eq!(node.failures(), 0);
+    }
+
+    #[test]
+    fn tags_and_senders_are_told_apart() {
+        let mut node = Reassembly::new(3, TIMEOUT);
+        for (sender, tag) in [(SENDER, 1), (SENDER, 2), (NodeId(2), 1)] {
+            assert_eq!(node.take(at(0), sender, &fragment(tag, 0, b"abcdefgh")), None);
+            assert_eq!(node.take(at(0), sender, &fragment(tag, 16, b"qrst")), None);
+        }
+        assert!(node.take(at(0), SENDER, &fragment(2, 8, b"ijklmnop")).is_some());
+    }
+
+    #[test]
+    fn what_is_incomplete_for_too_long_is_given_up_and_counted() {
+        let mut node = Reassembly::new(4, TIMEOUT);
+        node.take(at(0), SENDER, &fragment(1, 0, b"abcdefgh"));
+        node.take(at(30), SENDER, &fragment(2, 0, b"abcdefgh"));
+        node.expire(at(59));
+        assert_eq!(node.failures(), 0);
+        node.expire(at(60));
+        assert_eq!(node.failures(), 1);
+        // What comes late begins anew, and is not enough.
+        assert_eq!(node.take(at(61), SENDER, &fragment(1, 16, b"qrst")), None);
+        assert_eq!(node.take(at(61), SENDER, &fragment(1, 8, b"ijklmnop")), None);
+    }
+
+    #[test]
+    fn when_buffers_are_full_the_oldest_makes_room() {
+        let mut node = Reassembly::new(2, TIMEOUT);
+        for tag in 1..=3 {
+            node.take(at(0), SENDER, &fragment(tag, 0, b"abcdefgh"));
+        }
+        assert_eq!(node.failures(), 1);
+        for tag in [2, 3] {
+            node.take(at(0), SENDER, &fragment(tag, 8, b"ijklmnop"));
+            assert!(node.take(at(0), SENDER, &fragment(tag, 16, b"qrst")).is_some());
         }
     }
 }

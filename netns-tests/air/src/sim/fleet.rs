@@ -73,8 +73,8 @@ impl<'s> Fleet<'s> {
     }
 
     fn add(&mut self, node: NodeId, image: &Arc<[u8]>, random: &mut Random) {
-        let within = self.scenario.fetch.power_on_within.as_micros() as u64;
-        let power_on = Instant::from_micros((u64::from(random.bits()) * within) >> 32);
+        let within = self.scenario.fetch.power_on_within;
+        let power_on = Instant::ZERO + within.mul_f64(f64::from(random.bits()) / 4_294_967_296.0);
         let client = client(self.scenario, self.kind, node, image, random);
         self.clients[node.index()] = Some(Member { client, power_on, outcome: None });
         self.fetching += 1;

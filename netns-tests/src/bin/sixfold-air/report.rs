@@ -73,29 +73,37 @@ fn table(scenario: &Scenario, outcome: &Outcome) -> String {
 
 fn nodes(outcome: &Outcome) -> String {
     let heading = format!(
-        "\n{:<16}{:>10}{:>8}{:>8}{:>11}{:>8}{:>7}{:>12}{:>10}{:>12}\n",
+        "\n{:<16}{:>9}{:>8}{:>7}{:>7}{:>9}{:>6}{:>11}{:>8}{:>7}{:>12}{:>8}{:>9}{:>10}\n",
         "node",
         "done (s)",
         "frames",
         "again",
+        "acks",
+        "no ack",
+        "busy",
         "collisions",
         "losses",
         "drops",
         "reassembly",
+        "other",
         "tx (ms)",
         "rx (ms)"
     );
     outcome.nodes.iter().fold(heading, |text, node| {
         let done = node.done_s.map_or_else(|| "-".to_owned(), |done| format!("{done:.2}"));
         text + &format!(
-            "{:<16}{done:>10}{:>8}{:>8}{:>11}{:>8}{:>7}{:>12}{:>10.0}{:>12.0}\n",
+            "{:<16}{done:>9}{:>8}{:>7}{:>7}{:>9}{:>6}{:>11}{:>8}{:>7}{:>12}{:>8}{:>9.0}{:>10.0}\n",
             node.name,
             node.frames,
             node.mac_retries,
+            node.acknowledgements,
+            node.unacknowledged,
+            node.channel_access_failures,
             node.collisions,
             node.losses,
             node.queue_drops,
             node.reassembly_failures,
+            node.undeliverable,
             node.tx_ms,
             node.rx_ms
         )
