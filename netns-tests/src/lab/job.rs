@@ -35,6 +35,10 @@ struct Running {
     end: Option<Instant>,
     /// It ended with the whole image.
     succeeded: bool,
+    /// What its programs said that they had sent again.
+    retransmissions: u64,
+    /// How long it had transmitted when it ended.
+    transmitting: Option<Duration>,
 }
 
 /// Runs the job over a network that has settled. `progress` is told how many devices have ended.
@@ -64,12 +68,14 @@ pub fn run(
     let used: Vec<Counters> =
         traffic.iter().zip(&before).map(|(after, before)| after.since(before)).collect();
     let end = network.clock.now();
-    let mut retransmissions = 0;
+    let mut retransmissions = service.retransmissions()?;
     let devices: Vec<Device> = devices
         .iter_mut()
         .map(|device| {
-            retransmissions += device.retransmissions();
-            device.result(&image, end, used[device.node.index()].transmitting)
+            retransmissions += device.retransmissions;
+            let before = before[device.node.index()].transmitting;
+            let after = device.transmitting.unwrap_or(traffic[device.node.index()].transmitting);
+            device.result(&image, end, after - before)
         })
         .collect();
     let totals = Totals { counters: used, end, retransmissions, origin_bytes: service.origin_bytes() };
@@ -84,7 +90,17 @@ fn power_ons(scenario: &Scenario, network: &Network, seed: u64, start: Instant) 
         network.netns(node)?;
         let power_on = start + within.mul_f64(f64::from(random.bits()) / f64::from(u32::MAX));
         let name = format!("device-{}", scenario.topology.node(node).name);
-        Some(Running { node, name, power_on, start: power_on, fetch: None, end: None, succeeded: false })
+        Some(Running {
+            node,
+            name,
+            power_on,
+            start: power_on,
+            fetch: None,
+            end: None,
+            succeeded: false,
+            retransmissions: 0,
+            transmitting: None,
+        })
     };
     scenario.topology.fetchers().filter_map(device).collect()
 }
@@ -96,17 +112,23 @@ impl Running {
         match &mut self.fetch {
             None if now < self.start => {}
             None => self.fetch = Some(self.begin(network, scenario)?),
-            Some(fetch) if self.end.is_none() => match (fetch.status()?, scenario.fetch.restart_after) {
-                (None, _) => {}
-                (Some(status), Some(pause)) if status.code() == Some(NO_ANSWER) => {
-                    self.start = now + pause;
-                    self.fetch = None;
+            Some(fetch) if self.end.is_none() => {
+                let Some(status) = fetch.status()? else { return Ok(()) };
+                self.retransmissions += retransmissions(&fetch.output());
+                match scenario.fetch.restart_after {
+                    Some(pause) if status.code() == Some(NO_ANSWER) => {
+                        self.start = now + pause;
+                        self.fetch = None;
+                    }
+                    _ => {
+                        self.end = Some(now);
+                        self.succeeded = status.success();
+                        let counters = network.air.traffic()?.counters;
+                        self.transmitting =
+                            counters.get(self.node.index()).map(|counters| counters.transmitting);
+                    }
                 }
-                (Some(status), _) => {
-                    self.end = Some(now);
-                    self.succeeded = status.success();
-                }
-            },
+            }
             Some(_) => {}
         }
         Ok(())
@@ -120,24 +142,22 @@ impl Running {
         device::fetch_from(network.border_router(), netns, &self.name, service::PATH, &arguments)
     }
 
-    /// What the device says about itself when it is done.
-    fn retransmissions(&self) -> u64 {
-        let report =
-            self.fetch.as_ref().and_then(|fetch| serde_json::from_str::<Value>(&fetch.output()).ok());
-        report.and_then(|report| report["retransmissions"].as_u64()).unwrap_or(0)
-    }
-
     fn result(&mut self, image: &[u8], now: Instant, transmitting: Duration) -> Device {
         let state = if self.succeeded { State::Done } else { State::GaveUp };
-        let file = self.fetch.as_ref().filter(|_| self.succeeded).map(Fetch::file);
-        let got = file.and_then(|file| fs::read(file).ok()).unwrap_or_default();
+        // What it has so far is in a file of another name until it is complete.
+        let file = device::file(&self.name, self.succeeded);
+        let got = fs::read(file).unwrap_or_default();
         let differ = got.iter().zip(image).filter(|(got, wanted)| got != wanted).count();
-        let wrong = match state {
-            State::Done => differ + got.len().abs_diff(image.len()),
-            _ => 0,
-        };
+        let surplus = if self.succeeded { got.len().abs_diff(image.len()) } else { 0 };
+        let wrong = differ + surplus;
         let progress = Progress { state, received: got.len() as u64, wrong: wrong as u64 };
         let end = self.end.unwrap_or(now);
         Device { node: self.node, power_on: self.power_on, end, progress, transmitting }
     }
+}
+
+/// What a device says about itself when it is done; nothing if it gave up.
+fn retransmissions(report: &str) -> u64 {
+    let report = serde_json::from_str::<Value>(report).ok();
+    report.and_then(|report| report["retransmissions"].as_u64()).unwrap_or(0)
 }

@@ -33,6 +33,8 @@ const ADDRESSES_LIMIT: Duration = Duration::from_secs(300);
 /// So long nobody has sent anything when the network has settled.
 const QUIET: Duration = Duration::from_millis(1500);
 
+const SETTLING_LIMIT: Duration = Duration::from_secs(60);
+
 /// Nodes with stacks of their own, and the sockets by which they are joined.
 pub type FrameSockets = HashMap<NodeId, PathBuf>;
 
@@ -48,6 +50,7 @@ pub struct Network {
     /// One a node; `None` for those behind frame sockets.
     nodes: Vec<Option<Netns>>,
     scope: Scope,
+    _sockets: Vec<SocketFile>,
 }
 
 impl Network {
@@ -75,7 +78,8 @@ impl Network {
         }
         let border_router = nodes.first().and_then(Option::as_ref).context("no border router")?;
         let radvd = Radvd::start(border_router, DEVICE_INTERFACE, PREFIX, ADVERTISEMENTS)?;
-        let network = Self { _radvd: radvd, air, clock, nodes, scope: scenario.network.scope };
+        let _sockets = sockets.values().cloned().map(SocketFile).collect();
+        let network = Self { _radvd: radvd, air, clock, nodes, scope: scenario.network.scope, _sockets };
         network.learn_addresses()?;
         network.settle()?;
         Ok(network)
@@ -110,12 +114,13 @@ impl Network {
         Ok(())
     }
 
-    /// Waits until nobody has sent a frame for [`QUIET`].
+    /// Waits until nobody has sent a frame for [`QUIET`]; over a bad link somebody may always have something to say.
     fn settle(&self) -> Result<()> {
         let frames =
             || -> Result<u64> { Ok(self.air.traffic()?.counters.iter().map(|node| node.frames).sum()) };
-        let (mut last, mut since) = (frames()?, Instant::now());
-        while since.elapsed() < QUIET {
+        let begin = Instant::now();
+        let (mut last, mut since) = (frames()?, begin);
+        while since.elapsed() < QUIET && begin.elapsed() < SETTLING_LIMIT {
             thread::sleep(Duration::from_millis(50));
             let now = frames()?;
             if now != last {
@@ -150,7 +155,7 @@ fn names_a_namespace(name: &str) -> bool {
 /// Makes a node's namespace and TUN device, or its frame socket.
 fn join(scenario: &Scenario, id: NodeId, socket: Option<&PathBuf>) -> Result<(Option<Netns>, Port)> {
     if let Some(path) = socket {
-        remove_stale_socket(path);
+        remove_stale_socket(path)?;
         let socket = UnixDatagram::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
         socket.set_nonblocking(true)?;
         return Ok((None, Port::Frames(socket)));
@@ -160,10 +165,23 @@ fn join(scenario: &Scenario, id: NodeId, socket: Option<&PathBuf>) -> Result<(Op
     Ok((Some(netns), Port::Tun(tun)))
 }
 
-/// A run that was killed leaves its sockets behind. Nothing but a socket is removed.
-fn remove_stale_socket(path: &Path) {
+/// A run that was killed leaves its sockets behind. Nothing but a socket that nobody listens to is removed.
+fn remove_stale_socket(path: &Path) -> Result<()> {
     if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
-        let _ = fs::remove_file(path);
+        let in_use = UnixDatagram::unbound()?.connect(path).is_ok();
+        ensure!(!in_use, "{} is in use by another program", path.display());
+        fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// A socket's name in the file system. It goes when this is dropped.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 

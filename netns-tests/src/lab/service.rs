@@ -19,7 +19,7 @@ const CA_FILE: &str = "/run/origin-ca.pem";
 #[derive(Debug)]
 pub struct Service<'n> {
     /// First, so that it ends before its origin does.
-    _relay: Relay<'n>,
+    relay: Relay<'n>,
     origin: DemoOrigin,
     _runtime: Runtime,
 }
@@ -31,7 +31,12 @@ impl<'n> Service<'n> {
         let runtime = Runtime::new()?;
         let origin = border_router.enter(|| runtime.block_on(origin::start(image)))??;
         let relay = start_relay(border_router, &origin)?;
-        Ok(Self { _relay: relay, origin, _runtime: runtime })
+        Ok(Self { relay, origin, _runtime: runtime })
+    }
+
+    /// Confirmable messages that the relay has sent once more.
+    pub fn retransmissions(&self) -> Result<u64> {
+        Ok(self.relay.metric("sixfold_retransmitted_responses_total")? as u64)
     }
 
     /// Bytes of image that the origin has sent.

@@ -136,9 +136,11 @@ fn fetch(top: &mut Section<'_, '_>, overrides: &Overrides) -> Fetch {
     top.section("fetch", |section| {
         line = section.read("image", &mut fetch.image_bytes, values::whole(1, u32::MAX));
         section.read("block", &mut fetch.block_bytes, values::block);
-        section.read("power_on_within_s", &mut fetch.power_on_within, values::seconds);
+        section.read("power_on_within_s", &mut fetch.power_on_within, values::seconds_or_none);
         section.read("give_up_after_s", &mut fetch.give_up_after, values::seconds);
-        section.read("restart_after_s", &mut fetch.restart_after, |value| values::seconds(value).map(Some));
+        section.read("restart_after_s", &mut fetch.restart_after, |value| {
+            values::seconds_or_none(value).map(Some)
+        });
     });
     fetch.image_bytes = overrides.image_bytes.unwrap_or(fetch.image_bytes);
     fetch.block_bytes = overrides.block_bytes.unwrap_or(fetch.block_bytes);
@@ -164,7 +166,7 @@ fn beyond_the_last_block(fetch: &Fetch) -> Option<String> {
 
 fn origin(section: &mut Section<'_, '_>) -> Origin {
     let mut origin = Origin::default();
-    section.read("delay_s", &mut origin.delay, values::seconds);
+    section.read("delay_s", &mut origin.delay, values::seconds_or_none);
     section.read("bytes_per_s", &mut origin.bytes_per_s, values::whole(1, u32::MAX));
     section.read("max_age_s", &mut origin.max_age, values::seconds);
     origin

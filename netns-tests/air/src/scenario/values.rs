@@ -73,6 +73,11 @@ pub(super) fn block_bytes(bytes: i64) -> Outcome<u16> {
         .ok_or_else(|| format!("{bytes} is no block size; give 16, 32, 64, 128, 256, 512 or 1024"))
 }
 
+/// A number of seconds, or none.
+pub(super) fn seconds_or_none(value: &DeValue<'_>) -> Outcome<Duration> {
+    if number(value)? == 0.0 { Ok(Duration::ZERO) } else { seconds(value) }
+}
+
 /// A number of seconds above zero.
 pub(super) fn seconds(value: &DeValue<'_>) -> Outcome<Duration> {
     seconds_up_to(LONGEST)(value)

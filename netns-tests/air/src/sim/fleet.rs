@@ -163,7 +163,9 @@ impl<'s> Fleet<'s> {
             let unfinished = || member.ended(now, member.client.progress(), &mut self.air, node);
             devices.push(member.outcome.unwrap_or_else(unfinished));
         }
-        Outcome::new(self.scenario, self.kind.label(), self.seed, &devices, &totals)
+        let block_bytes = self.kind.block_bytes(&self.scenario.fetch);
+        let outcome = Outcome::new(self.scenario, self.kind.label(), self.seed, &devices, &totals);
+        Outcome { block_bytes, ..outcome }
     }
 }
 

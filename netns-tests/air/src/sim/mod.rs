@@ -11,7 +11,8 @@ pub use device::Device;
 pub use relay::Relay;
 
 use crate::outcome::Outcome;
-use crate::scenario::Scenario;
+use crate::peers::TFTP_BLOCK_SIZE;
+use crate::scenario::{Fetch, Scenario};
 use fleet::Fleet;
 
 /// Who serves the image to the devices.
@@ -39,6 +40,27 @@ impl Server {
             Self::Tftp => "tftp",
             Self::TftpOptions => "tftp-options",
         }
+    }
+
+    /// The size of its blocks in bytes: the scenario's, but for TFTP, which knows one size only.
+    pub const fn block_bytes(self, fetch: &Fetch) -> u16 {
+        match self {
+            Self::Tftp => TFTP_BLOCK_SIZE,
+            Self::Ours | Self::Rfc7252 | Self::TftpOptions => fetch.block_bytes,
+        }
+    }
+
+    /// Why it cannot carry this image, if so: TFTP counts 65 535 blocks (RFC 1350 §5).
+    pub fn refuses(self, fetch: &Fetch) -> Option<String> {
+        let block = self.block_bytes(fetch);
+        let most = u32::from(block) * u32::from(u16::MAX);
+        (matches!(self, Self::Tftp | Self::TftpOptions) && fetch.image_bytes >= most).then(|| {
+            format!(
+                "{} cannot carry {} bytes in blocks of {block}: it counts 65535 blocks; give a smaller image or larger blocks",
+                self.label(),
+                fetch.image_bytes
+            )
+        })
     }
 }
 

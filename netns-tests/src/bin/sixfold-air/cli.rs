@@ -13,6 +13,12 @@ pub(crate) const INCOMPLETE: u8 = 1;
 pub(crate) const BAD_USAGE: u8 = 2;
 /// The exit code when this machine lacks a privilege or a program.
 pub(crate) const LACKING: u8 = 3;
+/// The exit code when the laboratory itself failed.
+pub(crate) const FAILED: u8 = 4;
+/// As shells have it: the command was not found, or ended by a signal, whose number is added.
+pub(crate) const NOT_FOUND: u8 = 127;
+/// See [`NOT_FOUND`].
+pub(crate) const SIGNALLED: u8 = 128;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,7 +31,7 @@ Examples:
   sixfold-air fleet --devices 1,10,100 --loss 0,10 --servers ours,rfc7252
 
 Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong, 3 this machine
-lacks something. With a COMMAND, its own.";
+lacks something, 4 the laboratory itself failed. With a COMMAND, its own, as in a shell.";
 
 /// Measures firmware updates over a modelled IEEE 802.15.4 channel.
 #[derive(Debug, Parser)]

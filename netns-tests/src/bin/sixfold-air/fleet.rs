@@ -1,7 +1,7 @@
 //! `sixfold-air fleet`.
 
 use crate::cli::{FleetOptions, INCOMPLETE};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use sixfold_air::sim;
 use sixfold_netns_tests::fleet::matrix::Matrix;
@@ -15,6 +15,10 @@ pub(crate) fn run(options: FleetOptions) -> Result<ExitCode> {
     let (folder, threads) = (options.out.clone(), options.threads);
     let matrix = matrix(options);
     let cells = matrix.cells();
+    let refusal = cells.iter().find_map(|cell| cell.server.refuses(&matrix.scenario(cell).fetch));
+    if let Some(refusal) = refusal {
+        bail!("{refusal}");
+    }
     let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, |threads| threads.get());
     let run = |cell: &_| {
         let scenario = matrix.scenario(cell);

@@ -1,6 +1,6 @@
 //! `sixfold-air run`.
 
-use crate::cli::{LACKING, LiveOptions};
+use crate::cli::{FAILED, LACKING, LiveOptions, NOT_FOUND, SIGNALLED};
 use crate::{report, scenario};
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,9 +13,10 @@ use sixfold_netns_tests::peer::{self, Peer};
 use sixfold_netns_tests::workspace;
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, OpenOptions};
 use std::io::{IsTerminal, stderr};
-use std::process::{Command, ExitCode, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -33,20 +34,25 @@ pub(crate) fn run(options: &LiveOptions) -> Result<ExitCode> {
     network::check(&scenario)?;
     let sockets = frame_sockets(options, &scenario)?;
     let node = command_node(options, &scenario, &sockets)?;
+    let devices = scenario.topology.fetchers().filter(|device| !sockets.contains_key(device)).count();
+    ensure!(
+        devices > 0 || options.hold || !options.program.is_empty(),
+        "no device is left to run: every one has a stack of its own; add --hold"
+    );
     if isolation::is_inside() {
         return inside(options, &scenario, &sockets, node)
-            .or_else(|failure| Ok(lacking(&format!("{failure:#}"))));
+            .or_else(|failure| Ok(complain(FAILED, &format!("{failure:#}"))));
     }
     check_files(options)?;
     match missing(options) {
-        Some(missing) => Ok(lacking(&missing)),
+        Some(missing) => Ok(complain(LACKING, &missing)),
         None => isolated(),
     }
 }
 
-fn lacking(what: &str) -> ExitCode {
+fn complain(code: u8, what: &str) -> ExitCode {
     eprintln!("sixfold-air: {what}");
-    ExitCode::from(LACKING)
+    ExitCode::from(code)
 }
 
 /// Builds the network, and does in it what is to be done.
@@ -74,14 +80,16 @@ fn inside(
 
 /// Starts this program again with everything private to it, and ends as it does.
 fn isolated() -> Result<ExitCode> {
-    let Some(mut command) = isolation::command()? else { return Ok(lacking(isolation::IMPOSSIBLE)) };
+    let Some(mut command) = isolation::command()? else {
+        return Ok(complain(LACKING, isolation::IMPOSSIBLE));
+    };
     let mut inside =
         isolation::spawn(command.args(env::args_os().skip(1))).context("unshare did not start")?;
     // Not `wait`: that would cut the lifeline.
     let lifeline = inside.stdin.take();
     let status = inside.wait()?;
     drop(lifeline);
-    Ok(exit_code(status.code()))
+    Ok(exit_code(status))
 }
 
 /// Inside, `/run` is another one: files there would be written and never seen.
@@ -91,9 +99,12 @@ fn check_files(options: &LiveOptions) -> Result<()> {
         let path = std::path::absolute(path)?;
         ensure!(!path.starts_with("/run"), "{}: choose a place outside /run", path.display());
     }
-    if let Some(path) = &options.pcap {
-        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    let Some(path) = &options.pcap else { return Ok(()) };
+    // Not truncated: the run may still be refused.
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))?;
+    let same = fs::canonicalize(path)? == fs::canonicalize(&options.run.scenario)?;
+    ensure!(!same, "--pcap: {} is the scenario itself", path.display());
     Ok(())
 }
 
@@ -109,8 +120,10 @@ fn missing(options: &LiveOptions) -> Option<String> {
         .map(|name| format!("{name} is not beside this program: build it with cargo build --bin {name}"))
 }
 
-fn exit_code(code: Option<i32>) -> ExitCode {
-    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let signalled = || status.signal().map(|signal| i32::from(SIGNALLED) + signal);
+    let code = status.code().or_else(signalled).and_then(|code| u8::try_from(code).ok());
+    ExitCode::from(code.unwrap_or(FAILED))
 }
 
 fn frame_sockets(options: &LiveOptions, scenario: &Scenario) -> Result<FrameSockets> {
@@ -147,9 +160,10 @@ fn execute(command: &[OsString], network: &Network, node: NodeId) -> Result<Exit
     let (program, arguments) = command.split_first().context("no command")?;
     let mut command = Command::new(program);
     command.args(arguments).env("PATH", peer::search_path()).stdin(Stdio::null());
-    let status = netns.enter(|| command.status())?;
-    let status = status.with_context(|| format!("{} did not start", program.display()))?;
-    Ok(exit_code(status.code()))
+    match netns.enter(|| command.status())? {
+        Ok(status) => Ok(exit_code(status)),
+        Err(error) => Ok(complain(NOT_FOUND, &format!("{}: {error}", program.display()))),
+    }
 }
 
 /// A bar on a terminal, a line for each tenth otherwise.

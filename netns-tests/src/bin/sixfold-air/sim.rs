@@ -2,13 +2,17 @@
 
 use crate::cli::SimOptions;
 use crate::{report, scenario};
-use anyhow::Result;
-use sixfold_air::sim;
+use anyhow::{Result, bail};
+use sixfold_air::sim::{self, Server};
 use std::process::ExitCode;
 
 /// Runs one scenario in virtual time and reports.
 pub(crate) fn run(options: &SimOptions) -> Result<ExitCode> {
     let scenario = scenario::read(&options.run)?;
-    let outcome = sim::run(&scenario, options.server.into(), options.run.seed);
+    let server: Server = options.server.into();
+    if let Some(refusal) = server.refuses(&scenario.fetch) {
+        bail!("{refusal}");
+    }
+    let outcome = sim::run(&scenario, server, options.run.seed);
     report::print(&scenario, &outcome, &options.run)
 }
