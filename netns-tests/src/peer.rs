@@ -31,6 +31,8 @@ pub enum Peer {
     Tftpd,
     /// The device that makes TUN interfaces.
     Tun,
+    /// The virtual machine.
+    Qemu,
 }
 
 impl Peer {
@@ -45,6 +47,7 @@ impl Peer {
             Self::Tshark => in_path("tshark"),
             Self::Tftp => in_path("tftp"),
             Self::Tftpd => in_path("in.tftpd"),
+            Self::Qemu => in_path("qemu-system-x86_64"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
         }
@@ -62,6 +65,7 @@ impl Peer {
             Self::Tshark => "tshark is missing (Debian: tshark)",
             Self::Tftp => "tftp is missing (Debian: tftp-hpa)",
             Self::Tftpd => "in.tftpd is missing (Debian: tftpd-hpa)",
+            Self::Qemu => "qemu-system-x86_64 is missing (Debian: qemu-system-x86)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

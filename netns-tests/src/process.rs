@@ -20,14 +20,16 @@ pub struct Process {
     name: String,
 }
 
-/// A child process that is killed when this is dropped.
+/// A child process that gets SIGTERM when this is dropped; for those that pass it on to children of their own.
 #[derive(Debug)]
-pub struct Killed(pub Child);
+pub struct Terminated(pub Child);
 
-impl Drop for Killed {
+impl Drop for Terminated {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let _ = i32::try_from(self.0.id()).map(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM));
+            let _ = self.0.wait();
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! `scripts/vm-image` makes what it boots, `netns-tests/vm/init` is what happens in it. Its clock runs ahead whenever
 //! it has nothing to do, so that time-outs of seconds cost nothing.
 
-use crate::process::Killed;
+use crate::peer::Peer;
+use crate::process::Terminated;
 use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write;
@@ -67,11 +68,11 @@ pub fn boot(folder: &Path, measurements: &[Measurement]) -> Result<Boot> {
         _ => bail!("scripts/vm-image: {said}{}", String::from_utf8_lossy(&image.stderr)),
     }
     let console = folder.join("console");
-    let machine = qemu(folder, &console).spawn();
-    let Ok(machine) = machine else {
-        return Ok(Boot::Missing("qemu-system-x86_64 is missing (Debian: qemu-system-x86)".to_owned()));
-    };
-    wait(Killed(machine), &console).map(Boot::Console)
+    if Peer::Qemu.program().is_none() {
+        return Ok(Boot::Missing(Peer::Qemu.remedy().to_owned()));
+    }
+    let machine = qemu(folder, &console).spawn().context("timeout(1) did not start")?;
+    wait(Terminated(machine), &console).map(Boot::Console)
 }
 
 fn plan_text(measurements: &[Measurement]) -> String {
@@ -83,8 +84,11 @@ fn plan_text(measurements: &[Measurement]) -> String {
 }
 
 fn qemu(folder: &Path, console: &Path) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+    // Whatever happens to this program, the machine ends.
+    let mut command = Command::new("timeout");
     command
+        .arg(LIMIT.as_secs().to_string())
+        .arg("qemu-system-x86_64")
         .env("PATH", crate::peer::search_path())
         .args(["-accel", "tcg", "-cpu", "max", "-m", "512", "-nographic", "-nodefaults", "-no-reboot"])
         // The clock counts instructions, and jumps to the next timer when there are none.
@@ -103,7 +107,7 @@ fn qemu(folder: &Path, console: &Path) -> Command {
 }
 
 /// Waits until the machine has powered itself off; gives what it said.
-fn wait(mut machine: Killed, console: &Path) -> Result<String> {
+fn wait(mut machine: Terminated, console: &Path) -> Result<String> {
     let deadline = Instant::now() + LIMIT;
     let said =
         || fs::read(console).map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default();

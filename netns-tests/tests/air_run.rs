@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use sixfold_air::scenario::{Overrides, Scenario};
 use sixfold_air::topology::NodeId;
+use sixfold_netns_tests::aiocoap;
 use sixfold_netns_tests::coap_client::{self, Outcome};
 use sixfold_netns_tests::image::image;
 use sixfold_netns_tests::lab::network::{FrameSockets, Network};
@@ -106,6 +107,20 @@ fn libcoap_fetches_an_image_across_the_air() -> Result<()> {
         let after = network.air.stop()?.counters;
         // Six blocks, of which five need three frames each.
         ensure!(after[0].since(&before[0]).frames >= 5 * 3, "{after:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn aiocoap_fetches_an_image_across_the_air() -> Result<()> {
+    sandbox::run(&[Peer::Radvd, Peer::Tun, Peer::Aiocoap], || {
+        let network = one_device()?;
+        let published = image(1, 1500);
+        let _service = Service::start(&network, Bytes::from(published.clone()))?;
+        let device = network.netns(NodeId(1)).context("no d1")?;
+        let uri = format!("coap://[fd00:6f::1]{}", service::PATH);
+        let response = aiocoap::request(device, &uri, &["--szx", "4"])?;
+        ensure!(response.code == "2.05" && response.body == published, "{}", response.code);
         Ok(())
     })
 }
