@@ -149,6 +149,12 @@ impl<'t> Fetch<'t> {
         Self::begin(target, block, Version::Is(Some(etag)), seed)
     }
 
+    /// Goes on from the start of `block` with whatever version the server has: for callers who know the bytes that they
+    /// want, and judge each block for themselves.
+    pub const fn from_block(target: &'t [Opt<'t>], block: Block, seed: u32) -> Self {
+        Self::begin(target, block, Version::Any, seed)
+    }
+
     const fn begin(target: &'t [Opt<'t>], block: Block, version: Version, seed: u32) -> Self {
         let mut exchange = Exchange::new(seed);
         exchange.request();

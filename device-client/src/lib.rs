@@ -13,11 +13,13 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod boot;
 mod etag;
 pub mod exchange;
 pub mod fetch;
 mod random;
 
+pub use boot::Boot;
 pub use etag::ETag;
 pub use exchange::Exchange;
 pub use fetch::{Event, Fetch};

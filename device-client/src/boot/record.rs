@@ -1,0 +1,186 @@
+//! What a boot program needs in flash beside the image: the record.
+//!
+//! ```text
+//! +--------+-----------------------------------------+------------------------------+
+//! | ticket | journal: one entry a chunk, one for all | chunk index: 32 bytes a chunk |
+//! +--------+-----------------------------------------+------------------------------+
+//! each part begins with an erase page
+//! ```
+//!
+//! A journal entry is the smallest piece that this flash writes, at least 4 bytes: ones until its chunk is whole, then
+//! zeros. No entry is written twice between erasures, so that flash with error correction can hold it. An entry that is
+//! neither was torn: it says nothing.
+
+use core::fmt;
+use core::ops::Range;
+use embedded_storage::nor_flash::{NorFlash, NorFlashError};
+use hmac_sha256::Hash;
+use sixfold_profile::index::DIGEST;
+use sixfold_profile::ticket::{MAX_TICKET, Ticket, TicketError};
+
+/// The largest write unit that is supported: blocks are multiples of it.
+pub const MAX_WRITE_SIZE: usize = 16;
+const SMALLEST_ENTRY: u32 = 4;
+/// How much of the flash is looked at in one piece.
+const WINDOW: usize = 64;
+const DONE: u8 = 0x00;
+const ERASED: u8 = 0xff;
+
+/// Why a boot program cannot go on. Network trouble is none of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootError<E> {
+    /// The flash failed.
+    Flash(E),
+    /// There is no ticket, or none that can be used.
+    Ticket(TicketError),
+    /// The chunk index is not the one that the ticket names: the main program has to prepare again.
+    Index,
+    /// The image, or the record, does not fit its place in flash, or places are not made of whole pages, or this
+    /// flash writes more than [`MAX_WRITE_SIZE`] bytes at once. Whoever laid out the flash is to blame.
+    Layout,
+    /// The ticket's options do not fit a request: the main program is to blame.
+    Request,
+}
+
+impl<E: fmt::Debug> fmt::Display for BootError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flash(error) => write!(f, "the flash failed ({error:?})"),
+            Self::Ticket(error) => error.fmt(f),
+            Self::Index => f.write_str("the chunk index is not the one that the ticket names: prepare again"),
+            Self::Layout => f.write_str("image or record do not fit their place in flash"),
+            Self::Request => f.write_str("the ticket's options do not fit a request: prepare again"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for BootError<E> {}
+
+impl<E: NorFlashError> From<E> for BootError<E> {
+    fn from(error: E) -> Self {
+        Self::Flash(error)
+    }
+}
+
+/// Where the parts of a record are, for one ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    journal: Range<u32>,
+    index: Range<u32>,
+    chunks: u32,
+    entry: u32,
+}
+
+/// Reads the ticket of the record at `place` into `buffer`.
+///
+/// # Errors
+/// [`BootError::Flash`] and [`BootError::Ticket`].
+pub fn read_ticket<'b, F: NorFlash>(
+    flash: &mut F,
+    place: &Range<u32>,
+    buffer: &'b mut [u8; MAX_TICKET],
+) -> Result<Ticket<'b>, BootError<F::Error>> {
+    flash.read(place.start, buffer)?;
+    Ticket::read(buffer).map_err(BootError::Ticket)
+}
+
+impl Record {
+    /// The record in `place` that belongs to a ticket.
+    ///
+    /// # Errors
+    /// [`BootError::Layout`] when it does not fit.
+    pub fn new<F: NorFlash>(place: &Range<u32>, ticket: &Ticket<'_>) -> Result<Self, BootError<F::Error>> {
+        Self::lay_out::<F>(place, ticket).ok_or(BootError::Layout)
+    }
+
+    fn lay_out<F: NorFlash>(place: &Range<u32>, ticket: &Ticket<'_>) -> Option<Self> {
+        let page = u32::try_from(F::ERASE_SIZE).ok()?;
+        let whole = |bytes: u32| bytes.checked_next_multiple_of(page);
+        if F::WRITE_SIZE > MAX_WRITE_SIZE || place.start.checked_rem(page)? != 0 {
+            return None;
+        }
+        let chunks = ticket.chunk_size.count(ticket.image_size);
+        let entry = SMALLEST_ENTRY.checked_next_multiple_of(u32::try_from(F::WRITE_SIZE).ok()?)?;
+        let journal = place.start.checked_add(whole(MAX_TICKET as u32)?)?;
+        let entries = chunks.checked_add(1)?.checked_mul(entry)?;
+        let index = journal.checked_add(whole(entries)?)?;
+        let end = index.checked_add(whole(ticket.chunk_size.index_length(ticket.image_size)?)?)?;
+        (end <= place.end).then_some(Self { journal: journal..index, index: index..end, chunks, entry })
+    }
+
+    /// How many chunks there are.
+    pub const fn chunks(&self) -> u32 {
+        self.chunks
+    }
+
+    /// Where the journal is: whole pages.
+    pub const fn journal(&self) -> &Range<u32> {
+        &self.journal
+    }
+
+    /// Where the chunk index is: whole pages, of which it needs 32 bytes a chunk.
+    pub const fn index(&self) -> &Range<u32> {
+        &self.index
+    }
+
+    /// Whether the chunk index is the one that the ticket names.
+    pub(super) fn check_index<F: NorFlash>(
+        &self,
+        flash: &mut F,
+        digest: &[u8; DIGEST],
+    ) -> Result<(), BootError<F::Error>> {
+        let end = self.index.start.saturating_add(self.chunks.saturating_mul(DIGEST as u32));
+        let found = digest_of(flash, self.index.start..end)?;
+        if found == *digest { Ok(()) } else { Err(BootError::Index) }
+    }
+
+    /// What a chunk's digest must be.
+    pub(super) fn expected<F: NorFlash>(&self, flash: &mut F, chunk: u32) -> Result<[u8; DIGEST], F::Error> {
+        let mut digest = [0; DIGEST];
+        let offset = chunk.saturating_mul(DIGEST as u32);
+        flash.read(self.index.start.saturating_add(offset), &mut digest)?;
+        Ok(digest)
+    }
+
+    /// Whether a chunk is marked; the entry behind the last chunk's is that of the whole image.
+    pub(super) fn is_marked<F: NorFlash>(&self, flash: &mut F, entry: u32) -> Result<bool, F::Error> {
+        self.entry_is(flash, entry, DONE)
+    }
+
+    /// Marks an entry, unless it was touched before: then it stays as it is, and says nothing.
+    pub(super) fn mark<F: NorFlash>(&self, flash: &mut F, entry: u32) -> Result<(), F::Error> {
+        if !self.entry_is(flash, entry, ERASED)? {
+            return Ok(());
+        }
+        let zeros = [DONE; MAX_WRITE_SIZE];
+        let length = usize::try_from(self.entry).unwrap_or(MAX_WRITE_SIZE).min(MAX_WRITE_SIZE);
+        flash.write(self.entry_offset(entry), zeros.get(..length).unwrap_or_default())
+    }
+
+    fn entry_is<F: NorFlash>(&self, flash: &mut F, entry: u32, pattern: u8) -> Result<bool, F::Error> {
+        let mut bytes = [!pattern; MAX_WRITE_SIZE];
+        let length = usize::try_from(self.entry).unwrap_or(MAX_WRITE_SIZE).min(MAX_WRITE_SIZE);
+        let bytes = bytes.get_mut(..length).unwrap_or_default();
+        flash.read(self.entry_offset(entry), bytes)?;
+        Ok(bytes.iter().all(|byte| *byte == pattern))
+    }
+
+    const fn entry_offset(&self, entry: u32) -> u32 {
+        self.journal.start.saturating_add(entry.saturating_mul(self.entry))
+    }
+}
+
+/// The SHA-256 of a piece of flash that begins with a page.
+pub(super) fn digest_of<F: NorFlash>(flash: &mut F, range: Range<u32>) -> Result<[u8; DIGEST], F::Error> {
+    let mut hash = Hash::new();
+    let mut window = [0; WINDOW];
+    let mut offset = range.start;
+    while offset < range.end {
+        // Whole windows: a read may have to be longer than what is asked for, and pages are multiples of it.
+        flash.read(offset, &mut window)?;
+        let length = usize::try_from(range.end - offset).unwrap_or(WINDOW).min(WINDOW);
+        hash.update(window.get(..length).unwrap_or_default());
+        offset = offset.saturating_add(WINDOW as u32);
+    }
+    Ok(hash.finalize())
+}
