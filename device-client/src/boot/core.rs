@@ -264,7 +264,8 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let longest = SHORTEST_SLEEP.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
         self.failures = self.failures.saturating_add(1);
         // Between once and twice that, so that a building's devices do not come back together.
-        let jitter = Duration::from_millis(u64::from(self.random.next()) * longest.as_millis() as u64 >> 32);
+        let jitter =
+            Duration::from_millis((u64::from(self.random.next()) * longest.as_millis() as u64) >> 32);
         let pause = longest.saturating_add(jitter);
         self.state = State::Sleeping(now + pause);
         Event::Sleep(pause)

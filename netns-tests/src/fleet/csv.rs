@@ -2,10 +2,11 @@
 
 use crate::fleet::runner::Run;
 use anyhow::Result;
+use csv::{Terminator, WriterBuilder};
 
 /// The text, with a header.
 pub fn text(runs: &[Run]) -> Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     for run in runs {
         writer.serialize(&run.outcome)?;
     }

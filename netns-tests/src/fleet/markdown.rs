@@ -13,8 +13,15 @@ pub fn report(matrix: &Matrix, summaries: &[Summary], plots: &[Plot], command: &
         let _ = write!(text, "\n## {loss} % of frames lost\n\n{}", table(summaries, loss));
     }
     for &loss in &matrix.loss_percent {
-        let _ = write!(text, "\n## Goodput by devices, {loss} % of frames lost\n\n");
-        text += "Share of one device's goodput that a fleet has together. Below 100 % devices take from each other.\n\n";
+        let fewest = match matrix.devices.iter().min() {
+            Some(1) | None => "one device".to_owned(),
+            Some(fewest) => format!("{fewest} devices"),
+        };
+        let _ = write!(
+            text,
+            "\n## Goodput by devices, {loss} % of frames lost\n\nThe goodput of a fleet, as a share of that of {fewest}. \
+             Below 100 % devices take from each other.\n\n"
+        );
         text += &collapse(matrix, summaries, loss);
     }
     if !plots.is_empty() {
@@ -44,13 +51,16 @@ fn heading(matrix: &Matrix, command: &str) -> String {
 `{command}`, sixfold-air {version}.
 
 An image of {bytes} bytes, devices that power on in the same second around one border router, all in reach of each
-other, {seeds} seeds (figures are medians over them). Bound: one lossless broadcast of the image in maximal frames,
+other, {seeds}. Bound: one lossless broadcast of the image in maximal frames,
 {bound_s:.2} s or {bound_kbps:.1} kbit/s; a server that sends the image to each device alone cannot exceed it, one that
 sends it once for all can. What the columns mean: docs/fleet.md.
 ",
         version = env!("CARGO_PKG_VERSION"),
         bytes = matrix.image_bytes,
-        seeds = matrix.seeds,
+        seeds = match matrix.seeds {
+            1 => "one seed".to_owned(),
+            seeds => format!("{seeds} seeds (figures are medians over them)"),
+        },
     )
 }
 

@@ -47,14 +47,19 @@ pub fn write(folder: &Path, matrix: &Matrix, runs: &[Run], summaries: &[Summary]
     use_own_font()?;
     let mut drawings = Vec::new();
     for &loss in &matrix.loss_percent {
-        for &block in [matrix.block_bytes.first(), matrix.block_bytes.last()].iter().flatten() {
-            drawings.push(completion(matrix, runs, loss, *block));
-            drawings.push(goodput(summaries, loss, *block));
-            drawings.push(collapse(summaries, loss, *block));
+        for block in extremes(&matrix.block_bytes) {
+            drawings.push(completion(matrix, runs, loss, block));
+            drawings.push(goodput(summaries, loss, block));
+            drawings.push(collapse(summaries, loss, block));
         }
     }
-    drawings.dedup_by(|a, b| a.plot == b.plot);
     drawings.iter().map(|drawing| drawing.write(folder)).collect()
+}
+
+/// The smallest and the largest, once if they are the same.
+fn extremes(blocks: &[u16]) -> impl Iterator<Item = u16> {
+    let (smallest, largest) = (blocks.iter().min(), blocks.iter().max());
+    smallest.into_iter().chain(largest.filter(|_| smallest != largest)).copied()
 }
 
 /// The share of devices that are done, over time; the first seed's run.
@@ -182,14 +187,17 @@ impl Drawing {
             .light_line_style(WHITE)
             .draw()?;
         for line in &self.lines {
-            let colour = colour(line.server);
-            let style = colour.stroke_width(3);
-            chart
-                .draw_series(LineSeries::new(line.points.iter().copied(), style))?
-                .label(line.server.label())
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
+            let (server, style) = (line.server, colour(line.server).stroke_width(3));
+            let points = || line.points.iter().copied();
+            let series = chart.draw_series(LineSeries::new(points(), style))?.label(name(server));
             if line.marked {
-                marks(chart, line)?;
+                let line = move |corners| PathElement::new(corners, style);
+                series.legend(move |at| {
+                    EmptyElement::at(at) + line(vec![(0, 0), (24, 0)]) + line(marker(server, 12))
+                });
+                chart.draw_series(points().map(|at| EmptyElement::at(at) + line(marker(server, 0))))?;
+            } else {
+                series.legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], style));
             }
         }
         chart
@@ -211,21 +219,23 @@ fn colour(server: Server) -> RGBColor {
     }
 }
 
-fn marks<'a, B: DrawingBackend + 'a, X: Ranged<ValueType = f64>>(
-    chart: &mut ChartContext<'a, B, Cartesian2d<X, RangedCoordf64>>,
-    line: &Line,
-) -> Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-    let colour = colour(line.server);
-    let points = line.points.iter().copied();
-    match line.server {
-        Server::Ours => chart.draw_series(points.map(|at| Circle::new(at, 6, colour.filled())))?,
-        Server::Rfc7252 => chart.draw_series(points.map(|at| TriangleMarker::new(at, 9, colour.filled())))?,
-        Server::Tftp => chart.draw_series(points.map(|at| Cross::new(at, 7, colour.stroke_width(3))))?,
-        Server::TftpOptions => {
-            chart.draw_series(points.map(|at| Circle::new(at, 8, colour.stroke_width(2))))?
-        }
+/// A server's marker: corners of a closed line, in pixels around `centre`.
+fn marker(server: Server, centre: i32) -> Vec<(i32, i32)> {
+    let corners: &[(i32, i32)] = match server {
+        Server::Ours => &[(-5, -5), (5, -5), (5, 5), (-5, 5), (-5, -5)],
+        Server::Rfc7252 => &[(-7, 6), (0, -7), (7, 6), (-7, 6)],
+        Server::Tftp => &[(-6, -6), (6, 6), (0, 0), (-6, 6), (6, -6)],
+        Server::TftpOptions => &[(-7, 0), (0, -7), (7, 0), (0, 7), (-7, 0)],
     };
-    Ok(())
+    corners.iter().map(|(x, y)| (x + centre, *y)).collect()
+}
+
+/// The only block size that does not stand in the title is that of TFTP without options.
+fn name(server: Server) -> String {
+    match server {
+        Server::Tftp => format!("{} (512 bytes)", server.label()),
+        _ => server.label().to_owned(),
+    }
 }
 
 /// A machine that makes reports need not have any font.

@@ -26,14 +26,16 @@ pub fn run(
     // The longest first, so that no thread is left with one at the end.
     let mut order: Vec<usize> = (0..cells.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(messages(&cells[index])));
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::with_capacity(cells.len()));
     let work = || {
         while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = cells[index];
             let outcome = run(&cell);
-            runs.lock().unwrap_or_else(|broken| broken.into_inner()).push((index, Run { cell, outcome }));
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            let mut runs = runs.lock().unwrap_or_else(|broken| broken.into_inner());
+            runs.push((index, Run { cell, outcome }));
+            // While nobody else can get between: lines of progress come in order.
+            progress(runs.len());
         }
     };
     thread::scope(|scope| {

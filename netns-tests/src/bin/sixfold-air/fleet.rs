@@ -3,7 +3,7 @@
 use crate::cli::{FleetOptions, INCOMPLETE};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use sixfold_air::sim;
+use sixfold_air::sim::{self, Server};
 use sixfold_netns_tests::fleet::matrix::Matrix;
 use sixfold_netns_tests::fleet::{self, runner};
 use std::io::{IsTerminal, stderr};
@@ -34,15 +34,23 @@ pub(crate) fn run(options: FleetOptions) -> Result<ExitCode> {
 
 fn matrix(options: FleetOptions) -> Matrix {
     let base = if options.small { Matrix::small() } else { Matrix::full() };
-    let servers = options.servers.map(|names| names.into_iter().map(Into::into).collect());
+    let named: Option<Vec<Server>> = options.servers.map(|names| names.into_iter().map(Into::into).collect());
+    let is_wanted = |server: &Server| named.as_ref().is_none_or(|named| named.contains(server));
     Matrix {
-        servers: servers.unwrap_or(base.servers),
-        devices: options.devices.unwrap_or(base.devices),
-        loss_percent: options.loss.unwrap_or(base.loss_percent),
-        block_bytes: options.szx.unwrap_or(base.block_bytes),
+        servers: base.servers.into_iter().filter(is_wanted).collect(),
+        devices: options.devices.map_or(base.devices, ascending),
+        loss_percent: options.loss.map_or(base.loss_percent, ascending),
+        block_bytes: options.szx.map_or(base.block_bytes, ascending),
         seeds: options.seeds.unwrap_or(base.seeds),
         image_bytes: options.image.unwrap_or(base.image_bytes),
     }
+}
+
+/// The report's order, whatever the order of the arguments; nothing twice.
+fn ascending<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    values.sort_unstable();
+    values.dedup();
+    values
 }
 
 /// A bar on a terminal, a line for each tenth otherwise.
