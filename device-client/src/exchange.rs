@@ -80,6 +80,11 @@ impl Exchange {
         self.state = State::Due(Attempt { timeout, repeats: 0 });
     }
 
+    /// Forgets the request that is under way, if any.
+    pub const fn stop(&mut self) {
+        self.state = State::Idle;
+    }
+
     /// Requests made so far. After 65 536 of them Message IDs come again: within EXCHANGE_LIFETIME (247 s) the
     /// caller must go on from another port by then, or it is answered from the server's memory.
     pub const fn requests(&self) -> u32 {

@@ -13,6 +13,9 @@ use sixfold_profile::Instant;
 use sixfold_profile::coap::params::DEFAULT_MAX_AGE_S;
 use sixfold_profile::coap::{Block, Code, Full, Message, Opt, Szx, Writer, option};
 
+/// The longest that a server can make a client wait: Max-Age has room for 136 years.
+const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One body being fetched.
 ///
 /// After each input ([`Fetch::handle_datagram`], [`Fetch::handle_timeout`]), and at the start, call
@@ -149,10 +152,25 @@ impl<'t> Fetch<'t> {
         Self::begin(target, block, Version::Is(Some(etag)), seed)
     }
 
-    /// Goes on from the start of `block` with whatever version the server has: for callers who know the bytes that they
-    /// want, and judge each block for themselves.
-    pub const fn from_block(target: &'t [Opt<'t>], block: Block, seed: u32) -> Self {
-        Self::begin(target, block, Version::Any, seed)
+    /// Fetches nothing yet: see [`Fetch::seek`]. For callers who know the bytes that they want, and judge them for
+    /// themselves.
+    pub const fn idle(target: &'t [Opt<'t>], szx: Szx, seed: u32) -> Self {
+        let (block, exchange) = (Block::first(szx), Exchange::new(seed));
+        Self { target, exchange, block, version: Version::Any, first: false, pause: None }
+    }
+
+    /// Fetches from the start of `block` on, of whatever version the server has; what was asked before is forgotten.
+    pub const fn seek(&mut self, block: Block) {
+        self.block = block;
+        self.version = Version::Any;
+        self.pause = None;
+        self.exchange.request();
+    }
+
+    /// Asks for nothing more until [`Fetch::seek`]; stragglers are answered as they should be.
+    pub const fn stop(&mut self) {
+        self.pause = None;
+        self.exchange.stop();
     }
 
     const fn begin(target: &'t [Opt<'t>], block: Block, version: Version, seed: u32) -> Self {
@@ -271,7 +289,7 @@ impl<'t> Fetch<'t> {
     /// RFC 7252 §5.9.3.4, RFC 8516 §3: Max-Age says when to try again.
     fn wait(&mut self, now: Instant, response: &Message<'_>) -> Event<'static> {
         let max_age = response.uint_option(option::MAX_AGE).unwrap_or(DEFAULT_MAX_AGE_S);
-        let wait = Duration::from_secs(u64::from(max_age.max(1)));
+        let wait = Duration::from_secs(u64::from(max_age.max(1))).min(LONGEST_PAUSE);
         self.pause = Some(now + wait);
         Event::Wait(wait)
     }

@@ -1,17 +1,32 @@
 //! The boot program's core: from a ticket in flash to an image that may run, whatever happens to power and network.
 //!
-//! The main program left a *record*: ticket, journal, chunk index ([`record`]). [`Boot`] goes through the chunks: what
-//! is not marked in the journal is fetched block by block, written, read back, hashed and compared with the index, and
-//! then marked. When all are marked the whole image is hashed, and one last mark says that it may run.
+//! ```text
+//! main program ── install ──► record ── choose ──► Boot ──► Bootable: run the slot
+//! ```
+//!
+//! The main program leaves a [`record`]: ticket, journal and chunk index. After a reset [`choose`] says whether there is
+//! work. [`Boot`] does it: what is not marked in the journal is fetched block by block, written, read back, hashed and
+//! compared with the index, and then marked. When all are marked the whole image is hashed, and one last mark says that
+//! it may run.
 //!
 //! Every step may be the last one before the power goes. Nothing is remembered anywhere but in flash, and every write
-//! there is ordered so that what it says is true: a mark is written after the chunk that it vouches for was read back.
+//! there is ordered so that what it says is true whenever it can be read:
 //!
-//! Sans-IO, without allocation. It trusts the record, and nothing that comes over the network. It does not configure
-//! addresses, does not choose between records, and starts no image.
+//! - a chunk is marked after it was read back and found right;
+//! - a record is valid after all of it was written: its ticket comes last;
+//! - where there is one slot, a tombstone replaces the old record before the first byte of its image changes.
+//!
+//! Sans-IO, without allocation. It trusts the records, and nothing that comes over the network. It configures no
+//! addresses and starts no image.
 
 mod core;
+mod install;
+mod layout;
+mod plan;
 pub mod record;
 
-pub use self::core::{Boot, Event};
+pub use self::core::{Boot, Cause, Event};
+pub use self::install::install;
+pub use self::layout::{Layout, Which};
+pub use self::plan::{Choice, choose};
 pub use self::record::{BootError, Record};

@@ -23,8 +23,11 @@ pub const MAX_WRITE_SIZE: usize = 16;
 const SMALLEST_ENTRY: u32 = 4;
 /// How much of the flash is looked at in one piece.
 const WINDOW: usize = 64;
+/// What stands where a ticket stood, or will stand, while the other record replaces the only image.
+pub const TOMBSTONE: [u8; 4] = *b"S6RT";
 const DONE: u8 = 0x00;
-const ERASED: u8 = 0xff;
+/// What erased flash reads as.
+pub(super) const ERASED: u8 = 0xff;
 
 /// Why a boot program cannot go on. Network trouble is none of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,42 @@ pub fn read_ticket<'b, F: NorFlash>(
 ) -> Result<Ticket<'b>, BootError<F::Error>> {
     flash.read(place.start, buffer)?;
     Ticket::read(buffer).map_err(BootError::Ticket)
+}
+
+/// Replaces the record at `place` by a tombstone: the slot does not hold any more what it, or the factory, put there.
+///
+/// # Errors
+/// [`BootError::Flash`] and [`BootError::Layout`].
+pub(super) fn retire<F: NorFlash>(flash: &mut F, place: &Range<u32>) -> Result<(), BootError<F::Error>> {
+    if is_retired(flash, place)? {
+        return Ok(());
+    }
+    let page = place.start.checked_add(F::ERASE_SIZE as u32).ok_or(BootError::Layout)?;
+    flash.erase(place.start, page)?;
+    Ok(write(flash, place.start, &TOMBSTONE)?)
+}
+
+/// Whether there is a tombstone at `place`.
+pub(super) fn is_retired<F: NorFlash>(flash: &mut F, place: &Range<u32>) -> Result<bool, F::Error> {
+    let mut start = [0; TOMBSTONE.len()];
+    flash.read(place.start, &mut start)?;
+    Ok(start == TOMBSTONE)
+}
+
+/// Writes bytes from `start` on; what the last write unit needs more is ones.
+pub(super) fn write<F: NorFlash>(flash: &mut F, start: u32, bytes: &[u8]) -> Result<(), F::Error> {
+    let whole = bytes.len() - bytes.len().checked_rem(F::WRITE_SIZE).unwrap_or(0);
+    let (whole, rest) = bytes.split_at_checked(whole).unwrap_or((bytes, &[]));
+    if !whole.is_empty() {
+        flash.write(start, whole)?;
+    }
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let mut padded = [ERASED; MAX_WRITE_SIZE];
+    padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let after = start.saturating_add(u32::try_from(whole.len()).unwrap_or(u32::MAX));
+    flash.write(after, padded.get(..F::WRITE_SIZE).unwrap_or(&padded))
 }
 
 impl Record {

@@ -4,6 +4,9 @@
 //! client it has no socket and no clock.
 #![allow(dead_code, unreachable_pub)] // Every test program uses its own part of this module.
 
+pub mod device;
+pub mod flash;
+
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::params::{ACK_TIMEOUT, MAX_RETRANSMIT};

@@ -1,0 +1,57 @@
+//! What the main program leaves for the boot program.
+
+use super::layout::{Layout, Which};
+use super::plan::{newest, summary};
+use super::record::{BootError, ERASED, Record, retire, write};
+use embedded_storage::nor_flash::NorFlash;
+use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+
+/// Writes a record for `ticket`, with its chunk index, and says which one it became. The record that is in force stays
+/// so until the last write, which is that of the ticket; a cut leaves one or the other.
+///
+/// `index` is 32 bytes a chunk, and must be the one whose digest the ticket carries.
+///
+/// # Errors
+/// [`BootError::Layout`] when it does not fit, [`BootError::Index`] when the index is another, [`BootError::Ticket`] when
+/// the ticket says what no ticket may say, [`BootError::Flash`].
+pub fn install<F: NorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    ticket: &Ticket<'_>,
+    index: &[u8],
+) -> Result<Which, BootError<F::Error>> {
+    let mut buffer = [ERASED; MAX_TICKET];
+    let a = summary(flash, layout, Which::A, &mut buffer)?;
+    let b = summary(flash, layout, Which::B, &mut buffer)?;
+    let place_of = free(layout, [a, b]);
+    let place = layout.record(place_of);
+    let record = Record::new::<F>(place, ticket)?;
+    super::core::check_slot::<F>(layout.slot(place_of), ticket)?;
+    if hmac_sha256::Hash::hash(index) != ticket.index_digest {
+        return Err(BootError::Index);
+    }
+    buffer.fill(ERASED);
+    let length = ticket.write(&mut buffer).map_err(BootError::Ticket)?;
+    flash.erase(place.start, record.journal().start)?;
+    flash.erase(record.journal().start, record.index().end)?;
+    write(flash, record.index().start, index)?;
+    record.check_index(flash, &ticket.index_digest)?;
+    write(flash, place.start, buffer.get(..length).unwrap_or_default())?;
+    let superseded = *place_of.other().of(&[a, b]);
+    if layout.is_single() && superseded.is_some_and(|old| old.sequence_number == ticket.sequence_number) {
+        retire(flash, layout.record(place_of.other()))?;
+    }
+    Ok(place_of)
+}
+
+/// The record that may be overwritten. Where there is one slot, the one that is not in force; where there are two, the
+/// one whose slot is not running. An image from the factory, which no record vouches for, is in slot A.
+fn free(layout: &Layout, records: [Option<super::plan::Summary>; 2]) -> Which {
+    let [a, b] = records;
+    let in_force = if layout.is_single() {
+        newest(a, b)
+    } else {
+        newest(a.filter(|a| a.is_bootable), b.filter(|b| b.is_bootable))
+    };
+    in_force.map_or(Which::A, |(which, _)| which).other()
+}

@@ -1,0 +1,157 @@
+//! A whole update, again and again, with the power cut at every flash operation: before it, in the middle of it and after
+//! it. Afterwards the device still runs the old image, or goes on to the new one; never neither, never wrong bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
+mod model;
+
+use model::device::{Device, End, Release};
+use model::flash::{Cut, Flash, How};
+use model::{Server, image};
+use sixfold_device::boot::{BootError, Layout};
+use sixfold_profile::index::ChunkSize;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Cuts at two moments of one update, this many pairs for each kind of device.
+const PAIRS: u64 = 2_000;
+
+/// A kind of device, with the old image in place.
+struct Rig<const WRITE: usize, const ERASE: usize> {
+    flash: Flash<WRITE, ERASE>,
+    layout: Layout,
+    old: Release,
+    new: Release,
+}
+
+/// What was counted.
+#[derive(Default)]
+struct Count {
+    operations: u32,
+    cuts: u32,
+    old_image_ran: u32,
+}
+
+impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
+    fn new(two_slots: bool, chunk_bytes: u32) -> Self {
+        let chunk_size = ChunkSize::from_bytes(chunk_bytes).unwrap();
+        let chunk = chunk_bytes as usize;
+        let old = Release::new(image(chunk * 4 + 100, 1), chunk_size, 7);
+        // The new image is longer, ends in the middle of a block and of a write unit, and has one chunk of the old one.
+        let mut bytes = image(chunk * 5 + 77, 2);
+        bytes[chunk * 2..chunk * 3].copy_from_slice(&old.image[chunk * 2..chunk * 3]);
+        let new = Release::new(bytes, chunk_size, 8);
+        let pages = |bytes: usize| (bytes.div_ceil(ERASE) + 1) as u32;
+        let mut device = Device::<WRITE, ERASE>::new(two_slots, pages(512) + 4, pages(chunk * 6));
+        device.prepare(&old).unwrap();
+        let end = device.boot(&mut Server::new(old.image.clone())).unwrap();
+        assert!(matches!(end, End::Runs(_)));
+        Self { flash: device.flash, layout: device.layout, old, new }
+    }
+
+    fn device(&self, cut: Option<Cut>, seed: u64) -> Device<WRITE, ERASE> {
+        let mut device = Device::new(false, 1, 1);
+        device.flash = self.flash.clone();
+        device.layout = self.layout.clone();
+        device.flash.power_on(cut, seed);
+        device
+    }
+
+    /// The life of a device from the old image to the new one, with power cuts at `cuts`, each counted from the last.
+    fn live(&self, cuts: &[Cut], seed: u64, count: &mut Count) {
+        let mut later = cuts.iter().copied();
+        let mut device = self.device(later.next(), seed);
+        let mut server = Server::new(self.new.image.clone());
+        // Each power cut may cost two turns: one that ends with it, and one that prepares once more.
+        for turn in 0..2 * cuts.len() as u64 + 2 {
+            let is_cut = match device.boot_or_power_gone(&mut server) {
+                End::PowerGone => true,
+                End::Runs(which) if device.slot(which, self.new.image.len()) == self.new.image => {
+                    count.operations = device.flash.operations;
+                    return;
+                }
+                End::Runs(which) => {
+                    assert_eq!(device.slot(which, self.old.image.len()), self.old.image, "wrong bytes run");
+                    count.old_image_ran += u32::from(turn > 0);
+                    self.prepare(&mut device)
+                }
+                end => panic!("{end:?}: nothing can run"),
+            };
+            if is_cut {
+                device.flash.power_on(later.next(), seed + turn);
+            }
+        }
+        panic!("the new image never came");
+    }
+
+    /// The main program's part. True when the power went.
+    fn prepare(&self, device: &mut Device<WRITE, ERASE>) -> bool {
+        match device.prepare(&self.new) {
+            Ok(_) => false,
+            Err(BootError::Flash(_)) => true,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn every_cut(&self) -> Count {
+        let mut count = Count::default();
+        self.live(&[], 0, &mut count);
+        let operations = count.operations;
+        for at in 0..operations {
+            for how in How::ALL {
+                for seed in 0..if how == How::Torn { 8 } else { 1 } {
+                    self.live(&[Cut { at, how }], seed, &mut count);
+                    count.cuts += 1;
+                }
+            }
+        }
+        count.operations = operations;
+        count
+    }
+
+    fn pairs_of_cuts(&self, operations: u32) -> u64 {
+        for seed in 0..PAIRS {
+            let cut = |salt: u64| {
+                let x = (seed * 2 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                Cut { at: (x >> 33) as u32 % operations, how: How::ALL[(x >> 20) as usize % 3] }
+            };
+            self.live(&[cut(0), cut(1)], seed, &mut Count::default());
+        }
+        PAIRS
+    }
+}
+
+fn row<const WRITE: usize, const ERASE: usize>(two_slots: bool, chunk: u32) -> String {
+    let rig = Rig::<WRITE, ERASE>::new(two_slots, chunk);
+    let count = rig.every_cut();
+    let pairs = rig.pairs_of_cuts(count.operations);
+    let slots = if two_slots { 2 } else { 1 };
+    format!(
+        "| {slots} | {ERASE} | {WRITE} | {chunk} | {} | {} | {} | {pairs} | 0 |\n",
+        count.operations, count.cuts, count.old_image_ran
+    )
+}
+
+#[test]
+fn a_power_cut_at_any_flash_operation_leaves_the_old_image_or_the_new_one() {
+    let mut table = "# Power cuts survived
+
+One update, prepare and boot, again for each cut. A cut comes before, after or in the middle of each flash operation (torn:
+eight ways each). Pairs are two cuts in one update, at random.
+
+| slots | page | write unit | chunk | flash operations | cuts | old image ran meanwhile | pairs of cuts | devices lost |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+"
+    .to_owned();
+    for two_slots in [false, true] {
+        let _ = write!(table, "{}", row::<4, 256>(two_slots, 256));
+        let _ = write!(table, "{}", row::<1, 1024>(two_slots, 1024));
+        let _ = write!(table, "{}", row::<8, 128>(two_slots, 512));
+        let _ = write!(table, "{}", row::<16, 512>(two_slots, 512));
+    }
+    let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/power-cuts.md");
+    if std::env::var_os("SIXFOLD_BLESS").is_some() {
+        std::fs::write(&snapshot, &table).unwrap();
+    }
+    let expected = std::fs::read_to_string(&snapshot).unwrap_or_default();
+    assert_eq!(table, expected, "another table: look at it, then run with SIXFOLD_BLESS=1");
+}
