@@ -7,7 +7,7 @@ mod model;
 use model::device::{Device, End, Release};
 use model::flash::{Cut, Flash, How};
 use model::{Server, image};
-use sixfold_device::boot::{BootError, Layout};
+use sixfold_device::boot::{BootError, Cause, Event, Layout};
 use sixfold_profile::index::ChunkSize;
 use std::fmt::Write;
 use std::path::Path;
@@ -67,6 +67,8 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
                 End::PowerGone => true,
                 End::Runs(which) if device.slot(which, self.new.image.len()) == self.new.image => {
                     count.operations = device.flash.operations;
+                    let lost = device.events.iter().filter(|event| is_wrong_image(event)).count();
+                    assert_eq!(lost, 0, "a chunk was marked that is not there");
                     return;
                 }
                 End::Runs(which) => {
@@ -118,6 +120,10 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
         }
         PAIRS
     }
+}
+
+fn is_wrong_image(event: &Event) -> bool {
+    matches!(event, Event::Sleep { cause: Cause::WrongImage, .. })
 }
 
 fn row<const WRITE: usize, const ERASE: usize>(two_slots: bool, chunk: u32) -> String {
