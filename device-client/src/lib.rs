@@ -10,14 +10,20 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-#[cfg(test)]
+#[allow(unused_imports, reason = "its macros are for the main program and for tests")]
+#[macro_use]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod boot;
 mod etag;
 pub mod exchange;
 pub mod fetch;
+#[cfg(feature = "std")]
+pub mod prepare;
 mod random;
+#[cfg(feature = "std")]
+pub mod uri;
 
 pub use boot::Boot;
 pub use etag::ETag;

@@ -148,9 +148,10 @@ fn an_older_image_is_never_taken_for_the_new_one() {
     let (mut device, new) = prepared();
     let genuine = new.image.clone();
     // The same size, so that only the digests tell.
-    let mut server = Server::new(image(new.image.len(), 77)).script(move |n, server| match n {
-        20 => server.image.clone_from(&genuine),
-        _ => {}
+    let mut server = Server::new(image(new.image.len(), 77)).script(move |n, server| {
+        if n == 20 {
+            server.image.clone_from(&genuine)
+        }
     });
     boots_into(&mut device, &mut server, &new);
     assert!(causes(&device).contains(&Cause::WrongChunk), "{:?}", causes(&device));
@@ -162,9 +163,10 @@ fn swapped_blocks_are_found_out() {
     let genuine = new.image.clone();
     let mut swapped = new.image.clone();
     swapped[64..192].rotate_left(64);
-    let mut server = Server::new(swapped).script(move |n, server| match n {
-        4 => server.image.clone_from(&genuine),
-        _ => {}
+    let mut server = Server::new(swapped).script(move |n, server| {
+        if n == 4 {
+            server.image.clone_from(&genuine)
+        }
     });
     boots_into(&mut device, &mut server, &new);
     assert_eq!(causes(&device), [Cause::WrongChunk]);
@@ -177,9 +179,10 @@ fn an_image_of_another_size_is_refused_before_it_is_written() {
         let mut other = new.image.clone();
         other.resize(length, 0);
         let genuine = new.image.clone();
-        let mut server = Server::new(other).script(move |n, server| match n {
-            30 => server.image.clone_from(&genuine),
-            _ => {}
+        let mut server = Server::new(other).script(move |n, server| {
+            if n == 30 {
+                server.image.clone_from(&genuine)
+            }
         });
         boots_into(&mut device, &mut server, &new);
         assert!(causes(&device).contains(&cause), "{length}: {:?}", causes(&device));
@@ -189,9 +192,10 @@ fn an_image_of_another_size_is_refused_before_it_is_written() {
 #[test]
 fn another_etag_in_the_middle_costs_the_chunk_at_most() {
     let (mut device, new) = prepared();
-    let mut server = Server::new(new.image.clone()).script(|n, server| match n {
-        6 => server.etag = b"two".to_vec(),
-        _ => {}
+    let mut server = Server::new(new.image.clone()).script(|n, server| {
+        if n == 6 {
+            server.etag = b"two".to_vec()
+        }
     });
     boots_into(&mut device, &mut server, &new);
     assert_eq!(causes(&device), [Cause::Refused]);

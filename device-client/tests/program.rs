@@ -98,7 +98,9 @@ impl Place {
     }
 
     fn command(&self, uri: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sixfold-device"));
+        // A shell that runs the tests in the background has them ignore SIGINT, and programs inherit that.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_sixfold-device")]);
         command.arg("fetch").arg(uri).arg("-o").arg(&self.output).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -28,8 +28,9 @@ fn scenario_file() -> PathBuf {
 
 /// `sixfold-air run star.toml` with more arguments.
 fn run_command(program: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program);
-    command.arg("run").arg(scenario_file()).args(arguments);
+    // A shell that runs the tests in the background has them ignore SIGINT, and programs inherit that.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(program).arg("run").arg(scenario_file()).args(arguments);
     command
 }
 

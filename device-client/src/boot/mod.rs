@@ -28,5 +28,5 @@ pub mod record;
 pub use self::core::{Boot, Cause, Event};
 pub use self::install::install;
 pub use self::layout::{Layout, Which};
-pub use self::plan::{Choice, choose};
+pub use self::plan::{Choice, accepted_sequence_number, choose};
 pub use self::record::{BootError, Record};

@@ -26,7 +26,7 @@ pub enum Choice {
 }
 
 /// What a valid record says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Summary {
     pub(super) sequence_number: u64,
     pub(super) is_bootable: bool,
@@ -55,6 +55,20 @@ pub fn choose<F: NorFlash>(
     let other = *record.other().of(&[a, b]);
     let runs = !layout.is_single() && other.is_some_and(|other| other.is_bootable);
     Ok(Choice::Update { record, fallback: runs.then_some(record.other()) })
+}
+
+/// The highest sequence number that this device accepted, of what its flash still knows.
+///
+/// # Errors
+/// [`BootError::Flash`].
+pub fn accepted_sequence_number<F: NorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+) -> Result<Option<u64>, BootError<F::Error>> {
+    let mut buffer = [0; MAX_TICKET];
+    let a = summary(flash, layout, Which::A, &mut buffer)?;
+    let b = summary(flash, layout, Which::B, &mut buffer)?;
+    Ok(a.max(b).map(|summary| summary.sequence_number))
 }
 
 /// The valid record that is in force.

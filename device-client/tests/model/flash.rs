@@ -167,7 +167,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Flash<WRITE, ERASE> {
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), PowerGone> {
         let start = offset as usize;
         assert!(
-            start % WRITE == 0 && bytes.len() % WRITE == 0 && !bytes.is_empty(),
+            start.is_multiple_of(WRITE) && bytes.len().is_multiple_of(WRITE) && !bytes.is_empty(),
             "units are written whole"
         );
         let place = &self.bytes[start..start + bytes.len()];

@@ -1,7 +1,7 @@
 //! What can go wrong, whose fault it is, and the exit status that says so to scripts.
 
-use crate::uri::UriError;
 use sixfold_device::fetch::{Change, Violation};
+use sixfold_device::uri::UriError;
 use sixfold_profile::coap::Code;
 use std::fmt;
 use std::io;

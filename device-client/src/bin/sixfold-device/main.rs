@@ -10,7 +10,7 @@ mod partial;
 mod progress;
 mod request;
 mod transfer;
-mod uri;
+
 mod wire;
 
 use clap::Parser;

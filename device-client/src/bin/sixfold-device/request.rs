@@ -1,7 +1,7 @@
 //! What is asked, and of whom: the URI on the command line, with or without a forward proxy.
 
 use crate::failure::Failure;
-use crate::uri::{CoapUri, Host};
+use sixfold_device::uri::{CoapUri, Host};
 use sixfold_profile::coap::option;
 
 /// The longest Proxy-Uri (RFC 7252 §5.10).

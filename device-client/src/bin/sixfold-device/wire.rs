@@ -1,7 +1,7 @@
 //! A connected UDP socket and a clock: the only place that touches the network.
 
 use crate::failure::Failure;
-use crate::uri::Host;
+use sixfold_device::uri::Host;
 use sixfold_profile::Instant;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};

@@ -3,24 +3,28 @@
 use sixfold_profile::coap::{option, params};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::prelude::v1::*;
 
 /// The longest value of Uri-Host, Uri-Path and Uri-Query (RFC 7252 §5.10).
 const MAX_COMPONENT: usize = 255;
 
 /// A `coap` URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CoapUri {
-    pub(crate) host: Host,
-    pub(crate) port: u16,
+pub struct CoapUri {
+    /// The server.
+    pub host: Host,
+    /// Its port.
+    pub port: u16,
     /// The segments of the path, decoded; none for `/`.
-    pub(crate) path: Vec<String>,
+    pub path: Vec<String>,
     /// The arguments of the query, decoded.
-    pub(crate) query: Vec<String>,
+    pub query: Vec<String>,
 }
 
 /// The host of a URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Host {
+pub enum Host {
+    /// An IPv4 address.
     V4(Ipv4Addr),
     /// An address, and the zone: name or number of an interface.
     V6(Ipv6Addr, Option<String>),
@@ -30,17 +34,28 @@ pub(crate) enum Host {
 
 /// Why a text is no URI that can be fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UriError {
+pub enum UriError {
+    /// It does not begin with `coap://`.
     Scheme,
+    /// `coaps`, which needs DTLS.
     Secure,
+    /// It has a fragment.
     Fragment,
+    /// It has a user name.
     UserInfo,
+    /// The host is none.
     Host,
+    /// The port is none.
     Port,
+    /// A `%` without two digits.
     Escape,
+    /// A character that a URI cannot have.
     Character,
+    /// What is percent-encoded is no text.
     NotUtf8,
+    /// `.` or `..` in the path.
     DotSegment,
+    /// A part has more than 255 bytes.
     TooLong,
 }
 
@@ -64,7 +79,10 @@ impl fmt::Display for UriError {
 
 impl CoapUri {
     /// Takes a URI apart.
-    pub(crate) fn parse(text: &str) -> Result<Self, UriError> {
+    ///
+    /// # Errors
+    /// Every [`UriError`].
+    pub fn parse(text: &str) -> Result<Self, UriError> {
         let (scheme, rest) = text.split_once("://").ok_or(UriError::Scheme)?;
         match scheme.to_ascii_lowercase().as_str() {
             "coap" => {}
@@ -86,7 +104,7 @@ impl CoapUri {
     }
 
     /// The options of a request for this URI, sent to its host and port.
-    pub(crate) fn options(&self) -> Vec<(u16, Vec<u8>)> {
+    pub fn options(&self) -> Vec<(u16, Vec<u8>)> {
         let host = match &self.host {
             Host::Name(name) => Some((option::URI_HOST, name)),
             Host::V4(_) | Host::V6(..) => None,

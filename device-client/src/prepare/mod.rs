@@ -1,0 +1,15 @@
+//! The main program's part of an update: from the name of a manifest to a ticket in flash.
+//!
+//! [`prepare`] fetches the manifest through the relay, has its signature verified, checks that it is for this device and
+//! newer than what was accepted before, fetches the chunk index, and leaves both with a ticket where the boot program
+//! finds them.
+//!
+//! It needs the standard library, but brings no sockets and no clock: whoever calls it fetches ([`Source`]) and verifies.
+
+mod interface_identifier;
+mod steps;
+mod target;
+
+pub use interface_identifier::{Origin, interface_identifier};
+pub use steps::{PrepareError, Prepared, Probe, Request, Source, prepare};
+pub use target::{Target, TargetError};

@@ -1,0 +1,213 @@
+//! The steps of a preparation, in their order.
+
+use super::target::{Target, TargetError};
+use crate::ETag;
+use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, choose, install, record};
+use embedded_storage::nor_flash::NorFlash;
+use sixfold_manifest::{Device, Manifest, Refusal};
+use sixfold_profile::coap::Szx;
+use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+use std::fmt;
+use std::prelude::v1::*;
+
+/// The longest manifest that is fetched, in bytes.
+const MAX_MANIFEST: usize = 256 << 10;
+
+/// Where bytes come from: the relay.
+pub trait Source {
+    /// Why they did not come.
+    type Error;
+
+    /// Fetches a whole body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When it does not arrive, or is longer.
+    fn fetch(&mut self, target: &Target, limit: usize) -> Result<Vec<u8>, Self::Error>;
+
+    /// Fetches the first block of a body, as a boot program would.
+    ///
+    /// # Errors
+    /// When it does not arrive.
+    fn probe(&mut self, target: &Target, szx: Szx) -> Result<Probe, Self::Error>;
+}
+
+/// What the first block tells of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Its length in bytes, if the relay knows it (Size2, RFC 7959 §4).
+    pub size: Option<u32>,
+    /// The version.
+    pub etag: Option<ETag>,
+    /// The largest block that the relay serves.
+    pub szx: Szx,
+}
+
+/// What is to be prepared.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where the boot program will fetch from.
+    pub relay: Endpoint,
+    /// The manifest.
+    pub manifest: Target,
+    /// What this device is. Its `last_sequence_number` is a lower bound from elsewhere; what the flash says counts too.
+    pub device: Device,
+    /// The lower half of the boot program's addresses ([`super::interface_identifier`]).
+    pub interface_identifier: [u8; 8],
+    /// The largest block that the boot program has room for.
+    pub szx: Szx,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// What the publisher signed.
+    pub manifest: Manifest,
+    /// The record that was written; `None` when this image is what the device runs already.
+    pub record: Option<Which>,
+}
+
+/// Why nothing was prepared. The flash is as it was before, or holds one more whole ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrepareError<S, V, F> {
+    /// Something could not be fetched: relay, origin or link.
+    Fetch {
+        /// What it was.
+        uri: String,
+        /// Why.
+        error: S,
+    },
+    /// The manifest is not signed by anybody whom this device trusts, or is none.
+    Untrusted(V),
+    /// The manifest is not for this device.
+    Refused(Refusal),
+    /// The manifest names no resource that can be fetched: the publisher is to blame.
+    Target(TargetError),
+    /// The relay's image has another size than the signed one: it was replaced, or the upload is not complete.
+    OtherSize {
+        /// Bytes that were signed.
+        signed: u32,
+        /// Bytes that the relay offers.
+        offered: u32,
+    },
+    /// The record cannot be written.
+    Flash(BootError<F>),
+}
+
+impl<S: fmt::Display, V: fmt::Display, F: fmt::Debug> fmt::Display for PrepareError<S, V, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetch { uri, error } => write!(f, "{uri}: {error}"),
+            Self::Untrusted(error) => error.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Target(error) => write!(f, "the manifest's URI: {error}"),
+            Self::OtherSize { signed, offered } => write!(
+                f,
+                "the image has {offered} bytes at the relay, but {signed} were signed: publish image and manifest together"
+            ),
+            Self::Flash(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<S: fmt::Debug + fmt::Display, V: fmt::Debug + fmt::Display, F: fmt::Debug> std::error::Error
+    for PrepareError<S, V, F>
+{
+}
+
+/// Leaves a ticket for the boot program. `verify` gets the bytes of the manifest and says what their signed statements are.
+///
+/// # Errors
+/// Every [`PrepareError`]; each leaves flash as it was, but for [`PrepareError::Flash`] with a failing flash.
+pub fn prepare<S: Source, V, F: NorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    source: &mut S,
+    verify: impl FnOnce(&[u8]) -> Result<Manifest, V>,
+    request: &Request,
+) -> Result<Prepared, PrepareError<S::Error, V, F::Error>> {
+    let signed = fetch(source, &request.manifest, MAX_MANIFEST)?;
+    let manifest = verify(&signed).map_err(PrepareError::Untrusted)?;
+    let in_flash = accepted_sequence_number(flash, layout).map_err(PrepareError::Flash)?;
+    let device = Device {
+        last_sequence_number: request.device.last_sequence_number.max(in_flash),
+        ..request.device.clone()
+    };
+    manifest.check(&device).map_err(PrepareError::Refused)?;
+    if runs(flash, layout, &manifest).map_err(PrepareError::Flash)? {
+        return Ok(Prepared { manifest, record: None });
+    }
+    let image = image_target(&request.manifest, &manifest).map_err(PrepareError::Target)?;
+    let index = index(source, &image, &manifest)?;
+    let probe = source.probe(&image, request.szx).map_err(|error| in_fetch(&image, error))?;
+    if let Some(offered) = probe.size.filter(|size| *size != manifest.image_size) {
+        return Err(PrepareError::OtherSize { signed: manifest.image_size, offered });
+    }
+    let options = image.encode().map_err(PrepareError::Target)?;
+    let ticket = Ticket {
+        image_size: manifest.image_size,
+        image_digest: manifest.image_digest,
+        index_digest: manifest.index_digest,
+        chunk_size: manifest.chunk_size,
+        szx: probe.szx.min(request.szx),
+        sequence_number: manifest.sequence_number,
+        relay: request.relay,
+        interface_identifier: request.interface_identifier,
+        etag: probe.etag.as_ref().map(ETag::as_bytes).filter(|etag| !etag.is_empty()),
+        group: None,
+        session: None,
+        options: &options,
+    };
+    let record = install(flash, layout, &ticket, &index).map_err(PrepareError::Flash)?;
+    Ok(Prepared { record: Some(record), manifest })
+}
+
+type Failed<S, V, F> = PrepareError<<S as Source>::Error, V, F>;
+
+fn in_fetch<S, V, F>(target: &Target, error: S) -> PrepareError<S, V, F> {
+    PrepareError::Fetch { uri: target.uri().to_owned(), error }
+}
+
+fn fetch<S: Source, V, F>(source: &mut S, target: &Target, limit: usize) -> Result<Vec<u8>, Failed<S, V, F>> {
+    source.fetch(target, limit).map_err(|error| in_fetch(target, error))
+}
+
+/// Where the image is. Without a URI it is beside the manifest, under its name without the last extension.
+fn image_target(place: &Target, manifest: &Manifest) -> Result<Target, TargetError> {
+    match &manifest.uri {
+        Some(uri) => place.join(uri),
+        None => {
+            let (path, _query) = place.uri().split_once('?').unwrap_or((place.uri(), ""));
+            place.join(path.rsplit_once('.').map_or(path, |(name, _extension)| name))
+        }
+    }
+}
+
+/// The chunk index: what the manifest carries, or else the file beside the image with `.idx` behind its name.
+fn index<S: Source, V, F>(
+    source: &mut S,
+    image: &Target,
+    manifest: &Manifest,
+) -> Result<Vec<u8>, Failed<S, V, F>> {
+    let index = match &manifest.index {
+        Some(index) => index.clone(),
+        None => {
+            let target = image.join(&format!("{}.idx", image.uri())).map_err(PrepareError::Target)?;
+            let length = manifest.chunk_size.index_length(manifest.image_size).unwrap_or(0);
+            fetch(source, &target, length as usize)?
+        }
+    };
+    manifest.check_index(&index).map_err(PrepareError::Refused)?;
+    Ok(index)
+}
+
+/// Whether the image that the device runs is the manifest's.
+fn runs<F: NorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    manifest: &Manifest,
+) -> Result<bool, BootError<F::Error>> {
+    let mut buffer = [0; MAX_TICKET];
+    let Choice::Run(which) = choose(flash, layout, &mut buffer)? else { return Ok(false) };
+    let ticket = record::read_ticket(flash, layout.record(which), &mut buffer)?;
+    Ok(ticket.image_digest == manifest.image_digest && ticket.sequence_number == manifest.sequence_number)
+}
