@@ -20,6 +20,8 @@ mod etag;
 pub mod exchange;
 pub mod fetch;
 #[cfg(feature = "std")]
+pub mod flash_file;
+#[cfg(feature = "std")]
 pub mod prepare;
 mod random;
 #[cfg(feature = "std")]

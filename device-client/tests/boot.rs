@@ -150,7 +150,7 @@ fn an_older_image_is_never_taken_for_the_new_one() {
     // The same size, so that only the digests tell.
     let mut server = Server::new(image(new.image.len(), 77)).script(move |n, server| {
         if n == 20 {
-            server.image.clone_from(&genuine)
+            server.image.clone_from(&genuine);
         }
     });
     boots_into(&mut device, &mut server, &new);
@@ -165,7 +165,7 @@ fn swapped_blocks_are_found_out() {
     swapped[64..192].rotate_left(64);
     let mut server = Server::new(swapped).script(move |n, server| {
         if n == 4 {
-            server.image.clone_from(&genuine)
+            server.image.clone_from(&genuine);
         }
     });
     boots_into(&mut device, &mut server, &new);
@@ -181,7 +181,7 @@ fn an_image_of_another_size_is_refused_before_it_is_written() {
         let genuine = new.image.clone();
         let mut server = Server::new(other).script(move |n, server| {
             if n == 30 {
-                server.image.clone_from(&genuine)
+                server.image.clone_from(&genuine);
             }
         });
         boots_into(&mut device, &mut server, &new);
@@ -194,7 +194,7 @@ fn another_etag_in_the_middle_costs_the_chunk_at_most() {
     let (mut device, new) = prepared();
     let mut server = Server::new(new.image.clone()).script(|n, server| {
         if n == 6 {
-            server.etag = b"two".to_vec()
+            server.etag = b"two".to_vec();
         }
     });
     boots_into(&mut device, &mut server, &new);

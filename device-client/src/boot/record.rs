@@ -15,7 +15,7 @@ use core::fmt;
 use core::ops::Range;
 use embedded_storage::nor_flash::{NorFlash, NorFlashError};
 use hmac_sha256::Hash;
-use sixfold_profile::index::DIGEST;
+use sixfold_profile::index::{ChunkSize, DIGEST};
 use sixfold_profile::ticket::{MAX_TICKET, Ticket, TicketError};
 
 /// The largest write unit that is supported: blocks are multiples of it.
@@ -129,22 +129,35 @@ impl Record {
     /// # Errors
     /// [`BootError::Layout`] when it does not fit.
     pub fn new<F: NorFlash>(place: &Range<u32>, ticket: &Ticket<'_>) -> Result<Self, BootError<F::Error>> {
-        Self::lay_out::<F>(place, ticket).ok_or(BootError::Layout)
+        let (page, write_unit) = (F::ERASE_SIZE as u32, F::WRITE_SIZE as u32);
+        Self::lay_out(place.start, ticket.image_size, ticket.chunk_size, page, write_unit)
+            .filter(|record| record.index.end <= place.end)
+            .ok_or(BootError::Layout)
     }
 
-    fn lay_out<F: NorFlash>(place: &Range<u32>, ticket: &Ticket<'_>) -> Option<Self> {
-        let page = u32::try_from(F::ERASE_SIZE).ok()?;
+    /// How many bytes of flash a record needs, for images of up to `image_size` bytes; `None` for sizes that no flash has.
+    pub fn size(image_size: u32, chunk_size: ChunkSize, page: u32, write_unit: u32) -> Option<u32> {
+        Self::lay_out(0, image_size, chunk_size, page, write_unit).map(|record| record.index.end)
+    }
+
+    fn lay_out(
+        start: u32,
+        image_size: u32,
+        chunk_size: ChunkSize,
+        page: u32,
+        write_unit: u32,
+    ) -> Option<Self> {
         let whole = |bytes: u32| bytes.checked_next_multiple_of(page);
-        if F::WRITE_SIZE > MAX_WRITE_SIZE || place.start.checked_rem(page)? != 0 {
+        if write_unit > MAX_WRITE_SIZE as u32 || start.checked_rem(page)? != 0 {
             return None;
         }
-        let chunks = ticket.chunk_size.count(ticket.image_size);
-        let entry = SMALLEST_ENTRY.checked_next_multiple_of(u32::try_from(F::WRITE_SIZE).ok()?)?;
-        let journal = place.start.checked_add(whole(MAX_TICKET as u32)?)?;
+        let chunks = chunk_size.count(image_size);
+        let entry = SMALLEST_ENTRY.checked_next_multiple_of(write_unit)?;
+        let journal = start.checked_add(whole(MAX_TICKET as u32)?)?;
         let entries = chunks.checked_add(1)?.checked_mul(entry)?;
         let index = journal.checked_add(whole(entries)?)?;
-        let end = index.checked_add(whole(ticket.chunk_size.index_length(ticket.image_size)?)?)?;
-        (end <= place.end).then_some(Self { journal: journal..index, index: index..end, chunks, entry })
+        let end = index.checked_add(whole(chunk_size.index_length(image_size)?)?)?;
+        Some(Self { journal: journal..index, index: index..end, chunks, entry })
     }
 
     /// How many chunks there are.
