@@ -1,0 +1,4 @@
+//! `sixfold-publish`: signs firmware images.
+#![forbid(unsafe_code)]
+
+fn main() {}
