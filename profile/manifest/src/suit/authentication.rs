@@ -148,3 +148,48 @@ pub(super) fn read_digest(bytes: &[u8]) -> Result<[u8; DIGEST], Error> {
     let digest = digest.into_bytes().ok().and_then(|digest| digest.try_into().ok());
     digest.ok_or(Error::Value(part, "length"))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+    use super::*;
+
+    /// Example 0 of draft-ietf-suit-manifest, appendix B, and the public key that it gives for its examples.
+    const EXAMPLE_KEY: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEhJaBGq4LqqvSYVcYnuzaJr6qi/Eb
+bz/m4rVlnIXbwK07HypLbAmBMcCjbazR14vTgdzfsJwFLbM5kdtzOLSolg==
+-----END PUBLIC KEY-----
+";
+    const EXAMPLE_MANIFEST: &str = "a50101020003585fa202818141000458568614a40150fa6b4a53d5ad5fdfbe9de663e4d41ffe02501492af1425695e48 \
+        bf429b2d51f2ab45035824822f582000112233445566778899aabbccddeeff0123456789abcdeffedcba98765432100e \
+        1987d0010f020f074382030f0943821702";
+    const EXAMPLE_DIGEST: &str = "6658ea560262696dd1f13b782239a064da7c6c5cbaf52fded428a6fc83c7e5af";
+    const EXAMPLE_SIGNATURE: &str = "68113f1e76731330fea16136cead2be4fa8d4bb3e327e3f9232eb4f13b5d118f2ea6e31d9a09a240f6f5770776916e15 \
+        a4ebca1b6262cf6e40a44353bd8161d9";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().filter(|c| !c.is_whitespace()).collect();
+        digits
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_example_of_the_specification_is_authentic() {
+        let manifest = bytes(EXAMPLE_MANIFEST);
+        assert_eq!(manifest_digest(&manifest).to_vec(), bytes(EXAMPLE_DIGEST));
+        let digest = encode(&digest_value(manifest_digest(&manifest)));
+        let block = CoseSign1Builder::new()
+            .protected(HeaderBuilder::new().algorithm(iana::Algorithm::ES256).build())
+            .signature(bytes(EXAMPLE_SIGNATURE))
+            .build();
+        let block = Value::Tag(CoseSign1::TAG, Box::new(block.to_cbor_value().unwrap()));
+        let wrapper = encode(&Value::Array(vec![Value::Bytes(digest), wrap(&block)]));
+        let key = VerifyingKey::from_pem(EXAMPLE_KEY).unwrap();
+        assert_eq!(verify(&wrapper, &manifest, &[key]), Ok(()));
+        let other = SigningKey::from_seed(Algorithm::Es256, &[1; 32]).unwrap().verifying_key();
+        assert_eq!(verify(&wrapper, &manifest, &[other]), Err(Error::UntrustedKey(None)));
+    }
+}
