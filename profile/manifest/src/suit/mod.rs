@@ -70,3 +70,17 @@ pub fn verify(envelope: &[u8], keys: &[VerifyingKey]) -> Result<Manifest, Error>
     authentication::verify(&envelope.authentication, &envelope.manifest, keys)?;
     statements::read(&envelope.manifest, envelope.index)
 }
+
+/// What `envelope` claims, whoever signed it: for tools that show or compare manifests, never to act upon.
+///
+/// # Errors
+/// As [`verify`], without those of keys and signatures.
+pub fn claims(envelope: &[u8]) -> Result<Manifest, Error> {
+    let envelope = Envelope::read(envelope)?;
+    statements::read(&envelope.manifest, envelope.index)
+}
+
+/// Whether bytes begin as an envelope does, with tag 107.
+pub fn is_envelope(bytes: &[u8]) -> bool {
+    envelope::is_tagged(bytes)
+}
