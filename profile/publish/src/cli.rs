@@ -1,0 +1,207 @@
+//! The command line: what can be said, and how it is explained. What the words mean is decided elsewhere.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sixfold_manifest::{class_identifier, keys, vendor_identifier};
+use sixfold_profile::index::ChunkSize;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+const EXAMPLES: &str = "\
+Examples:
+  sixfold-publish keygen publisher.key
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp --sequence 14 --output www
+  sixfold-publish verify www/lamp-1.4.bin.suit www/lamp-1.4.bin --key publisher.key.pub
+  sixfold-publish inspect www/lamp-1.4.bin.suit
+
+Exit status:
+  0  done
+  1  refused or failed; stderr says whose fault it is
+  2  the command line is wrong";
+
+/// Sign firmware images for devices behind a Sixfold relay.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Keygen(Keygen),
+    Sign(Sign),
+    Verify(Verify),
+    Inspect(Inspect),
+}
+
+const KEYGEN: &str = "\
+Examples:
+  sixfold-publish keygen publisher.key
+  sixfold-publish keygen publisher.key --algorithm es256
+
+The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every device. Keys made with
+`openssl genpkey -algorithm ed25519` or `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` will do as well.";
+
+/// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM). Never overwrites.
+#[derive(Args, Debug)]
+#[command(after_help = KEYGEN)]
+pub(crate) struct Keygen {
+    /// The file for the private key.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What to sign with.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) algorithm: Algorithm,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Algorithm {
+    /// EdDSA with Curve25519 (RFC 8032).
+    #[default]
+    Ed25519,
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+}
+
+impl From<Algorithm> for keys::Algorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Ed25519 => Self::Ed25519,
+            Algorithm::Es256 => Self::Es256,
+        }
+    }
+}
+
+const SIGN: &str = "\
+Examples:
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp --sequence 14 --output www
+  sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp --sequence 15 --output www \\
+      --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
+
+Writes NAME (a copy of the image), NAME.idx (its chunk index) and NAME.suit (the signed manifest, written last) into
+the output directory, which any static HTTPS server can serve. NAME is the file name of the image. Each file appears
+whole or not at all. Put the version into NAME: then devices that are still fetching the old image are not disturbed.
+
+The sequence number must grow with every new image of a class. It is compared with all manifests in the output
+directory; a number that is used already, or that is lower, is refused for an image with other bytes.";
+
+/// Sign an image: write it, its chunk index and its SUIT manifest into a directory.
+#[derive(Args, Debug)]
+#[command(after_help = SIGN)]
+pub(crate) struct Sign {
+    /// The image, as it will be in the device's flash.
+    pub(crate) image: PathBuf,
+    /// The private key: PKCS#8 PEM, as keygen and openssl genpkey write it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Who made the device: a UUID, or a domain name, which becomes one (RFC 9562 section 5.5).
+    #[arg(long, value_name = "UUID|DOMAIN", value_parser = not_empty)]
+    vendor: String,
+    /// Which kind of device it is for: a UUID, or the vendor's name for it, which becomes one.
+    #[arg(long, value_name = "UUID|NAME", value_parser = not_empty)]
+    class: String,
+    /// A number that never goes back (RFC 9124 section 3.1).
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) sequence: u64,
+    /// The directory to write into; it is made if it is missing.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// The size of a chunk in bytes: the device's erase page or a multiple of it, a power of two from 256 to 65536.
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = chunk_size)]
+    pub(crate) chunk_size: ChunkSize,
+    /// Where devices find the image, relative to the manifest; by default the image's file name.
+    #[arg(long, value_parser = uri)]
+    pub(crate) uri: Option<String>,
+    /// Sign even if the sequence number was used already or goes back. Devices that saw the other image may keep it.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+impl Sign {
+    pub(crate) fn vendor(&self) -> Uuid {
+        Uuid::try_parse(&self.vendor).unwrap_or_else(|_| vendor_identifier(&self.vendor))
+    }
+
+    pub(crate) fn class(&self) -> Uuid {
+        Uuid::try_parse(&self.class).unwrap_or_else(|_| class_identifier(self.vendor(), &self.class))
+    }
+}
+
+const VERIFY: &str = "\
+Examples:
+  sixfold-publish verify www/lamp.bin.suit www/lamp.bin --key publisher.key.pub
+  sixfold-publish verify lamp.bin.suit lamp.bin --key old.pub --key new.pub";
+
+/// Check that a manifest is signed with a trusted key, and that an image is the one that it describes.
+#[derive(Args, Debug)]
+#[command(after_help = VERIFY)]
+pub(crate) struct Verify {
+    /// The SUIT envelope.
+    pub(crate) manifest: PathBuf,
+    /// The image.
+    pub(crate) image: PathBuf,
+    /// A trusted public key (SubjectPublicKeyInfo PEM). May be given several times.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) key: Vec<PathBuf>,
+}
+
+const INSPECT: &str = "\
+Examples:
+  sixfold-publish inspect www/lamp.bin.suit
+  sixfold-publish inspect www/lamp.bin.idx
+  sixfold-publish inspect publisher.key.pub
+
+Secrets are never shown: of a private key only its public half's identifier, of a ticket no session key.";
+
+/// Show what is in a file: SUIT envelope, chunk index (*.idx), ticket, or key. Verifies no signature.
+#[derive(Args, Debug)]
+#[command(after_help = INSPECT)]
+pub(crate) struct Inspect {
+    /// The file.
+    pub(crate) file: PathBuf,
+}
+
+fn not_empty(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
+}
+
+fn chunk_size(text: &str) -> Result<ChunkSize, &'static str> {
+    let bytes = text.parse().map_err(|_| "not a number of bytes")?;
+    ChunkSize::from_bytes(bytes).ok_or("not a power of two from 256 to 65536")
+}
+
+/// The characters that RFC 3986 allows, and not only a fragment, which would name something inside the manifest.
+fn uri(text: &str) -> Result<String, &'static str> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(c);
+    if text.is_empty() || text.starts_with('#') {
+        return Err("must name the image");
+    }
+    if text.chars().all(is_allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a URI: percent-encode other characters")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn chunk_sizes_and_uris() {
+        assert_eq!(chunk_size("4096").map(ChunkSize::bytes), Ok(4096));
+        for text in ["", "0", "128", "4095", "131072", "-1"] {
+            assert!(chunk_size(text).is_err(), "{text}");
+        }
+        assert!(uri("../fw/lamp.bin?board=7").is_ok());
+        for text in ["", "#index", "a b", "a\n", "ä"] {
+            assert!(uri(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The output directory: what was signed into it before, and what is added.
+
+use crate::failure::Failure;
+use crate::files::{self, PUBLIC};
+use sixfold_manifest::{Manifest, suit};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// An output directory that no other process signs into meanwhile.
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// Unlocked when it is dropped.
+    _lock: File,
+}
+
+impl Directory {
+    /// Makes the directory if it is missing, and waits for other processes that sign into it.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(path).map_err(Failure::file(path, "make the directory"))?;
+        let lock = File::open(path).map_err(Failure::file(path, "open"))?;
+        lock.lock().map_err(Failure::file(path, "lock"))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Whether devices that accepted what is here would take `manifest` for what it is.
+    pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), Failure> {
+        for path in self.manifests()? {
+            let envelope = files::read(&path, suit::MAX_ENVELOPE as u64)?;
+            let other = match suit::claims(&envelope) {
+                Ok(other) => other,
+                Err(error) => return Err(Failure::Incomparable(path, error)),
+            };
+            if contradicts(&other, manifest) {
+                let (offered, used) = (manifest.sequence_number, other.sequence_number);
+                return Err(Failure::Sequence { offered, used, by: path });
+            }
+        }
+        Ok(())
+    }
+
+    /// In order of their names, so that the same directory always gets the same answer.
+    fn manifests(&self) -> Result<Vec<PathBuf>, Failure> {
+        let list = || {
+            let mut paths = Vec::new();
+            for entry in fs::read_dir(&self.path)? {
+                let path = entry?.path();
+                if path.extension() == Some(OsStr::new("suit")) {
+                    paths.push(path);
+                }
+            }
+            paths.sort();
+            Ok(paths)
+        };
+        list().map_err(Failure::file(&self.path, "list"))
+    }
+
+    /// Writes a file that everybody may read, and says where.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
+        let path = self.path.join(name);
+        files::replace(&path, bytes, PUBLIC)?;
+        Ok(path)
+    }
+}
+
+/// Whether `earlier` is for the same devices, not older, and for other bytes.
+fn contradicts(earlier: &Manifest, manifest: &Manifest) -> bool {
+    (earlier.vendor, earlier.class) == (manifest.vendor, manifest.class)
+        && earlier.sequence_number >= manifest.sequence_number
+        && earlier.image_digest != manifest.image_digest
+}

@@ -1,0 +1,89 @@
+//! `sign`: an image becomes what a static HTTPS server can serve.
+
+use crate::cli::Sign;
+use crate::directory::Directory;
+use crate::failure::Failure;
+use crate::files::{self, MAX_IMAGE};
+use hmac_sha256::Hash;
+use sixfold_manifest::{Manifest, chunk_index, suit};
+use std::path::Path;
+
+pub(crate) fn run(arguments: &Sign) -> Result<String, Failure> {
+    let key = files::read_signing_key(&arguments.key)?;
+    let name = image_name(&arguments.image)?;
+    let image = files::read(&arguments.image, MAX_IMAGE)?;
+    let (manifest, index) = describe(arguments, name, &image)?;
+    let envelope = suit::sign(&manifest, &key).map_err(Failure::Sign)?;
+    let directory = Directory::open(&arguments.output)?;
+    if !arguments.force {
+        directory.check(&manifest)?;
+    }
+    // The manifest last: it must not speak of files that are not there.
+    let written = [
+        directory.write(name, &image)?,
+        directory.write(&format!("{name}.idx"), &index)?,
+        directory.write(&format!("{name}.suit"), &envelope)?,
+    ];
+    let written: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
+    Ok(format!(
+        "{written}sequence number {}, vendor {}, class {}, {} key {}\n",
+        manifest.sequence_number,
+        manifest.vendor,
+        manifest.class,
+        key.algorithm(),
+        key.key_id()
+    ))
+}
+
+/// What is said about the image, and its chunk index.
+fn describe(arguments: &Sign, name: &str, image: &[u8]) -> Result<(Manifest, Vec<u8>), Failure> {
+    let image_size = u32::try_from(image.len()).ok().filter(|size| *size > 0);
+    let index = chunk_index(image, arguments.chunk_size);
+    let manifest = Manifest {
+        sequence_number: arguments.sequence,
+        vendor: arguments.vendor(),
+        class: arguments.class(),
+        image_size: image_size.ok_or_else(|| Failure::EmptyImage(arguments.image.clone()))?,
+        image_digest: Hash::hash(image),
+        chunk_size: arguments.chunk_size,
+        index_digest: Hash::hash(&index),
+        index: Some(index.clone()),
+        uri: Some(arguments.uri.clone().unwrap_or_else(|| relative_reference(name))),
+    };
+    Ok((manifest, index))
+}
+
+/// The file name of the image; a name of ours would overwrite what belongs to another image.
+fn image_name(image: &Path) -> Result<&str, Failure> {
+    let name = image.file_name().and_then(|name| name.to_str());
+    let is_ours = |name: &str| name.ends_with(".suit") || name.ends_with(".idx");
+    name.filter(|name| !is_ours(name)).ok_or_else(|| Failure::ImageName(image.to_owned()))
+}
+
+/// A file name as a relative reference (RFC 3986 §4.2): all but unreserved characters are percent-encoded.
+fn relative_reference(name: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    name.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_references() {
+        assert_eq!(relative_reference("lamp-1.4_b~.bin"), "lamp-1.4_b~.bin");
+        assert_eq!(relative_reference("a b:c#ä"), "a%20b%3Ac%23%C3%A4");
+    }
+
+    #[test]
+    fn names_of_ours_are_no_images() {
+        assert!(image_name(Path::new("x/lamp.bin")).is_ok_and(|name| name == "lamp.bin"));
+        for name in ["lamp.bin.suit", "lamp.idx", "x/..", "/"] {
+            assert!(image_name(Path::new(name)).is_err(), "{name}");
+        }
+    }
+}
