@@ -5,6 +5,7 @@
 //! sockets, no files and no clock.
 #![forbid(unsafe_code)]
 
+pub mod cms;
 mod manifest;
 
 pub use manifest::{Device, Manifest, Refusal, chunk_index, class_identifier, vendor_identifier};

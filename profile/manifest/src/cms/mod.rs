@@ -1,0 +1,1 @@
+//! Detached CMS SignedData (RFC 5652) over an image.
