@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use super::signed_data::{SignedData, SignerIdentifier};
-use super::{Error, hexadecimal, path};
+use super::{Error, hexadecimal, path, printable};
 use crate::Manifest;
 use der::Decode;
 use std::fmt::{self, Write};
@@ -38,9 +38,9 @@ fn certificate(out: &mut String, der: &[u8]) -> fmt::Result {
     writeln!(
         out,
         "certificate: {}, serial number {}, issued by {}, from {} to {}",
-        certificate.subject,
+        printable(&certificate.subject),
         hexadecimal(certificate.serial_number.as_bytes()),
-        certificate.issuer,
+        printable(&certificate.issuer),
         validity.not_before,
         validity.not_after
     )
@@ -48,7 +48,7 @@ fn certificate(out: &mut String, der: &[u8]) -> fmt::Result {
 
 fn signer(out: &mut String, signed: &SignedData<'_>) -> fmt::Result {
     match path::signer_certificate(signed) {
-        Ok((_, certificate)) => writeln!(out, "signer: {}", certificate.tbs_certificate.subject)?,
+        Ok((_, certificate)) => writeln!(out, "signer: {}", printable(&certificate.tbs_certificate.subject))?,
         Err(error) => writeln!(out, "signer: {error}")?,
     }
     if let SignerIdentifier::SubjectKeyIdentifier(key) = signed.signer.identifier {

@@ -103,7 +103,7 @@ pub fn verify_detached(
         return Err(Error::ImageDigest);
     }
     Ok(Signer {
-        subject: certificate.tbs_certificate.subject.to_string(),
+        subject: printable(&certificate.tbs_certificate.subject),
         serial_number: hexadecimal(certificate.tbs_certificate.serial_number.as_bytes()),
         signing_time: attributes.signing_time()?,
     })
@@ -117,4 +117,9 @@ fn attributes<'a>(signed: &SignedData<'a>) -> Result<Attributes<'a>, Error> {
 
 fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// A name whose author may want to deceive who reads it on a terminal.
+fn printable(name: &x509_cert::name::Name) -> String {
+    name.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -20,7 +20,6 @@ pub fn revocation_lists(file: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     read::<CertificateRevocationListDer<'_>>(file, "revocation list")
 }
 
-/// DER starts with the tag of a SEQUENCE, which is the digit 0 in PEM's surroundings: so the armour decides.
 fn read<T: PemObject + AsRef<[u8]>>(file: &[u8], what: &'static str) -> Result<Vec<Vec<u8>>, Error> {
     let is_pem = file.windows(11).any(|window| window == b"-----BEGIN ");
     if !is_pem {
