@@ -1,10 +1,12 @@
 //! What a publisher signs about an image, and how a device's main program judges it.
 //!
-//! [`Manifest`] is what both kinds of signed objects say, without their wrapping; [`suit`] wraps it as a SUIT manifest, [`keys`] sign. This crate needs an allocator and the
+//! [`Manifest`] is what both kinds of signed objects say, without their wrapping: [`suit`] wraps it as a SUIT manifest, [`cms`] as
+//! a detached signature of the image for publishers with a PKI, and [`keys`] sign. This crate needs an allocator and the
 //! standard library: it belongs to publishers and to main programs, never to a boot program. It deliberately has no
 //! sockets, no files and no clock.
 #![forbid(unsafe_code)]
 
+pub mod cms;
 pub mod keys;
 mod manifest;
 pub mod suit;
