@@ -2,6 +2,7 @@
 
 use super::layout::{Layout, Which};
 use super::record::{BootError, Record, digest_of, retire, write};
+use crate::exchange::Exchange;
 use crate::fetch::{self, Fetch, Received};
 use crate::random::Random;
 use core::ops::Range;
@@ -118,6 +119,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     /// Whether the image may run.
     pub const fn is_bootable(&self) -> bool {
         matches!(self.state, State::Bootable)
+    }
+
+    /// The exchanges with the relay, for their counters.
+    pub const fn exchange(&self) -> &Exchange {
+        self.fetch.exchange()
     }
 
     /// Gives the flash back.

@@ -101,7 +101,10 @@ pub(super) fn retire<F: NorFlash>(flash: &mut F, place: &Range<u32>) -> Result<(
 }
 
 /// Whether there is a tombstone at `place`.
-pub(super) fn is_retired<F: NorFlash>(flash: &mut F, place: &Range<u32>) -> Result<bool, F::Error> {
+///
+/// # Errors
+/// When flash cannot be read.
+pub fn is_retired<F: NorFlash>(flash: &mut F, place: &Range<u32>) -> Result<bool, F::Error> {
     let mut start = [0; TOMBSTONE.len()];
     flash.read(place.start, &mut start)?;
     Ok(start == TOMBSTONE)
@@ -195,7 +198,10 @@ impl Record {
     }
 
     /// Whether a chunk is marked; the entry behind the last chunk's is that of the whole image.
-    pub(super) fn is_marked<F: NorFlash>(&self, flash: &mut F, entry: u32) -> Result<bool, F::Error> {
+    ///
+    /// # Errors
+    /// When flash cannot be read.
+    pub fn is_marked<F: NorFlash>(&self, flash: &mut F, entry: u32) -> Result<bool, F::Error> {
         self.entry_is(flash, entry, DONE)
     }
 

@@ -1,7 +1,12 @@
 //! What can go wrong, whose fault it is, and the exit status that says so to scripts.
 
+use crate::trust::Untrusted;
+use sixfold_device::boot::BootError;
 use sixfold_device::fetch::{Change, Violation};
+use sixfold_device::flash_file::FlashError;
+use sixfold_device::prepare::{PrepareError, TargetError};
 use sixfold_device::uri::UriError;
+use sixfold_manifest::Refusal;
 use sixfold_profile::coap::Code;
 use std::fmt;
 use std::io;
@@ -29,6 +34,35 @@ pub(crate) enum Failure {
     File(PathBuf, &'static str, io::Error),
     /// This machine: its standard output.
     Stdout(io::Error),
+    /// A body is longer than so many bytes, the most that it may have.
+    TooLong(usize),
+    /// Nobody signed the manifest whom this device trusts.
+    Untrusted(Untrusted),
+    /// The manifest is not for this device.
+    Unfit(Refusal),
+    /// The relay's image is not the signed one, as far as its size tells.
+    OtherSize(String),
+    /// The manifest names no resource that can be fetched.
+    Reference(TargetError),
+    /// The flash, or what is in it.
+    Flash(String),
+    /// There is no ticket.
+    NoTicket,
+    /// There is no image that may run, and no ticket.
+    Lost,
+}
+
+impl From<PrepareError<Failure, Untrusted, FlashError>> for Failure {
+    fn from(error: PrepareError<Self, Untrusted, FlashError>) -> Self {
+        match error {
+            PrepareError::Fetch { error, .. } => error,
+            PrepareError::Untrusted(error) => Self::Untrusted(error),
+            PrepareError::Refused(refusal) => Self::Unfit(refusal),
+            PrepareError::Target(error) => Self::Reference(error),
+            PrepareError::OtherSize { .. } => Self::OtherSize(error.to_string()),
+            PrepareError::Flash(error) => Self::boot(error),
+        }
+    }
 }
 
 impl Failure {
@@ -39,9 +73,25 @@ impl Failure {
             Self::NotFound(_) => 3,
             Self::TimedOut(_) => 4,
             Self::Unstable(_) => 5,
-            Self::Refused(..) | Self::Reset | Self::Violation(_) => 6,
-            Self::File(..) | Self::Stdout(_) => 7,
+            Self::Refused(..) | Self::Reset | Self::Violation(_) | Self::TooLong(_) => 6,
+            Self::File(..) | Self::Stdout(_) | Self::Flash(_) => 7,
+            Self::Untrusted(untrusted) => untrusted.exit_code(),
+            Self::Unfit(Refusal::Vendor(_)) => 12,
+            Self::Unfit(Refusal::Class(_)) => 13,
+            Self::Unfit(Refusal::Sequence { .. }) => 14,
+            Self::Unfit(Refusal::TooLarge { .. }) => 15,
+            Self::Unfit(Refusal::ChunkSize { .. }) => 16,
+            Self::Unfit(Refusal::Index) => 17,
+            Self::OtherSize(_) => 18,
+            Self::Reference(_) => 19,
+            Self::NoTicket => 20,
+            Self::Lost => 21,
         })
+    }
+
+    /// Whatever stops a boot program.
+    pub(crate) fn boot(error: BootError<FlashError>) -> Self {
+        Self::Flash(error.to_string())
     }
 
     /// For `map_err`: names the file and what was to be done with it.
@@ -86,6 +136,15 @@ impl fmt::Display for Failure {
             Self::Reset => f.write_str("the server rejected the request with RST: is this its CoAP port?"),
             Self::Violation(violation) => write!(f, "the server's answer makes no sense: {violation}"),
             Self::File(path, what, error) => write!(f, "cannot {what} {}: {error}", path.display()),
+            Self::TooLong(limit) => write!(f, "the server sends more than {limit} bytes"),
+            Self::Untrusted(error) => error.fmt(f),
+            Self::Unfit(refusal) => refusal.fmt(f),
+            Self::Reference(error) => write!(f, "the manifest's URI cannot be used: {error}"),
+            Self::OtherSize(what) | Self::Flash(what) => f.write_str(what),
+            Self::NoTicket => f.write_str("there is no ticket in flash: prepare first"),
+            Self::Lost => f.write_str(
+                "the only image was being replaced, and its record cannot be read any more: prepare again",
+            ),
             Self::Stdout(error) => write!(f, "cannot write to stdout: {error}"),
         }
     }

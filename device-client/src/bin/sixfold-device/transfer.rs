@@ -11,7 +11,6 @@ use indicatif::BinaryBytes;
 use serde_json::json;
 use sixfold_device::fetch::{Change, Event, Fetch, Received};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::params::EXCHANGE_LIFETIME;
 use sixfold_profile::coap::{Opt, Szx};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
@@ -20,12 +19,6 @@ use std::time::Duration;
 
 /// How often a changed resource is fetched from the start again.
 const MAX_CHANGES: u32 = 3;
-/// After this many requests within EXCHANGE_LIFETIME the port changes: half of the Message IDs, so that the server
-/// never takes a new request for one that it remembers (RFC 7252 §4.4).
-const REQUESTS_PER_PORT: u32 = 1 << 15;
-/// The longest message (RFC 7252 §4.6).
-const MAX_REQUEST: usize = 1152;
-
 /// Fetches what the command line says and prints what came of it.
 pub(crate) fn run(arguments: &cli::Fetch) -> Result<(), Failure> {
     let request = Request::new(&arguments.uri, arguments.proxy.as_deref())?;
@@ -74,46 +67,16 @@ impl Transfer {
     /// Runs until the body is complete.
     fn drive(&mut self, fetch: &mut Fetch<'_>) -> Result<(), Failure> {
         let mut buffer = vec![0; 1 << 16];
-        let mut window = (0, self.wire.now());
         loop {
-            self.keep_message_ids_apart(fetch.exchange().requests(), &mut window);
-            self.send(fetch)?;
-            let now = self.wire.now();
-            if self.deadline.is_some_and(|deadline| now >= deadline) {
-                return Err(self.timed_out("the time given by --timeout is over"));
-            }
-            // A fetch that goes on has a time-out.
-            let until = fetch.poll_timeout().unwrap_or(now);
-            let until = self.deadline.map_or(until, |deadline| deadline.min(until));
-            let datagram = self.wire.receive(until, &mut buffer);
-            let now = self.wire.now();
-            let event = datagram.and_then(|datagram| fetch.handle_datagram(now, datagram));
-            if let Some(event) = event.or_else(|| fetch.handle_timeout(now))
+            if let Some(event) = self.wire.step(fetch, self.deadline, &mut buffer)?
                 && self.event(event)?
             {
-                return self.send(fetch);
+                return self.wire.send_due(fetch);
+            }
+            if self.deadline.is_some_and(|deadline| self.wire.now() >= deadline) {
+                return Err(self.timed_out("the time given by --timeout is over"));
             }
         }
-    }
-
-    /// `window` is the number and time of the request that a series of [`REQUESTS_PER_PORT`] began with.
-    fn keep_message_ids_apart(&mut self, requests: u32, window: &mut (u32, Instant)) {
-        let now = self.wire.now();
-        if requests - window.0 >= REQUESTS_PER_PORT {
-            if now.since(window.1) < EXCHANGE_LIFETIME {
-                self.wire.change_port();
-            }
-            *window = (requests, now);
-        }
-    }
-
-    fn send(&mut self, fetch: &mut Fetch<'_>) -> Result<(), Failure> {
-        let mut request = [0; MAX_REQUEST];
-        let too_long = |_| Failure::Usage("the URI is too long for one CoAP message (1152 bytes)".into());
-        while let Some(length) = fetch.poll_transmit(self.wire.now(), &mut request).map_err(too_long)? {
-            self.wire.send(&request[..length]);
-        }
-        Ok(())
     }
 
     /// True when the body is complete.

@@ -1,12 +1,17 @@
 //! A connected UDP socket and a clock: the only place that touches the network.
 
 use crate::failure::Failure;
+use sixfold_device::fetch::{Event, Fetch};
 use sixfold_device::uri::Host;
 use sixfold_profile::Instant;
+use sixfold_profile::coap::params::EXCHANGE_LIFETIME;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
+
+/// The longest message (RFC 7252 §4.6).
+pub(crate) const MAX_REQUEST: usize = 1152;
 
 /// The way to one server. It may be closed for a while, as when an interface goes and comes back: then datagrams
 /// get lost, which is nothing special, and what the system said of it is remembered.
@@ -19,14 +24,21 @@ pub(crate) struct Wire {
     others: VecDeque<SocketAddr>,
     epoch: std::time::Instant,
     trouble: Option<io::Error>,
+    /// Number and time of the request that the port was first used for.
+    port_since: (u32, Instant),
 }
+
+/// After this many requests within EXCHANGE_LIFETIME the port changes: half of the Message IDs, so that the server
+/// never takes a new request for one that it remembers (RFC 7252 §4.4).
+const REQUESTS_PER_PORT: u32 = 1 << 15;
 
 impl Wire {
     /// Finds the server. Nothing is sent yet.
     pub(crate) fn open(host: &Host, port: u16) -> Result<Self, Failure> {
         let mut others = VecDeque::from(addresses(host, port)?);
         let peer = others.pop_front().ok_or_else(|| Failure::TimedOut("the server has no address".into()))?;
-        Ok(Self { socket: None, peer, others, epoch: std::time::Instant::now(), trouble: None })
+        let epoch = std::time::Instant::now();
+        Ok(Self { socket: None, peer, others, epoch, trouble: None, port_since: (0, Instant::ZERO) })
     }
 
     /// The server's address.
@@ -44,9 +56,52 @@ impl Wire {
         self.trouble.as_ref()
     }
 
-    /// Goes on from another port.
-    pub(crate) fn change_port(&mut self) {
-        self.socket = None;
+    /// Goes on from another port, if the server could otherwise take a new request for an old one. So many requests were
+    /// made up to now.
+    pub(crate) fn keep_message_ids_apart(&mut self, requests: u32) {
+        let (first, time) = self.port_since;
+        let now = self.now();
+        if requests.saturating_sub(first) >= REQUESTS_PER_PORT {
+            if now.since(time) < EXCHANGE_LIFETIME {
+                self.socket = None;
+            }
+            self.port_since = (requests, now);
+        }
+    }
+
+    /// What happens next to a fetch: it sends what is due, and waits for a datagram or a time-out until `deadline` at the
+    /// latest.
+    ///
+    /// # Errors
+    /// When the request does not fit a message.
+    pub(crate) fn step<'b>(
+        &mut self,
+        fetch: &mut Fetch<'_>,
+        deadline: Option<Instant>,
+        buffer: &'b mut [u8],
+    ) -> Result<Option<Event<'b>>, Failure> {
+        self.keep_message_ids_apart(fetch.exchange().requests());
+        self.send_due(fetch)?;
+        let now = self.now();
+        // A fetch that goes on has a time-out.
+        let until = fetch.poll_timeout().unwrap_or(now);
+        let datagram = self.receive(deadline.map_or(until, |deadline| deadline.min(until)), buffer);
+        let now = self.now();
+        let event = datagram.and_then(|datagram| fetch.handle_datagram(now, datagram));
+        Ok(event.or_else(|| fetch.handle_timeout(now)))
+    }
+
+    /// Sends what is due: also after the end of a fetch, there may be an acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Wire::step`].
+    pub(crate) fn send_due(&mut self, fetch: &mut Fetch<'_>) -> Result<(), Failure> {
+        let mut request = [0; MAX_REQUEST];
+        let too_long = |_| Failure::Usage("the URI is too long for one CoAP message (1152 bytes)".into());
+        while let Some(length) = fetch.poll_transmit(self.now(), &mut request).map_err(too_long)? {
+            self.send(&request[..length]);
+        }
+        Ok(())
     }
 
     /// Sends a datagram, if there is a way.

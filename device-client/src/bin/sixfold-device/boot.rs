@@ -1,0 +1,145 @@
+//! `sixfold-device boot`: a boot program over a socket of Linux.
+
+use crate::cli;
+use crate::failure::Failure;
+use crate::flash::{hex, open};
+use crate::progress::Progress;
+use crate::relay::seed;
+use crate::wire::{MAX_REQUEST, Wire};
+use embedded_storage::nor_flash::ReadNorFlash;
+use serde_json::json;
+use sixfold_device::Boot;
+use sixfold_device::boot::{Cause, Choice, Event, Which, choose, record};
+use sixfold_device::flash_file::FlashFile;
+use sixfold_device::uri::Host;
+use sixfold_profile::Instant;
+use sixfold_profile::coap::Options;
+use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+use std::fs;
+use std::io::{self, Write};
+
+/// The longest datagram that comes: a message of 1152 bytes, and room for what is not one.
+const MAX_DATAGRAM: usize = 2048;
+
+/// Boots, and prints what would run.
+pub(crate) fn run(arguments: &cli::Boot) -> Result<(), Failure> {
+    let mut flash = open(&arguments.flash)?;
+    boot(&mut flash, &arguments.run)
+}
+
+/// Goes on until an image is whole, and prints which.
+pub(crate) fn boot(flash: &mut FlashFile, arguments: &cli::Run) -> Result<(), Failure> {
+    let layout = flash.layout().clone();
+    let mut buffer = [0; MAX_TICKET];
+    let (which, is_pending) = match choose(flash, &layout, &mut buffer).map_err(Failure::boot)? {
+        Choice::Run(which) => (which, false),
+        Choice::Update { record, .. } => (record, true),
+        Choice::Nothing => return Err(Failure::NoTicket),
+        Choice::Lost => return Err(Failure::Lost),
+    };
+    let place = layout.record(which).clone();
+    let ticket = record::read_ticket(flash, &place, &mut buffer).map_err(Failure::boot)?;
+    if is_pending {
+        let progress = Progress::new(arguments.quiet);
+        let done = update(flash, which, ticket, arguments, progress);
+        done?;
+    }
+    report(flash, which, &ticket, arguments)
+}
+
+fn update(
+    flash: &mut FlashFile,
+    which: Which,
+    ticket: Ticket<'_>,
+    arguments: &cli::Run,
+    mut progress: Progress,
+) -> Result<(), Failure> {
+    let layout = flash.layout().clone();
+    let relay = Host::V6(ticket.relay.address, arguments.interface.clone());
+    let mut wire = Wire::open(&relay, ticket.relay.port)?;
+    let deadline = arguments.timeout.map(|timeout| wire.now() + timeout);
+    let target: Vec<_> = Options::new(ticket.options).collect();
+    let boot = Boot::new(flash, &layout, which, ticket, &target, seed()).map_err(Failure::boot)?;
+    let done = drive(boot, &mut wire, deadline, |event| show(&mut progress, &ticket, event));
+    progress.end();
+    done
+}
+
+/// Runs until the image is bootable.
+fn drive(
+    mut boot: Boot<'_, &mut FlashFile>,
+    wire: &mut Wire,
+    deadline: Option<Instant>,
+    mut show: impl FnMut(Event),
+) -> Result<(), Failure> {
+    let mut request = [0; MAX_REQUEST];
+    let mut buffer = [0; MAX_DATAGRAM];
+    loop {
+        wire.keep_message_ids_apart(boot.exchange().requests());
+        while let Some(length) = boot.poll_transmit(wire.now(), &mut request).map_err(Failure::boot)? {
+            wire.send(&request[..length]);
+        }
+        let Some(until) = boot.poll_timeout() else { return Ok(()) };
+        if deadline.is_some_and(|deadline| wire.now() >= deadline) {
+            return Err(Failure::TimedOut(
+                "the time given by --timeout is over; the same command goes on".into(),
+            ));
+        }
+        let datagram = wire.receive(deadline.map_or(until, |deadline| deadline.min(until)), &mut buffer);
+        let now = wire.now();
+        if let Some(datagram) = datagram {
+            boot.handle_datagram(now, datagram).map_err(Failure::boot)?.into_iter().for_each(&mut show);
+        }
+        boot.handle_timeout(now).map_err(Failure::boot)?.into_iter().for_each(&mut show);
+    }
+}
+
+fn show(progress: &mut Progress, ticket: &Ticket<'_>, event: Event) {
+    match event {
+        Event::Chunks { done, .. } => {
+            let bytes = u64::from(done) * u64::from(ticket.chunk_size.bytes());
+            progress.at(bytes, Some(ticket.image_size));
+        }
+        Event::Sleep { cause, time } => {
+            let seconds = time.as_secs();
+            progress.say(&format!("{}; trying again in {seconds} s", words(cause)));
+        }
+        Event::Wait(time) => {
+            progress.say(&format!("the relay is busy and asks to wait {} s", time.as_secs()));
+        }
+        Event::Bootable => {}
+    }
+}
+
+const fn words(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Silence => "the relay does not answer",
+        Cause::Refused => "the relay refuses, or its answers make no sense",
+        Cause::OtherSize => "the relay's image has another size than the signed one",
+        Cause::WrongChunk => "a chunk is not what the publisher signed",
+        Cause::WrongImage => "the image in flash is not what the publisher signed",
+    }
+}
+
+fn report(
+    flash: &mut FlashFile,
+    which: Which,
+    ticket: &Ticket<'_>,
+    arguments: &cli::Run,
+) -> Result<(), Failure> {
+    let mut image = vec![0; ticket.image_size as usize];
+    let start = flash.layout().slot(which).start;
+    flash.read(start, &mut image).map_err(|error| Failure::Flash(error.to_string()))?;
+    if let Some(path) = &arguments.extract {
+        fs::write(path, &image).map_err(Failure::file(path, "write"))?;
+    }
+    let digest = hex(&hmac_sha256::Hash::hash(&image));
+    let (bytes, sequence) = (ticket.image_size, ticket.sequence_number);
+    let line = if arguments.json {
+        let slot = format!("{which:?}");
+        json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "slot": slot }).to_string()
+    } else {
+        format!("{digest}  sequence number {sequence}, {bytes} bytes, slot {which:?}")
+    };
+    writeln!(io::stdout(), "{line}").map_err(Failure::Stdout)
+}

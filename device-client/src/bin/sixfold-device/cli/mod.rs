@@ -1,0 +1,74 @@
+//! The command line: what can be said, and how it is explained. What the words mean is decided elsewhere.
+
+mod boot;
+mod fetch;
+mod flash;
+mod prepare;
+
+use clap::{Parser, Subcommand};
+use sixfold_profile::coap::Szx;
+use std::time::Duration;
+
+pub(crate) use boot::{Boot, Run};
+pub(crate) use fetch::Fetch;
+pub(crate) use flash::{Create, Flash, Show};
+pub(crate) use prepare::{Prepare, Update, What};
+
+/// Fetch firmware images over CoAP, and update flash from them.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Fetch(Fetch),
+    Prepare(Prepare),
+    Boot(Boot),
+    Update(Update),
+    #[command(subcommand)]
+    Flash(Flash),
+}
+
+fn szx(text: &str) -> Result<Szx, &'static str> {
+    let number: usize = text.parse().map_err(|_| "not a number")?;
+    let exponent = u8::try_from(number).ok().and_then(Szx::new);
+    exponent.or(Szx::from_size(number)).ok_or("neither an exponent (0 to 6) nor a block size (16, 32 … 1024)")
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| "out of range")?;
+    if duration.is_zero() { Err("must be more than 0") } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn exponents_and_sizes() {
+        for (text, exponent) in [("0", 0), ("6", 6), ("16", 0), ("64", 2), ("1024", 6)] {
+            assert_eq!(szx(text).map(Szx::exponent), Ok(exponent), "{text}");
+        }
+        for text in ["7", "8", "100", "2048", "-1", "", "six"] {
+            assert!(szx(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn time_is_positive() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["0", "-1", "nan", "inf", "1e300", "soon"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

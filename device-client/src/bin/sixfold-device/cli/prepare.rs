@@ -1,0 +1,114 @@
+//! `sixfold-device prepare` and `update`.
+
+use super::boot::Run;
+use super::szx;
+use clap::Args;
+use sixfold_profile::coap::Szx;
+use std::path::PathBuf;
+use uuid::Uuid;
+
+const EXAMPLES: &str = "\
+Examples:
+  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' --manifest /fw/lamp.bin.suit \\
+      --key publisher.pub --vendor example.com --class lamp --secret secret.bin
+  sixfold-device prepare --flash flash.bin --discover lowpan0 --manifest /fw/lamp.bin.p7s \\
+      --anchor ca.pem --crl ca.crl --vendor example.com --class lamp --secret secret.bin
+
+Exit status:
+  0  a ticket is in flash, or the device runs this image already
+  2  the command line is wrong
+  3  the relay has no such manifest, index or image (4.04)
+  4  no answer in time, or no relay was found
+  6  the relay refused, or its answers make no sense
+  7  trouble with local files, or with the flash
+  8  the manifest is none, or not understood
+  9  nobody signed it whom this device trusts
+  10 a certificate is expired, or not valid yet
+  11 a certificate is revoked
+  12 it is for another vendor
+  13 it is for another class of devices
+  14 its sequence number is lower than one that was accepted
+  15 the image is too large for the slot
+  16 its chunks do not fit the erase pages
+  17 the chunk index is not the signed one
+  18 the image at the relay has another size than the signed one
+  19 the manifest's URI cannot be used";
+
+/// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Prepare {
+    /// The flash, as `sixfold-device flash create` makes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flash: PathBuf,
+    #[command(flatten)]
+    pub(crate) what: What,
+    /// Say nothing but what went wrong.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Prepare, and then boot.
+#[derive(Args, Debug)]
+#[command(after_help = "Options and exit status: see `sixfold-device prepare --help` and `boot --help`.")]
+pub(crate) struct Update {
+    /// The flash, as `sixfold-device flash create` makes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flash: PathBuf,
+    #[command(flatten)]
+    pub(crate) what: What,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+/// What is to be prepared.
+#[derive(Args, Debug)]
+pub(crate) struct What {
+    /// The relay: coap://[ADDRESS][:PORT].
+    #[arg(long, value_name = "URI", required_unless_present = "discover", conflicts_with = "discover")]
+    pub(crate) relay: Option<String>,
+    /// Ask all CoAP nodes on this interface for a relay (RFC 7252 section 8, RFC 6690).
+    #[arg(long, value_name = "INTERFACE")]
+    pub(crate) discover: Option<String>,
+    /// The manifest: a path at the relay, or a URI that the relay fetches as a forward proxy.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) manifest: String,
+    /// Trust this publisher's key (PEM). May be given several times.
+    #[arg(long, value_name = "FILE", required_unless_present = "anchor")]
+    pub(crate) key: Vec<PathBuf>,
+    /// Trust this certification authority (PEM). May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) anchor: Vec<PathBuf>,
+    /// A revocation list (PEM). May be given several times; with one, the status of every certificate must be known.
+    #[arg(long, value_name = "FILE", requires = "anchor")]
+    pub(crate) crl: Vec<PathBuf>,
+    /// The vendor of this device: a domain name, or a UUID.
+    #[arg(long)]
+    pub(crate) vendor: String,
+    /// The class of this device: the vendor's name for it, or a UUID.
+    #[arg(long)]
+    pub(crate) class: String,
+    /// Never accept a lower sequence number than this one, whatever the flash says.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) last_sequence: Option<u64>,
+    /// A secret of at least 16 bytes that makes this device's addresses stable and private (RFC 7217).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret: PathBuf,
+    /// The largest block for the boot program: an exponent 0 to 6, or a size of 16 to 1024 bytes.
+    #[arg(long, default_value = "6", value_parser = szx)]
+    pub(crate) szx: Szx,
+}
+
+impl What {
+    /// The vendor's and the class's identifier.
+    pub(crate) fn identity(&self) -> (Uuid, Uuid) {
+        let vendor =
+            self.vendor.parse().unwrap_or_else(|_| sixfold_manifest::vendor_identifier(&self.vendor));
+        let class =
+            self.class.parse().unwrap_or_else(|_| sixfold_manifest::class_identifier(vendor, &self.class));
+        (vendor, class)
+    }
+}

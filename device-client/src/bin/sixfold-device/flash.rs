@@ -1,0 +1,116 @@
+//! `sixfold-device flash`: makes flash, and says what is in it.
+
+use crate::cli;
+use crate::failure::Failure;
+use embedded_storage::nor_flash::NorFlash;
+use sixfold_device::boot::{Choice, Record, Which, choose, record};
+use sixfold_device::flash_file::{FlashFile, Geometry, PAGE};
+use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+/// Opens flash, with words for what is wrong with it.
+pub(crate) fn open(path: &Path) -> Result<FlashFile, Failure> {
+    FlashFile::open(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => Failure::Usage(format!(
+            "{} is not flash: make it with sixfold-device flash create",
+            path.display()
+        )),
+        ErrorKind::WouldBlock => Failure::Usage(format!("{} is used by another process", path.display())),
+        _ => Failure::file(path, "open")(error),
+    })
+}
+
+/// `sixfold-device flash create`.
+pub(crate) fn create(arguments: &cli::Create) -> Result<(), Failure> {
+    let geometry = Geometry { slot_bytes: arguments.slot_size, two_slots: arguments.two_slots };
+    let Some(layout) = geometry.layout() else {
+        return Err(Failure::Usage(format!("--slot-size must be a multiple of {PAGE}, and not too large")));
+    };
+    let image = arguments.factory.as_deref().map(|path| fs::read(path).map_err(Failure::file(path, "read")));
+    let mut image = image.transpose()?.unwrap_or_default();
+    if image.len() > arguments.slot_size as usize {
+        return Err(Failure::Usage("the factory's image is larger than the slot".into()));
+    }
+    image.resize(image.len().next_multiple_of(FlashFile::WRITE_SIZE), 0xff);
+    let mut flash =
+        FlashFile::create(&arguments.file, geometry).map_err(Failure::file(&arguments.file, "create"))?;
+    flash.write(layout.slot(Which::A).start, &image).map_err(|error| Failure::Flash(error.to_string()))
+}
+
+/// `sixfold-device flash show`.
+pub(crate) fn show(arguments: &cli::Show) -> Result<(), Failure> {
+    let mut flash = open(&arguments.file)?;
+    let text = describe(&mut flash).map_err(|error| Failure::Flash(error.to_string()))?;
+    io::stdout().write_all(text.as_bytes()).map_err(Failure::Stdout)
+}
+
+type Error = sixfold_device::boot::BootError<sixfold_device::flash_file::FlashError>;
+
+fn describe(flash: &mut FlashFile) -> Result<String, Error> {
+    let layout = flash.layout().clone();
+    let mut text = String::new();
+    for which in Which::BOTH {
+        let (place, slot) = (layout.record(which), layout.slot(which));
+        let _ =
+            writeln!(text, "record {which:?} at {:#x}, slot {:#x}..{:#x}", place.start, slot.start, slot.end);
+        let mut buffer = [0; MAX_TICKET];
+        match record::read_ticket(flash, place, &mut buffer) {
+            Ok(ticket) => {
+                let record = Record::new::<FlashFile>(place, &ticket)?;
+                describe_record(flash, &record, &ticket, &mut text)?;
+            }
+            Err(error @ Error::Flash(_)) => return Err(error),
+            Err(_) if record::is_retired(flash, place)? => text += "  retired: its image was replaced\n",
+            Err(error) => {
+                let _ = writeln!(text, "  {error}");
+            }
+        }
+    }
+    let choice = match choose(flash, &layout, &mut [0; MAX_TICKET])? {
+        Choice::Run(which) => format!("runs the image of record {which:?}"),
+        Choice::Update { record, fallback: None } => format!("fetches the image of record {record:?}"),
+        Choice::Update { record, fallback: Some(fallback) } => {
+            format!(
+                "fetches the image of record {record:?}, and can run that of record {fallback:?} meanwhile"
+            )
+        }
+        Choice::Nothing => "runs what the factory left in the slot".to_owned(),
+        Choice::Lost => "runs nothing: the only image was being replaced, and its record is gone".to_owned(),
+    };
+    let _ = writeln!(text, "after a reset the boot program {choice}");
+    Ok(text)
+}
+
+fn describe_record(
+    flash: &mut FlashFile,
+    record: &Record,
+    ticket: &Ticket<'_>,
+    text: &mut String,
+) -> Result<(), Error> {
+    let mut marked = 0;
+    for chunk in 0..record.chunks() {
+        marked += u32::from(record.is_marked(flash, chunk)?);
+    }
+    let bootable = if record.is_marked(flash, record.chunks())? { ", bootable" } else { "" };
+    let _ = writeln!(
+        text,
+        "  sequence number {}\n  image {} bytes, SHA-256 {}\n  relay [{}]:{}, blocks of {} bytes\n  {marked} of {} chunks of {} bytes{bootable}",
+        ticket.sequence_number,
+        ticket.image_size,
+        hex(&ticket.image_digest),
+        ticket.relay.address,
+        ticket.relay.port,
+        ticket.szx.size(),
+        record.chunks(),
+        ticket.chunk_size.bytes(),
+    );
+    Ok(())
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -1,0 +1,104 @@
+//! `sixfold-device prepare` and `update`: a main program's part.
+
+use crate::cli::{self, What};
+use crate::failure::Failure;
+use crate::flash::{hex, open};
+use crate::progress::print_line;
+use crate::relay::Relay;
+use crate::trust::Trust;
+use crate::wire::Wire;
+use crate::{boot, discover};
+use embedded_storage::nor_flash::NorFlash;
+use serde_json::json;
+use sixfold_device::flash_file::FlashFile;
+use sixfold_device::prepare::{Origin, Prepared, Request, Target, interface_identifier, prepare};
+use sixfold_device::uri::{CoapUri, Host};
+use sixfold_manifest::Device;
+use sixfold_profile::ticket::Endpoint;
+use std::fs;
+use std::io::{self, Write};
+use std::net::{Ipv6Addr, SocketAddr};
+
+/// RFC 7217 §5: at least 128 bits.
+const SHORTEST_SECRET: usize = 16;
+
+/// Leaves a ticket, and says for what.
+pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
+    let mut flash = open(&arguments.flash)?;
+    let prepared = leave_ticket(&mut flash, &arguments.what)?;
+    let digest = hex(&prepared.manifest.image_digest);
+    let (sequence, bytes) = (prepared.manifest.sequence_number, prepared.manifest.image_size);
+    let line = if arguments.json {
+        let record = prepared.record.map(|which| format!("{which:?}"));
+        json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "record": record }).to_string()
+    } else {
+        format!("{digest}  sequence number {sequence}, {bytes} bytes")
+    };
+    if prepared.record.is_none() && !arguments.quiet {
+        print_line("the device runs this image already");
+    }
+    writeln!(io::stdout(), "{line}").map_err(Failure::Stdout)
+}
+
+/// Leaves a ticket, and then does what the boot program would do.
+pub(crate) fn update(arguments: &cli::Update) -> Result<(), Failure> {
+    let mut flash = open(&arguments.flash)?;
+    leave_ticket(&mut flash, &arguments.what)?;
+    boot::boot(&mut flash, &arguments.run)
+}
+
+fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure> {
+    let trust = Trust::read(what)?;
+    let secret = fs::read(&what.secret).map_err(Failure::file(&what.secret, "read"))?;
+    if secret.len() < SHORTEST_SECRET {
+        let path = what.secret.display();
+        return Err(Failure::Usage(format!("{path}: a secret has at least {SHORTEST_SECRET} bytes")));
+    }
+    let manifest = Target::new(&what.manifest).map_err(|error| Failure::Usage(error.to_string()))?;
+    let (vendor, class) = what.identity();
+    let (host, port) = relay(what)?;
+    let wire = Wire::open(&host, port)?;
+    let SocketAddr::V6(address) = wire.peer() else {
+        return Err(Failure::Usage("the relay's address must be IPv6: boot programs know no other".into()));
+    };
+    let layout = flash.layout().clone();
+    let request = Request {
+        relay: Endpoint { address: *address.ip(), port: address.port() },
+        manifest,
+        device: Device {
+            vendor,
+            class,
+            slot_size: layout.slots.iter().map(|slot| slot.end - slot.start).min().unwrap_or(0),
+            page_size: FlashFile::ERASE_SIZE as u32,
+            last_sequence_number: what.last_sequence,
+        },
+        interface_identifier: identifier(what, &secret),
+        szx: what.szx,
+    };
+    let mut relay = Relay { wire, deadline: None };
+    Ok(prepare(flash, &layout, &mut relay, |signed| trust.verify(signed), &request)?)
+}
+
+fn relay(what: &What) -> Result<(Host, u16), Failure> {
+    if let Some(interface) = &what.discover {
+        let found = discover::relay(interface)?;
+        let zone = found.ip().is_unicast_link_local().then(|| interface.to_owned());
+        return Ok((Host::V6(*found.ip(), zone), found.port()));
+    }
+    let uri = CoapUri::parse(what.relay.as_deref().unwrap_or_default())?;
+    if !uri.path.is_empty() || !uri.query.is_empty() {
+        return Err(Failure::Usage("--relay takes coap://[ADDRESS][:PORT] without path or query".into()));
+    }
+    Ok((uri.host, uri.port))
+}
+
+/// One identifier for all networks: the boot program does not know beforehand in which one it wakes up.
+fn identifier(what: &What, secret: &[u8]) -> [u8; 8] {
+    interface_identifier(Origin {
+        prefix: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
+        interface: what.discover.as_deref().unwrap_or_default(),
+        network: b"",
+        dad_counter: 0,
+        secret,
+    })
+}

@@ -1,0 +1,97 @@
+//! A relay as a source of manifests and chunk indexes.
+
+use crate::failure::Failure;
+use crate::wire::Wire;
+use sixfold_device::fetch::{Event, Fetch, Received};
+use sixfold_device::prepare::{Probe, Source, Target};
+use sixfold_profile::Instant;
+use sixfold_profile::coap::{Opt, Szx};
+use std::hash::{BuildHasher, RandomState};
+
+/// How often a changed resource is fetched from the start again.
+const MAX_CHANGES: u32 = 3;
+
+/// A number that differs from run to run.
+pub(crate) fn seed() -> u32 {
+    RandomState::new().hash_one(std::process::id()) as u32
+}
+
+/// The way to a relay. Bodies are small here: they stay in memory.
+pub(crate) struct Relay {
+    pub(crate) wire: Wire,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Relay {
+    /// Hands every block to `take` until that says that it is enough, or the body is complete.
+    fn blocks(
+        &mut self,
+        target: &Target,
+        szx: Szx,
+        mut take: impl FnMut(Option<&Received<'_>>) -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let options: Vec<_> =
+            target.options.iter().map(|(number, value)| Opt { number: *number, value }).collect();
+        let mut fetch = Fetch::new(&options, szx, seed());
+        let mut buffer = vec![0; 1 << 16];
+        let mut changes = 0;
+        loop {
+            match self.wire.step(&mut fetch, self.deadline, &mut buffer)? {
+                Some(Event::Block(block)) => {
+                    if take(Some(&block))? || !block.more {
+                        return self.wire.send_due(&mut fetch);
+                    }
+                }
+                Some(Event::StartOver(change)) if changes >= MAX_CHANGES => {
+                    return Err(Failure::Unstable(change));
+                }
+                Some(Event::StartOver(_)) => {
+                    changes += 1;
+                    take(None)?;
+                }
+                Some(Event::Refused { code, diagnostic }) => return Err(Failure::refused(code, diagnostic)),
+                Some(Event::TimedOut) => return Err(self.silent()),
+                Some(Event::Reset) => return Err(Failure::Reset),
+                Some(Event::Violation(violation)) => return Err(Failure::Violation(violation)),
+                Some(Event::Wait(_)) | None => {}
+            }
+            if self.deadline.is_some_and(|deadline| self.wire.now() >= deadline) {
+                return Err(self.silent());
+            }
+        }
+    }
+
+    fn silent(&self) -> Failure {
+        let trouble = self.wire.trouble().map(|trouble| format!("; {trouble}")).unwrap_or_default();
+        Failure::TimedOut(format!("no answer (relay {}{trouble})", self.wire.peer()))
+    }
+}
+
+impl Source for Relay {
+    type Error = Failure;
+
+    fn fetch(&mut self, target: &Target, limit: usize) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        self.blocks(target, Szx::MAX, |block| {
+            let Some(block) = block else {
+                body.clear();
+                return Ok(false);
+            };
+            body.extend_from_slice(block.payload);
+            if body.len() > limit { Err(Failure::TooLong(limit)) } else { Ok(false) }
+        })?;
+        Ok(body)
+    }
+
+    fn probe(&mut self, target: &Target, szx: Szx) -> Result<Probe, Failure> {
+        let mut probe = Probe { size: None, etag: None, szx };
+        self.blocks(target, szx, |block| {
+            if let Some(block) = block {
+                let whole = (!block.more).then_some(block.payload.len() as u32);
+                probe = Probe { size: block.size.or(whole), etag: block.etag, szx: block.szx };
+            }
+            Ok(block.is_some())
+        })?;
+        Ok(probe)
+    }
+}

@@ -1,0 +1,108 @@
+//! Whom this device trusts, read from files.
+
+use crate::cli::What;
+use crate::failure::Failure;
+use sixfold_manifest::cms::{self, TrustAnchors};
+use sixfold_manifest::keys::VerifyingKey;
+use sixfold_manifest::{Manifest, suit};
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// CBOR tag 107, which SUIT envelopes begin with.
+const SUIT_TAG: [u8; 2] = [0xd8, 0x6b];
+
+/// Publishers' keys, and certification authorities with their revocation lists.
+pub(crate) struct Trust {
+    keys: Vec<VerifyingKey>,
+    anchors: TrustAnchors,
+}
+
+/// Why a manifest is not trusted.
+#[derive(Debug)]
+pub(crate) enum Untrusted {
+    Suit(suit::Error),
+    Cms(cms::Error),
+    /// It is neither: its first bytes.
+    Neither,
+}
+
+impl Untrusted {
+    /// As listed in `prepare --help`.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Suit(
+                suit::Error::UntrustedKey(_) | suit::Error::Signature(_) | suit::Error::ManifestDigest,
+            ) => 9,
+            Self::Suit(suit::Error::Index) => 17,
+            Self::Cms(cms::Error::Expired(_) | cms::Error::NotYetValid(_)) => 10,
+            Self::Cms(cms::Error::Revoked) => 11,
+            Self::Cms(
+                cms::Error::TooLong(_)
+                | cms::Error::NotDer(_)
+                | cms::Error::Malformed(_)
+                | cms::Error::MissingAttribute(_)
+                | cms::Error::DuplicateAttribute(_)
+                | cms::Error::Attribute(..),
+            )
+            | Self::Suit(_)
+            | Self::Neither => 8,
+            Self::Cms(_) => 9,
+        }
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suit(error) => error.fmt(f),
+            Self::Cms(error) => error.fmt(f),
+            Self::Neither => {
+                f.write_str("the manifest is neither a SUIT envelope nor a CMS signature in DER")
+            }
+        }
+    }
+}
+
+impl Trust {
+    /// Reads all files that the command line names.
+    pub(crate) fn read(what: &What) -> Result<Self, Failure> {
+        let mut trust = Self { keys: Vec::new(), anchors: TrustAnchors::default() };
+        for path in &what.key {
+            let pem = String::from_utf8_lossy(&read(path)?).into_owned();
+            let key = VerifyingKey::from_pem(&pem).map_err(|error| unusable(path, &error))?;
+            trust.keys.push(key);
+        }
+        for path in &what.anchor {
+            let found = cms::certificates(&read(path)?).map_err(|error| unusable(path, &error))?;
+            trust.anchors.certificates.extend(found);
+        }
+        for path in &what.crl {
+            let found = cms::revocation_lists(&read(path)?).map_err(|error| unusable(path, &error))?;
+            trust.anchors.crls.extend(found);
+        }
+        Ok(trust)
+    }
+
+    /// What a manifest's publisher says, if it is one of those.
+    pub(crate) fn verify(&self, signed: &[u8]) -> Result<Manifest, Untrusted> {
+        if signed.starts_with(&SUIT_TAG) {
+            return suit::verify(signed, &self.keys).map_err(Untrusted::Suit);
+        }
+        if signed.first() != Some(&0x30) {
+            return Err(Untrusted::Neither);
+        }
+        // A clock before 1970 finds every certificate not valid yet, and says so.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        cms::verify(signed, &self.anchors, now).map_err(Untrusted::Cms)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(Failure::file(path, "read"))
+}
+
+fn unusable(path: &Path, error: &dyn fmt::Display) -> Failure {
+    Failure::Usage(format!("{}: {error}", path.display()))
+}
