@@ -205,6 +205,7 @@ fn only_manifests_for_the_same_devices_count() {
     };
     fails(&sign("example.com", "lamp"), 1, "www/lamp.bin.suit has 5");
     succeeds(&sign("example.org", "lamp"));
+    succeeds(&sign("example.org", "7fd968df-da31-5a19-b454-35f5cb2264c7"));
     succeeds(&sign("example.com", "bulb"));
     desk.write("www/torn.suit", b"torn");
     fails(&sign("example.com", "switch"), 1, "www/torn.suit may use the same sequence number");
