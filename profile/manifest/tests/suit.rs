@@ -229,6 +229,16 @@ fn a_description_names_what_it_shows() {
     assert!(torn.contains("refused") && torn.contains("well-formed"), "{torn}");
 }
 
+#[test]
+fn digests_are_shown_as_they_are() {
+    for size in 1..200 {
+        let manifest = manifest(&vec![1; size]);
+        let text = suit::describe(&suit::sign(&manifest, &key(Algorithm::Ed25519, 1)).unwrap());
+        let digest = format!("3 image-digest: << [-16, h'{}'] >>", hex(&manifest.image_digest));
+        assert!(text.contains(&digest), "{digest} is not in\n{text}");
+    }
+}
+
 /// Applies a change to the manifest of a good envelope and has it signed again, by the right key.
 fn resigned(change: impl FnOnce(&mut Vec<(Value, Value)>)) -> Result<Manifest, Error> {
     let mut entries = manifest_value(&signed(Algorithm::Ed25519).0);

@@ -9,7 +9,8 @@ use uuid::Uuid;
 const EXAMPLES: &str = "\
 Examples:
   sixfold-publish keygen publisher.key
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp --sequence 14 --output www
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
+      --sequence 14 --output www
   sixfold-publish verify www/lamp-1.4.bin.suit www/lamp-1.4.bin --key publisher.key.pub
   sixfold-publish inspect www/lamp-1.4.bin.suit
 
@@ -74,9 +75,10 @@ impl From<Algorithm> for keys::Algorithm {
 
 const SIGN: &str = "\
 Examples:
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp --sequence 14 --output www
-  sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp --sequence 15 --output www \\
-      --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
+      --sequence 14 --output www
+  sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp \\
+      --sequence 15 --output www --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
 
 Writes NAME (a copy of the image), NAME.idx (its chunk index) and NAME.suit (the signed manifest, written last) into
 the output directory, which any static HTTPS server can serve. NAME is the file name of the image. Each file appears
