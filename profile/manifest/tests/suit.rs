@@ -189,12 +189,19 @@ fn envelopes_are_bounded() {
 
 #[test]
 fn deep_nesting_is_no_recursion() {
-    for opening in [0x81, 0x9f, 0xa1, 0xc1, 0xd8] {
-        let mut bomb = vec![0xd8, 107];
-        bomb.resize(MAX_ENVELOPE, opening);
-        assert_eq!(suit::verify(&bomb, &[]), Err(Error::Cbor(Part::Envelope, Fault::Malformed)));
+    let bomb = |opening, length| [vec![0xd8, 107], vec![opening; length], vec![0]].concat();
+    let refused = |bomb: Vec<u8>| {
         assert!(!suit::describe(&bomb).is_empty());
+        match suit::verify(&bomb, &[]) {
+            Err(Error::Cbor(Part::Envelope, fault)) => fault,
+            other => unreachable!("{other:?}"),
+        }
+    };
+    for opening in [0x81, 0xa1, 0xc1] {
+        assert_eq!(refused(bomb(opening, 100)), Fault::Malformed);
+        assert_eq!(refused(bomb(opening, MAX_ENVELOPE - 3)), Fault::TooManyItems);
     }
+    assert_eq!(refused(bomb(0x9f, MAX_ENVELOPE - 3)), Fault::NotDeterministic);
 }
 
 #[test]
