@@ -37,31 +37,42 @@ fn signed(algorithm: Algorithm) -> (Vec<u8>, [VerifyingKey; 1]) {
     (suit::sign(&manifest(&[9; 300]), &key).unwrap(), [key.verifying_key()])
 }
 
-/// An envelope signed by the profile's rules, but with another manifest, given as CBOR.
-fn signed_value(manifest: &Value) -> (Vec<u8>, [VerifyingKey; 1]) {
-    let key = key(Algorithm::Ed25519, 1);
-    let statements = bytes(manifest);
-    let digest = bytes(
-        &cbor!([-16, Value::Bytes(Hash::hash(&bytes(&Value::Bytes(statements.clone()))).to_vec())]).unwrap(),
-    );
-    let protected = bytes(&cbor!({1 => -8}).unwrap());
-    let to_be_signed = cbor!([
-        "Signature1",
-        Value::Bytes(protected.clone()),
-        Value::Bytes(vec![]),
-        Value::Bytes(digest.clone())
-    ])
-    .unwrap();
-    let signature = key.sign(&bytes(&to_be_signed)).to_vec();
-    let block = Value::Tag(
-        18,
-        Box::new(cbor!([Value::Bytes(protected), {}, null, Value::Bytes(signature)]).unwrap()),
-    );
-    let wrapper = cbor!([Value::Bytes(digest), Value::Bytes(bytes(&block))]).unwrap();
-    let index = self::manifest(&[9; 300]).index.unwrap();
-    let elements =
-        cbor!({2 => Value::Bytes(bytes(&wrapper)), 3 => Value::Bytes(statements), "#index" => Value::Bytes(index)}).unwrap();
-    (bytes(&Value::Tag(107, Box::new(elements))), [key.verifying_key()])
+/// The choices of a signer, to be made differently.
+struct Signer {
+    digest_algorithm: i64,
+    protected: Value,
+    unprotected: Value,
+    payload: Value,
+}
+
+impl Signer {
+    /// As the profile wants it, without a key identifier.
+    fn new() -> Self {
+        let protected = cbor!({1 => -8}).unwrap();
+        Self { digest_algorithm: -16, protected, unprotected: cbor!({}).unwrap(), payload: Value::Null }
+    }
+
+    /// The envelope of another manifest, given as CBOR, put together without the crate under test.
+    fn sign(&self, manifest: &[(Value, Value)]) -> (Vec<u8>, [VerifyingKey; 1]) {
+        let key = key(Algorithm::Ed25519, 1);
+        let statements = wrap(&Value::Map(manifest.to_vec()));
+        let digest = Value::Bytes(Hash::hash(&bytes(&statements)).to_vec());
+        let digest = wrap(&cbor!([self.digest_algorithm, digest]).unwrap());
+        let protected = wrap(&self.protected);
+        let message = cbor!(["Signature1", protected, Value::Bytes(vec![]), digest]).unwrap();
+        let signature = Value::Bytes(key.sign(&bytes(&message)).to_vec());
+        let block = cbor!([protected, self.unprotected, self.payload, signature]).unwrap();
+        let wrapper = wrap(&cbor!([digest, wrap(&Value::Tag(18, Box::new(block)))]).unwrap());
+        let index = Value::Bytes(self::manifest(&[9; 300]).index.unwrap());
+        let elements = cbor!({2 => wrapper, 3 => statements, "#index" => index}).unwrap();
+        (bytes(&Value::Tag(107, Box::new(elements))), [key.verifying_key()])
+    }
+
+    /// What becomes of our own manifest, signed like this.
+    fn result(&self) -> Result<Manifest, Error> {
+        let (envelope, keys) = self.sign(&manifest_value(&signed(Algorithm::Ed25519).0));
+        suit::verify(&envelope, &keys)
+    }
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -178,12 +189,19 @@ fn envelopes_are_bounded() {
 
 #[test]
 fn deep_nesting_is_no_recursion() {
-    for opening in [0x81, 0x9f, 0xa1, 0xc1, 0xd8] {
-        let mut bomb = vec![0xd8, 107];
-        bomb.resize(MAX_ENVELOPE, opening);
-        assert_eq!(suit::verify(&bomb, &[]), Err(Error::Cbor(Part::Envelope, Fault::Malformed)));
+    let bomb = |opening, length| [vec![0xd8, 107], vec![opening; length], vec![0]].concat();
+    let refused = |bomb: Vec<u8>| {
         assert!(!suit::describe(&bomb).is_empty());
+        match suit::verify(&bomb, &[]) {
+            Err(Error::Cbor(Part::Envelope, fault)) => fault,
+            other => unreachable!("{other:?}"),
+        }
+    };
+    for opening in [0x81, 0xa1, 0xc1] {
+        assert_eq!(refused(bomb(opening, 100)), Fault::Malformed);
+        assert_eq!(refused(bomb(opening, MAX_ENVELOPE - 3)), Fault::TooManyItems);
     }
+    assert_eq!(refused(bomb(0x9f, MAX_ENVELOPE - 3)), Fault::NotDeterministic);
 }
 
 #[test]
@@ -218,11 +236,21 @@ fn a_description_names_what_it_shows() {
     assert!(torn.contains("refused") && torn.contains("well-formed"), "{torn}");
 }
 
+#[test]
+fn digests_are_shown_as_they_are() {
+    for size in 1..200 {
+        let manifest = manifest(&vec![1; size]);
+        let text = suit::describe(&suit::sign(&manifest, &key(Algorithm::Ed25519, 1)).unwrap());
+        let digest = format!("3 image-digest: << [-16, h'{}'] >>", hex(&manifest.image_digest));
+        assert!(text.contains(&digest), "{digest} is not in\n{text}");
+    }
+}
+
 /// Applies a change to the manifest of a good envelope and has it signed again, by the right key.
 fn resigned(change: impl FnOnce(&mut Vec<(Value, Value)>)) -> Result<Manifest, Error> {
     let mut entries = manifest_value(&signed(Algorithm::Ed25519).0);
     change(&mut entries);
-    let (envelope, keys) = signed_value(&Value::Map(entries));
+    let (envelope, keys) = Signer::new().sign(&entries);
     suit::verify(&envelope, &keys)
 }
 
@@ -258,9 +286,28 @@ fn with_shared_sequence(change: impl FnOnce(&mut Vec<Value>)) -> Result<Manifest
 fn an_envelope_without_key_identifier_is_tried_with_all_keys() {
     let unchanged = resigned(|_| ()).unwrap();
     assert_eq!(unchanged, manifest(&[9; 300]));
-    let (envelope, _) = signed_value(&Value::Map(manifest_value(&signed(Algorithm::Ed25519).0)));
+    let (envelope, _) = Signer::new().sign(&manifest_value(&signed(Algorithm::Ed25519).0));
     let others = ALGORITHMS.map(|algorithm| key(algorithm, 2).verifying_key());
     assert_eq!(suit::verify(&envelope, &others), Err(Error::UntrustedKey(None)));
+}
+
+#[test]
+fn signatures_outside_the_profile_are_refused() {
+    let part = Part::Signature;
+    let other_digest = Signer { digest_algorithm: -44, ..Signer::new() };
+    assert_eq!(other_digest.result(), Err(Error::Algorithm(Part::Digest)));
+    let other_algorithm = Signer { protected: cbor!({1 => -35}).unwrap(), ..Signer::new() };
+    assert_eq!(other_algorithm.result(), Err(Error::Algorithm(part)));
+    let none = Signer { protected: cbor!({}).unwrap(), ..Signer::new() };
+    assert_eq!(none.result(), Err(Error::Missing(part, "algorithm")));
+    let more = Signer { protected: cbor!({1 => -8, 3 => 0}).unwrap(), ..Signer::new() };
+    assert_eq!(more.result(), Err(Error::Unknown(part, "a protected header".to_owned())));
+    let more = Signer { unprotected: cbor!({3 => 0}).unwrap(), ..Signer::new() };
+    assert_eq!(more.result(), Err(Error::Unknown(part, "an unprotected header".to_owned())));
+    let attached = Signer { payload: Value::Bytes(vec![1]), ..Signer::new() };
+    assert_eq!(attached.result(), Err(Error::Value(part, "payload, it must be detached")));
+    let short = Signer { unprotected: cbor!({4 => Value::Bytes(vec![1])}).unwrap(), ..Signer::new() };
+    assert_eq!(short.result(), Err(Error::Value(part, "key identifier")));
 }
 
 #[test]
@@ -325,6 +372,17 @@ fn sequences_must_do_what_the_profile_asks_for() {
     assert_eq!(elsewhere, wrong(Part::PayloadFetch, "fetches the index from elsewhere than \"#index\""));
     let early = with_shared_sequence(|items| items.splice(2..2, [1.into(), 15.into()]).for_each(drop));
     assert_eq!(early, wrong(Part::SharedSequence, "has a command before the parameters that it needs"));
+    let inside = with_sequence(FETCH, |items| items[11] = cbor!({21 => "#image"}).unwrap());
+    assert_eq!(inside, wrong(Part::PayloadFetch, "fetches the image from inside the envelope"));
+    let again = with_sequence(INVOKE, |items| items.extend([23.into(), 2.into()]));
+    assert_eq!(again, wrong(Part::Invoke, "has a command twice"));
+    let both = with_sequence(INVOKE, |items| items.extend([12.into(), 1.into(), 23.into(), 2.into()]));
+    assert_eq!(both, wrong(Part::Invoke, "runs the index"));
+    let foreign =
+        with_sequence(FETCH, |items| items[11].as_map_mut().unwrap().push(((-256).into(), 256.into())));
+    assert_eq!(foreign, wrong(Part::PayloadFetch, "sets a parameter of the other component"));
+    let index_size = with_shared_sequence(|items| items[11].as_map_mut().unwrap()[1].1 = 32.into());
+    assert_eq!(index_size, Err(Error::Index));
     let no_size = with_sequence(FETCH, |items| drop(items[3].as_map_mut().unwrap().pop()));
     assert_eq!(no_size, Err(Error::Missing(Part::PayloadFetch, "chunk size")));
 }

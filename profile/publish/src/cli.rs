@@ -9,7 +9,8 @@ use uuid::Uuid;
 const EXAMPLES: &str = "\
 Examples:
   sixfold-publish keygen publisher.key
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp --sequence 14 --output www
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
+      --sequence 14 --output www
   sixfold-publish verify www/lamp-1.4.bin.suit www/lamp-1.4.bin --key publisher.key.pub
   sixfold-publish inspect www/lamp-1.4.bin.suit
 
@@ -39,8 +40,9 @@ Examples:
   sixfold-publish keygen publisher.key
   sixfold-publish keygen publisher.key --algorithm es256
 
-The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every device. Keys made with
-`openssl genpkey -algorithm ed25519` or `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` will do as well.";
+The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every
+device. Keys made with `openssl genpkey -algorithm ed25519` or `openssl genpkey -algorithm EC
+-pkeyopt ec_paramgen_curve:P-256` will do as well.";
 
 /// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM). Never overwrites.
 #[derive(Args, Debug)]
@@ -74,16 +76,19 @@ impl From<Algorithm> for keys::Algorithm {
 
 const SIGN: &str = "\
 Examples:
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp --sequence 14 --output www
-  sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp --sequence 15 --output www \\
-      --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
+      --sequence 14 --output www
+  sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp \\
+      --sequence 15 --output www --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
 
-Writes NAME (a copy of the image), NAME.idx (its chunk index) and NAME.suit (the signed manifest, written last) into
-the output directory, which any static HTTPS server can serve. NAME is the file name of the image. Each file appears
-whole or not at all. Put the version into NAME: then devices that are still fetching the old image are not disturbed.
+Writes NAME (a copy of the image), NAME.idx (its chunk index) and NAME.suit (the signed
+manifest, written last) into the output directory, which any static HTTPS server can serve. NAME
+is the file name of the image. Each file appears whole or not at all. Put the version into NAME:
+then devices that are still fetching the old image are not disturbed.
 
-The sequence number must grow with every new image of a class. It is compared with all manifests in the output
-directory; a number that is used already, or that is lower, is refused for an image with other bytes.";
+The sequence number must grow with every new image of a class. It is compared with all manifests
+in the output directory; a number that is used already, or that is lower, is refused for an
+image with other bytes.";
 
 /// Sign an image: write it, its chunk index and its SUIT manifest into a directory.
 #[derive(Args, Debug)]

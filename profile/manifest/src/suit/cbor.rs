@@ -5,6 +5,8 @@ use ciborium::Value;
 
 /// Deeper than any envelope that follows the profile.
 const MAX_DEPTH: usize = 8;
+/// More items than any part of an envelope that follows the profile. It bounds what hostile bytes can make us allocate.
+const MAX_ITEMS: usize = 256;
 
 /// The deterministic encoding of a value whose maps are in order.
 pub(super) fn encode(value: &Value) -> Vec<u8> {
@@ -29,6 +31,7 @@ pub(super) fn wrap(value: &Value) -> Value {
 /// Reads one value that takes all of `bytes`.
 pub(super) fn decode(part: Part, bytes: &[u8]) -> Result<Value, Error> {
     let fault = |fault| Error::Cbor(part, fault);
+    check_items(bytes).map_err(fault)?;
     let mut rest = bytes;
     let value: Value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
         .map_err(|_| fault(Fault::Malformed))?;
@@ -37,6 +40,29 @@ pub(super) fn decode(part: Part, bytes: &[u8]) -> Result<Value, Error> {
     }
     check_keys(&value).map_err(fault)?;
     if encode(&value) == bytes { Ok(value) } else { Err(fault(Fault::NotDeterministic)) }
+}
+
+/// Whether there are not too many items, each with its length in its head. The rest of what can be wrong is not seen.
+fn check_items(bytes: &[u8]) -> Result<(), Fault> {
+    let mut rest = bytes;
+    for _ in 0..MAX_ITEMS {
+        let Some((initial, behind)) = rest.split_first() else { return Ok(()) };
+        let (major, info) = (initial >> 5, initial & 31);
+        let (argument, behind) = match info {
+            0..24 => (u64::from(info), behind),
+            24..28 => match behind.split_at_checked(1 << (info - 24)) {
+                Some((argument, behind)) => {
+                    (argument.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)), behind)
+                }
+                None => return Err(Fault::Malformed),
+            },
+            _ => return Err(Fault::NotDeterministic),
+        };
+        let content = if matches!(major, 2 | 3) { argument } else { 0 };
+        let content = usize::try_from(content).map_err(|_| Fault::Malformed)?;
+        rest = behind.get(content..).ok_or(Fault::Malformed)?;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(Fault::TooManyItems) }
 }
 
 /// Whether the keys of all maps ascend. The depth was bounded when the value was read.

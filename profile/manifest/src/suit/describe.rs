@@ -4,8 +4,9 @@
 
 use super::MAX_ENVELOPE;
 use super::authentication::{Authentication, manifest_digest};
-use super::cbor::as_int;
+use super::cbor::{as_int, decode};
 use super::envelope::Envelope;
+use super::error::Part;
 use super::labels::{command, common, envelope, manifest, parameter};
 use super::statements;
 use crate::Manifest;
@@ -159,7 +160,7 @@ fn inline(value: &Value, open: usize) -> String {
     let list = |items: &[Value]| items.iter().take(SHOWN).map(|item| inline(item, open)).collect::<Vec<_>>();
     match value {
         Value::Integer(number) => i128::from(*number).to_string(),
-        Value::Bytes(bytes) if open > 0 => match parse(bytes).filter(is_structure) {
+        Value::Bytes(bytes) if open > 0 => match structure(bytes) {
             Some(inner) => format!("<< {} >>", inline(&inner, open - 1)),
             None => byte_string(bytes),
         },
@@ -180,8 +181,10 @@ fn inline(value: &Value, open: usize) -> String {
     }
 }
 
-fn is_structure(value: &Value) -> bool {
-    value.is_array() || value.is_map() || value.is_tag()
+/// The array, map or tagged value that takes all of `bytes`. Digests and signatures hardly ever look like one.
+fn structure(bytes: &[u8]) -> Option<Value> {
+    let value = decode(Part::Authentication, bytes).ok()?;
+    (value.is_array() || value.is_map() || value.is_tag()).then_some(value)
 }
 
 fn byte_string(bytes: &[u8]) -> String {

@@ -50,6 +50,8 @@ impl fmt::Display for Part {
 pub enum Fault {
     /// It ends early, nests too deeply, or is none.
     Malformed,
+    /// It has more items than any envelope that follows the profile.
+    TooManyItems,
     /// Bytes follow it.
     Trailing,
     /// A map has a key twice.
@@ -91,16 +93,6 @@ pub enum Error {
     Index,
     /// The manifest to be signed has no chunk index.
     NoIndex,
-}
-
-impl Error {
-    /// Whether the bytes were damaged or changed after the publisher signed them, so that fetching them again helps.
-    pub const fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            Self::ManifestDigest | Self::Signature(_) | Self::Index | Self::Cbor(..) | Self::NotAnEnvelope
-        )
-    }
 }
 
 impl fmt::Display for Error {
@@ -156,6 +148,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "is not well-formed CBOR: it was damaged or cut on the way, fetch it again",
+            Self::TooManyItems => "has more items than the profile has use for: is it the right file?",
             Self::Trailing => "is followed by bytes that do not belong to it: fetch it again",
             Self::DuplicateKey => "has a key twice: the publisher must sign again",
             Self::NotDeterministic => {

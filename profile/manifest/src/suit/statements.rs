@@ -171,19 +171,20 @@ fn check_commands(image: &Component, index: &Component) -> Result<(), Error> {
             return Err(Error::Sequence(part, wrong));
         }
     }
-    let fetch = Part::PayloadFetch;
-    let is_image_fetched = image.has_done(fetch, command::FETCH);
-    let wrong = match image.uri.as_deref() {
-        _ if index.uri.as_deref() != Some(envelope::INDEX) => {
-            "fetches the index from elsewhere than \"#index\""
-        }
-        Some(uri) if !is_image_uri(uri) => "fetches the image from inside the envelope",
-        Some(_) if !is_image_fetched => "has a URI that it does not fetch",
-        _ if index.vendor.is_some() || index.class.is_some() || image.chunk_size.is_some() => {
-            "sets a parameter of the other component"
-        }
-        _ if index.has_done(Part::Invoke, command::INVOKE) => "runs the index",
-        _ => return Ok(()),
-    };
-    Err(Error::Sequence(fetch, wrong))
+    let is_image_fetched = image.has_done(Part::PayloadFetch, command::FETCH);
+    let has_foreign = index.vendor.is_some() || index.class.is_some() || image.chunk_size.is_some();
+    let must_not = [
+        (index.uri.as_deref() != Some(envelope::INDEX), "fetches the index from elsewhere than \"#index\""),
+        (
+            image.uri.as_deref().is_some_and(|uri| !is_image_uri(uri)),
+            "fetches the image from inside the envelope",
+        ),
+        (image.uri.is_some() && !is_image_fetched, "has a URI that it does not fetch"),
+        (has_foreign, "sets a parameter of the other component"),
+    ];
+    if let Some((_, wrong)) = must_not.into_iter().find(|(is_so, _)| *is_so) {
+        return Err(Error::Sequence(Part::PayloadFetch, wrong));
+    }
+    let is_index_run = index.has_done(Part::Invoke, command::INVOKE);
+    if is_index_run { Err(Error::Sequence(Part::Invoke, "runs the index")) } else { Ok(()) }
 }

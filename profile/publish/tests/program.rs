@@ -1,0 +1,377 @@
+//! The program as a publisher meets it: files, messages and exit statuses.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
+use sixfold_profile::coap::Szx;
+use sixfold_profile::index::ChunkSize;
+use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Session, Ticket};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// A publisher's working directory with a key and an image.
+struct Desk {
+    directory: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self { directory: tempfile::tempdir().unwrap() };
+        succeeds(&desk.run(&["keygen", "key"]));
+        desk.write("lamp.bin", &[7; 10_000]);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let program = env!("CARGO_BIN_EXE_sixfold-publish");
+        Command::new(program).args(arguments).current_dir(&self.directory).output().unwrap()
+    }
+
+    fn sign(&self, more: &[&str]) -> Output {
+        let usual =
+            ["sign", "lamp.bin", "--key", "key", "--vendor", "example.com", "--class", "lamp", "-o", "www"];
+        self.run(&[&usual, more].concat())
+    }
+
+    fn verify(&self, key: &str) -> Output {
+        self.run(&["verify", "www/lamp.bin.suit", "www/lamp.bin", "--key", key])
+    }
+
+    fn openssl(&self, arguments: &[&str]) -> Output {
+        Command::new("openssl").args(arguments).current_dir(&self.directory).output().unwrap()
+    }
+}
+
+#[track_caller]
+fn succeeds(output: &Output) -> String {
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
+    stdout
+}
+
+/// It failed with this status, nothing on stdout, and these words.
+#[track_caller]
+fn fails(output: &Output, status: i32, words: &str) {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert!(output.stdout.is_empty());
+    assert!(stderr.contains(words), "{words:?} is not in {stderr}");
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_signed_image_is_three_files_that_verify() {
+    for algorithm in ["ed25519", "es256"] {
+        let desk = Desk::new();
+        succeeds(&desk.run(&["keygen", "other", "--algorithm", algorithm]));
+        succeeds(&desk.sign(&["--sequence", "1"]));
+        let signed = desk.run(&[
+            "sign",
+            "lamp.bin",
+            "--key",
+            "other",
+            "--vendor",
+            "example.com",
+            "--class",
+            "lamp",
+            "-o",
+            "www",
+            "--sequence",
+            "2",
+            "--chunk-size",
+            "1024",
+        ]);
+        assert!(succeeds(&signed).starts_with("www/lamp.bin\nwww/lamp.bin.idx\nwww/lamp.bin.suit\n"));
+        let mut names: Vec<_> =
+            fs::read_dir(desk.path("www")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["lamp.bin", "lamp.bin.idx", "lamp.bin.suit"]);
+        assert_eq!(desk.read("www/lamp.bin"), desk.read("lamp.bin"));
+        assert_eq!(desk.read("www/lamp.bin.idx").len(), 10 * 32);
+        assert!(succeeds(&desk.verify("other.pub")).starts_with("verified: sequence number 2, "));
+    }
+}
+
+#[test]
+fn published_files_can_be_served_and_keys_cannot_be_read() {
+    let desk = Desk::new();
+    succeeds(&desk.sign(&["--sequence", "1"]));
+    assert_eq!(mode(&desk.path("key")), 0o600);
+    // The umask of whoever runs the tests may take away more.
+    assert_eq!(mode(&desk.path("www/lamp.bin.suit")), mode(&desk.path("lamp.bin")) & 0o644);
+}
+
+#[test]
+fn keys_are_never_overwritten() {
+    let desk = Desk::new();
+    let before = (desk.read("key"), desk.read("key.pub"));
+    fails(&desk.run(&["keygen", "key"]), 1, "key.pub exists");
+    fs::remove_file(desk.path("key.pub")).unwrap();
+    fails(&desk.run(&["keygen", "key"]), 1, "key exists");
+    assert_eq!(desk.read("key"), before.0);
+    assert!(!desk.path("key.pub").exists());
+    fails(&desk.run(&["keygen", "missing/key"]), 1, "cannot write missing/key");
+}
+
+#[test]
+fn openssl_reads_our_keys() {
+    let desk = Desk::new();
+    succeeds(&desk.run(&["keygen", "es", "--algorithm", "es256"]));
+    for (key, kind) in [("key", "ED25519 Private-Key"), ("es", "NIST CURVE: P-256")] {
+        let private = desk.openssl(&["pkey", "-in", key, "-noout", "-text"]);
+        assert!(private.status.success(), "{}", text(&private.stderr));
+        assert!(text(&private.stdout).contains(kind), "{}", text(&private.stdout));
+        let public = desk.openssl(&["pkey", "-in", key, "-pubout"]);
+        assert_eq!(text(&public.stdout), text(&desk.read(&format!("{key}.pub"))));
+    }
+}
+
+#[test]
+fn keys_made_by_openssl_are_accepted() {
+    let desk = Desk::new();
+    let kinds: [&[&str]; 2] =
+        [&["-algorithm", "ed25519"], &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]];
+    for kind in kinds {
+        assert!(desk.openssl(&[&["genpkey", "-out", "key"], kind].concat()).status.success());
+        assert!(desk.openssl(&["pkey", "-in", "key", "-pubout", "-out", "public"]).status.success());
+        succeeds(&desk.sign(&["--sequence", "1"]));
+        succeeds(&desk.verify("public"));
+    }
+}
+
+#[test]
+fn keys_of_other_kinds_say_what_they_are() {
+    let desk = Desk::new();
+    let wrong: [(&[&str], &str); 4] = [
+        (
+            &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+            "neither for Ed25519 nor for ECDSA with P-256",
+        ),
+        (&["-algorithm", "X25519"], "neither for Ed25519"),
+        (&["-algorithm", "ed25519", "-aes256", "-pass", "pass:x"], "protected by a password"),
+        (&["-algorithm", "ed25519", "-outform", "DER"], "this is not a key"),
+    ];
+    for (kind, words) in wrong {
+        assert!(desk.openssl(&[&["genpkey", "-out", "key"], kind].concat()).status.success());
+        fails(&desk.sign(&["--sequence", "1"]), 1, words);
+    }
+}
+
+#[test]
+fn a_sequence_number_is_used_once() {
+    let desk = Desk::new();
+    succeeds(&desk.sign(&["--sequence", "5"]));
+    succeeds(&desk.sign(&["--sequence", "5"]));
+    desk.write("lamp.bin", &[8; 10_000]);
+    let before = desk.read("www/lamp.bin.suit");
+    for number in ["5", "4"] {
+        fails(&desk.sign(&["--sequence", number]), 1, "sign with --sequence 6 or higher");
+    }
+    assert_eq!(desk.read("www/lamp.bin.suit"), before);
+    assert_eq!(desk.read("www/lamp.bin"), [7; 10_000]);
+    succeeds(&desk.sign(&["--sequence", "4", "--force"]));
+    succeeds(&desk.verify("key.pub"));
+    succeeds(&desk.sign(&["--sequence", "6"]));
+}
+
+#[test]
+fn only_manifests_for_the_same_devices_count() {
+    let desk = Desk::new();
+    succeeds(&desk.sign(&["--sequence", "5"]));
+    desk.write("bulb.bin", &[1]);
+    let sign = |vendor, class| {
+        let key = ["sign", "bulb.bin", "--key", "key", "-o", "www", "--sequence", "5"];
+        desk.run(&[&key[..], &["--vendor", vendor, "--class", class]].concat())
+    };
+    fails(&sign("example.com", "lamp"), 1, "www/lamp.bin.suit has 5");
+    succeeds(&sign("example.org", "lamp"));
+    succeeds(&sign("example.org", "7fd968df-da31-5a19-b454-35f5cb2264c7"));
+    succeeds(&sign("example.com", "bulb"));
+    desk.write("www/torn.suit", b"torn");
+    fails(&sign("example.com", "switch"), 1, "www/torn.suit may use the same sequence number");
+}
+
+#[test]
+fn identifiers_are_names_or_uuids() {
+    let desk = Desk::new();
+    // What RFC 9562 §5.5 makes of "example.com", and of "lamp" in its name space.
+    let (vendor, class) = ("cfbff0d1-9375-5685-968c-48ce8b15ae17", "7fd968df-da31-5a19-b454-35f5cb2264c7");
+    for (vendor_argument, class_argument) in [("example.com", "lamp"), (vendor, class), (vendor, "lamp")] {
+        let arguments = ["sign", "lamp.bin", "--key", "key", "-o", "www", "--sequence", "1"];
+        let names = ["--vendor", vendor_argument, "--class", class_argument];
+        let stdout = succeeds(&desk.run(&[&arguments[..], &names].concat()));
+        assert!(stdout.contains(&format!("vendor {vendor}, class {class}")), "{stdout}");
+    }
+}
+
+#[test]
+fn what_was_changed_does_not_verify() {
+    let desk = Desk::new();
+    succeeds(&desk.run(&["keygen", "other"]));
+    succeeds(&desk.sign(&["--sequence", "1"]));
+    fails(&desk.verify("other.pub"), 1, "which is not trusted");
+    let both = ["verify", "www/lamp.bin.suit", "lamp.bin", "--key", "other.pub", "--key", "key.pub"];
+    succeeds(&desk.run(&both));
+    desk.write("lamp.bin", &[8; 10_000]);
+    fails(&desk.run(&both), 1, "its digest is another");
+    desk.write("lamp.bin", &[7; 9_999]);
+    fails(&desk.run(&both), 1, "its size is another");
+    fails(&desk.verify("key"), 1, "-----BEGIN PUBLIC KEY-----");
+    let mut envelope = desk.read("www/lamp.bin.suit");
+    *envelope.last_mut().unwrap() ^= 1;
+    desk.write("www/lamp.bin.suit", &envelope);
+    fails(&desk.verify("key.pub"), 1, "the chunk index is not the one that was signed");
+    desk.write("www/lamp.bin.suit", &vec![0; (1 << 20) + 1]);
+    fails(&desk.verify("key.pub"), 1, "more than 1048576 bytes");
+    fails(&desk.run(&["verify", "missing", "lamp.bin", "--key", "key.pub"]), 1, "cannot open missing");
+}
+
+#[test]
+fn inspect_shows_each_kind_of_file_and_no_secret() {
+    let desk = Desk::new();
+    succeeds(&desk.sign(&["--sequence", "41", "--uri", "https://cdn.example/lamp.bin"]));
+    let inspect = |name: &str| succeeds(&desk.run(&["inspect", name]));
+    let envelope = inspect("www/lamp.bin.suit");
+    assert!(
+        envelope.contains("sequence number    41") && envelope.contains("https://cdn.example/lamp.bin"),
+        "{envelope}"
+    );
+    assert!(inspect("www/lamp.bin.idx").starts_with("chunk index of 3 chunks\n"));
+    let (private, public) = (inspect("key"), inspect("key.pub"));
+    assert!(private.starts_with("Ed25519 private key, "), "{private}");
+    assert_eq!(private.replace("private", "public"), public);
+    desk.write("ticket", &ticket());
+    let shown = inspect("ticket");
+    for words in [
+        "98304 bytes",
+        "[fe80::1]:5683",
+        "Sender ID '01'",
+        "option             11 \"fw\"",
+        "keys are not shown",
+    ] {
+        assert!(shown.contains(words), "{words:?} is not in {shown}");
+    }
+    assert!(!shown.contains("3333") && !shown.contains("4444") && !shown.contains("5555"), "{shown}");
+}
+
+fn ticket() -> Vec<u8> {
+    let ticket = Ticket {
+        image_size: 98_304,
+        image_digest: [0x11; 32],
+        index_digest: [0x22; 32],
+        chunk_size: ChunkSize::from_bytes(1024).unwrap(),
+        szx: Szx::B64,
+        sequence_number: 7,
+        relay: Endpoint { address: "fe80::1".parse().unwrap(), port: 5683 },
+        interface_identifier: [1; 8],
+        etag: None,
+        group: None,
+        session: Some(Session {
+            sender_id: b"\x01",
+            recipient_id: b"",
+            sender_key: [0x33; 16],
+            recipient_key: [0x44; 16],
+            common_iv: [0x55; 13],
+            first_sequence_number: 9,
+        }),
+        options: b"\xb2fw\x05image",
+    };
+    let mut bytes = [0; MAX_TICKET];
+    let length = ticket.write(&mut bytes).unwrap();
+    bytes[..length].to_vec()
+}
+
+#[test]
+fn inspect_says_what_it_does_not_know() {
+    let desk = Desk::new();
+    fails(&desk.run(&["inspect", "lamp.bin"]), 1, "is none of ours");
+    let mut torn = ticket();
+    torn[40] ^= 1;
+    desk.write("ticket", &torn);
+    fails(&desk.run(&["inspect", "ticket"]), 1, "the ticket is torn");
+    desk.write("odd.idx", &[0; 33]);
+    fails(&desk.run(&["inspect", "odd.idx"]), 1, "33 bytes are no chunk index");
+    desk.write("certificate", b"-----BEGIN CERTIFICATE-----\n");
+    fails(&desk.run(&["inspect", "certificate"]), 1, "this is not a key");
+}
+
+#[test]
+fn images_that_cannot_be_signed_are_refused() {
+    let desk = Desk::new();
+    desk.write("lamp.bin", b"");
+    fails(&desk.sign(&["--sequence", "1"]), 1, "is empty");
+    desk.write("lamp.bin", &vec![0; (1 << 15) * 256]);
+    fails(&desk.sign(&["--sequence", "1", "--chunk-size", "256"]), 1, "sign with a larger --chunk-size");
+    assert!(!desk.path("www").exists());
+    fails(
+        &desk.run(&[
+            "sign",
+            "x.suit",
+            "--key",
+            "key",
+            "--vendor",
+            "v",
+            "--class",
+            "c",
+            "-o",
+            "www",
+            "--sequence",
+            "1",
+        ]),
+        1,
+        "rename it",
+    );
+    desk.write("file", b"");
+    desk.write("lamp.bin", b"image");
+    let onto_a_file = [
+        "sign",
+        "lamp.bin",
+        "--key",
+        "key",
+        "--vendor",
+        "v",
+        "--class",
+        "c",
+        "-o",
+        "file",
+        "--sequence",
+        "1",
+    ];
+    fails(&desk.run(&onto_a_file), 1, "cannot make the directory file");
+}
+
+#[test]
+fn a_wrong_command_line_has_status_2() {
+    let desk = Desk::new();
+    fails(&desk.run(&[]), 2, "Usage");
+    fails(&desk.run(&["sign"]), 2, "--key");
+    fails(&desk.sign(&["--sequence", "-1"]), 2, "--sequence");
+    fails(&desk.sign(&["--sequence", "1", "--chunk-size", "1000"]), 2, "not a power of two");
+    fails(&desk.sign(&["--sequence", "1", "--uri", "#index"]), 2, "must name the image");
+    fails(&desk.run(&["keygen", "new", "--algorithm", "rsa"]), 2, "es256");
+    for command in ["keygen", "sign", "verify", "inspect"] {
+        assert!(succeeds(&desk.run(&[command, "--help"])).contains("Examples:"));
+    }
+    assert!(succeeds(&desk.run(&["--help"])).contains("Exit status:"));
+    assert!(succeeds(&desk.run(&["--version"])).starts_with("sixfold-publish "));
+}
