@@ -182,7 +182,7 @@ mod tests {
     fn each_mismatch_has_its_refusal() {
         let (manifest, device, _) = manifest();
         assert_eq!(manifest.check(&device), Ok(()));
-        assert_eq!(manifest.check(&Device { last_sequence_number: None, ..device.clone() }), Ok(()));
+        assert_eq!(manifest.check(&Device { last_sequence_number: None, ..device }), Ok(()));
         let other = Uuid::nil();
         let refusals = [
             (Device { vendor: other, ..device.clone() }, Refusal::Vendor(manifest.vendor)),
