@@ -119,7 +119,7 @@ fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// A name whose author may want to deceive who reads it on a terminal.
+/// A name whose author may want to deceive who reads it on a terminal: `x509-cert` escapes ASCII only.
 fn printable(name: &x509_cert::name::Name) -> String {
     name.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

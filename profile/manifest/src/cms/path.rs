@@ -28,12 +28,7 @@ pub(super) fn verify(
     let leaf = EndEntityCert::try_from(&leaf_der).map_err(cause)?;
     check_signature(&leaf, &signed.signer)?;
     check_key_usage(&certificate)?;
-    let others: Vec<_> = signed
-        .certificates
-        .iter()
-        .filter(|other| **other != der)
-        .map(|other| CertificateDer::from(*other))
-        .collect();
+    let others: Vec<_> = signed.certificates.iter().map(|der| CertificateDer::from(*der)).collect();
     check_path(&leaf, &others, anchors, UnixTime::since_unix_epoch(Duration::from_secs(now_unix_s)))?;
     Ok(certificate)
 }

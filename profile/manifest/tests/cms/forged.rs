@@ -1,6 +1,6 @@
 //! Objects whose signature is good, but which say something that this module does not accept.
 
-use super::pki::{Leaf, NOW, image, leaf, manifest, root, trust};
+use super::pki::{Leaf, NOW, image, intermediate, leaf, manifest, root, trust};
 use der::asn1::{AnyRef, ObjectIdentifier};
 use der::{Decode, Encode, Tag, TagNumber};
 use p256::ecdsa::signature::Signer;
@@ -225,6 +225,8 @@ fn the_chunks_are_possible() {
 fn the_content_is_plain_data() {
     let forge = Forge::new().replace(CONTENT_TYPE, Some(&[oid("1.2.840.113549.1.9.16.1.16")]));
     assert_eq!(forge.judge(), Err(Error::ContentType));
+    let detached = verify_detached(&forge.sign(), &image(), &forge.anchors, NOW);
+    assert_eq!(detached, Err(Error::ContentType), "RFC 5652 §11.1");
     let mut forge = Forge::new();
     forge.content_info =
         sequence(&[&oid(DATA), &context(TagNumber::N0, &[&element(Tag::OctetString, &[b"image"])])]);
@@ -256,6 +258,21 @@ fn the_certificate_is_inside() {
     assert_eq!(forge.judge(), Err(Error::NoSignerCertificate));
     forge.certificates = context(TagNumber::N1, &[&forge.leaf.der]);
     assert!(matches!(forge.judge(), Err(Error::Malformed(_))));
+    forge.certificates = [forge.leaf.der.clone(), context(TagNumber::N1, &[&forge.leaf.der])].concat();
+    assert!(matches!(forge.judge(), Err(Error::Malformed(_))), "an attribute certificate");
+}
+
+/// Sets have DER's order (ITU-T X.690 clause 11.6), so that the order of the chain does not matter.
+#[test]
+fn sets_are_sorted() {
+    let root = root("root");
+    let (a, b) = (intermediate("a", &root), intermediate("b", &root));
+    let leaf = leaf(&root);
+    let p7s = leaf.sign(&[&a, &b]);
+    assert_eq!(leaf.sign(&[&b, &a]), p7s);
+    let signed_data = parts(&parts(&parts(&p7s)[1])[0]);
+    let signer = parts(&parts(&signed_data[4])[0]);
+    assert!(parts(&signed_data[3]).is_sorted() && parts(&signer[3]).is_sorted());
 }
 
 #[test]

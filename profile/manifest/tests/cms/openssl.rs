@@ -75,6 +75,8 @@ fn that_of_openssl_verifies_here() {
     let missing = Err(Error::MissingAttribute("firmware package identifier"));
     assert_eq!(verify(&p7s, &trust(&root), NOW), missing);
     assert_eq!(verify_image(&p7s, &image(), &trust(&root), NOW), missing);
+    let p7s = signed_by_openssl(directory.path(), "-certfile between.pem -econtent_type 1.2.3.4");
+    assert_eq!(verify(&p7s, &trust(&root), NOW), Err(Error::ContentType));
 }
 
 #[test]
@@ -111,6 +113,12 @@ fn rsa_of_openssl_verifies_here() {
     };
     let firmware = Ok("CN=firmware".to_owned());
     assert_eq!(judge("-md sha256"), firmware);
+    let mut p7s = signed_by_openssl(directory.path(), "-md sha256");
+    let rsa_encryption = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0];
+    let at = p7s.windows(13).rposition(|octets| octets == rsa_encryption).unwrap();
+    p7s[at + 10] = 11;
+    let named_with_hash = verify_detached(&p7s, &image(), &trust(&root), NOW);
+    assert_eq!(named_with_hash.map(|signer| signer.subject), firmware, "sha256WithRSAEncryption");
     assert_eq!(judge("-md sha256 -keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:digest"), firmware);
     assert_eq!(
         judge("-md sha256 -keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:max"),
