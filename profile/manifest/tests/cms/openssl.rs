@@ -125,3 +125,16 @@ fn rsa_of_openssl_verifies_here() {
         Err(Error::PssParameters)
     );
 }
+
+#[test]
+fn a_short_rsa_key_is_named() {
+    let root = root("root");
+    let directory = directory(&leaf(&root));
+    succeeds(
+        directory.path(),
+        "req -x509 -newkey rsa:1024 -nodes -keyout key.pem -out leaf.pem -subj /CN=short",
+    );
+    let p7s = signed_by_openssl(directory.path(), "-md sha256");
+    let short = Error::UnsupportedAlgorithm("an RSA key of less than 2048 bits".to_owned());
+    assert_eq!(verify_detached(&p7s, &image(), &trust(&root), NOW), Err(short));
+}
