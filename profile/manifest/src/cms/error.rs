@@ -86,32 +86,6 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Expired(..) | Self::NotYetValid(..) | Self::CrlExpired(..) => self.time(f),
-            Self::MissingAttribute(..)
-            | Self::DuplicateAttribute(..)
-            | Self::Attribute(..)
-            | Self::SeveralTargets(..)
-            | Self::ContentType => self.attribute(f),
-            Self::Key(..) | Self::KeyMismatch | Self::NotExpressible(..) => self.signing(f),
-            Self::ImageDigest | Self::ImageSize { .. } | Self::IndexDigest => self.image(f),
-            Self::TooLong(..)
-            | Self::NotDer(..)
-            | Self::Malformed(..)
-            | Self::NotDetached
-            | Self::NoSigner
-            | Self::SeveralSigners(..)
-            | Self::NoSignedAttributes
-            | Self::NoSignerCertificate => self.syntax(f),
-            _ => self.trust(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl Error {
-    fn syntax(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::TooLong(bytes) => {
                 write!(
                     f,
@@ -136,32 +110,24 @@ impl Error {
             Self::NoSignedAttributes => {
                 f.write_str("the signature has no signed attributes: the publisher signs without -noattr")
             }
-            _ => f.write_str("the signer's certificate is missing: the publisher signs without -nocerts"),
-        }
-    }
-
-    fn attribute(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+            Self::NoSignerCertificate => {
+ f.write_str("the signer's certificate is missing: the publisher signs without -nocerts")
+},
             Self::MissingAttribute(name) => {
-                write!(f, "the publisher did not sign the attribute {name}: sign with this project's tool")
+                write!(f, "the publisher did not sign the attribute {name}: sign with sixfold-publish")
             }
             Self::DuplicateAttribute(name) => {
                 write!(f, "the publisher signed more than one value of the attribute {name}: one is allowed")
             }
             Self::Attribute(name, why) => {
-                write!(f, "the publisher's attribute {name} {why}: sign with this project's tool")
+                write!(f, "the publisher's attribute {name} {why}: sign with sixfold-publish")
             }
             Self::SeveralTargets(count) => {
                 write!(f, "the image is for {count} kinds of hardware: the publisher signs it for each alone")
             }
-            _ => f.write_str(
+            Self::ContentType => f.write_str(
                 "the content is not plain data (id-data): the publisher signs without -econtent_type",
             ),
-        }
-    }
-
-    fn time(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::Expired(end) => write!(
                 f,
                 "a certificate of the signer expired at Unix time {end}: the publisher must renew it and sign again, \
@@ -176,17 +142,12 @@ impl Error {
                 f,
                 "a revocation list should have been renewed at Unix time {next}: fetch its issuer's current one"
             ),
-            _ => Ok(()),
-        }
-    }
-
-    fn trust(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::UnsupportedAlgorithm(what) => {
                 write!(f, "{what} is not supported: the publisher signs with SHA-256 and ECDSA P-256 or RSA")
             }
             Self::PssParameters => f.write_str(
-                "RSASSA-PSS needs SHA-256 and 32 bytes of salt: the publisher signs with -keyopt rsa_pss_saltlen:digest",
+                "RSASSA-PSS needs SHA-256 and 32 bytes of salt: the publisher signs with \
+                 -keyopt rsa_pss_saltlen:digest",
             ),
             Self::BadSignature => {
                 f.write_str("the signature is wrong: what was signed was changed, do not install the image")
@@ -206,7 +167,7 @@ impl Error {
                 f.write_str("the signer's certificate is not for code signing: the publisher needs another one")
             }
             Self::KeyUsage => {
-                f.write_str("the signer's certificate is not for digital signatures: the publisher needs another one")
+                f.write_str("the signer's certificate is not for signatures: the publisher needs another one")
             }
             Self::CaAsSigner => f.write_str(
                 "the signer's certificate is a certification authority's: the publisher needs an end entity's",
@@ -214,34 +175,27 @@ impl Error {
             Self::Path(why) => write!(f, "the signer's certificates are not acceptable: {why}"),
             Self::NoTrustAnchors => f.write_str("there is no trust anchor: configure one"),
             Self::Unreadable(what, why) => write!(f, "the configured {what} cannot be read: {why}"),
-            _ => Ok(()),
-        }
-    }
-
-    fn image(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::ImageSize { signed, found } => {
                 write!(f, "the image has {found} bytes, but {signed} were signed: fetch it again")
             }
             Self::IndexDigest => {
                 f.write_str("the signed chunk index is not that of the image: the publisher's fault")
             }
-            _ => f.write_str("the image is not the one that was signed: fetch it again or ask its publisher"),
-        }
-    }
-
-    fn signing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+            Self::ImageDigest => {
+ f.write_str("the image is not the one that was signed: fetch it again or ask its publisher")
+},
             Self::Key(why) => write!(f, "the signing key cannot be read as a PKCS #8 P-256 key: {why}"),
             Self::NotExpressible(what) => {
                 write!(f, "a CMS signature has no place for {what}: leave it out or sign a SUIT manifest")
             }
-            _ => f.write_str(
+            Self::KeyMismatch => f.write_str(
                 "the signing key does not belong to the first certificate: give the signer's first",
             ),
         }
     }
 }
+
+impl std::error::Error for Error {}
 
 impl From<der::Error> for Error {
     fn from(error: der::Error) -> Self {

@@ -1,9 +1,9 @@
 //! Detached CMS SignedData (RFC 5652) over an image, with the attributes of RFC 4108.
 //!
-//! For houses that have an X.509 PKI, and for images that the `openssl` command line signed: the object is a file beside
-//! the image, `NAME.p7s`, and the chunk index is another, `NAME.idx`. The content type is id-data, and not
-//! id-ct-firmwarePackage: the latter's content is the DER of an OCTET STRING, so that the message digest would not be
-//! the SHA-256 of the image. `attributes.rs` has the table of what each attribute says.
+//! For houses that have an X.509 PKI, and for images that the `openssl` command line signed: the object is a file
+//! beside the image, `NAME.p7s`, and the chunk index is another, `NAME.idx`. The content type is id-data, and not
+//! id-ct-firmwarePackage: the latter's content is the DER of an OCTET STRING, so that the message digest would not
+//! be the SHA-256 of the image. `attributes.rs` has the table of what each attribute says.
 //!
 //! One signer, SHA-256, and ECDSA with P-256 or RSA. This module deliberately has no Ed25519 (RFC 8419 prescribes
 //! SHA-512 for it), no encryption, no counter-signatures and no timestamps: the signing time proves nothing, and the
@@ -37,8 +37,8 @@ pub const MAX_LENGTH: usize = 1 << 20;
 pub struct TrustAnchors {
     /// Roots, whose own validity is not judged. Never a signer's own certificate.
     pub certificates: Vec<Vec<u8>>,
-    /// Revocation lists (RFC 5280 §5). With none, nothing is known to be revoked; with any, every certificate of a chain
-    /// needs a current one.
+    /// Revocation lists (RFC 5280 §5). With none, nothing is known to be revoked; with any, every certificate of a
+    /// chain needs a current one.
     pub crls: Vec<Vec<u8>>,
 }
 
@@ -119,7 +119,7 @@ fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// A name whose author may want to deceive who reads it on a terminal.
+/// A name whose author may want to deceive who reads it on a terminal: `x509-cert` escapes ASCII only.
 fn printable(name: &x509_cert::name::Name) -> String {
     name.to_string().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

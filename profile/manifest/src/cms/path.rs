@@ -2,7 +2,7 @@
 
 use super::signed_data::{SignedData, SignerIdentifier, SignerInfo};
 use super::{Error, TrustAnchors};
-use const_oid::db::rfc5912::{ID_RSASSA_PSS, ID_SHA_256};
+use const_oid::db::rfc5912::{ID_RSASSA_PSS, ID_SHA_256, RSA_ENCRYPTION};
 use der::asn1::AnyRef;
 use der::{Decode, Encode, Tag};
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime, alg_id};
@@ -26,14 +26,10 @@ pub(super) fn verify(
     let (der, certificate) = signer_certificate(signed)?;
     let leaf_der = CertificateDer::from(der);
     let leaf = EndEntityCert::try_from(&leaf_der).map_err(cause)?;
+    check_key_size(&certificate)?;
     check_signature(&leaf, &signed.signer)?;
     check_key_usage(&certificate)?;
-    let others: Vec<_> = signed
-        .certificates
-        .iter()
-        .filter(|other| **other != der)
-        .map(|other| CertificateDer::from(*other))
-        .collect();
+    let others: Vec<_> = signed.certificates.iter().map(|der| CertificateDer::from(*der)).collect();
     check_path(&leaf, &others, anchors, UnixTime::since_unix_epoch(Duration::from_secs(now_unix_s)))?;
     Ok(certificate)
 }
@@ -109,6 +105,14 @@ pub(super) fn name(contents: &[u8]) -> String {
         }
         None => "that is none".to_owned(),
     }
+}
+
+/// *ring* calls the signature of a short RSA key a wrong one.
+fn check_key_size(certificate: &Certificate) -> Result<(), Error> {
+    let key = &certificate.tbs_certificate.subject_public_key_info;
+    let is_short = key.algorithm.oid == RSA_ENCRYPTION && key.subject_public_key.raw_bytes().len() < 2048 / 8;
+    let short = || Error::UnsupportedAlgorithm("an RSA key of less than 2048 bits".to_owned());
+    if is_short { Err(short()) } else { Ok(()) }
 }
 
 fn check_key_usage(certificate: &Certificate) -> Result<(), Error> {

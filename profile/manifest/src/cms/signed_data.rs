@@ -118,7 +118,10 @@ impl<'a> SignedData<'a> {
         if version != signer.version().max(if content_type == ID_DATA { 1 } else { 3 }) {
             return Err(malformed("the version of SignedData is not that of RFC 5652 §5.1"));
         }
-        if !digest_algorithms.iter().any(|algorithm| algorithm.value() == signer.digest_algorithm) {
+        if !digest_algorithms
+            .iter()
+            .any(|algorithm| of_tag(*algorithm, Tag::Sequence) == Ok(signer.digest_algorithm))
+        {
             return Err(malformed("the signer's digest algorithm is not among digestAlgorithms"));
         }
         Ok(Self { content_type, certificates, signer })

@@ -110,12 +110,14 @@ fn people_can_read_it() {
 fn a_name_cannot_fake_a_line() {
     let root = root("root");
     let change = |params: &mut rcgen::CertificateParams| {
-        params.distinguished_name.push(rcgen::DnType::CommonName, "x\nverified\u{1b}[2J");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "x\nverified\u{1b}[2J\u{9b}2J");
     };
     let leaf = pki::leaf_with(&root, rcgen::KeyPair::generate().unwrap(), change);
     let text = describe(&leaf.sign(&[]));
     assert!(text.contains("verified") && !text.lines().any(|line| line.starts_with("verified")), "{text}");
-    assert!(!text.contains('\u{1b}'));
+    assert!(!text.contains(['\u{1b}', '\u{9b}']));
+    let signer = verify_detached(&leaf.sign(&[]), &image(), &trust(&root), NOW).unwrap();
+    assert!(!signer.subject.contains(char::is_control));
 }
 
 static SIGNED: LazyLock<(Vec<u8>, sixfold_manifest::cms::TrustAnchors)> = LazyLock::new(|| {

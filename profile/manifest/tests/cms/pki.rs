@@ -28,6 +28,7 @@ fn params(name: &str, usages: &[KeyUsagePurpose]) -> CertificateParams {
     params.not_before = date_time_ymd(2023, 1, 1);
     params.not_after = date_time_ymd(2024, 1, 1);
     params.key_usages = usages.to_vec();
+    params.use_authority_key_identifier_extension = true;
     params.serial_number = Some(SerialNumber::from(name.bytes().map(u64::from).sum::<u64>()));
     params
 }
@@ -53,7 +54,6 @@ pub fn leaf(by: &Authority) -> Leaf {
 pub fn leaf_with(by: &Authority, key: KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
     let mut params = params("firmware", &[KeyUsagePurpose::DigitalSignature]);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
-    params.use_authority_key_identifier_extension = true;
     params.is_ca = IsCa::ExplicitNoCa;
     change(&mut params);
     let certificate = params.signed_by(&key, by).unwrap();

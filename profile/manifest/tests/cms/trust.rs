@@ -39,7 +39,7 @@ fn strangers_are_not_trusted() {
     assert_eq!(verify(&p7s, &trust(&stranger), NOW), Err(Error::UnknownIssuer));
     assert_eq!(verify(&p7s, &trust(&namesake), NOW), Err(Error::BadChainSignature));
     assert_eq!(verify(&p7s, &TrustAnchors::default(), NOW), Err(Error::NoTrustAnchors));
-    let itself = TrustAnchors { certificates: vec![leaf.der.clone()], crls: Vec::new() };
+    let itself = TrustAnchors { certificates: vec![leaf.der], crls: Vec::new() };
     assert_eq!(verify(&p7s, &itself, NOW), Err(Error::UnknownIssuer));
     let garbage = TrustAnchors { certificates: vec![vec![0x30]], crls: Vec::new() };
     assert!(matches!(verify(&p7s, &garbage, NOW), Err(Error::Unreadable("trust anchor", _))));
