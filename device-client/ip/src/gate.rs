@@ -7,6 +7,7 @@
 
 use crate::message::{ALL_NODES, solicited_node};
 use core::net::Ipv6Addr;
+use sixfold_profile::ticket::Endpoint;
 use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, RxToken};
 use smoltcp::time::Instant;
 #[cfg(feature = "ethernet")]
@@ -15,7 +16,7 @@ use smoltcp::wire::{HardwareAddress, IPV6_HEADER_LEN, Icmpv6Message, IpProtocol,
 #[cfg(feature = "ieee802154")]
 use smoltcp::wire::{
     Ieee802154Frame, Ieee802154Repr, SixlowpanFragPacket, SixlowpanIphcPacket, SixlowpanIphcRepr,
-    SixlowpanNextHeader, SixlowpanPacket,
+    SixlowpanNextHeader, SixlowpanPacket, SixlowpanUdpNhcPacket,
 };
 
 const MLD_QUERY: u8 = 130;
@@ -32,7 +33,7 @@ pub(crate) struct Filter {
     /// The address that is being probed.
     pub(crate) tentative: Option<Ipv6Addr>,
     /// The group that is heard.
-    pub(crate) group: Option<Ipv6Addr>,
+    pub(crate) group: Option<Endpoint>,
     pub(crate) noticed: Noticed,
 }
 
@@ -51,6 +52,9 @@ struct View<'f> {
     destination: Ipv6Addr,
     next_header: IpProtocol,
     payload: &'f [u8],
+    /// Whether the payload begins with a compressed UDP header.
+    #[cfg(feature = "ieee802154")]
+    compressed: bool,
 }
 
 impl Filter {
@@ -101,7 +105,7 @@ impl Filter {
     fn is_wanted(&mut self, view: &View<'_>) -> bool {
         self.is_for_us(view.destination)
             && match view.next_header {
-                IpProtocol::Udp => true,
+                IpProtocol::Udp => self.is_wanted_datagram(view),
                 IpProtocol::Icmpv6 => self.is_wanted_message(view),
                 IpProtocol::HopByHop => {
                     // Such as a query (RFC 3810 §5): the header is eight bytes long, and ICMPv6 follows.
@@ -111,6 +115,12 @@ impl Filter {
                 }
                 _ => false,
             }
+    }
+
+    /// To a group: only to its port, as smoltcp would answer others with an error, against RFC 4443 §2.4 e.3.
+    fn is_wanted_datagram(&self, view: &View<'_>) -> bool {
+        let group = |group: Endpoint| group.address == view.destination && view.port() == Some(group.port);
+        !view.destination.is_multicast() || self.group.is_some_and(group)
     }
 
     fn is_wanted_message(&mut self, view: &View<'_>) -> bool {
@@ -135,8 +145,20 @@ impl Filter {
     fn is_for_us(&self, destination: Ipv6Addr) -> bool {
         let mut ours = self.assigned.iter().chain([&self.tentative]).flatten();
         destination == ALL_NODES
-            || self.group == Some(destination)
+            || self.group.is_some_and(|group| group.address == destination)
             || ours.any(|own| *own == destination || solicited_node(*own) == destination)
+    }
+}
+
+impl View<'_> {
+    /// The destination port of a datagram.
+    fn port(&self) -> Option<u16> {
+        #[cfg(feature = "ieee802154")]
+        if self.compressed {
+            return Some(SixlowpanUdpNhcPacket::new_checked(self.payload).ok()?.dst_port());
+        }
+        let port = self.payload.get(2..)?.first_chunk::<2>()?;
+        Some(u16::from_be_bytes(*port))
     }
 }
 
@@ -147,6 +169,8 @@ fn view(packet: &[u8]) -> Option<View<'_>> {
         destination: packet.dst_addr(),
         next_header: packet.next_header(),
         payload: packet.payload(),
+        #[cfg(feature = "ieee802154")]
+        compressed: false,
     })
 }
 
@@ -162,12 +186,15 @@ fn compressed_view<'f>(link: &Ieee802154Repr, payload: &'f [u8]) -> Option<View<
     let packet = SixlowpanIphcPacket::new_checked(payload).ok()?;
     let header = SixlowpanIphcRepr::parse(&packet, link.src_addr, link.dst_addr, &[]).ok()?;
     let payload = packet.payload();
-    let next_header = match header.next_header {
-        SixlowpanNextHeader::Uncompressed(next_header) => next_header,
-        SixlowpanNextHeader::Compressed if payload.first()? & 0b1111_1000 == NHC_UDP => IpProtocol::Udp,
+    let (next_header, compressed) = match header.next_header {
+        SixlowpanNextHeader::Uncompressed(next_header) => (next_header, false),
+        SixlowpanNextHeader::Compressed if payload.first()? & 0b1111_1000 == NHC_UDP => {
+            (IpProtocol::Udp, true)
+        }
         SixlowpanNextHeader::Compressed => return None,
     };
-    Some(View { source: header.src_addr, destination: header.dst_addr, next_header, payload })
+    let (source, destination) = (header.src_addr, header.dst_addr);
+    Some(View { source, destination, next_header, payload, compressed })
 }
 
 /// A device seen through a filter.

@@ -104,7 +104,6 @@ pub struct Stack<'s> {
     membership: Membership,
     random: Random,
     relay: Endpoint,
-    group: Option<Endpoint>,
     port: u16,
     longest: usize,
     /// Whether the device may have more frames than were read.
@@ -150,14 +149,13 @@ impl<'s> Stack<'s> {
                 own,
                 assigned: [None; 2],
                 tentative: None,
-                group: config.group.map(|group| group.address),
+                group: config.group,
                 noticed: Noticed::default(),
             },
             addressing: Addressing::new(own, identifier, config.relay.address, random.next(), now),
             membership: Membership::default(),
             random,
             relay: config.relay,
-            group: config.group,
             port: own_port,
             longest: DATAGRAM.min(MTU - HEADERS),
             more: false,
@@ -224,7 +222,7 @@ impl<'s> Stack<'s> {
         let for_us = |metadata: &udp::UdpMetadata| {
             metadata.endpoint == relay && metadata.local_address == own.map(IpAddress::from)
         };
-        let group = self.group.map(|group| IpAddress::from(group.address));
+        let group = self.filter.group.map(|group| IpAddress::from(group.address));
         let for_group = |metadata: &udp::UdpMetadata| metadata.local_address == group;
         let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.unicast);
         take(socket, buffer, for_us).or_else(|| {
@@ -276,7 +274,8 @@ impl<'s> Stack<'s> {
     /// The groups that others must know of: not all nodes (RFC 3810 §6).
     fn groups(&self) -> impl Iterator<Item = Ipv6Addr> + Clone {
         let own = self.addressing.tentative().or(self.addressing.link_local());
-        [own.map(message::solicited_node), self.filter.group].into_iter().flatten()
+        let group = self.filter.group.map(|group| group.address);
+        [own.map(message::solicited_node), group].into_iter().flatten()
     }
 
     /// Whether the link has routers that ask for groups: a low-power one floods.
