@@ -131,6 +131,8 @@ pub struct Node {
     pub advertises: Option<(u16, Vec<Prefix>)>,
     /// How many router solicitations are lost.
     pub deaf: u32,
+    /// How many neighbour solicitations are lost.
+    pub deaf_to_neighbours: u32,
     pub registers: Registers,
     /// Whether it does anything.
     pub alive: bool,
@@ -145,6 +147,7 @@ impl Node {
             echoes: true,
             advertises: None,
             deaf: 0,
+            deaf_to_neighbours: 0,
             registers: Registers::No,
             alive: true,
         }
@@ -167,6 +170,10 @@ impl Node {
                 Vec::new()
             }
             Some(RS) => self.advertisement(link_layer).into_iter().collect(),
+            Some(NS) if self.deaf_to_neighbours > 0 => {
+                self.deaf_to_neighbours -= 1;
+                Vec::new()
+            }
             Some(NS) => self.solicited(packet, link_layer).into_iter().collect(),
             _ => self.echo(packet).into_iter().collect(),
         }
