@@ -5,25 +5,20 @@
 //! every link. So packets are looked at in the frame, without changing it. Let through are datagrams and the three
 //! messages of Neighbor Discovery that a host needs, addressed to this host; everything else ends here.
 
+#[cfg(feature = "ieee802154")]
+use crate::lowpan;
 use crate::message::{ALL_NODES, solicited_node};
 use core::net::Ipv6Addr;
 use sixfold_profile::ticket::Endpoint;
 use smoltcp::phy::{Device, DeviceCapabilities, PacketMeta, RxToken};
 use smoltcp::time::Instant;
+#[cfg(any(feature = "ethernet", feature = "ip"))]
+use smoltcp::wire::Ipv6Packet;
 #[cfg(feature = "ethernet")]
 use smoltcp::wire::{EthernetFrame, EthernetProtocol};
-use smoltcp::wire::{HardwareAddress, IPV6_HEADER_LEN, Icmpv6Message, IpProtocol, Ipv6Packet};
-#[cfg(feature = "ieee802154")]
-use smoltcp::wire::{
-    Ieee802154Frame, Ieee802154Repr, SixlowpanFragPacket, SixlowpanIphcPacket, SixlowpanIphcRepr,
-    SixlowpanNextHeader, SixlowpanPacket, SixlowpanUdpNhcPacket,
-};
+use smoltcp::wire::{HardwareAddress, Icmpv6Message, IpProtocol};
 
 const MLD_QUERY: u8 = 130;
-/// NHC of UDP (RFC 6282 §4.3): five bits.
-#[cfg(feature = "ieee802154")]
-const NHC_UDP: u8 = 0b1111_0000;
-
 /// Which packets are this host's, and what was noticed in those that smoltcp does not see.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
@@ -47,14 +42,13 @@ pub(crate) struct Noticed {
 }
 
 /// As much of a packet as can be seen in one frame.
-struct View<'f> {
-    source: Ipv6Addr,
-    destination: Ipv6Addr,
-    next_header: IpProtocol,
-    payload: &'f [u8],
-    /// Whether the payload begins with a compressed UDP header.
-    #[cfg(feature = "ieee802154")]
-    compressed: bool,
+pub(crate) struct View<'f> {
+    pub(crate) source: Ipv6Addr,
+    pub(crate) destination: Ipv6Addr,
+    pub(crate) next_header: IpProtocol,
+    pub(crate) payload: &'f [u8],
+    /// The destination port, where it does not stand in the payload as usual.
+    pub(crate) port: Option<u16>,
 }
 
 impl Filter {
@@ -71,35 +65,12 @@ impl Filter {
                     && view(frame.payload()).is_some_and(|view| self.is_wanted(&view))
             }
             #[cfg(feature = "ieee802154")]
-            HardwareAddress::Ieee802154(own) => self.admits_ieee802154(own, frame),
+            HardwareAddress::Ieee802154(own) => match lowpan::look(own, frame) {
+                Some(lowpan::Seen::Begins(view)) => self.is_wanted(&view),
+                Some(lowpan::Seen::Continues) => true,
+                None => false,
+            },
         }
-    }
-
-    #[cfg(feature = "ieee802154")]
-    fn admits_ieee802154(&mut self, own: smoltcp::wire::Ieee802154Address, frame: &[u8]) -> bool {
-        let Some((link, payload)) = data_frame(frame) else { return false };
-        if link.src_addr == Some(own) {
-            return false;
-        }
-        match SixlowpanPacket::dispatch(payload) {
-            Ok(SixlowpanPacket::IphcHeader) => {
-                compressed_view(&link, payload).is_some_and(|view| self.is_wanted(&view))
-            }
-            Ok(SixlowpanPacket::FragmentHeader) => self.admits_fragment(&link, payload),
-            Err(_) => false,
-        }
-    }
-
-    /// Only the first fragment says whose it is; smoltcp leaves the others alone without it.
-    #[cfg(feature = "ieee802154")]
-    fn admits_fragment(&mut self, link: &Ieee802154Repr, payload: &[u8]) -> bool {
-        let Ok(fragment) = SixlowpanFragPacket::new_checked(payload) else { return false };
-        // Of less than two headers there are no fragments, and smoltcp would count below zero.
-        if usize::from(fragment.datagram_size()) < IPV6_HEADER_LEN + 8 {
-            return false;
-        }
-        !fragment.is_first_fragment()
-            || compressed_view(link, fragment.payload()).is_some_and(|view| self.is_wanted(&view))
     }
 
     fn is_wanted(&mut self, view: &View<'_>) -> bool {
@@ -153,15 +124,12 @@ impl Filter {
 impl View<'_> {
     /// The destination port of a datagram.
     fn port(&self) -> Option<u16> {
-        #[cfg(feature = "ieee802154")]
-        if self.compressed {
-            return Some(SixlowpanUdpNhcPacket::new_checked(self.payload).ok()?.dst_port());
-        }
-        let port = self.payload.get(2..)?.first_chunk::<2>()?;
-        Some(u16::from_be_bytes(*port))
+        let plain = || Some(u16::from_be_bytes(*self.payload.get(2..)?.first_chunk::<2>()?));
+        self.port.or_else(plain)
     }
 }
 
+#[cfg(any(feature = "ethernet", feature = "ip"))]
 fn view(packet: &[u8]) -> Option<View<'_>> {
     let packet = Ipv6Packet::new_checked(packet).ok()?;
     Some(View {
@@ -169,32 +137,8 @@ fn view(packet: &[u8]) -> Option<View<'_>> {
         destination: packet.dst_addr(),
         next_header: packet.next_header(),
         payload: packet.payload(),
-        #[cfg(feature = "ieee802154")]
-        compressed: false,
+        port: None,
     })
-}
-
-#[cfg(feature = "ieee802154")]
-fn data_frame(frame: &[u8]) -> Option<(Ieee802154Repr, &[u8])> {
-    let frame = Ieee802154Frame::new_checked(frame).ok()?;
-    Some((Ieee802154Repr::parse(&frame).ok()?, frame.payload()?))
-}
-
-/// Contexts are left out: addresses that need one are not understood.
-#[cfg(feature = "ieee802154")]
-fn compressed_view<'f>(link: &Ieee802154Repr, payload: &'f [u8]) -> Option<View<'f>> {
-    let packet = SixlowpanIphcPacket::new_checked(payload).ok()?;
-    let header = SixlowpanIphcRepr::parse(&packet, link.src_addr, link.dst_addr, &[]).ok()?;
-    let payload = packet.payload();
-    let (next_header, compressed) = match header.next_header {
-        SixlowpanNextHeader::Uncompressed(next_header) => (next_header, false),
-        SixlowpanNextHeader::Compressed if payload.first()? & 0b1111_1000 == NHC_UDP => {
-            (IpProtocol::Udp, true)
-        }
-        SixlowpanNextHeader::Compressed => return None,
-    };
-    let (source, destination) = (header.src_addr, header.dst_addr);
-    Some(View { source, destination, next_header, payload, compressed })
 }
 
 /// A device seen through a filter.

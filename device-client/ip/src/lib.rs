@@ -19,6 +19,8 @@ mod buffers;
 mod dad;
 mod gate;
 mod link;
+#[cfg(feature = "ieee802154")]
+mod lowpan;
 mod membership;
 mod message;
 #[cfg(feature = "ieee802154")]

@@ -131,7 +131,7 @@ impl Router {
     /// Its link-layer address: if it did not say, the one that its address is made of.
     #[cfg(feature = "ieee802154")]
     pub(crate) fn neighbour(&self) -> HardwareAddress {
-        self.link_layer.unwrap_or_else(|| crate::link::eui64_of(self.address))
+        self.link_layer.unwrap_or_else(|| crate::lowpan::eui64_of(self.address))
     }
 }
 
