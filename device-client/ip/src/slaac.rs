@@ -68,7 +68,7 @@ impl Routers {
         let router = Router { until, ..router };
         let same = |kept: &Router| kept.address == router.address;
         if let Some(place) = place(&mut self.routers, same, |kept| kept.until <= now) {
-            *place = (lifetime > 0).then_some(router);
+            *place = Some(router);
         }
         options.for_each(|option| self.prefix(now, router.address, option));
     }

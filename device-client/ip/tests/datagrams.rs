@@ -170,6 +170,20 @@ fn impossible_configurations_are_refused() {
     }
 }
 
+/// A first fragment of a packet of 40 bytes, with a compressed UDP header: smoltcp 0.14 would count below zero.
+#[test]
+fn a_packet_too_short_for_its_headers_is_dropped() {
+    let (mut world, port) = ready(Medium::Ieee802154, None);
+    world.wire.deliver(NodeId(2), &Packet::udp((FAR_RELAY, PORT), (global(1), port), &[1; 300]).bytes());
+    world.wire.incoming.truncate(1);
+    let header = sixfold_air::frame::overhead(sixfold_air::frame::Destination::Unicast(DEVICE), false) - 2;
+    let first = world.wire.incoming.front_mut().unwrap();
+    assert_eq!(first[header] >> 3, 0b11000, "not a first fragment");
+    (first[header], first[header + 1]) = (0b1100_0000, 40);
+    world.settle();
+    assert!(received(&mut world).is_empty());
+}
+
 /// Frames as they could be: what neighbours really send, with some bytes changed, or cut.
 fn mangled() -> impl Strategy<Value = (usize, Vec<(usize, u8)>, usize)> {
     (0..64_usize, prop::collection::vec((0..160_usize, any::<u8>()), 0..6), 0..200_usize)

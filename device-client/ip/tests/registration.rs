@@ -45,6 +45,9 @@ fn an_address_is_registered_as_rfc_6775_says() {
     assert_eq!(sent[0].option(1).unwrap()[2..10], eui64);
     assert_eq!((sent[0].hop_limit, sent[0].sum(58, 0)), (255, 0));
     assert!(world.echo(b"registered"));
+    // smoltcp forgets neighbours after a minute.
+    world.pass(Duration::from_secs(120));
+    assert!(world.echo(b"registered still"));
     assert!(
         world.messages(NS).iter().all(|(_, packet)| !packet.source.is_unspecified()),
         "nothing is probed"

@@ -203,7 +203,7 @@ impl Node {
         let target = packet.target();
         let option33 = packet.option(33).map(<[u8]>::to_vec);
         let registers = self.registers != Registers::No && option33.is_some();
-        if !self.addresses.contains(&target) && !(registers && self.registers == Registers::Extended) {
+        if !(self.addresses.contains(&target) || registers && self.registers == Registers::Extended) {
             return None;
         }
         let probing = packet.source.is_unspecified();
