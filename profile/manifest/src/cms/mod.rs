@@ -5,7 +5,7 @@
 //! id-ct-firmwarePackage: the latter's content is the DER of an OCTET STRING, so that the message digest would not
 //! be the SHA-256 of the image. `attributes.rs` has the table of what each attribute says.
 //!
-//! One signer, SHA-256, and ECDSA with P-256 or RSA. This module deliberately has no Ed25519 (RFC 8419 prescribes
+//! One signer, SHA-256, and ECDSA with P-256 or RSA. This module deliberately has no Ed25519 (RFC 8419 §3.1 prescribes
 //! SHA-512 for it), no encryption, no counter-signatures and no timestamps: the signing time proves nothing, and the
 //! validity of certificates is judged at the time that the caller gives.
 
