@@ -13,7 +13,8 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const FOLDER: &str = "/run/nginx";
-const ROOT: &str = "/run/nginx/www";
+/// The folder that is served.
+pub const ROOT: &str = "/run/nginx/www";
 const ACCESS_LOG: &str = "/run/nginx/access.log";
 
 /// One HTTPS server of an nginx.

@@ -1,0 +1,232 @@
+//! Whole updates over a network: the publisher signs, nginx serves, the relay caches, a device prepares, loses power, boots,
+//! and runs the next version.
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use sixfold_netns_tests::netns::Netns;
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::process::Process;
+use sixfold_netns_tests::relay::{self, Relay};
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::{image, nginx, sandbox, wait, workspace};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
+const IMAGE_BYTES: usize = 96 << 10;
+const LIMIT: Duration = Duration::from_secs(120);
+const FLASH: &str = "/run/flash.bin";
+
+fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(workspace::program_dir().join(name));
+    command.args(arguments);
+    command
+}
+
+fn succeed(output: Output) -> Result<String> {
+    ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn publish(arguments: &[&str]) -> Result<String> {
+    succeed(program("sixfold-publish", arguments).output()?)
+}
+
+/// Signs an image for lamps into nginx's folder.
+fn release(image: &[u8], name: &str, sequence: &str) -> Result<()> {
+    let file = Path::new("/run").join(name);
+    fs::write(&file, image)?;
+    let file = file.to_str().context("a path in UTF-8")?;
+    publish(&[
+        "sign",
+        file,
+        "--key",
+        "/run/key",
+        "--vendor",
+        "example.com",
+        "--class",
+        "lamp",
+        "--sequence",
+        sequence,
+        "--output",
+        nginx::ROOT,
+    ])?;
+    Ok(())
+}
+
+/// What a lamp says of itself, and asks of the relay.
+fn lamp<'a>(manifest: &'a str, class: &'a str) -> Vec<&'a str> {
+    vec![
+        "--flash",
+        FLASH,
+        "--relay",
+        "coap://[2001:db8:6::1]",
+        "--manifest",
+        manifest,
+        "--key",
+        "/run/key.pub",
+        "--vendor",
+        "example.com",
+        "--class",
+        class,
+        "--secret",
+        "/run/secret",
+    ]
+}
+
+/// Runs sixfold-device in a namespace to its end.
+fn device(netns: &Netns, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
+    let mut process = Process::start(netns, "device", program("sixfold-device", arguments))?;
+    let status = process.wait(LIMIT)?;
+    Ok((status.code(), process.output(), process.log()))
+}
+
+fn expect(netns: &Netns, arguments: &[&str], code: i32, says: &str) -> Result<String> {
+    let (ended, output, log) = device(netns, arguments)?;
+    ensure!(ended == Some(code) && log.contains(says), "{arguments:?}: {ended:?}\n{output}{log}");
+    Ok(output)
+}
+
+/// Keys, a secret, and flash with a factory's image.
+fn equip(netns: &Netns, geometry: &[&str]) -> Result<()> {
+    publish(&["keygen", "/run/key"])?;
+    fs::write("/run/secret", [7; 32])?;
+    let create = [&["flash", "create", FLASH, "--slot-size", "131072"], geometry].concat();
+    expect(netns, &create, 0, "")?;
+    Ok(())
+}
+
+fn updates_from_version_to_version(geometry: &[&str]) -> Result<()> {
+    let scene = Scene::create("")?;
+    let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+    let netns = &scene.net.devices[0];
+    equip(netns, geometry)?;
+    expect(netns, &["boot", "--flash", FLASH], 20, "prepare first")?;
+    for (sequence, slot) in [("1", "B"), ("2", "A"), ("3", "B")] {
+        let name = format!("lamp-{sequence}.bin");
+        let image = image::image(sequence.parse()?, IMAGE_BYTES + sequence.len() * 1000 + 1);
+        release(&image, &name, sequence)?;
+        let manifest = format!("/fw/{name}.suit");
+        expect(netns, &[&["prepare"], &lamp(&manifest, "lamp")[..]].concat(), 0, "")?;
+        let extracted = "/run/running.bin";
+        let output = expect(netns, &["boot", "--flash", FLASH, "--json", "--extract", extracted], 0, "")?;
+        let result: Value = serde_json::from_str(&output)?;
+        ensure!(result["sequence"] == sequence.parse::<u64>()? && result["slot"] == slot, "{result}");
+        ensure!(fs::read(extracted)? == image, "other bytes run");
+        let again = [&["prepare"], &lamp(&manifest, "lamp")[..]].concat();
+        expect(netns, &again, 0, "the device runs this image already")?;
+    }
+    // The origin sent each image, and what belongs to it, once.
+    let fetched = nginx::access_log()?.iter().filter(|access| access.status == 200).count();
+    ensure!(fetched == 6, "{:#?}", nginx::access_log()?);
+    Ok(())
+}
+
+#[test]
+fn a_device_with_one_slot_runs_one_version_after_the_other() -> Result<()> {
+    sandbox::run(NEEDS, || updates_from_version_to_version(&[]))
+}
+
+#[test]
+fn a_device_with_two_slots_runs_one_version_after_the_other() -> Result<()> {
+    sandbox::run(NEEDS, || updates_from_version_to_version(&["--two-slots"]))
+}
+
+#[test]
+fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let netns = &scene.net.devices[0];
+        equip(netns, &[])?;
+        let image = image::image(9, IMAGE_BYTES);
+        release(&image, "lamp.bin", "1")?;
+        let small_blocks = ["--szx", "64"];
+        let prepare = [&["prepare"], &lamp("/fw/lamp.bin.suit", "lamp")[..], &small_blocks].concat();
+        expect(netns, &prepare, 0, "")?;
+        let marked = || -> Result<usize> {
+            let shown = succeed(program("sixfold-device", &["flash", "show", FLASH]).output()?)?;
+            let line = shown.lines().find(|line| line.contains(" chunks of ")).context(shown.clone())?;
+            Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
+        };
+        for kill in 1..=6 {
+            let boot = program("sixfold-device", &["boot", "--flash", FLASH]);
+            let mut process = Process::start(netns, "boot", boot)?;
+            let device = wait::until("some requests", wait::SOON, || {
+                let sent = netns.sent_bytes("wpan0").ok()?;
+                (sent > kill * 20_000 || !process.is_running()).then_some(())
+            });
+            device?;
+            process.signal(Signal::SIGKILL)?;
+            process.wait(LIMIT)?;
+        }
+        let before = marked()?;
+        ensure!(before > 0, "nothing was kept");
+        let output = expect(netns, &["boot", "--flash", FLASH, "--extract", "/run/running.bin"], 0, "")?;
+        ensure!(output.contains("sequence number 1"), "{output}");
+        ensure!(fs::read("/run/running.bin")? == image, "other bytes run");
+        Ok(())
+    })
+}
+
+#[test]
+fn update_finds_the_relay_by_itself() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let netns = &scene.net.devices[0];
+        equip(netns, &[])?;
+        release(&image::image(4, 5000), "lamp.bin", "1")?;
+        let arguments = [
+            "update",
+            "--flash",
+            FLASH,
+            "--discover",
+            "wpan0",
+            "--interface",
+            "wpan0",
+            "--manifest",
+            "/fw/lamp.bin.suit",
+            "--key",
+            "/run/key.pub",
+            "--vendor",
+            "example.com",
+            "--class",
+            "lamp",
+            "--secret",
+            "/run/secret",
+        ];
+        let output = expect(netns, &arguments, 0, "")?;
+        ensure!(output.contains("sequence number 1, 5000 bytes"), "{output}");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_not_for_this_device_is_refused() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let netns = &scene.net.devices[0];
+        equip(netns, &[])?;
+        release(&image::image(5, 5000), "lamp-5.bin", "5")?;
+        release(&image::image(6, 200_000), "large.bin", "6")?;
+        release(&image::image(7, 5000), "lamp-7.bin", "7")?;
+        let prepare = |manifest: &str, class: &str, code, says: &str| {
+            expect(netns, &[&["prepare"], &lamp(manifest, class)[..]].concat(), code, says)
+        };
+        prepare("/fw/nowhere.suit", "lamp", 3, "no such resource")?;
+        prepare("/fw/lamp-5.bin", "lamp", 8, "neither a SUIT envelope nor")?;
+        prepare("/fw/lamp-5.bin.suit", "kettle", 13, "another class")?;
+        prepare("/fw/large.bin.suit", "lamp", 15, "the slot only 131072")?;
+        prepare("/fw/lamp-7.bin.suit", "lamp", 0, "")?;
+        prepare("/fw/lamp-5.bin.suit", "lamp", 14, "7 was accepted before")?;
+        publish(&["keygen", "/run/other"])?;
+        fs::copy("/run/other.pub", "/run/key.pub")?;
+        prepare("/fw/lamp-7.bin.suit", "lamp", 9, "not trusted")?;
+        Ok(())
+    })
+}
