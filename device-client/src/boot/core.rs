@@ -126,6 +126,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         self.fetch.exchange()
     }
 
+    /// The flash, for whoever has to look at it; the update relies on what is there.
+    pub const fn flash_mut(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
     /// Gives the flash back.
     pub fn into_flash(self) -> F {
         self.flash

@@ -213,6 +213,7 @@ impl Drawing {
 fn colour(server: Server) -> RGBColor {
     match server {
         Server::Ours => RGBColor(0, 114, 178),
+        Server::Boot => RGBColor(86, 180, 233),
         Server::Rfc7252 => RGBColor(213, 94, 0),
         Server::Tftp => RGBColor(0, 158, 115),
         Server::TftpOptions => RGBColor(204, 121, 167),
@@ -223,6 +224,7 @@ fn colour(server: Server) -> RGBColor {
 fn marker(server: Server, centre: i32) -> Vec<(i32, i32)> {
     let corners: &[(i32, i32)] = match server {
         Server::Ours => &[(-5, -5), (5, -5), (5, 5), (-5, 5), (-5, -5)],
+        Server::Boot => &[(-6, 0), (6, 0), (0, -6), (0, 6), (0, 0), (-6, 0)],
         Server::Rfc7252 => &[(-7, 6), (0, -7), (7, 6), (-7, 6)],
         Server::Tftp => &[(-6, -6), (6, 6), (0, 0), (-6, 6), (6, -6)],
         Server::TftpOptions => &[(-7, 0), (0, -7), (7, 0), (0, 7), (-7, 0)],

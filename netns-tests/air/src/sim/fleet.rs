@@ -8,6 +8,7 @@ use crate::peers::{CoapClient, CoapServer, TFTP_PORT, TftpClient, TftpOptions, T
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::sim::agenda::Agenda;
+use crate::sim::boot::{BootDevice, Prepared};
 use crate::sim::{Device, Relay, Server};
 use crate::topology::NodeId;
 use crate::udp;
@@ -66,16 +67,17 @@ impl<'s> Fleet<'s> {
         for node in scenario.topology.ids() {
             fleet.air.assign(address(&scenario.network, node), node);
         }
+        let makings = Makings::new(scenario, kind, image);
         for node in scenario.topology.fetchers() {
-            fleet.add(node, &image, &mut random);
+            fleet.add(node, &makings, &mut random);
         }
         fleet
     }
 
-    fn add(&mut self, node: NodeId, image: &Arc<[u8]>, random: &mut Random) {
+    fn add(&mut self, node: NodeId, makings: &Makings, random: &mut Random) {
         let within = self.scenario.fetch.power_on_within;
         let power_on = Instant::ZERO + within.mul_f64(f64::from(random.bits()) / 4_294_967_296.0);
-        let client = client(self.scenario, self.kind, node, image, random);
+        let client = makings.client(self.scenario, node, random);
         self.clients[node.index()] = Some(Member { client, power_on, outcome: None });
         self.fetching += 1;
         self.agenda.set(node, Some(power_on));
@@ -188,7 +190,7 @@ fn endpoint(scenario: &Scenario, node: NodeId, port: u16) -> SocketAddrV6 {
 
 fn server_endpoint(scenario: &Scenario, kind: Server) -> SocketAddrV6 {
     let port = match kind {
-        Server::Ours | Server::Rfc7252 => COAP_PORT,
+        Server::Ours | Server::Boot | Server::Rfc7252 => COAP_PORT,
         Server::Tftp | Server::TftpOptions => TFTP_PORT,
     };
     endpoint(scenario, NodeId::BORDER_ROUTER, port)
@@ -197,7 +199,7 @@ fn server_endpoint(scenario: &Scenario, kind: Server) -> SocketAddrV6 {
 fn server(scenario: &Scenario, kind: Server, image: &Arc<[u8]>, random: &mut Random) -> Box<dyn Host> {
     let local = server_endpoint(scenario, kind);
     match kind {
-        Server::Ours => {
+        Server::Ours | Server::Boot => {
             let image = Bytes::copy_from_slice(image);
             Box::new(Relay::new(local, image, scenario.origin, random.seed()))
         }
@@ -208,32 +210,44 @@ fn server(scenario: &Scenario, kind: Server, image: &Arc<[u8]>, random: &mut Ran
     }
 }
 
-fn client(
-    scenario: &Scenario,
+/// What all clients of a run are made of.
+struct Makings {
     kind: Server,
-    node: NodeId,
-    image: &Arc<[u8]>,
-    random: &mut Random,
-) -> Box<dyn Client> {
-    let local = endpoint(scenario, node, CLIENT_PORT);
-    let server = server_endpoint(scenario, kind);
-    let block = scenario.fetch.block_bytes;
-    let szx = Szx::from_size(usize::from(block)).unwrap_or(Szx::B64);
-    let image = image.clone();
-    match kind {
-        Server::Ours => {
-            let restart_after = scenario.fetch.restart_after;
-            Box::new(Device::new(local, server, image, szx, restart_after, random.split()))
-        }
-        Server::Rfc7252 => Box::new(CoapClient::new(local, server, image, szx, random.split())),
-        Server::Tftp => Box::new(TftpClient::new(local, server, image, TftpOptions::default())),
-        Server::TftpOptions => {
-            let options = TftpOptions {
-                block_size: Some(block),
-                timeout: Some(TFTP_TIMEOUT_S),
-                transfer_size: Some(0),
-            };
-            Box::new(TftpClient::new(local, server, image, options))
+    image: Arc<[u8]>,
+    server: SocketAddrV6,
+    szx: Szx,
+    /// For [`Server::Boot`].
+    prepared: Option<Prepared>,
+}
+
+impl Makings {
+    fn new(scenario: &Scenario, kind: Server, image: Arc<[u8]>) -> Self {
+        let server = server_endpoint(scenario, kind);
+        let szx = Szx::from_size(usize::from(scenario.fetch.block_bytes)).unwrap_or(Szx::B64);
+        let prepared = (kind == Server::Boot).then(|| Prepared::new(server, &image, szx)).flatten();
+        Self { kind, image, server, szx, prepared }
+    }
+
+    fn client(&self, scenario: &Scenario, node: NodeId, random: &mut Random) -> Box<dyn Client> {
+        let local = endpoint(scenario, node, CLIENT_PORT);
+        let Self { kind, server, szx, .. } = *self;
+        let image = self.image.clone();
+        match kind {
+            Server::Boot => Box::new(BootDevice::new(local, server, self.prepared.as_ref(), random)),
+            Server::Ours => {
+                let restart_after = scenario.fetch.restart_after;
+                Box::new(Device::new(local, server, image, szx, restart_after, random.split()))
+            }
+            Server::Rfc7252 => Box::new(CoapClient::new(local, server, image, szx, random.split())),
+            Server::Tftp => Box::new(TftpClient::new(local, server, image, TftpOptions::default())),
+            Server::TftpOptions => {
+                let options = TftpOptions {
+                    block_size: Some(scenario.fetch.block_bytes),
+                    timeout: Some(TFTP_TIMEOUT_S),
+                    transfer_size: Some(0),
+                };
+                Box::new(TftpClient::new(local, server, image, options))
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Nothing here waits: the clock jumps to whatever is due next.
 
 mod agenda;
+mod boot;
 mod device;
+mod flash;
 mod fleet;
 mod relay;
 
@@ -18,8 +20,10 @@ use fleet::Fleet;
 /// Who serves the image to the devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Server {
-    /// The relay's engine, and devices with the device client's core.
+    /// The relay's engine, and devices with the device client's core, as `sixfold-device fetch` has it.
     Ours,
+    /// The relay's engine, and devices that run the boot program's core over flash.
+    Boot,
     /// A stateless block-wise server (RFC 7959) that answers at once, and clients with RFC 7252's defaults.
     Rfc7252,
     /// TFTP as RFC 1350 has it: 512 bytes in lock-step.
@@ -30,12 +34,13 @@ pub enum Server {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ours, Self::Rfc7252, Self::Tftp, Self::TftpOptions];
+    pub const ALL: [Self; 5] = [Self::Ours, Self::Boot, Self::Rfc7252, Self::Tftp, Self::TftpOptions];
 
     /// The name in reports and on the command line.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Boot => "boot",
             Self::Rfc7252 => "rfc7252",
             Self::Tftp => "tftp",
             Self::TftpOptions => "tftp-options",
@@ -46,7 +51,7 @@ impl Server {
     pub const fn block_bytes(self, fetch: &Fetch) -> u16 {
         match self {
             Self::Tftp => TFTP_BLOCK_SIZE,
-            Self::Ours | Self::Rfc7252 | Self::TftpOptions => fetch.block_bytes,
+            Self::Ours | Self::Boot | Self::Rfc7252 | Self::TftpOptions => fetch.block_bytes,
         }
     }
 

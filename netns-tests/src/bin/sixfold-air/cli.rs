@@ -166,6 +166,8 @@ impl RunOptions {
 pub(crate) enum ServerName {
     /// The relay's engine, and devices with the device client's core.
     Ours,
+    /// The relay's engine, and devices that run the boot program's core over flash; they never give up.
+    Boot,
     /// A stateless block-wise CoAP server, and clients with RFC 7252's defaults.
     Rfc7252,
     /// TFTP as RFC 1350 has it, in blocks of 512 bytes.
@@ -178,6 +180,7 @@ impl From<ServerName> for Server {
     fn from(name: ServerName) -> Self {
         match name {
             ServerName::Ours => Self::Ours,
+            ServerName::Boot => Self::Boot,
             ServerName::Rfc7252 => Self::Rfc7252,
             ServerName::Tftp => Self::Tftp,
             ServerName::TftpOptions => Self::TftpOptions,

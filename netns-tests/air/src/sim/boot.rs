@@ -1,0 +1,155 @@
+//! A device that runs the boot program's core, from a ticket in its flash to a bootable image.
+//!
+//! Its flash takes time: what it has to say waits until the operations that it follows from are over.
+
+use super::flash::{Flash, Misuse, PAGE};
+use crate::host::{Client, Datagram, Host, Progress, State};
+use crate::peers::PATH;
+use crate::random::Random;
+use hmac_sha256::Hash;
+use sixfold_device::Boot;
+use sixfold_device::boot::{BootError, Event, Layout, Record, Which, install};
+use sixfold_profile::Instant;
+use sixfold_profile::coap::{Opt, Szx, option};
+use sixfold_profile::index::ChunkSize;
+use sixfold_profile::ticket::{Endpoint, Ticket};
+use std::net::SocketAddrV6;
+
+const LONGEST_REQUEST: usize = 64;
+static TARGET: [Opt<'static>; 2] = [
+    Opt { number: option::URI_PATH, value: PATH[0].as_bytes() },
+    Opt { number: option::URI_PATH, value: PATH[1].as_bytes() },
+];
+
+/// What a main program left in every device's flash.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    flash: Flash,
+    layout: Layout,
+    which: Which,
+    ticket: Ticket<'static>,
+}
+
+impl Prepared {
+    /// A ticket for `image`; `None` when it has no place in flash.
+    pub(super) fn new(relay: SocketAddrV6, image: &[u8], szx: Szx) -> Option<Self> {
+        let chunk_size = ChunkSize::from_bytes(PAGE as u32)?;
+        let index: Vec<u8> = image.chunks(PAGE).flat_map(Hash::hash).collect();
+        let image_size = u32::try_from(image.len()).ok()?;
+        let record = Record::size(image_size, chunk_size, PAGE as u32, 4)?;
+        let slot = 2 * record..(2 * record).checked_add(image_size.checked_next_multiple_of(PAGE as u32)?)?;
+        let layout = Layout::single([0..record, record..2 * record], slot);
+        let ticket = Ticket {
+            image_size,
+            image_digest: Hash::hash(image),
+            index_digest: Hash::hash(&index),
+            chunk_size,
+            szx,
+            sequence_number: 1,
+            relay: Endpoint { address: *relay.ip(), port: relay.port() },
+            interface_identifier: [0; 8],
+            etag: None,
+            group: None,
+            session: None,
+            options: b"",
+        };
+        let mut flash = Flash::new(2 * record as usize / PAGE, image);
+        let which = install(&mut flash, &layout, &ticket, &index).ok()?;
+        Some(Self { flash, layout, which, ticket })
+    }
+
+    fn boot(&self, seed: u32) -> Option<Boot<'static, Flash>> {
+        Boot::new(self.flash.clone(), &self.layout, self.which, self.ticket, &TARGET, seed).ok()
+    }
+}
+
+/// One device. It never gives up.
+#[derive(Debug)]
+pub(super) struct BootDevice {
+    local: SocketAddrV6,
+    relay: SocketAddrV6,
+    boot: Option<Boot<'static, Flash>>,
+    /// Its flash is busy until then.
+    busy: Instant,
+    /// It may have something to say as soon as its flash is idle.
+    pending: bool,
+    received: u64,
+    wrong: u64,
+    state: State,
+}
+
+impl BootDevice {
+    /// A device that begins when it is first polled; without a ticket that can be used, it has given up.
+    pub(super) fn new(
+        local: SocketAddrV6,
+        relay: SocketAddrV6,
+        prepared: Option<&Prepared>,
+        random: &mut Random,
+    ) -> Self {
+        let seed = random.bits();
+        let boot = prepared.and_then(|prepared| prepared.boot(seed));
+        let state = if boot.is_some() { State::Fetching } else { State::GaveUp };
+        Self { local, relay, boot, busy: Instant::ZERO, pending: false, received: 0, wrong: 0, state }
+    }
+
+    /// Gives an input to the core, and notes what comes of it.
+    fn input(
+        &mut self,
+        now: Instant,
+        input: impl FnOnce(&mut Boot<'static, Flash>) -> Result<Option<Event>, BootError<Misuse>>,
+    ) {
+        let Some(boot) = &mut self.boot else { return };
+        let event = input(boot);
+        self.busy = now.max(self.busy) + boot.flash_mut().take_spent();
+        self.pending = true;
+        match event {
+            Ok(Some(Event::Chunks { done, .. })) => self.received = u64::from(done) * PAGE as u64,
+            Ok(Some(Event::Bootable)) => {
+                self.state = State::Done;
+                self.wrong = boot.flash_mut().wrong();
+            }
+            Ok(_) => {}
+            Err(_) => self.state = State::GaveUp,
+        }
+    }
+}
+
+impl Host for BootDevice {
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram) {
+        if datagram.from == self.relay && datagram.to == self.local {
+            self.input(now, |boot| boot.handle_datagram(now, &datagram.payload));
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.input(now, |boot| boot.handle_timeout(now));
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Option<Datagram> {
+        if now < self.busy {
+            return None;
+        }
+        let mut buffer = [0; LONGEST_REQUEST];
+        let length = self.boot.as_mut()?.poll_transmit(now, &mut buffer).unwrap_or_else(|_| {
+            self.state = State::GaveUp;
+            None
+        });
+        self.pending = length.is_some();
+        let payload = buffer[..length?].to_vec();
+        Some(Datagram { from: self.local, to: self.relay, payload })
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        if self.pending { Some(self.busy) } else { self.boot.as_ref()?.poll_timeout() }
+    }
+
+    fn retransmissions(&self) -> u64 {
+        self.boot.as_ref().map_or(0, |boot| boot.exchange().retransmissions().into())
+    }
+}
+
+impl Client for BootDevice {
+    fn progress(&self) -> Progress {
+        Progress { state: self.state, received: self.received, wrong: self.wrong }
+    }
+}

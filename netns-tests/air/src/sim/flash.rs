@@ -1,0 +1,155 @@
+//! The flash of a simulated device: what it holds and how long its operations take, without a copy of the image in each.
+//!
+//! Pages are shared until they differ. A page that has become the image's is shared again, so that ten thousand devices
+//! fit into memory.
+
+use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The size of an erase page in bytes, as in most microcontrollers with an 802.15.4 radio.
+pub(super) const PAGE: usize = 4096;
+/// The size of a write unit in bytes.
+const WORD: usize = 4;
+
+/// Times of an nRF52840 (its product specification, NVMC electrical specification).
+const ERASE_PAGE: Duration = Duration::from_millis(85);
+const WRITE_WORD: Duration = Duration::from_micros(41);
+/// What is read is hashed: SHA-256 in small code takes about 64 cycles a byte, at 64 MHz.
+const HASH_BYTE: Duration = Duration::from_micros(1);
+
+type Page = [u8; PAGE];
+
+/// Flash whose slot begins at page `slot`, for the image that `image` is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Flash {
+    pages: Vec<Arc<Page>>,
+    slot: usize,
+    image: Arc<[Arc<Page>]>,
+    spent: Duration,
+}
+
+/// An operation that no correct program makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Misuse;
+
+impl NorFlashError for Misuse {
+    fn kind(&self) -> NorFlashErrorKind {
+        NorFlashErrorKind::Other
+    }
+}
+
+impl Flash {
+    /// Erased flash with `records` pages before the slot, and a slot for `image`.
+    pub(super) fn new(records: usize, image: &[u8]) -> Self {
+        let erased = Arc::new([0xff; PAGE]);
+        let image: Arc<[Arc<Page>]> = image.chunks(PAGE).map(padded).collect();
+        let pages = vec![erased; records + image.len()];
+        Self { pages, slot: records, image, spent: Duration::ZERO }
+    }
+
+    /// How long the operations since the last call took.
+    pub(super) fn take_spent(&mut self) -> Duration {
+        std::mem::take(&mut self.spent)
+    }
+
+    /// How many bytes of the slot differ from the image.
+    pub(super) fn wrong(&self) -> u64 {
+        let pairs = self.pages.iter().skip(self.slot).zip(&*self.image);
+        let differ = |(page, wanted): (&Arc<Page>, &Arc<Page>)| {
+            page.iter().zip(wanted.iter()).filter(|(is, wanted)| is != wanted).count() as u64
+        };
+        pairs.filter(|(page, wanted)| !Arc::ptr_eq(page, wanted)).map(differ).sum()
+    }
+
+    fn share(&mut self, number: usize) {
+        let wanted = number.checked_sub(self.slot).and_then(|number| self.image.get(number));
+        if let Some((page, wanted)) = self.pages.get_mut(number).zip(wanted)
+            && page == wanted
+        {
+            page.clone_from(wanted);
+        }
+    }
+}
+
+fn padded(bytes: &[u8]) -> Arc<Page> {
+    let mut page = [0xff; PAGE];
+    page.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    Arc::new(page)
+}
+
+impl ErrorType for Flash {
+    type Error = Misuse;
+}
+
+impl ReadNorFlash for Flash {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Misuse> {
+        self.spent += HASH_BYTE * bytes.len() as u32;
+        for (at, byte) in (offset as usize..).zip(bytes) {
+            *byte = self.pages.get(at / PAGE).ok_or(Misuse)?[at % PAGE];
+        }
+        Ok(())
+    }
+
+    fn capacity(&self) -> usize {
+        self.pages.len() * PAGE
+    }
+}
+
+impl NorFlash for Flash {
+    const WRITE_SIZE: usize = WORD;
+    const ERASE_SIZE: usize = PAGE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), Misuse> {
+        for number in from as usize / PAGE..to as usize / PAGE {
+            self.spent += ERASE_PAGE;
+            *self.pages.get_mut(number).ok_or(Misuse)? = padded(&[]);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Misuse> {
+        self.spent += WRITE_WORD * (bytes.len() / WORD) as u32;
+        for (at, byte) in (offset as usize..).zip(bytes) {
+            Arc::make_mut(self.pages.get_mut(at / PAGE).ok_or(Misuse)?)[at % PAGE] &= byte;
+        }
+        let end = offset as usize + bytes.len();
+        if end.is_multiple_of(PAGE) || end >= self.pages.len() * PAGE {
+            self.share(offset as usize / PAGE);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_became_the_images_is_shared() {
+        let image: Vec<u8> = (0..3 * PAGE).map(|n| (n / 7) as u8).collect();
+        let mut flash = Flash::new(2, &image);
+        assert!(flash.wrong() > 2 * PAGE as u64);
+        flash.write(2 * PAGE as u32, &image).unwrap();
+        assert_eq!(flash.wrong(), 0);
+        assert!(Arc::ptr_eq(&flash.pages[2], &flash.image[0]));
+        let mut bytes = [0; 8];
+        flash.read(2 * PAGE as u32 + 100, &mut bytes).unwrap();
+        assert_eq!(bytes, image[100..108]);
+        flash.write(3 * PAGE as u32, &[0; 4]).unwrap();
+        assert!(flash.wrong() > 0, "another flash's pages do not change with this one's");
+        assert_eq!(flash.image[1][..], image[PAGE..2 * PAGE]);
+        assert_eq!(flash.read(u32::MAX, &mut bytes), Err(Misuse));
+    }
+
+    #[test]
+    fn operations_take_their_time() {
+        let mut flash = Flash::new(1, &[1; PAGE]);
+        flash.erase(0, 2 * PAGE as u32).unwrap();
+        flash.write(0, &[0; 64]).unwrap();
+        assert_eq!(flash.take_spent(), 2 * ERASE_PAGE + 16 * WRITE_WORD);
+        assert_eq!(flash.take_spent(), Duration::ZERO);
+    }
+}
