@@ -70,6 +70,8 @@ impl Filter {
                 Some(lowpan::Seen::Continues) => true,
                 None => false,
             },
+            #[allow(unreachable_patterns, reason = "another crate may give smoltcp more links")]
+            _ => false,
         }
     }
 
