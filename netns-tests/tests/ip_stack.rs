@@ -139,7 +139,11 @@ fn router(medium: Medium) -> Result<(Netns, Tun)> {
         Medium::Ethernet => Tun::create_tap(&netns, INTERFACE)?,
         _ => Tun::create(&netns, INTERFACE)?,
     };
-    netns.ip(&format!("link set {INTERFACE} up\naddress add {FAR_RELAY}/128 dev lo"))?;
+    netns.ip(&format!(
+        "link set {INTERFACE} up
+         address add 2001:db8:7::1/64 dev {INTERFACE}
+         address add {FAR_RELAY}/128 dev lo"
+    ))?;
     Ok((netns, port))
 }
 
@@ -179,7 +183,8 @@ fn datagrams_cross_a_linux_router_over_a_bare_link() -> Result<()> {
 fn an_address_that_linux_has_is_left_to_it() -> Result<()> {
     sandbox::run(&[Peer::Tun], || {
         let (netns, port) = router(Medium::Ethernet)?;
-        netns.wait_until_up(INTERFACE)?;
+        // What the kernel sends before its interface is ready is lost.
+        wait::until("the kernel's first frame", wait::SOON, || port.receive(&mut [0; MTU]).ok().flatten())?;
         netns.ip(&format!("address add {LINK_LOCAL}/64 dev {INTERFACE} nodad"))?;
         let mut host = Host::start(port, Medium::Ethernet, "fe80::1".parse().context("an address")?)?;
         host.until(State::Duplicate)?;
