@@ -233,7 +233,7 @@ impl Addressing {
     }
 
     /// Whether routers do what neighbours do elsewhere: then no probe is sent.
-    const fn registers(&self) -> bool {
+    pub(crate) const fn registers(&self) -> bool {
         match self.own {
             #[cfg(feature = "ieee802154")]
             HardwareAddress::Ieee802154(_) => true,
