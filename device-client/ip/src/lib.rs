@@ -17,6 +17,8 @@ compile_error!("choose a link: one of the features ethernet, ieee802154, ip");
 mod addressing;
 mod buffers;
 mod config;
+#[cfg(feature = "ieee802154")]
+mod contexts;
 mod dad;
 mod gate;
 mod link;

@@ -90,6 +90,8 @@ impl<'s> Stack<'s> {
                 assigned: [None; 2],
                 tentative: None,
                 group: config.group,
+                #[cfg(feature = "ieee802154")]
+                contexts: crate::contexts::NONE,
                 noticed: Noticed::default(),
             },
             addressing: Addressing::new(own, identifier, config.relay.address, random.next(), now),
@@ -184,6 +186,13 @@ impl<'s> Stack<'s> {
         if let Ok(packet) = self.sockets.get_mut::<raw::Socket<'_>>(self.control).recv()
             && let Some(received) = message::read(packet)
         {
+            #[cfg(feature = "ieee802154")]
+            if let message::Received::Router { options, .. } = received {
+                crate::contexts::advertised(&mut self.filter.contexts, options);
+                let contexts = self.interface.sixlowpan_address_context_mut();
+                contexts.clear();
+                contexts.extend(self.filter.contexts);
+            }
             self.addressing.heard(now, received);
         }
         self.follow(now);
