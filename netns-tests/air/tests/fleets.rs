@@ -64,6 +64,17 @@ fn loss_delays_but_never_corrupts() {
 }
 
 #[test]
+fn a_hundred_boot_programs_all_get_their_image() {
+    for loss in [0.0, 0.1] {
+        let mut scenario = scenario(star_with(100, Loss::Bernoulli(loss), Hearing::All), 24 * 1024, 1024);
+        scenario.fetch.give_up_after = Duration::from_secs(6 * 3600);
+        let outcome = run(&scenario, Server::Boot, 1);
+        assert!(is_right(&outcome) && outcome.done == 100, "{outcome:?}");
+        assert!(outcome.retransmissions > 0, "they were in each other's way");
+    }
+}
+
+#[test]
 fn nobody_gets_anything_over_a_dead_link() {
     for server in Server::ALL {
         let topology = star_with(2, Loss::Bernoulli(1.0), Hearing::All);
