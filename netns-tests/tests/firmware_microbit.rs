@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use sixfold_netns_tests::image::image as random_bytes;
+use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::nginx;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::qemu::Machine;
@@ -45,8 +46,8 @@ fn identity(version: u64, slot: &[u8]) -> String {
 }
 
 /// A micro:bit from the factory, with version 1 in its slot; and what that one says.
-fn microbit() -> Result<(Machine, String)> {
-    let mut machine = Machine::create("microbit", &image::path("sixfold-microbit.elf"), &[])?;
+fn microbit(netns: &Netns) -> Result<(Machine, String)> {
+    let mut machine = Machine::create(netns, "microbit", &image::path("sixfold-microbit.elf"), &[])?;
     let mut slot = main_program(1)?;
     machine.program(SLOT, &slot)?;
     // QEMU's flash is zeros where nothing was written.
@@ -68,7 +69,8 @@ const NO_TICKET: [&str; 2] = ["boot", "boot: there is no ticket: run prepare"];
 #[test]
 fn without_a_whole_ticket_the_old_image_starts() -> Result<()> {
     run("without_a_whole_ticket_the_old_image_starts", || {
-        let (mut machine, old) = microbit()?;
+        let netns = Netns::create("relay")?;
+        let (mut machine, old) = microbit(&netns)?;
         let image = main_program(2)?;
         let record = Record::new(&image, RELAY, &["fw", "image.bin"], Szx::MAX)?;
         expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
@@ -126,7 +128,7 @@ fn resets_at_any_moment_end_with_the_right_image() -> Result<()> {
         nginx::publish("image.bin", &image)?;
         let link = PacketLink::create(&scene.net.relay)?;
         let _relay = Relay::start(&scene.net.relay, &CONFIG.replace("lowpan0", link::INTERFACE))?;
-        let (mut machine, old) = microbit()?;
+        let (mut machine, old) = microbit(&scene.net.relay)?;
         expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
         let szx = Szx::from_size(BLOCK_BYTES).unwrap();
         Record::new(&image, RELAY, &["fw", "image.bin"], szx)?.write(&mut machine.serial, Record::PARTS)?;

@@ -1,6 +1,7 @@
 //! A running `qemu-system-arm`, and its three connections.
 
 use super::{DebugPort, Monitor, SerialLine};
+use crate::netns::Netns;
 use crate::process::Terminated;
 use crate::{peer, wait};
 use anyhow::{Context, Result, ensure};
@@ -20,8 +21,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine of QEMU's type `board` with `program` where it starts; it does not run yet. `arguments` go to QEMU.
-    pub fn create(board: &str, program: &Path, arguments: &[&str]) -> Result<Self> {
+    /// A machine of QEMU's type `board` with `program` where it starts; it does not run yet. `arguments` go to QEMU,
+    /// which finds its interfaces in `netns`.
+    pub fn create(netns: &Netns, board: &str, program: &Path, arguments: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let [serial, monitor, debug] = ["serial", "monitor", "debug"].map(|name| folder.path().join(name));
         let [serial_end, monitor_end, debug_end] =
@@ -38,7 +40,8 @@ impl Machine {
                 _ => command.arg(option).arg(format!("chardev:{name}")),
             };
         }
-        let child = command.stdin(Stdio::null()).spawn().context("qemu-system-arm did not start")?;
+        command.stdin(Stdio::null());
+        let child = netns.enter(move || command.spawn())?.context("qemu-system-arm did not start")?;
         let mut process = Terminated(child);
         let serial = SerialLine::new(accept(&serial_end, &mut process)?)?;
         let debug_port = Some(DebugPort::new(accept(&debug_end, &mut process)?)?);

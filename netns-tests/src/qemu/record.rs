@@ -1,4 +1,4 @@
-//! A record for the micro:bit's boot program, and how its main program is told to write it.
+//! A record for the boards' boot programs, and how the micro:bit's main program is told to write it.
 
 use super::serial::SerialLine;
 use anyhow::{Context, Result, ensure};
@@ -7,15 +7,16 @@ use sixfold_profile::coap::{Code, Szx, Type, Writer, option};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
 
-/// Where the record is: device-client/firmware/microbit/src/layout.rs.
+/// Where the micro:bit's record is: device-client/firmware/microbit/src/layout.rs.
 const RECORD: u32 = 0x6000;
-/// Where the slot is.
+/// Where its slot is.
 pub const SLOT: u32 = 0x8000;
 /// The slot's length in bytes.
 pub const SLOT_BYTES: usize = 192 * 1024;
 const PAGE: u32 = 1024;
-/// Ticket and journal have a page each before it.
-const INDEX: u32 = RECORD + 2 * PAGE;
+/// Ticket and journal have a page each before the chunk index.
+const INDEX: u32 = 2 * PAGE;
+const ERASED: u8 = 0xff;
 const COAP_HEADER: usize = 4;
 
 /// Ticket and chunk index of one update.
@@ -62,6 +63,13 @@ impl Record {
         Ok(Self { ticket: bytes, index })
     }
 
+    /// The record as it is in flash, from its first byte to the end of the chunk index.
+    pub fn in_flash(&self) -> Vec<u8> {
+        let mut flash = self.ticket.clone();
+        flash.resize(INDEX as usize, ERASED);
+        [flash, self.index.clone()].concat()
+    }
+
     /// Has the main program write it, the ticket last: until that is whole, there is none. Stops after `parts` of the
     /// [`Record::PARTS`] commands.
     pub fn write(&self, serial: &mut SerialLine, parts: usize) -> Result<()> {
@@ -70,8 +78,8 @@ impl Record {
         let (index, rest) = self.index.split_at(self.index.len().min(PAGE as usize));
         let commands = [
             b"E".to_vec(),
-            write(INDEX, index),
-            write(INDEX + PAGE, rest),
+            write(RECORD + INDEX, index),
+            write(RECORD + INDEX + PAGE, rest),
             write(RECORD, first),
             write(RECORD + half as u32, second),
         ];
@@ -83,7 +91,7 @@ impl Record {
         })
     }
 
-    /// How many commands it takes.
+    /// How many commands [`Record::write`] takes.
     pub const PARTS: usize = 5;
 }
 

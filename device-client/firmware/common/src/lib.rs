@@ -1,10 +1,11 @@
-//! What Sixfold's firmware images share: framing ([`slip`]), [`packet`]s, the [`update`] loop, [`register`]s, and what a
+//! What Sixfold's firmware images share: framing ([`slip`]), [`packet`]s, the [`console`], the [`update`] loop, [`register`]s, and what a
 //! panic does. No board is known here.
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+pub mod console;
 pub mod packet;
 #[cfg(target_os = "none")]
 mod panic;

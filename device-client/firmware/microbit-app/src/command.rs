@@ -8,9 +8,10 @@
 
 use cortex_m::peripheral::SCB;
 use embedded_storage::nor_flash::{NorFlash, NorFlashErrorKind};
+use sixfold_firmware::console;
 use sixfold_firmware::slip::Decoder;
 use sixfold_microbit::layout::RECORD;
-use sixfold_microbit::{Nvmc, Uart, console};
+use sixfold_microbit::{Nvmc, Uart};
 
 /// The longest command: a page, and what is before it.
 const LONGEST: usize = 5 + 1024;

@@ -13,8 +13,9 @@ use cortex_m_rt::entry;
 use embedded_storage::nor_flash::{NorFlashErrorKind, ReadNorFlash};
 use hmac_sha256::Hash;
 use sixfold_device::boot::record;
+use sixfold_firmware::console::{self, Hex};
 use sixfold_microbit::layout::{RECORD, SLOT};
-use sixfold_microbit::{Nvmc, Uart, console};
+use sixfold_microbit::{Nvmc, Uart};
 use sixfold_profile::ticket::MAX_TICKET;
 
 /// Which version this is: `scripts/firmware` builds two.
@@ -58,13 +59,4 @@ fn digest(flash: &mut Nvmc, range: Range<u32>) -> Result<[u8; 32], NorFlashError
         hash.update(piece);
     }
     Ok(hash.finalize())
-}
-
-/// Bytes as hexadecimal digits.
-struct Hex<'a>(&'a [u8]);
-
-impl core::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }

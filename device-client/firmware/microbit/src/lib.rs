@@ -5,7 +5,6 @@
 //! a core that cannot move it. No protocol.
 #![no_std]
 
-pub mod console;
 pub mod layout;
 pub mod nvmc;
 pub mod rng;

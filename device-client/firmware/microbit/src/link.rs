@@ -1,10 +1,11 @@
 //! The serial line to the relay: IPv6 packets in SLIP frames.
 
 use sixfold_device::boot::Event;
+use sixfold_firmware::console::{self, SerialPort};
 use sixfold_firmware::packet::{self, HEADERS};
 use sixfold_firmware::slip::{self, Decoder};
 use sixfold_firmware::update::{LONGEST_REQUEST, Link};
-use sixfold_microbit::{Timer, Uart, console};
+use sixfold_microbit::{Timer, Uart};
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::{Endpoint, Ticket};
 
@@ -58,14 +59,6 @@ impl Link for SerialLink<'_> {
     }
 
     fn report(&mut self, event: Event) {
-        match event {
-            Event::Chunks { done, all } => {
-                console::print(self.uart, format_args!("boot: {done} of {all} chunks"))
-            }
-            Event::Sleep(pause) => {
-                console::print(self.uart, format_args!("boot: sleeps {} ms", pause.as_millis()))
-            }
-            Event::Bootable => console::print(self.uart, format_args!("boot: the image is whole")),
-        }
+        console::report(self.uart, event);
     }
 }

@@ -11,10 +11,11 @@ use embedded_storage::nor_flash::NorFlashErrorKind;
 use link::SerialLink;
 use sixfold_device::Boot;
 use sixfold_device::boot::{BootError, record};
+use sixfold_firmware::console;
 use sixfold_firmware::target::Target;
 use sixfold_firmware::update;
 use sixfold_microbit::layout::{RECORD, SLOT};
-use sixfold_microbit::{Nvmc, Uart, console, rng};
+use sixfold_microbit::{Nvmc, Uart, rng};
 use sixfold_profile::ticket::MAX_TICKET;
 
 #[entry]

@@ -3,8 +3,9 @@
 
 use core::ptr;
 use cortex_m::asm;
+use sixfold_firmware::console;
+use sixfold_microbit::Uart;
 use sixfold_microbit::layout::{RAM, SLOT};
-use sixfold_microbit::{Uart, console};
 
 /// Starts the image, or stops when there is none.
 ///

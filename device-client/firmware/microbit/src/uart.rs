@@ -1,6 +1,7 @@
 //! The UART (reference manual §29), on the pins that lead to the micro:bit's USB interface; 115,200 bit/s.
 #![allow(unsafe_code)] // names the registers
 
+use sixfold_firmware::console::SerialPort;
 use sixfold_firmware::register::Register;
 
 // SAFETY: the reference manual's registers of UART0.
@@ -36,13 +37,6 @@ impl Uart {
         Self(())
     }
 
-    /// Sends a byte and waits until it is out.
-    pub fn send(&mut self, byte: u8) {
-        TX_READY.write(0);
-        TXD.write(u32::from(byte));
-        while TX_READY.read() == 0 {}
-    }
-
     /// The next byte, if one has come.
     pub fn receive(&mut self) -> Option<u8> {
         if RX_READY.read() == 0 {
@@ -50,6 +44,14 @@ impl Uart {
         }
         RX_READY.write(0);
         Some(RXD.read() as u8)
+    }
+}
+
+impl SerialPort for Uart {
+    fn send(&mut self, byte: u8) {
+        TX_READY.write(0);
+        TXD.write(u32::from(byte));
+        while TX_READY.read() == 0 {}
     }
 }
 
