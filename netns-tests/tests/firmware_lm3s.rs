@@ -3,12 +3,14 @@
 
 use anyhow::{Result, ensure};
 use sixfold_netns_tests::image::image as random_bytes;
+use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::qemu::Machine;
 use sixfold_netns_tests::qemu::image::{self, Images};
 use sixfold_netns_tests::qemu::record::{self, Record};
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::topology::DEVICE_INTERFACE;
 use sixfold_netns_tests::{nginx, sandbox};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::Endpoint;
@@ -25,29 +27,31 @@ const MOST_CHUNKS: u8 = 12;
 
 #[test]
 fn an_image_comes_over_ethernet_whatever_the_resets() -> Result<()> {
-    match image::build()? {
-        Images::Built => sandbox::run(NEEDS, update),
-        Images::Missing(what) => {
-            sandbox::skip_or_fail("an_image_comes_over_ethernet_whatever_the_resets", &what)
-        }
+    if let Images::Missing(what) = image::build()? {
+        return sandbox::skip_or_fail("an_image_comes_over_ethernet_whatever_the_resets", &what);
     }
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let bytes = nginx::publish_image("image.bin", 1, IMAGE_BYTES)?;
+        let _relay = Relay::start(&scene.net.relay, CONFIG)?;
+        let mut machine = lm3s(&scene.net.relay)?;
+        let record = Record::new(&bytes, RELAY, &["fw", "image.bin"], Szx::MAX)?;
+        machine.program(FLASH, &record.in_flash())?;
+        machine.run()?;
+        let resets = reset_until_done(&mut machine, &record::hex(&record::digest(&bytes)))?;
+        println!("{resets} resets");
+        ensure!(resets >= 3, "{resets} resets are too few");
+        Ok(())
+    })
 }
 
-fn update() -> Result<()> {
-    let scene = Scene::create("")?;
-    let bytes = nginx::publish_image("image.bin", 1, IMAGE_BYTES)?;
-    let _relay = Relay::start(&scene.net.relay, CONFIG)?;
-    scene.net.relay.ip("tuntap add dev tap0 mode tap\nlink set tap0 mtu 1280 master lowpan0 up\n")?;
+/// A board whose Ethernet is plugged into the devices' link.
+fn lm3s(relay: &Netns) -> Result<Machine> {
+    relay.ip(&format!(
+        "tuntap add dev tap0 mode tap\nlink set tap0 mtu 1280 master {DEVICE_INTERFACE} up\n"
+    ))?;
     let nic = ["-nic", "tap,ifname=tap0,script=no,downscript=no"];
-    let mut machine =
-        Machine::create(&scene.net.relay, "lm3s6965evb", &image::path("sixfold-lm3s.elf"), &nic)?;
-    let record = Record::new(&bytes, RELAY, &["fw", "image.bin"], Szx::MAX)?;
-    machine.program(FLASH, &record.in_flash())?;
-    machine.run()?;
-    let resets = reset_until_done(&mut machine, &record::hex(&record::digest(&bytes)))?;
-    println!("{resets} resets");
-    ensure!(resets >= 3, "{resets} resets are too few");
-    Ok(())
+    Machine::create(relay, "lm3s6965evb", &image::path("sixfold-lm3s.elf"), &nic)
 }
 
 /// Resets the machine after random numbers of chunks until it says the digest of the slot, which must be `expected`.
