@@ -6,6 +6,7 @@
 extern crate std;
 
 pub mod console;
+pub mod digest;
 pub mod packet;
 #[cfg(target_os = "none")]
 mod panic;

@@ -85,7 +85,8 @@ mod tests {
 
     fn packets(bytes: &[u8]) -> Vec<Vec<u8>> {
         let mut decoder = Decoder::<8>::new();
-        bytes.iter().filter_map(|byte| decoder.take(*byte).then(|| decoder.packet().to_vec())).collect()
+        let mut ended = |byte: &u8| if decoder.take(*byte) { Some(decoder.packet().to_vec()) } else { None };
+        bytes.iter().filter_map(&mut ended).collect()
     }
 
     #[test]

@@ -17,14 +17,14 @@ use clock::Clock;
 use core::fmt;
 use cortex_m::Peripherals;
 use cortex_m_rt::entry;
-use embedded_storage::nor_flash::{NorFlashErrorKind, ReadNorFlash};
+use embedded_storage::nor_flash::NorFlashErrorKind;
 use ethernet::Ethernet;
 use flash::{RECORD, RamFlash, SLOT};
-use hmac_sha256::Hash;
 use link::{DATAGRAM, EthernetLink};
 use sixfold_device::Boot;
 use sixfold_device::boot::{BootError, record};
 use sixfold_firmware::console::{self, Hex};
+use sixfold_firmware::digest;
 use sixfold_firmware::target::Target;
 use sixfold_firmware::update;
 use sixfold_ip::{Buffers, Config, ConfigError, HardwareAddress, Sockets, Stack};
@@ -79,7 +79,8 @@ fn update(flash: &mut RamFlash, uart: &mut Uart) -> Result<[u8; 32], Failure> {
     if !boot.is_bootable() {
         fetch(boot, &ticket, uart, seed)?;
     }
-    digest(flash, ticket.image_size)
+    let image = SLOT.start..SLOT.start.saturating_add(ticket.image_size);
+    Ok(digest::sha256(flash, image).map_err(BootError::Flash)?)
 }
 
 fn fetch(
@@ -107,16 +108,4 @@ fn fetch(
         EthernetLink { stack, ethernet: &mut ethernet, clock: &mut clock, uart, datagram: [0; DATAGRAM] };
     link.wait_until_ready();
     Ok(update::run(boot, &mut link)?)
-}
-
-fn digest(flash: &mut RamFlash, image_size: u32) -> Result<[u8; 32], Failure> {
-    let mut hash = Hash::new();
-    let mut window = [0; 64];
-    for offset in (0..image_size).step_by(window.len()) {
-        let length = window.len().min(image_size.saturating_sub(offset) as usize);
-        let piece = window.get_mut(..length).unwrap_or_default();
-        flash.read(SLOT.start.saturating_add(offset), piece).map_err(BootError::Flash)?;
-        hash.update(piece);
-    }
-    Ok(hash.finalize())
 }

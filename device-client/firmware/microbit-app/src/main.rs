@@ -10,10 +10,9 @@ mod command;
 
 use core::ops::Range;
 use cortex_m_rt::entry;
-use embedded_storage::nor_flash::{NorFlashErrorKind, ReadNorFlash};
-use hmac_sha256::Hash;
 use sixfold_device::boot::record;
 use sixfold_firmware::console::{self, Hex};
+use sixfold_firmware::digest;
 use sixfold_microbit::layout::{RECORD, SLOT};
 use sixfold_microbit::{Nvmc, Uart};
 use sixfold_profile::ticket::MAX_TICKET;
@@ -31,7 +30,7 @@ fn main() -> ! {
     let mut flash = unsafe { Nvmc::new(RECORD) };
     let image = image(&mut flash);
     let size = image.end.saturating_sub(image.start);
-    match digest(&mut flash, image) {
+    match digest::sha256(&mut flash, image) {
         Ok(digest) => console::print(
             &mut uart,
             format_args!("app: version {VERSION}, {size} bytes, SHA-256 {}", Hex(&digest)),
@@ -47,16 +46,4 @@ fn image(flash: &mut Nvmc) -> Range<u32> {
     let ticket = record::read_ticket(flash, &RECORD, &mut buffer);
     let end = ticket.map_or(SLOT.end, |ticket| SLOT.start.saturating_add(ticket.image_size).min(SLOT.end));
     SLOT.start..end
-}
-
-fn digest(flash: &mut Nvmc, range: Range<u32>) -> Result<[u8; 32], NorFlashErrorKind> {
-    let mut hash = Hash::new();
-    let mut window = [0; 64];
-    for offset in range.clone().step_by(window.len()) {
-        let length = window.len().min(range.end.saturating_sub(offset) as usize);
-        let piece = window.get_mut(..length).unwrap_or_default();
-        flash.read(offset, piece)?;
-        hash.update(piece);
-    }
-    Ok(hash.finalize())
 }
