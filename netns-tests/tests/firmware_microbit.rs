@@ -1,6 +1,6 @@
 //! The boot program on an emulated micro:bit: its flash, its serial line to the real relay, and its power.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::image::image as random_bytes;
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::nginx;
@@ -12,6 +12,7 @@ use sixfold_netns_tests::qemu::record::{self, Record, SLOT, SLOT_BYTES};
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::sandbox;
 use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::topology::DEVICE_INTERFACE;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::Endpoint;
 use std::fs;
@@ -24,6 +25,8 @@ const IMAGE_BYTES: usize = 61_237;
 const BLOCK_BYTES: usize = 256;
 /// More than twice the packets of a chunk: there is progress, and chunks are cut in two.
 const MOST_PACKETS_BETWEEN_RESETS: u8 = 24;
+/// Of the moments of resets.
+const SEED: u64 = 1;
 
 /// Runs `body` where machines, images and peers are to be had.
 fn run<F: FnOnce() -> Result<()>>(test: &str, body: F) -> Result<()> {
@@ -120,26 +123,74 @@ fn update(machine: &mut Machine, link: &PacketLink, expected: &str, seed: u64) -
     }
 }
 
+/// The origin, a micro:bit, and the serial line between it and whichever relay runs.
+struct Rig {
+    machine: Machine,
+    link: PacketLink,
+    scene: Scene,
+}
+
+/// A micro:bit whose version 1 has prepared an update to `image`, and was told to restart.
+fn prepared(image: &[u8]) -> Result<Rig> {
+    let scene = Scene::create("")?;
+    let link = PacketLink::create(&scene.net.relay)?;
+    let (mut machine, old) = microbit(&scene.net.relay)?;
+    expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
+    let szx = Szx::from_size(BLOCK_BYTES).context("block size")?;
+    Record::new(image, RELAY, &["fw", "image.bin"], szx)?.write(&mut machine.serial, Record::PARTS)?;
+    machine.serial.send(b"R")?;
+    Ok(Rig { machine, link, scene })
+}
+
+fn relay(netns: &Netns) -> Result<Relay<'_>> {
+    Relay::start(netns, &CONFIG.replace(DEVICE_INTERFACE, link::INTERFACE))
+}
+
 #[test]
 fn resets_at_any_moment_end_with_the_right_image() -> Result<()> {
     run("resets_at_any_moment_end_with_the_right_image", || {
-        let scene = Scene::create("")?;
         let image = main_program(2)?;
+        let Rig { mut machine, link, scene } = prepared(&image)?;
         nginx::publish("image.bin", &image)?;
-        let link = PacketLink::create(&scene.net.relay)?;
-        let _relay = Relay::start(&scene.net.relay, &CONFIG.replace("lowpan0", link::INTERFACE))?;
-        let (mut machine, old) = microbit(&scene.net.relay)?;
-        expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
-        let szx = Szx::from_size(BLOCK_BYTES).unwrap();
-        Record::new(&image, RELAY, &["fw", "image.bin"], szx)?.write(&mut machine.serial, Record::PARTS)?;
-        machine.monitor.reset()?;
+        let _relay = relay(&scene.net.relay)?;
         let new = identity(2, &image);
-        let taken = update(&mut machine, &link, &new, 1)?;
+        let taken = update(&mut machine, &link, &new, SEED)?;
         println!("{} packets, {} resets", taken.packets, taken.resets);
         ensure!(taken.resets >= 30, "{} resets are too few", taken.resets);
         // From now on the image starts without the network.
         machine.monitor.reset()?;
-        expect(&mut machine, &["boot", &new])?;
-        Ok(())
+        expect(&mut machine, &["boot", &new])
     })
+}
+
+#[test]
+fn bytes_that_were_not_signed_never_start() -> Result<()> {
+    run("bytes_that_were_not_signed_never_start", || {
+        let image = main_program(2)?;
+        let Rig { mut machine, link, scene } = prepared(&image)?;
+        let mut forged = image.clone();
+        // Behind what both versions have in common: chunks that are right already are not fetched.
+        forged[IMAGE_BYTES / 2] ^= 1;
+        nginx::publish("image.bin", &forged)?;
+        let forger = relay(&scene.net.relay)?;
+        for _ in 0..2 {
+            until_it_sleeps(&mut machine, &link)?;
+            machine.monitor.reset()?;
+        }
+        forger.kill()?;
+        nginx::publish("image.bin", &image)?;
+        let _relay = relay(&scene.net.relay)?;
+        update(&mut machine, &link, &identity(2, &image), SEED).map(|_| ())
+    })
+}
+
+/// Until the boot program gives up for a while; no main program may start.
+fn until_it_sleeps(machine: &mut Machine, link: &PacketLink) -> Result<()> {
+    loop {
+        match link.carry(&mut machine.serial)? {
+            Carried::Line(line) if line.starts_with("boot: sleeps") => return Ok(()),
+            Carried::Line(line) => ensure!(!line.starts_with("app"), "{line}"),
+            Carried::Up | Carried::Down => {}
+        }
+    }
 }

@@ -69,12 +69,11 @@ impl SerialLine {
 
     /// Waits for the next line of the console; packets before it are lost.
     pub fn line(&mut self) -> Result<String> {
-        let line = wait::until("a line from the machine", wait::SOON, || match self.receive() {
+        wait::until("a line from the machine", wait::SOON, || match self.receive() {
             Ok(Some(Frame::Line(line))) => Some(Ok(line)),
             Ok(_) => None,
             Err(error) => Some(Err(error)),
-        })?;
-        line
+        })?
     }
 
     fn take(&mut self, byte: u8) {
