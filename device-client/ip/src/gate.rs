@@ -6,6 +6,8 @@
 //! messages of Neighbor Discovery that a host needs, addressed to this host; everything else ends here.
 
 #[cfg(feature = "ieee802154")]
+use crate::contexts::Contexts;
+#[cfg(feature = "ieee802154")]
 use crate::lowpan;
 use crate::message::{ALL_NODES, solicited_node};
 use core::net::Ipv6Addr;
@@ -29,6 +31,9 @@ pub(crate) struct Filter {
     pub(crate) tentative: Option<Ipv6Addr>,
     /// The group that is heard.
     pub(crate) group: Option<Endpoint>,
+    /// What addresses are compressed with.
+    #[cfg(feature = "ieee802154")]
+    pub(crate) contexts: Contexts,
     pub(crate) noticed: Noticed,
 }
 
@@ -65,11 +70,13 @@ impl Filter {
                     && view(frame.payload()).is_some_and(|view| self.is_wanted(&view))
             }
             #[cfg(feature = "ieee802154")]
-            HardwareAddress::Ieee802154(own) => match lowpan::look(own, frame) {
+            HardwareAddress::Ieee802154(own) => match lowpan::look(own, frame, &self.contexts) {
                 Some(lowpan::Seen::Begins(view)) => self.is_wanted(&view),
                 Some(lowpan::Seen::Continues) => true,
                 None => false,
             },
+            #[allow(unreachable_patterns, reason = "another crate may give smoltcp more links")]
+            _ => false,
         }
     }
 

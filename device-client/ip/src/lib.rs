@@ -16,6 +16,9 @@ compile_error!("choose a link: one of the features ethernet, ieee802154, ip");
 
 mod addressing;
 mod buffers;
+mod config;
+#[cfg(feature = "ieee802154")]
+mod contexts;
 mod dad;
 mod gate;
 mod link;
@@ -34,5 +37,6 @@ mod stack;
 
 pub use addressing::State;
 pub use buffers::{Buffers, Sockets};
+pub use config::{Config, ConfigError, SendError};
 pub use smoltcp::wire::HardwareAddress;
-pub use stack::{Config, ConfigError, SendError, Stack};
+pub use stack::Stack;

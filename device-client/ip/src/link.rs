@@ -53,6 +53,8 @@ impl Link {
                 self.sequence_number = self.sequence_number.wrapping_add(1);
                 lowpan::send(token, lowpan::Ends { pan: self.pan, from, to }, self.sequence_number, packet);
             }
+            #[allow(unreachable_patterns, reason = "another crate may give smoltcp more links")]
+            _ => {}
         }
         // Elsewhere all packets here are for groups.
         let _ = neighbour;

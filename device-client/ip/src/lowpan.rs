@@ -2,6 +2,7 @@
 //!
 //! Nothing here is put together from fragments: smoltcp does that.
 
+use crate::contexts::Contexts;
 use crate::gate::View;
 use crate::message::Packet;
 use core::net::Ipv6Addr;
@@ -84,17 +85,17 @@ pub(crate) enum Seen<'f> {
 }
 
 /// Looks into a frame that is not from `own`; `None` when it is of no use.
-pub(crate) fn look(own: Ieee802154Address, frame: &[u8]) -> Option<Seen<'_>> {
+pub(crate) fn look<'f>(own: Ieee802154Address, frame: &'f [u8], contexts: &Contexts) -> Option<Seen<'f>> {
     let frame = Ieee802154Frame::new_checked(frame).ok()?;
     let link = Ieee802154Repr::parse(&frame).ok().filter(|link| link.src_addr != Some(own))?;
     let payload = frame.payload()?;
     match SixlowpanPacket::dispatch(payload).ok()? {
-        SixlowpanPacket::IphcHeader => Some(Seen::Begins(view(&link, payload)?)),
-        SixlowpanPacket::FragmentHeader => look_into_fragment(&link, payload),
+        SixlowpanPacket::IphcHeader => Some(Seen::Begins(view(&link, payload, contexts)?)),
+        SixlowpanPacket::FragmentHeader => look_into_fragment(&link, payload, contexts),
     }
 }
 
-fn look_into_fragment<'f>(link: &Ieee802154Repr, payload: &'f [u8]) -> Option<Seen<'f>> {
+fn look_into_fragment<'f>(link: &Ieee802154Repr, payload: &'f [u8], contexts: &Contexts) -> Option<Seen<'f>> {
     let fragment = SixlowpanFragPacket::new_checked(payload).ok()?;
     // smoltcp 0.14 counts below zero when there is no room for the headers.
     let size = usize::from(fragment.datagram_size());
@@ -102,16 +103,15 @@ fn look_into_fragment<'f>(link: &Ieee802154Repr, payload: &'f [u8]) -> Option<Se
         return None;
     }
     Some(if fragment.is_first_fragment() {
-        Seen::Begins(view(link, fragment.payload())?)
+        Seen::Begins(view(link, fragment.payload(), contexts)?)
     } else {
         Seen::Continues
     })
 }
 
-/// Without contexts: addresses that need one are not understood.
-fn view<'f>(link: &Ieee802154Repr, payload: &'f [u8]) -> Option<View<'f>> {
+fn view<'f>(link: &Ieee802154Repr, payload: &'f [u8], contexts: &Contexts) -> Option<View<'f>> {
     let packet = SixlowpanIphcPacket::new_checked(payload).ok()?;
-    let header = SixlowpanIphcRepr::parse(&packet, link.src_addr, link.dst_addr, &[]).ok()?;
+    let header = SixlowpanIphcRepr::parse(&packet, link.src_addr, link.dst_addr, contexts).ok()?;
     let payload = packet.payload();
     let (next_header, port) = match header.next_header {
         SixlowpanNextHeader::Uncompressed(next_header) => (next_header, None),

@@ -80,6 +80,8 @@ pub(crate) fn link_layer(address: &HardwareAddress) -> &[u8] {
         HardwareAddress::Ethernet(address) => address.as_bytes(),
         #[cfg(feature = "ieee802154")]
         HardwareAddress::Ieee802154(address) => address.as_bytes(),
+        #[allow(unreachable_patterns, reason = "another crate may give smoltcp more links")]
+        _ => &[],
     }
 }
 

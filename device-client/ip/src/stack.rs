@@ -2,20 +2,20 @@
 
 use crate::addressing::{Addressing, State};
 use crate::buffers::{Buffers, Sockets, WAITING};
+use crate::config::{Config, ConfigError, SendError};
 use crate::gate::{Filter, Gate, Noticed};
 use crate::link::Link;
 use crate::membership::{self, Membership};
 use crate::message;
 use crate::random::Random;
-use core::fmt;
 use core::net::Ipv6Addr;
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::Endpoint;
 use smoltcp::iface::{Interface, PollIngressSingleResult, Route, SocketHandle, SocketSet};
-use smoltcp::phy::{Device, Medium};
+use smoltcp::phy::Device;
 use smoltcp::socket::{raw, udp};
 use smoltcp::time::Instant as Time;
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, IpListenEndpoint, Ipv6Cidr};
+use smoltcp::wire::{IpAddress, IpCidr, IpEndpoint, IpListenEndpoint, Ipv6Cidr};
 
 /// How many frames are read in one call of [`Stack::poll`].
 const FRAMES: usize = 16;
@@ -27,66 +27,6 @@ const HEADERS: usize = 48;
 const MTU: usize = 1280;
 /// Ports of our own: dynamic ones (RFC 6335 §6), below those that 6LoWPAN shortens, which smoltcp 0.14 gets wrong.
 const PORTS: (u16, u32) = (0xc000, 0x2000);
-
-/// What a [`Stack`] needs to know.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The device's link-layer address: unicast, and the extended one on 802.15.4.
-    pub hardware_address: HardwareAddress,
-    /// The PAN, on 802.15.4.
-    pub pan_id: Option<u16>,
-    /// The lower half of the device's addresses (RFC 7217), from the ticket.
-    pub interface_identifier: [u8; 8],
-    /// Where datagrams go, and the only place that they come from.
-    pub relay: Endpoint,
-    /// A group that is heard too, with its port.
-    pub group: Option<Endpoint>,
-    /// Differs from device to device and from start to start.
-    pub seed: u32,
-}
-
-/// Why there can be no [`Stack`]. The program is to blame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// The address does not fit the device's medium, is no unicast address, or is no extended one.
-    HardwareAddress,
-    /// The relay's address is no unicast address, or its port is 0.
-    Relay,
-    /// The group's address is no multicast address, or its port is 0.
-    Group,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::HardwareAddress => "the hardware address does not suit the device: give it a unicast one",
-            Self::Relay => "the relay needs a unicast address and a port: run prepare again",
-            Self::Group => "the group needs a multicast address and a port: run prepare again",
-        })
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
-/// Why a datagram was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendError {
-    /// There is no address to send from; see [`Stack::state`].
-    NotReady,
-    /// It does not fit [`Buffers`], or the 1280 bytes of a packet.
-    TooLong,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotReady => "there is no address to send from yet",
-            Self::TooLong => "the datagram is longer than the buffer or the link allows",
-        })
-    }
-}
-
-impl core::error::Error for SendError {}
 
 /// An IPv6 host with one correspondent, the relay.
 ///
@@ -122,7 +62,7 @@ impl<'s> Stack<'s> {
         device: &mut D,
         now: Instant,
     ) -> Result<Self, ConfigError> {
-        check(&config, device.capabilities().medium)?;
+        config.check(device.capabilities().medium)?;
         let mut random = Random::new(config.seed);
         let own_port = port(&mut random, config.group);
         let (control, mut unicast, mut multicast) = buffers.sockets();
@@ -150,6 +90,8 @@ impl<'s> Stack<'s> {
                 assigned: [None; 2],
                 tentative: None,
                 group: config.group,
+                #[cfg(feature = "ieee802154")]
+                contexts: crate::contexts::NONE,
                 noticed: Noticed::default(),
             },
             addressing: Addressing::new(own, identifier, config.relay.address, random.next(), now),
@@ -238,12 +180,19 @@ impl<'s> Stack<'s> {
         if let Some(address) = noticed.probed {
             self.addressing.probed(now, address);
         }
-        if noticed.query && self.reports() {
+        if noticed.query && !self.addressing.registers() {
             self.membership.asked(now, &mut self.random);
         }
         if let Ok(packet) = self.sockets.get_mut::<raw::Socket<'_>>(self.control).recv()
             && let Some(received) = message::read(packet)
         {
+            #[cfg(feature = "ieee802154")]
+            if let message::Received::Router { options, .. } = received {
+                crate::contexts::advertised(&mut self.filter.contexts, options);
+                let contexts = self.interface.sixlowpan_address_context_mut();
+                contexts.clear();
+                contexts.extend(self.filter.contexts);
+            }
             self.addressing.heard(now, received);
         }
         self.follow(now);
@@ -277,37 +226,18 @@ impl<'s> Stack<'s> {
         [own.map(message::solicited_node), group].into_iter().flatten()
     }
 
-    /// Whether the link has routers that ask for groups: a low-power one floods.
-    const fn reports(&self) -> bool {
-        match self.link.own {
-            #[cfg(feature = "ieee802154")]
-            HardwareAddress::Ieee802154(_) => false,
-            #[cfg(any(feature = "ethernet", feature = "ip"))]
-            _ => true,
-        }
-    }
-
-    /// Gives smoltcp the addresses and the route that are in use now.
+    /// Lets the gate, smoltcp and the routers know which addresses are in use now.
     fn follow(&mut self, now: Instant) {
         let global = self.addressing.global();
         let link_local = self.addressing.link_local();
-        let assigned = [link_local, global.map(|choice| choice.address)];
-        let tentative = self.addressing.tentative();
-        let heard_before = (self.filter.tentative.is_some(), self.filter.assigned[0]);
-        self.filter.tentative = tentative;
-        if self.reports()
-            && heard_before != (tentative.is_some(), link_local)
-            && (tentative.is_some() || link_local.is_some())
-        {
-            self.membership.changed(now);
-        }
+        self.follow_groups(now);
+        self.filter.tentative = self.addressing.tentative();
+        self.filter.assigned = [link_local, global.map(|choice| choice.address)];
+        let cidr = |address, length| IpCidr::Ipv6(Ipv6Cidr::new(address, length));
         let wanted = [
-            link_local.map(|address| IpCidr::Ipv6(Ipv6Cidr::new(address, 64))),
-            global.map(|choice| {
-                IpCidr::Ipv6(Ipv6Cidr::new(choice.address, if choice.on_link { 64 } else { 128 }))
-            }),
+            link_local.map(|address| cidr(address, 64)),
+            global.map(|choice| cidr(choice.address, if choice.on_link { 64 } else { 128 })),
         ];
-        self.filter.assigned = assigned;
         if !self.interface.ip_addrs().iter().eq(wanted.iter().flatten()) {
             self.interface.update_ip_addrs(|addresses| {
                 addresses.clear();
@@ -319,6 +249,17 @@ impl<'s> Stack<'s> {
             routes.clear();
             routes.extend(router.map(|router| Route::new_ipv6_gateway(router.address)));
         });
+    }
+
+    /// Groups are reported when there is an address to probe, and again from the first address: routers ignore what
+    /// comes from nobody (RFC 3810 §5.2.13). A low-power link floods, and nobody asks there.
+    fn follow_groups(&mut self, now: Instant) {
+        let (tentative, link_local) = (self.addressing.tentative(), self.addressing.link_local());
+        let before = (self.filter.tentative.is_some(), self.filter.assigned[0]);
+        let is_new = before != (tentative.is_some(), link_local);
+        if is_new && (tentative.is_some() || link_local.is_some()) && !self.addressing.registers() {
+            self.membership.changed(now);
+        }
     }
 
     fn drop_waiting(&mut self) {
@@ -335,7 +276,7 @@ impl<'s> Stack<'s> {
         else {
             return;
         };
-        if matches!(self.link.own, HardwareAddress::Ieee802154(_)) {
+        if self.addressing.registers() {
             let link_layer = router.neighbour();
             let neighbour =
                 crate::neighbour::Neighbour { address: router.address, link_layer, pan: self.link.pan };
@@ -356,29 +297,6 @@ fn take(
         place.copy_from_slice(payload);
         Some(payload.len())
     })
-}
-
-fn check(config: &Config, medium: Medium) -> Result<(), ConfigError> {
-    let suits = match (config.hardware_address, medium) {
-        #[cfg(feature = "ip")]
-        (HardwareAddress::Ip, Medium::Ip) => true,
-        #[cfg(feature = "ethernet")]
-        (HardwareAddress::Ethernet(address), Medium::Ethernet) => address.is_unicast(),
-        #[cfg(feature = "ieee802154")]
-        (HardwareAddress::Ieee802154(address), Medium::Ieee802154) => {
-            matches!(address, smoltcp::wire::Ieee802154Address::Extended(_))
-        }
-        #[allow(unreachable_patterns, reason = "with one link there is nothing else")]
-        _ => false,
-    };
-    let is_unicast = |address: Ipv6Addr| !address.is_multicast() && !address.is_unspecified();
-    let is_group = |group: Endpoint| group.address.is_multicast() && group.port != 0;
-    match () {
-        () if !suits => Err(ConfigError::HardwareAddress),
-        () if !is_unicast(config.relay.address) || config.relay.port == 0 => Err(ConfigError::Relay),
-        () if !config.group.is_none_or(is_group) => Err(ConfigError::Group),
-        () => Ok(()),
-    }
 }
 
 fn interface<D: Device + ?Sized>(

@@ -170,6 +170,31 @@ fn impossible_configurations_are_refused() {
     }
 }
 
+/// RFC 6282 §3.1.1: the destination's prefix is the context with identifier 2, which the router advertised.
+#[test]
+fn addresses_are_understood_that_are_compressed_with_a_context() {
+    let (mut world, port) = ready(Medium::Ieee802154, None);
+    let packet = Packet::udp((FAR_RELAY, PORT), (global(1), port), b"context");
+    let iphc = [0x7e, 0x85, 0x02];
+    let nhc = [&[0xf0], &packet.payload[..4], &packet.payload[6..8], b"context"].concat();
+    let payload = [&iphc[..], &FAR_RELAY.octets(), &global(1).octets()[8..], &nhc].concat();
+    let to = sixfold_air::frame::Destination::Unicast(DEVICE);
+    let frame = sixfold_air::frame::data(NodeId(2), to, false, 0, false, &payload);
+    let frame = &frame[..frame.len() - sixfold_air::frame::FCS];
+    world.wire.incoming.push_back(frame.to_vec());
+    world.settle();
+    assert!(received(&mut world).is_empty(), "nobody advertised the context");
+
+    let mut advertisement = world.nodes[0].advertisement(&world.wire.link_layer(NodeId(2))).unwrap();
+    advertisement.payload.extend([34, 2, 64, 0x12, 0, 0, 0, 60]);
+    advertisement.payload.extend(&global(1).octets()[..8]);
+    let (source, payload) = (advertisement.source, advertisement.payload);
+    world.hear(2, &Packet::icmp(source, ALL_NODES, payload));
+    world.wire.incoming.push_back(frame.to_vec());
+    world.settle();
+    assert_eq!(received(&mut world), [b"context"]);
+}
+
 /// A first fragment of a packet of 40 bytes, with a compressed UDP header: smoltcp 0.14 would count below zero.
 #[test]
 fn a_packet_too_short_for_its_headers_is_dropped() {

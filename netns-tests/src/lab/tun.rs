@@ -1,10 +1,10 @@
-//! TUN devices: interfaces whose packets a program reads and writes.
+//! TUN and TAP devices: interfaces whose packets or Ethernet frames a program reads and writes.
 #![allow(unsafe_code)] // the one ioctl that names the interface
 
 use crate::netns::Netns;
 use crate::peer::TUN;
 use anyhow::{Context, Result, ensure};
-use nix::libc::{IFF_NO_PI, IFF_TUN, IFNAMSIZ, O_NONBLOCK, c_char, c_int, c_short, ifreq};
+use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_TUN, IFNAMSIZ, O_NONBLOCK, c_char, c_int, c_short, ifreq};
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -17,17 +17,26 @@ nix::ioctl_write_ptr_bad!(
     ifreq
 );
 
-/// A TUN device. The interface goes when this is dropped.
+/// A TUN or TAP device. The interface goes when this is dropped.
 #[derive(Debug)]
 pub struct Tun {
     file: File,
 }
 
 impl Tun {
-    /// Makes the interface `name` in a namespace; it is down.
+    /// Makes the interface `name`, of packets, in a namespace; it is down.
     pub fn create(netns: &Netns, name: &str) -> Result<Self> {
-        let what = || format!("making TUN device {name} in {}", netns.name());
-        netns.enter(|| open(name))?.with_context(what)
+        Self::create_as(IFF_TUN, netns, name)
+    }
+
+    /// Makes the interface `name`, of Ethernet frames, in a namespace; it is down.
+    pub fn create_tap(netns: &Netns, name: &str) -> Result<Self> {
+        Self::create_as(IFF_TAP, netns, name)
+    }
+
+    fn create_as(kind: c_int, netns: &Netns, name: &str) -> Result<Self> {
+        let what = || format!("making device {name} in {}", netns.name());
+        netns.enter(|| open(kind, name))?.with_context(what)
     }
 
     /// The next packet that was sent on the interface, if one waits.
@@ -52,14 +61,14 @@ impl AsFd for Tun {
     }
 }
 
-fn open(name: &str) -> Result<Tun> {
+fn open(kind: c_int, name: &str) -> Result<Tun> {
     ensure!(name.len() < IFNAMSIZ, "the name is too long");
     let file = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(TUN).context(TUN)?;
     let mut ifr_name = [0; IFNAMSIZ];
     ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from as c_char);
     let mut request = ifreq {
         ifr_name,
-        ifr_ifru: nix::libc::__c_anonymous_ifr_ifru { ifru_flags: (IFF_TUN | IFF_NO_PI) as c_short },
+        ifr_ifru: nix::libc::__c_anonymous_ifr_ifru { ifru_flags: (kind | IFF_NO_PI) as c_short },
     };
     // SAFETY: TUNSETIFF reads and writes an ifreq, which lives on this stack until the call returns.
     unsafe { tun_set_iff(file.as_raw_fd(), &raw mut request) }.context("TUNSETIFF")?;
