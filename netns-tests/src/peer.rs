@@ -33,6 +33,8 @@ pub enum Peer {
     Tun,
     /// The virtual machine.
     Qemu,
+    /// The firmware's machines.
+    QemuArm,
 }
 
 impl Peer {
@@ -48,6 +50,7 @@ impl Peer {
             Self::Tftp => in_path("tftp"),
             Self::Tftpd => in_path("in.tftpd"),
             Self::Qemu => in_path("qemu-system-x86_64"),
+            Self::QemuArm => in_path("qemu-system-arm"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
         }
@@ -66,6 +69,7 @@ impl Peer {
             Self::Tftp => "tftp is missing (Debian: tftp-hpa)",
             Self::Tftpd => "in.tftpd is missing (Debian: tftpd-hpa)",
             Self::Qemu => "qemu-system-x86_64 is missing (Debian: qemu-system-x86)",
+            Self::QemuArm => "qemu-system-arm is missing (Debian: qemu-system-arm)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

@@ -1,0 +1,16 @@
+//! What Sixfold's firmware images share: framing ([`slip`]), [`packet`]s, the [`console`], the [`update`] loop, [`register`]s, and what a
+//! panic does. No board is known here.
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod console;
+pub mod digest;
+pub mod packet;
+#[cfg(target_os = "none")]
+mod panic;
+pub mod register;
+pub mod slip;
+pub mod target;
+pub mod update;

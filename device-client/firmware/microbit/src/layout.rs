@@ -1,0 +1,24 @@
+//! What is where in the 256 KiB of flash.
+//!
+//! ```text
+//! 0x00000  boot program            24 KiB
+//! 0x06000  record                   8 KiB: ticket 1, journal 1, chunk index up to 6
+//! 0x08000  slot: the main program 192 KiB
+//! 0x38000  the main program's own  32 KiB
+//! ```
+//!
+//! The image in the slot begins with its vector table. All of this is for whoever lays out the boot program, the main
+//! program's linker script and the tests alike.
+
+use core::ops::Range;
+
+/// The size of an erase page, and so of a chunk, in bytes.
+pub const PAGE: u32 = 1024;
+/// All of the flash.
+pub const FLASH: Range<u32> = 0..0x4_0000;
+/// Where the main program leaves ticket, journal and chunk index.
+pub const RECORD: Range<u32> = 0x6000..0x8000;
+/// Where the main program itself is.
+pub const SLOT: Range<u32> = 0x8000..0x3_8000;
+/// All of the RAM.
+pub const RAM: Range<u32> = 0x2000_0000..0x2000_4000;

@@ -1,0 +1,64 @@
+//! The serial line to the relay: IPv6 packets in SLIP frames.
+
+use sixfold_device::boot::Event;
+use sixfold_firmware::console::{self, SerialPort};
+use sixfold_firmware::packet::{self, HEADERS};
+use sixfold_firmware::slip::{self, Decoder};
+use sixfold_firmware::update::{LONGEST_REQUEST, Link};
+use sixfold_microbit::{Timer, Uart};
+use sixfold_profile::Instant;
+use sixfold_profile::ticket::{Endpoint, Ticket};
+
+/// The smallest MTU that IPv6 knows: what the other end may send.
+const MTU: usize = 1280;
+const FIRST_EPHEMERAL_PORT: u16 = 0xc000;
+
+/// One end of the line, with the addresses of both.
+#[derive(Debug)]
+pub(crate) struct SerialLink<'u> {
+    uart: &'u mut Uart,
+    timer: Timer,
+    decoder: Decoder<MTU>,
+    device: Endpoint,
+    relay: Endpoint,
+}
+
+impl<'u> SerialLink<'u> {
+    /// Between the device and the relay that the ticket names. The port differs from one start to the next, so that
+    /// answers to an earlier one find nobody.
+    pub(crate) fn new(uart: &'u mut Uart, ticket: &Ticket<'_>, seed: u32) -> Self {
+        let device = Endpoint {
+            address: packet::link_local(ticket.interface_identifier),
+            port: FIRST_EPHEMERAL_PORT | seed as u16,
+        };
+        Self { uart, timer: Timer::new(), decoder: Decoder::new(), device, relay: ticket.relay }
+    }
+}
+
+impl Link for SerialLink<'_> {
+    fn now(&mut self) -> Instant {
+        self.timer.now()
+    }
+
+    fn send(&mut self, datagram: &[u8]) {
+        let mut buffer = [0; HEADERS + LONGEST_REQUEST];
+        let Some(packet) = buffer.get_mut(..HEADERS + datagram.len()) else { return };
+        packet.iter_mut().skip(HEADERS).zip(datagram).for_each(|(to, from)| *to = *from);
+        if packet::write_headers(packet, self.device, self.relay).is_some() {
+            slip::encode(packet, |byte| self.uart.send(byte));
+        }
+    }
+
+    fn receive(&mut self) -> Option<&[u8]> {
+        while let Some(byte) = self.uart.receive() {
+            if self.decoder.take(byte) {
+                return packet::read(self.decoder.packet(), self.relay, self.device);
+            }
+        }
+        None
+    }
+
+    fn report(&mut self, event: Event) {
+        console::report(self.uart, event);
+    }
+}

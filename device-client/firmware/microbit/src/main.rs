@@ -1,0 +1,53 @@
+//! The boot program: brings the image in the slot up to date, if the main program left a ticket, and starts it.
+#![no_std]
+#![no_main]
+#![allow(unsafe_code)] // takes hold of the flash
+
+mod link;
+mod start;
+
+use cortex_m_rt::entry;
+use embedded_storage::nor_flash::NorFlashErrorKind;
+use link::SerialLink;
+use sixfold_device::Boot;
+use sixfold_device::boot::{BootError, record};
+use sixfold_firmware::console;
+use sixfold_firmware::target::Target;
+use sixfold_firmware::update;
+use sixfold_microbit::layout::{RECORD, SLOT};
+use sixfold_microbit::{Nvmc, Uart, rng};
+use sixfold_profile::ticket::MAX_TICKET;
+
+#[entry]
+fn main() -> ! {
+    let mut uart = Uart::new();
+    console::print(&mut uart, format_args!("boot"));
+    match update(&mut uart) {
+        Ok(()) => {}
+        // Nothing to do. What the slot holds was whole when the last ticket went.
+        Err(BootError::Ticket(error)) => console::print(&mut uart, format_args!("boot: {error}")),
+        Err(error) => stop(&mut uart, &error),
+    }
+    start::image(&mut uart)
+}
+
+/// Fetches what the ticket in flash asks for.
+fn update(uart: &mut Uart) -> Result<(), BootError<NorFlashErrorKind>> {
+    // SAFETY: the boot program is below the record. An image in the slot does not run while this program does.
+    let mut flash = unsafe { Nvmc::new(RECORD.start..SLOT.end) };
+    let mut buffer = [0; MAX_TICKET];
+    let ticket = record::read_ticket(&mut flash, &RECORD, &mut buffer)?;
+    let target = Target::read(ticket.options).ok_or(BootError::Request)?;
+    let seed = rng::random_bits();
+    let mut link = SerialLink::new(uart, &ticket, seed);
+    let boot = Boot::new(flash, &RECORD, &SLOT, ticket, target.options(), seed)?;
+    update::run(boot, &mut link)
+}
+
+/// Nothing can be done here: the flash is broken, or the main program left something that cannot be.
+fn stop(uart: &mut Uart, error: &BootError<NorFlashErrorKind>) -> ! {
+    console::print(uart, format_args!("boot: stopped: {error}"));
+    loop {
+        cortex_m::asm::wfi();
+    }
+}

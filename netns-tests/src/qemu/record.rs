@@ -1,0 +1,107 @@
+//! A record for the boards' boot programs, and how the micro:bit's main program is told to write it.
+
+use super::serial::SerialLine;
+use anyhow::{Context, Result, ensure};
+use hmac_sha256::Hash;
+use sixfold_profile::coap::{Code, Szx, Type, Writer, option};
+use sixfold_profile::index::ChunkSize;
+use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+
+/// Where the micro:bit's record is: device-client/firmware/microbit/src/layout.rs.
+const RECORD: u32 = 0x6000;
+/// Where its slot is.
+pub const SLOT: u32 = 0x8000;
+/// The slot's length in bytes.
+pub const SLOT_BYTES: usize = 192 * 1024;
+const PAGE: u32 = 1024;
+/// Ticket and journal have a page each before the chunk index.
+const INDEX: u32 = 2 * PAGE;
+const ERASED: u8 = 0xff;
+const COAP_HEADER: usize = 4;
+
+/// Ticket and chunk index of one update.
+#[derive(Clone, Debug)]
+pub struct Record {
+    ticket: Vec<u8>,
+    index: Vec<u8>,
+}
+
+/// The SHA-256 of bytes.
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Hash::hash(bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Record {
+    /// An update to `image`, which `relay` has under `path`, in chunks of one page.
+    pub fn new(image: &[u8], relay: Endpoint, path: &[&str], szx: Szx) -> Result<Self> {
+        let index: Vec<u8> = image.chunks(PAGE as usize).flat_map(digest).collect();
+        let mut message = [0; MAX_TICKET];
+        let options = options(&mut message, path)?;
+        let ticket = Ticket {
+            image_size: image.len().try_into()?,
+            image_digest: digest(image),
+            index_digest: digest(&index),
+            chunk_size: ChunkSize::from_bytes(PAGE).context("chunk size")?,
+            szx,
+            sequence_number: 2,
+            relay,
+            interface_identifier: [2, 0, 0, 0xff, 0xfe, 0, 0, 2],
+            etag: None,
+            group: None,
+            session: None,
+            options,
+        };
+        let mut bytes = vec![0xff; MAX_TICKET];
+        let length = ticket.write(&mut bytes)?;
+        // Flash is written in words.
+        bytes.truncate(length.next_multiple_of(4));
+        Ok(Self { ticket: bytes, index })
+    }
+
+    /// The record as it is in flash, from its first byte to the end of the chunk index.
+    pub fn in_flash(&self) -> Vec<u8> {
+        let mut flash = self.ticket.clone();
+        flash.resize(INDEX as usize, ERASED);
+        [flash, self.index.clone()].concat()
+    }
+
+    /// Has the main program write it, the ticket last: until that is whole, there is none. Stops after `parts` of the
+    /// [`Record::PARTS`] commands.
+    pub fn write(&self, serial: &mut SerialLine, parts: usize) -> Result<()> {
+        let half = (self.ticket.len() / 2).next_multiple_of(4);
+        let (first, second) = self.ticket.split_at(half);
+        let (index, rest) = self.index.split_at(self.index.len().min(PAGE as usize));
+        let commands = [
+            b"E".to_vec(),
+            write(RECORD + INDEX, index),
+            write(RECORD + INDEX + PAGE, rest),
+            write(RECORD, first),
+            write(RECORD + half as u32, second),
+        ];
+        commands.iter().take(parts).try_for_each(|command| {
+            serial.send(command)?;
+            let answer = serial.line()?;
+            ensure!(answer == "app: done", "the main program says: {answer}");
+            Ok(())
+        })
+    }
+
+    /// How many commands [`Record::write`] takes.
+    pub const PARTS: usize = 5;
+}
+
+fn options<'m>(message: &'m mut [u8], path: &[&str]) -> Result<&'m [u8]> {
+    let mut writer = Writer::new(message, Type::Confirmable, Code::GET, 0, &[])?;
+    path.iter().try_for_each(|segment| writer.option(option::URI_PATH, segment.as_bytes()))?;
+    let length = writer.payload(&[])?;
+    message.get(COAP_HEADER..length).context("no options")
+}
+
+fn write(offset: u32, bytes: &[u8]) -> Vec<u8> {
+    [&b"W"[..], &offset.to_be_bytes(), bytes].concat()
+}

@@ -1,0 +1,196 @@
+//! The boot program on an emulated micro:bit: its flash, its serial line to the real relay, and its power.
+
+use anyhow::{Context, Result, ensure};
+use sixfold_netns_tests::image::image as random_bytes;
+use sixfold_netns_tests::netns::Netns;
+use sixfold_netns_tests::nginx;
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::qemu::Machine;
+use sixfold_netns_tests::qemu::image::{self, Images};
+use sixfold_netns_tests::qemu::link::{self, Carried, PacketLink};
+use sixfold_netns_tests::qemu::record::{self, Record, SLOT, SLOT_BYTES};
+use sixfold_netns_tests::relay::{CONFIG, Relay};
+use sixfold_netns_tests::sandbox;
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::topology::DEVICE_INTERFACE;
+use sixfold_profile::coap::Szx;
+use sixfold_profile::ticket::Endpoint;
+use std::fs;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Tun, Peer::QemuArm];
+const RELAY: Endpoint = Endpoint { address: link::RELAY, port: 5683 };
+/// Neither whole pages nor whole words.
+const IMAGE_BYTES: usize = 61_237;
+/// Four blocks a chunk, two packets a block.
+const BLOCK_BYTES: usize = 256;
+/// More than twice the packets of a chunk: there is progress, and chunks are cut in two.
+const MOST_PACKETS_BETWEEN_RESETS: u8 = 24;
+/// Of the moments of resets.
+const SEED: u64 = 1;
+
+/// Runs `body` where machines, images and peers are to be had.
+fn run<F: FnOnce() -> Result<()>>(test: &str, body: F) -> Result<()> {
+    match image::build()? {
+        Images::Built => sandbox::run(NEEDS, body),
+        Images::Missing(what) => sandbox::skip_or_fail(test, &what),
+    }
+}
+
+/// The main program of a version, and bytes that follow it up to the size of an image.
+fn main_program(version: u64) -> Result<Vec<u8>> {
+    let mut bytes = fs::read(image::path(&format!("sixfold-microbit-app-{version}.bin")))?;
+    bytes.extend(random_bytes(version, IMAGE_BYTES - bytes.len()));
+    Ok(bytes)
+}
+
+/// What a main program says of itself.
+fn identity(version: u64, slot: &[u8]) -> String {
+    format!("app: version {version}, {} bytes, SHA-256 {}", slot.len(), record::hex(&record::digest(slot)))
+}
+
+/// A micro:bit from the factory, with version 1 in its slot; and what that one says.
+fn microbit(netns: &Netns) -> Result<(Machine, String)> {
+    let mut machine = Machine::create(netns, "microbit", &image::path("sixfold-microbit.elf"), &[])?;
+    let mut slot = main_program(1)?;
+    machine.program(SLOT, &slot)?;
+    // QEMU's flash is zeros where nothing was written.
+    slot.resize(SLOT_BYTES, 0);
+    machine.run()?;
+    Ok((machine, identity(1, &slot)))
+}
+
+fn expect(machine: &mut Machine, lines: &[&str]) -> Result<()> {
+    lines.iter().try_for_each(|expected| {
+        let line = machine.serial.line()?;
+        ensure!(line == *expected, "{line:?} instead of {expected:?}");
+        Ok(())
+    })
+}
+
+const NO_TICKET: [&str; 2] = ["boot", "boot: there is no ticket: run prepare"];
+
+#[test]
+fn without_a_whole_ticket_the_old_image_starts() -> Result<()> {
+    run("without_a_whole_ticket_the_old_image_starts", || {
+        let netns = Netns::create("relay")?;
+        let (mut machine, old) = microbit(&netns)?;
+        let image = main_program(2)?;
+        let record = Record::new(&image, RELAY, &["fw", "image.bin"], Szx::MAX)?;
+        expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
+        for parts in 0..Record::PARTS {
+            record.write(&mut machine.serial, parts)?;
+            machine.monitor.reset()?;
+            expect(&mut machine, &["boot"])?;
+            let refusal = machine.serial.line()?;
+            ensure!(refusal.contains("run prepare"), "{parts} parts: {refusal}");
+            expect(&mut machine, &[&old])?;
+        }
+        Ok(())
+    })
+}
+
+/// One update, and what it took.
+struct Update {
+    packets: u32,
+    resets: u32,
+}
+
+/// Lets the machine update itself until a main program starts, which must be `expected`; resets it at random moments.
+fn update(machine: &mut Machine, link: &PacketLink, expected: &str, seed: u64) -> Result<Update> {
+    let mut moments =
+        random_bytes(seed, 4096).into_iter().map(|byte| byte % (MOST_PACKETS_BETWEEN_RESETS + 1));
+    let mut left = moments.next();
+    let mut update = Update { packets: 0, resets: 0 };
+    loop {
+        match link.carry(&mut machine.serial)? {
+            Carried::Line(line) if line.starts_with("app: ") => {
+                ensure!(line == expected, "{line:?} instead of {expected:?}");
+                return Ok(update);
+            }
+            Carried::Line(line) => {
+                ensure!(!line.contains("stopped") && !line.contains("no image"), "{line}");
+            }
+            Carried::Up | Carried::Down => {
+                update.packets += 1;
+                left = left.map(|left| left.saturating_sub(1));
+            }
+        }
+        if left == Some(0) {
+            machine.monitor.reset()?;
+            update.resets += 1;
+            left = moments.next();
+        }
+    }
+}
+
+/// The origin, a micro:bit, and the serial line between it and whichever relay runs.
+struct Rig {
+    machine: Machine,
+    link: PacketLink,
+    scene: Scene,
+}
+
+/// A micro:bit whose version 1 has prepared an update to `image`, and was told to restart.
+fn prepared(image: &[u8]) -> Result<Rig> {
+    let scene = Scene::create("")?;
+    let link = PacketLink::create(&scene.net.relay)?;
+    let (mut machine, old) = microbit(&scene.net.relay)?;
+    expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
+    let szx = Szx::from_size(BLOCK_BYTES).context("block size")?;
+    Record::new(image, RELAY, &["fw", "image.bin"], szx)?.write(&mut machine.serial, Record::PARTS)?;
+    machine.serial.send(b"R")?;
+    Ok(Rig { machine, link, scene })
+}
+
+fn relay(netns: &Netns) -> Result<Relay<'_>> {
+    Relay::start(netns, &CONFIG.replace(DEVICE_INTERFACE, link::INTERFACE))
+}
+
+#[test]
+fn resets_at_any_moment_end_with_the_right_image() -> Result<()> {
+    run("resets_at_any_moment_end_with_the_right_image", || {
+        let image = main_program(2)?;
+        let Rig { mut machine, link, scene } = prepared(&image)?;
+        nginx::publish("image.bin", &image)?;
+        let _relay = relay(&scene.net.relay)?;
+        let new = identity(2, &image);
+        let taken = update(&mut machine, &link, &new, SEED)?;
+        println!("{} packets, {} resets", taken.packets, taken.resets);
+        ensure!(taken.resets >= 30, "{} resets are too few", taken.resets);
+        // From now on the image starts without the network.
+        machine.monitor.reset()?;
+        expect(&mut machine, &["boot", &new])
+    })
+}
+
+#[test]
+fn bytes_that_were_not_signed_never_start() -> Result<()> {
+    run("bytes_that_were_not_signed_never_start", || {
+        let image = main_program(2)?;
+        let Rig { mut machine, link, scene } = prepared(&image)?;
+        let mut forged = image.clone();
+        // Behind what both versions have in common: chunks that are right already are not fetched.
+        forged[IMAGE_BYTES / 2] ^= 1;
+        nginx::publish("image.bin", &forged)?;
+        let forger = relay(&scene.net.relay)?;
+        for _ in 0..2 {
+            until_it_sleeps(&mut machine, &link)?;
+            machine.monitor.reset()?;
+        }
+        forger.kill()?;
+        nginx::publish("image.bin", &image)?;
+        let _relay = relay(&scene.net.relay)?;
+        update(&mut machine, &link, &identity(2, &image), SEED).map(|_| ())
+    })
+}
+
+/// Until the boot program gives up for a while; no main program may start.
+fn until_it_sleeps(machine: &mut Machine, link: &PacketLink) -> Result<()> {
+    loop {
+        match link.carry(&mut machine.serial)? {
+            Carried::Line(line) if line.starts_with("boot: sleeps") => return Ok(()),
+            Carried::Line(line) => ensure!(!line.starts_with("app"), "{line}"),
+            Carried::Up | Carried::Down => {}
+        }
+    }
+}
