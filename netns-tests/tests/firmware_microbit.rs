@@ -77,8 +77,8 @@ fn without_a_whole_ticket_the_old_image_starts() -> Result<()> {
         let image = main_program(2)?;
         let record = Record::new(&image, RELAY, &["fw", "image.bin"], Szx::MAX)?;
         expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
-        for parts in 0..Record::PARTS {
-            record.write(&mut machine.serial, parts)?;
+        for parts in 0..record.parts() {
+            record.install(&mut machine.serial, parts)?;
             machine.monitor.reset()?;
             expect(&mut machine, &["boot"])?;
             let refusal = machine.serial.line()?;
@@ -137,7 +137,8 @@ fn prepared(image: &[u8]) -> Result<Rig> {
     let (mut machine, old) = microbit(&scene.net.relay)?;
     expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
     let szx = Szx::from_size(BLOCK_BYTES).context("block size")?;
-    Record::new(image, RELAY, &["fw", "image.bin"], szx)?.write(&mut machine.serial, Record::PARTS)?;
+    let record = Record::new(image, RELAY, &["fw", "image.bin"], szx)?;
+    record.install(&mut machine.serial, record.parts())?;
     machine.serial.send(b"R")?;
     Ok(Rig { machine, link, scene })
 }

@@ -5,6 +5,7 @@ use super::record::{BootError, Record, digest_of, retire, write};
 use crate::exchange::Exchange;
 use crate::fetch::{self, Fetch, Received};
 use crate::random::Random;
+use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 use embedded_storage::nor_flash::NorFlash;
@@ -85,6 +86,18 @@ pub enum Cause {
     WrongImage,
 }
 
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silence => "the relay does not answer",
+            Self::Refused => "the relay refuses, or its answers make no sense",
+            Self::OtherSize => "the relay's image has another size than the signed one",
+            Self::WrongChunk => "a chunk is not what the publisher signed",
+            Self::WrongImage => "the image in flash is not what the publisher signed",
+        })
+    }
+}
+
 impl<'t, F: NorFlash> Boot<'t, F> {
     /// Goes on with the update of record `which`, whose ticket is `ticket`. `target` holds the ticket's options, taken
     /// apart. `seed`: see [`crate::Exchange::new`].
@@ -102,13 +115,15 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let (place, slot) = (layout.record(which), layout.slot(which));
         let record = Record::new::<F>(place, &ticket)?;
         check_slot::<F>(slot, &ticket)?;
-        record.check_index(&mut flash, &ticket.index_digest)?;
         let szx = block_size(&ticket);
         let mut random = Random::new(seed);
         let fetch = Fetch::idle(target, szx, random.next());
         let is_bootable = record.is_marked(&mut flash, record.chunks())?;
-        if !is_bootable && layout.is_single() {
-            retire(&mut flash, layout.record(which.other()))?;
+        if !is_bootable {
+            record.check_index(&mut flash, &ticket.index_digest)?;
+            if layout.is_single() {
+                retire(&mut flash, layout.record(which.other()))?;
+            }
         }
         let state = if is_bootable { State::Bootable } else { State::Sleeping(Instant::ZERO) };
         let slot = slot.start;

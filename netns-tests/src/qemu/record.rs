@@ -1,4 +1,4 @@
-//! A record for the boards' boot programs, and how the micro:bit's main program is told to write it.
+//! A record for the boards' boot programs, and how the micro:bit's main program is told to install it.
 
 use super::serial::SerialLine;
 use anyhow::{Context, Result, ensure};
@@ -7,12 +7,10 @@ use sixfold_profile::coap::{Code, Szx, Type, Writer, option};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
 
-/// Where the micro:bit's record is: device-client/firmware/microbit/src/layout.rs.
-const RECORD: u32 = 0x6000;
-/// Where its slot is.
-pub const SLOT: u32 = 0x8000;
+/// Where the micro:bit's slot is: device-client/firmware/microbit/src/layout.rs.
+pub const SLOT: u32 = 0xa000;
 /// The slot's length in bytes.
-pub const SLOT_BYTES: usize = 192 * 1024;
+pub const SLOT_BYTES: usize = 184 * 1024;
 const PAGE: u32 = 1024;
 /// Ticket and journal have a page each before the chunk index.
 const INDEX: u32 = 2 * PAGE;
@@ -70,20 +68,9 @@ impl Record {
         [flash, self.index.clone()].concat()
     }
 
-    /// Has the main program write it, the ticket last: until that is whole, there is none. Stops after `parts` of the
-    /// [`Record::PARTS`] commands.
-    pub fn write(&self, serial: &mut SerialLine, parts: usize) -> Result<()> {
-        let half = (self.ticket.len() / 2).next_multiple_of(4);
-        let (first, second) = self.ticket.split_at(half);
-        let (index, rest) = self.index.split_at(self.index.len().min(PAGE as usize));
-        let commands = [
-            b"E".to_vec(),
-            write(RECORD + INDEX, index),
-            write(RECORD + INDEX + PAGE, rest),
-            write(RECORD, first),
-            write(RECORD + half as u32, second),
-        ];
-        commands.iter().take(parts).try_for_each(|command| {
+    /// Has the main program install it. Stops after `parts` of the [`Record::parts`] commands.
+    pub fn install(&self, serial: &mut SerialLine, parts: usize) -> Result<()> {
+        self.commands().iter().take(parts).try_for_each(|command| {
             serial.send(command)?;
             let answer = serial.line()?;
             ensure!(answer == "app: done", "the main program says: {answer}");
@@ -91,8 +78,16 @@ impl Record {
         })
     }
 
-    /// How many commands [`Record::write`] takes.
-    pub const PARTS: usize = 5;
+    /// How many commands [`Record::install`] takes.
+    pub fn parts(&self) -> usize {
+        self.commands().len()
+    }
+
+    fn commands(&self) -> Vec<Vec<u8>> {
+        let ticket = [b"T", &self.ticket[..]].concat();
+        let index = self.index.chunks(PAGE as usize).map(|piece| [b"I", piece].concat());
+        [ticket].into_iter().chain(index).chain([b"P".to_vec()]).collect()
+    }
 }
 
 fn options<'m>(message: &'m mut [u8], path: &[&str]) -> Result<&'m [u8]> {
@@ -100,8 +95,4 @@ fn options<'m>(message: &'m mut [u8], path: &[&str]) -> Result<&'m [u8]> {
     path.iter().try_for_each(|segment| writer.option(option::URI_PATH, segment.as_bytes()))?;
     let length = writer.payload(&[])?;
     message.get(COAP_HEADER..length).context("no options")
-}
-
-fn write(offset: u32, bytes: &[u8]) -> Vec<u8> {
-    [&b"W"[..], &offset.to_be_bytes(), bytes].concat()
 }

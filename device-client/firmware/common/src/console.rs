@@ -50,7 +50,10 @@ impl fmt::Display for Hex<'_> {
 pub fn report(port: &mut impl SerialPort, event: Event) {
     match event {
         Event::Chunks { done, all } => print(port, format_args!("boot: {done} of {all} chunks")),
-        Event::Sleep(pause) => print(port, format_args!("boot: sleeps {} s", pause.as_secs())),
+        Event::Sleep { cause, time } => {
+            print(port, format_args!("boot: sleeps {} s: {cause}", time.as_secs()));
+        }
+        Event::Wait(time) => print(port, format_args!("boot: waits {} s", time.as_secs())),
         Event::Bootable => print(port, format_args!("boot: the image is whole")),
     }
 }

@@ -12,5 +12,4 @@ pub mod packet;
 mod panic;
 pub mod register;
 pub mod slip;
-pub mod target;
 pub mod update;

@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! offset
-//! 0x0000  record                  4 KiB: ticket 1, journal 1, chunk index up to 2
-//! 0x1000  slot                   36 KiB
+//! 0x0000  record A                4 KiB: ticket 1, journal 1, chunk index up to 2
+//! 0x1000  record B                4 KiB
+//! 0x2000  slot                   32 KiB
 //! ```
 #![allow(unsafe_code)] // memory at a fixed address
 
@@ -14,11 +15,12 @@ use core::slice;
 use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
 };
+use sixfold_device::boot::Layout;
 
-/// Where the main program leaves ticket, journal and chunk index.
-pub(crate) const RECORD: Range<u32> = 0..0x1000;
 /// Where the main program itself would be.
-pub(crate) const SLOT: Range<u32> = 0x1000..0xa000;
+pub(crate) const SLOT: Range<u32> = 0x2000..0xa000;
+/// All of it.
+pub(crate) const LAYOUT: Layout = Layout::single([0..0x1000, 0x1000..0x2000], SLOT);
 
 const ADDRESS: usize = 0x2000_6000;
 const LENGTH: usize = SLOT.end as usize;

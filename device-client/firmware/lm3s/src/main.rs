@@ -19,16 +19,15 @@ use cortex_m::Peripherals;
 use cortex_m_rt::entry;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 use ethernet::Ethernet;
-use flash::{RECORD, RamFlash, SLOT};
+use flash::{LAYOUT, RamFlash, SLOT};
 use link::{DATAGRAM, EthernetLink};
 use sixfold_device::Boot;
-use sixfold_device::boot::{BootError, record};
+use sixfold_device::boot::{BootError, Choice, Target, choose, record};
 use sixfold_firmware::console::{self, Hex};
 use sixfold_firmware::digest;
-use sixfold_firmware::target::Target;
 use sixfold_firmware::update;
 use sixfold_ip::{Buffers, Config, ConfigError, HardwareAddress, Sockets, Stack};
-use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{MAX_TICKET, Ticket, TicketError};
 use uart::Uart;
 
 #[entry]
@@ -72,10 +71,14 @@ impl fmt::Display for Failure {
 /// Fetches what the ticket in flash asks for, and gives the digest of what the slot then holds.
 fn update(flash: &mut RamFlash, uart: &mut Uart) -> Result<[u8; 32], Failure> {
     let mut buffer = [0; MAX_TICKET];
-    let ticket = record::read_ticket(flash, &RECORD, &mut buffer)?;
+    let which = match choose(flash, &LAYOUT, &mut buffer)? {
+        Choice::Run(which) | Choice::Update { record: which, .. } => which,
+        Choice::Nothing | Choice::Lost => return Err(BootError::Ticket(TicketError::NotATicket).into()),
+    };
+    let ticket = record::read_ticket(flash, LAYOUT.record(which), &mut buffer)?;
     let target = Target::read(ticket.options).ok_or(BootError::Request)?;
     let seed = seed::seed(&ticket);
-    let boot = Boot::new(&mut *flash, &RECORD, &SLOT, ticket, target.options(), seed)?;
+    let boot = Boot::new(&mut *flash, &LAYOUT, which, ticket, target.options(), seed)?;
     if !boot.is_bootable() {
         fetch(boot, &ticket, uart, seed)?;
     }

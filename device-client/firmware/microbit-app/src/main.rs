@@ -1,5 +1,5 @@
 //! A main program that does nothing but what an update needs of it: it says its version and the digest of the slot, and
-//! takes a record for the boot program from the serial line.
+//! takes ticket and chunk index for the boot program from the serial line.
 //!
 //! Whoever is at the other end has verified the manifest: there is no cryptography here but the digest.
 #![no_std]
@@ -10,10 +10,10 @@ mod command;
 
 use core::ops::Range;
 use cortex_m_rt::entry;
-use sixfold_device::boot::record;
+use sixfold_device::boot::{Choice, Which, choose, record};
 use sixfold_firmware::console::{self, Hex};
 use sixfold_firmware::digest;
-use sixfold_microbit::layout::{RECORD, SLOT};
+use sixfold_microbit::layout::{LAYOUT, SLOT};
 use sixfold_microbit::{Nvmc, Uart};
 use sixfold_profile::ticket::MAX_TICKET;
 
@@ -26,8 +26,8 @@ const VERSION: &str = match option_env!("SIXFOLD_APP_VERSION") {
 #[entry]
 fn main() -> ! {
     let mut uart = Uart::new();
-    // SAFETY: this program is in the slot, and the boot program below the record.
-    let mut flash = unsafe { Nvmc::new(RECORD) };
+    // SAFETY: this program is in the slot, and the boot program below the records.
+    let mut flash = unsafe { Nvmc::new(LAYOUT.record(Which::A).start..LAYOUT.record(Which::B).end) };
     let image = image(&mut flash);
     let size = image.end.saturating_sub(image.start);
     match digest::sha256(&mut flash, image) {
@@ -43,7 +43,11 @@ fn main() -> ! {
 /// Where the image is: as long as the ticket says that the boot program followed; without one, the whole slot.
 fn image(flash: &mut Nvmc) -> Range<u32> {
     let mut buffer = [0; MAX_TICKET];
-    let ticket = record::read_ticket(flash, &RECORD, &mut buffer);
-    let end = ticket.map_or(SLOT.end, |ticket| SLOT.start.saturating_add(ticket.image_size).min(SLOT.end));
-    SLOT.start..end
+    let size = match choose(flash, &LAYOUT, &mut buffer) {
+        Ok(Choice::Run(which)) => {
+            record::read_ticket(flash, LAYOUT.record(which), &mut buffer).ok().map(|ticket| ticket.image_size)
+        }
+        _ => None,
+    };
+    SLOT.start..size.map_or(SLOT.end, |size| SLOT.start.saturating_add(size).min(SLOT.end))
 }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! 0x00000  boot program            24 KiB
-//! 0x06000  record                   8 KiB: ticket 1, journal 1, chunk index up to 6
-//! 0x08000  slot: the main program 192 KiB
+//! 0x06000  record A                 8 KiB: ticket 1, journal 1, chunk index up to 6
+//! 0x08000  record B                 8 KiB
+//! 0x0a000  slot: the main program 184 KiB
 //! 0x38000  the main program's own  32 KiB
 //! ```
 //!
@@ -11,14 +12,17 @@
 //! program's linker script and the tests alike.
 
 use core::ops::Range;
+use sixfold_device::boot::Layout;
 
 /// The size of an erase page, and so of a chunk, in bytes.
 pub const PAGE: u32 = 1024;
 /// All of the flash.
 pub const FLASH: Range<u32> = 0..0x4_0000;
-/// Where the main program leaves ticket, journal and chunk index.
-pub const RECORD: Range<u32> = 0x6000..0x8000;
 /// Where the main program itself is.
-pub const SLOT: Range<u32> = 0x8000..0x3_8000;
+pub const SLOT: Range<u32> = 0xa000..0x3_8000;
+/// Where the main program leaves ticket, journal and chunk index.
+pub const RECORDS: [Range<u32>; 2] = [0x6000..0x8000, 0x8000..0xa000];
+/// All of it.
+pub const LAYOUT: Layout = Layout::single(RECORDS, SLOT);
 /// All of the RAM.
 pub const RAM: Range<u32> = 0x2000_0000..0x2000_4000;

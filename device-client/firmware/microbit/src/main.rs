@@ -10,37 +10,42 @@ use cortex_m_rt::entry;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 use link::SerialLink;
 use sixfold_device::Boot;
-use sixfold_device::boot::{BootError, record};
+use sixfold_device::boot::{BootError, Choice, Target, Which, choose, record};
 use sixfold_firmware::console;
-use sixfold_firmware::target::Target;
 use sixfold_firmware::update;
-use sixfold_microbit::layout::{RECORD, SLOT};
+use sixfold_microbit::layout::{LAYOUT, SLOT};
 use sixfold_microbit::{Nvmc, Uart, rng};
-use sixfold_profile::ticket::MAX_TICKET;
+use sixfold_profile::ticket::{MAX_TICKET, TicketError};
 
 #[entry]
 fn main() -> ! {
     let mut uart = Uart::new();
     console::print(&mut uart, format_args!("boot"));
     match update(&mut uart) {
-        Ok(()) => {}
-        // Nothing to do. What the slot holds was whole when the last ticket went.
-        Err(BootError::Ticket(error)) => console::print(&mut uart, format_args!("boot: {error}")),
+        Ok(()) => start::image(&mut uart),
         Err(error) => stop(&mut uart, &error),
     }
-    start::image(&mut uart)
 }
 
-/// Fetches what the ticket in flash asks for.
+/// Does what the records in flash ask for, if anything, until the slot holds an image that may run.
 fn update(uart: &mut Uart) -> Result<(), BootError<NorFlashErrorKind>> {
-    // SAFETY: the boot program is below the record. An image in the slot does not run while this program does.
-    let mut flash = unsafe { Nvmc::new(RECORD.start..SLOT.end) };
+    // SAFETY: the boot program is below the records. An image in the slot does not run while this program does.
+    let mut flash = unsafe { Nvmc::new(LAYOUT.record(Which::A).start..SLOT.end) };
     let mut buffer = [0; MAX_TICKET];
-    let ticket = record::read_ticket(&mut flash, &RECORD, &mut buffer)?;
+    let which = match choose(&mut flash, &LAYOUT, &mut buffer)? {
+        Choice::Run(_) => return Ok(()),
+        Choice::Nothing => {
+            console::print(uart, format_args!("boot: {}", TicketError::NotATicket));
+            return Ok(());
+        }
+        Choice::Lost => return Err(BootError::Ticket(TicketError::NotATicket)),
+        Choice::Update { record, .. } => record,
+    };
+    let ticket = record::read_ticket(&mut flash, LAYOUT.record(which), &mut buffer)?;
     let target = Target::read(ticket.options).ok_or(BootError::Request)?;
     let seed = rng::random_bits();
     let mut link = SerialLink::new(uart, &ticket, seed);
-    let boot = Boot::new(flash, &RECORD, &SLOT, ticket, target.options(), seed)?;
+    let boot = Boot::new(flash, &LAYOUT, which, ticket, target.options(), seed)?;
     update::run(boot, &mut link)
 }
 

@@ -9,11 +9,11 @@ use crate::wire::{MAX_REQUEST, Wire};
 use embedded_storage::nor_flash::ReadNorFlash;
 use serde_json::json;
 use sixfold_device::Boot;
-use sixfold_device::boot::{Cause, Choice, Event, Which, choose, record};
+use sixfold_device::boot::{BootError, Choice, Event, Target, Which, choose, record};
 use sixfold_device::flash_file::FlashFile;
 use sixfold_device::uri::Host;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::Options;
+
 use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 use std::fs;
 use std::io::{self, Write};
@@ -58,8 +58,8 @@ fn update(
     let relay = Host::V6(ticket.relay.address, arguments.interface.clone());
     let mut wire = Wire::open(&relay, ticket.relay.port)?;
     let deadline = arguments.timeout.map(|timeout| wire.now() + timeout);
-    let target: Vec<_> = Options::new(ticket.options).collect();
-    let boot = Boot::new(flash, &layout, which, ticket, &target, seed()).map_err(Failure::boot)?;
+    let target = Target::read(ticket.options).ok_or_else(|| Failure::boot(BootError::Request))?;
+    let boot = Boot::new(flash, &layout, which, ticket, target.options(), seed()).map_err(Failure::boot)?;
     let done = drive(boot, &mut wire, deadline, |event| show(&mut progress, &ticket, event));
     progress.end();
     done
@@ -102,22 +102,12 @@ fn show(progress: &mut Progress, ticket: &Ticket<'_>, event: Event) {
         }
         Event::Sleep { cause, time } => {
             let seconds = time.as_secs();
-            progress.say(&format!("{}; trying again in {seconds} s", words(cause)));
+            progress.say(&format!("{cause}; trying again in {seconds} s"));
         }
         Event::Wait(time) => {
             progress.say(&format!("the relay is busy and asks to wait {} s", time.as_secs()));
         }
         Event::Bootable => {}
-    }
-}
-
-const fn words(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Silence => "the relay does not answer",
-        Cause::Refused => "the relay refuses, or its answers make no sense",
-        Cause::OtherSize => "the relay's image has another size than the signed one",
-        Cause::WrongChunk => "a chunk is not what the publisher signed",
-        Cause::WrongImage => "the image in flash is not what the publisher signed",
     }
 }
 

@@ -3,10 +3,10 @@
 use sixfold_profile::coap::{Opt, Options};
 
 /// How many options a request may have.
-pub const MAX_OPTIONS: usize = 24;
+pub const MAX_OPTIONS: usize = 12;
 
 /// The options of every request.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     options: [Opt<'a>; MAX_OPTIONS],
     count: usize,
