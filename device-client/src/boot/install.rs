@@ -3,6 +3,7 @@
 use super::layout::{Layout, Which};
 use super::plan::{newest, summary};
 use super::record::{BootError, ERASED, Record, retire, write};
+use super::sha256::digest;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 
@@ -27,7 +28,7 @@ pub fn install<F: NorFlash>(
     let place = layout.record(place_of);
     let record = Record::new::<F>(place, ticket)?;
     super::core::check_slot::<F>(layout.slot(place_of), ticket)?;
-    if hmac_sha256::Hash::hash(index) != ticket.index_digest {
+    if digest(index) != ticket.index_digest {
         return Err(BootError::Index);
     }
     buffer.fill(ERASED);

@@ -24,6 +24,7 @@ mod install;
 mod layout;
 mod plan;
 pub mod record;
+mod sha256;
 mod target;
 
 pub use self::core::{Boot, Cause, Event};

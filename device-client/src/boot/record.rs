@@ -11,18 +11,16 @@
 //! zeros. No entry is written twice between erasures, so that flash with error correction can hold it. An entry that is
 //! neither was torn: it says nothing.
 
+use super::sha256::{BLOCK, Sha256};
 use core::fmt;
 use core::ops::Range;
 use embedded_storage::nor_flash::{NorFlash, NorFlashError};
-use hmac_sha256::Hash;
 use sixfold_profile::index::{ChunkSize, DIGEST};
 use sixfold_profile::ticket::{MAX_TICKET, Ticket, TicketError};
 
 /// The largest write unit that is supported: blocks are multiples of it.
 pub const MAX_WRITE_SIZE: usize = 16;
 const SMALLEST_ENTRY: u32 = 4;
-/// How much of the flash is looked at in one piece.
-const WINDOW: usize = 64;
 /// What stands where a ticket stood, or will stand, while the other record replaces the only image.
 pub const TOMBSTONE: [u8; 4] = *b"S6RT";
 const DONE: u8 = 0x00;
@@ -230,15 +228,20 @@ impl Record {
 
 /// The SHA-256 of a piece of flash that begins with a page.
 pub(super) fn digest_of<F: NorFlash>(flash: &mut F, range: Range<u32>) -> Result<[u8; DIGEST], F::Error> {
-    let mut hash = Hash::new();
-    let mut window = [0; WINDOW];
+    let mut hash = Sha256::new();
+    let mut block = [0; BLOCK];
     let mut offset = range.start;
-    while offset < range.end {
-        // Whole windows: a read may have to be longer than what is asked for, and pages are multiples of it.
-        flash.read(offset, &mut window)?;
-        let length = usize::try_from(range.end - offset).unwrap_or(WINDOW).min(WINDOW);
-        hash.update(window.get(..length).unwrap_or_default());
-        offset = offset.saturating_add(WINDOW as u32);
+    loop {
+        let rest = range.end.saturating_sub(offset) as usize;
+        if rest == 0 {
+            return Ok(hash.finish(&mut block, 0));
+        }
+        // Whole blocks: a read may have to be longer than what is asked for, and pages are multiples of it.
+        flash.read(offset, &mut block)?;
+        if rest < BLOCK {
+            return Ok(hash.finish(&mut block, rest));
+        }
+        hash.block(&block);
+        offset = offset.saturating_add(BLOCK as u32);
     }
-    Ok(hash.finalize())
 }

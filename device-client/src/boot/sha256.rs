@@ -1,0 +1,189 @@
+//! SHA-256 (FIPS 180-4 §6.2), for flash: whole blocks as they come, in little code.
+//!
+//! A library would be the better place. Those that there are either unroll their rounds, which takes more flash than the
+//! rest of the core, or index slices, which leaves panics in a boot program. Tests hold this one against a library.
+
+use core::array;
+
+/// Bytes of a block.
+pub(super) const BLOCK: usize = 64;
+/// Where the length is in the last block (§5.1.1).
+const LENGTH: usize = 56;
+
+/// §4.2.2: of the cube roots of the first 64 primes, the first 32 bits behind the point.
+static K: [u32; 64] = [
+    0x428a_2f98,
+    0x7137_4491,
+    0xb5c0_fbcf,
+    0xe9b5_dba5,
+    0x3956_c25b,
+    0x59f1_11f1,
+    0x923f_82a4,
+    0xab1c_5ed5,
+    0xd807_aa98,
+    0x1283_5b01,
+    0x2431_85be,
+    0x550c_7dc3,
+    0x72be_5d74,
+    0x80de_b1fe,
+    0x9bdc_06a7,
+    0xc19b_f174,
+    0xe49b_69c1,
+    0xefbe_4786,
+    0x0fc1_9dc6,
+    0x240c_a1cc,
+    0x2de9_2c6f,
+    0x4a74_84aa,
+    0x5cb0_a9dc,
+    0x76f9_88da,
+    0x983e_5152,
+    0xa831_c66d,
+    0xb003_27c8,
+    0xbf59_7fc7,
+    0xc6e0_0bf3,
+    0xd5a7_9147,
+    0x06ca_6351,
+    0x1429_2967,
+    0x27b7_0a85,
+    0x2e1b_2138,
+    0x4d2c_6dfc,
+    0x5338_0d13,
+    0x650a_7354,
+    0x766a_0abb,
+    0x81c2_c92e,
+    0x9272_2c85,
+    0xa2bf_e8a1,
+    0xa81a_664b,
+    0xc24b_8b70,
+    0xc76c_51a3,
+    0xd192_e819,
+    0xd699_0624,
+    0xf40e_3585,
+    0x106a_a070,
+    0x19a4_c116,
+    0x1e37_6c08,
+    0x2748_774c,
+    0x34b0_bcb5,
+    0x391c_0cb3,
+    0x4ed8_aa4a,
+    0x5b9c_ca4f,
+    0x682e_6ff3,
+    0x748f_82ee,
+    0x78a5_636f,
+    0x84c8_7814,
+    0x8cc7_0208,
+    0x90be_fffa,
+    0xa450_6ceb,
+    0xbef9_a3f7,
+    0xc671_78f2,
+];
+
+/// A digest in the making.
+pub(super) struct Sha256 {
+    state: [u32; 8],
+    blocks: u32,
+}
+
+impl Sha256 {
+    /// §5.3.3.
+    pub(super) const fn new() -> Self {
+        let state = [
+            0x6a09_e667,
+            0xbb67_ae85,
+            0x3c6e_f372,
+            0xa54f_f53a,
+            0x510e_527f,
+            0x9b05_688c,
+            0x1f83_d9ab,
+            0x5be0_cd19,
+        ];
+        Self { state, blocks: 0 }
+    }
+
+    /// Takes a block that is not the last one.
+    pub(super) fn block(&mut self, block: &[u8; BLOCK]) {
+        self.blocks = self.blocks.wrapping_add(1);
+        self.compress(block);
+    }
+
+    /// Takes the `rest` bytes at the start of the last block, fewer than a whole one, and gives the digest.
+    pub(super) fn finish(mut self, block: &mut [u8; BLOCK], rest: usize) -> [u8; 32] {
+        let bits = u64::from(self.blocks) * BLOCK as u64 * 8 + rest as u64 * 8;
+        let mut padding = 0x80;
+        for byte in block.iter_mut().skip(rest) {
+            *byte = padding;
+            padding = 0;
+        }
+        if rest >= LENGTH {
+            self.compress(block);
+            *block = [0; BLOCK];
+        }
+        block.iter_mut().skip(LENGTH).zip(bits.to_be_bytes()).for_each(|(to, byte)| *to = byte);
+        self.compress(block);
+        let mut digest = [0; 32];
+        let bytes = self.state.iter().flat_map(|word| word.to_be_bytes());
+        digest.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
+        digest
+    }
+
+    /// §6.2.2.
+    fn compress(&mut self, block: &[u8; BLOCK]) {
+        let (words, _) = block.as_chunks::<4>();
+        let mut w: [u32; 16] = [0; 16];
+        w.iter_mut().zip(words).for_each(|(to, word)| *to = u32::from_be_bytes(*word));
+        let mut v = self.state;
+        for (t, k) in K.iter().enumerate() {
+            let at = |back: usize| t.wrapping_sub(back) & 15;
+            if t >= 16 {
+                let (x, y) = (w[at(15)], w[at(2)]);
+                let s0 = x.rotate_right(7) ^ x.rotate_right(18) ^ x >> 3;
+                let s1 = y.rotate_right(17) ^ y.rotate_right(19) ^ y >> 10;
+                w[at(0)] = w[at(0)].wrapping_add(s0).wrapping_add(w[at(7)]).wrapping_add(s1);
+            }
+            v = round(v, k.wrapping_add(w[at(0)]));
+        }
+        self.state = array::from_fn(|n| self.state[n].wrapping_add(v[n]));
+    }
+}
+
+/// The digest of bytes in memory.
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    blocks.iter().for_each(|block| hash.block(block));
+    let mut last = [0; BLOCK];
+    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    hash.finish(&mut last, rest.len())
+}
+
+fn round([a, b, c, d, e, f, g, h]: [u32; 8], kw: u32) -> [u32; 8] {
+    let sum1 = e.rotate_right(6) ^ e.rotate_right(11) ^ e.rotate_right(25);
+    let choice = (e & f) ^ (!e & g);
+    let t1 = h.wrapping_add(sum1).wrapping_add(choice).wrapping_add(kw);
+    let sum0 = a.rotate_right(2) ^ a.rotate_right(13) ^ a.rotate_right(22);
+    let majority = (a & b) ^ (a & c) ^ (b & c);
+    [t1.wrapping_add(sum0).wrapping_add(majority), a, b, c, d.wrapping_add(t1), e, f, g]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hmac_sha256::Hash;
+    use std::prelude::v1::*;
+
+    /// The one-block example of FIPS 180-4.
+    #[test]
+    fn the_standards_example() {
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let found: String = digest(b"abc").iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_library_finds_the_same() {
+        let bytes: Vec<u8> = (0..1000u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+        for length in 0..bytes.len() {
+            assert_eq!(digest(&bytes[..length]), Hash::hash(&bytes[..length]), "{length}");
+        }
+    }
+}
