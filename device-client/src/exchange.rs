@@ -14,7 +14,8 @@ use sixfold_profile::coap::{Code, Full, Message, Type, Writer};
 /// request without any answer gets.
 pub const RESPONSE_WAIT: Duration = MAX_TRANSMIT_WAIT;
 
-const SPREAD_US: u64 = ACK_RANDOM_SPREAD.as_micros() as u64;
+const ACK_TIMEOUT_US: u32 = ACK_TIMEOUT.as_micros() as u32;
+const SPREAD_US: u32 = ACK_RANDOM_SPREAD.as_micros() as u32;
 
 /// The exchanges of one client with one server, one after the other (NSTART is 1).
 ///
@@ -46,7 +47,7 @@ enum State {
 
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
-    timeout: Duration,
+    timeout_us: u32,
     repeats: u8,
 }
 
@@ -75,9 +76,9 @@ impl Exchange {
         self.message_id = self.message_id.wrapping_add(1);
         self.token = self.token.wrapping_add(1);
         self.requests = self.requests.saturating_add(1);
-        let jitter = (SPREAD_US * (self.random.next() >> 16) as u64) >> 16;
-        let timeout = ACK_TIMEOUT.saturating_add(Duration::from_micros(jitter));
-        self.state = State::Due(Attempt { timeout, repeats: 0 });
+        // In units of 16 µs, 32 bits hold the product.
+        let jitter = (self.random.next() >> 16) * (SPREAD_US >> 4) >> 12;
+        self.state = State::Due(Attempt { timeout_us: ACK_TIMEOUT_US + jitter, repeats: 0 });
     }
 
     /// Forgets the request that is under way, if any.
@@ -131,12 +132,12 @@ impl Exchange {
     /// retransmissions: the exchange is over.
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
         match self.state {
-            State::Unacknowledged(Attempt { timeout, repeats }, until) if now >= until => {
+            State::Unacknowledged(Attempt { timeout_us, repeats }, until) if now >= until => {
                 if repeats >= MAX_RETRANSMIT {
                     self.state = State::Idle;
                     return true;
                 }
-                self.state = State::Due(Attempt { timeout: timeout.saturating_mul(2), repeats: repeats + 1 });
+                self.state = State::Due(Attempt { timeout_us: timeout_us << 1, repeats: repeats + 1 });
             }
             State::Acknowledged(until) if now >= until => {
                 self.state = State::Idle;
@@ -168,7 +169,7 @@ impl Exchange {
         let mut writer = Writer::new(buffer, Type::Confirmable, Code::GET, self.message_id, &token)?;
         options(&mut writer)?;
         self.retransmissions = self.retransmissions.saturating_add(u32::from(attempt.repeats > 0));
-        self.state = State::Unacknowledged(attempt, now + attempt.timeout);
+        self.state = State::Unacknowledged(attempt, now.after_micros(attempt.timeout_us.into()));
         Ok(Some(writer.finish()))
     }
 

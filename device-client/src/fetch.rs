@@ -1,20 +1,17 @@
-//! A body fetched block by block with GET and Block2 (RFC 7959 §2.4).
+//! A body fetched block by block with GET and Block2 (RFC 7959 §2.4), all of one version.
 //!
-//! Asks for one block at a time, each with an exchange of its own, and checks that all blocks are of one
-//! version. It keeps no byte of the body: every block is handed to the caller once, in order, without gap. It
+//! It keeps no byte of the body: every block is handed to the caller once, in order, without gap. It
 //! decides nothing that is policy either: how often to start over, how long to wait, whether to try again.
 
+use crate::blocks::{Answer, Blocks};
 use crate::etag::ETag;
-use crate::exchange::{Exchange, Heard};
+use crate::exchange::Exchange;
 use core::fmt;
-use core::ops::RangeBounds;
 use core::time::Duration;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::params::DEFAULT_MAX_AGE_S;
-use sixfold_profile::coap::{Block, Code, Full, Message, Opt, Szx, Writer, option};
+use sixfold_profile::coap::{Block, Code, Full, Message, Options, Szx, option};
 
-/// The longest that a server can make a client wait: Max-Age has room for 136 years.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+pub use crate::blocks::Violation;
 
 /// One body being fetched.
 ///
@@ -23,15 +20,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// [`Fetch::poll_timeout`]. When that is `None`, the fetch is over.
 #[derive(Clone, Debug)]
 pub struct Fetch<'t> {
-    target: &'t [Opt<'t>],
-    exchange: Exchange,
-    /// The block that is asked for.
-    block: Block,
+    blocks: Blocks<'t>,
     version: Version,
     /// No block was taken yet since the start: ask for the size too.
     first: bool,
-    /// The server asked us to come back then.
-    pause: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,102 +99,49 @@ impl fmt::Display for Change {
     }
 }
 
-/// How an answer contradicts the standards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// A Block2 option that is too long or has SZX 7.
-    BlockOption,
-    /// Another block than the one asked for.
-    WrongBlock,
-    /// A larger block size than was asked for.
-    LargerBlocks,
-    /// Less payload than a whole block although more follow, or more than a whole block.
-    PayloadSize,
-    /// The next block number does not fit 20 bits: the body is too long for this block size.
-    BodyTooLong,
-    /// A critical option that a client without it must not ignore.
-    CriticalOption(u16),
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BlockOption => f.write_str("the Block2 option is invalid"),
-            Self::WrongBlock => f.write_str("another block came than was asked for"),
-            Self::LargerBlocks => f.write_str("the blocks are larger than was asked for"),
-            Self::PayloadSize => f.write_str("the payload does not have the size of a block"),
-            Self::BodyTooLong => f.write_str("the body is too long for this block size"),
-            Self::CriticalOption(number) => write!(f, "the critical option {number} is not understood"),
-        }
-    }
-}
-
 impl<'t> Fetch<'t> {
     /// Fetches from the first byte, in blocks of at most `szx`.
     ///
     /// `target` names the resource: Uri-Path and Uri-Query, or Proxy-Uri, and whatever else is to be in every
-    /// request, in ascending order of numbers, but not Block2 and Size2. `seed` as in [`Exchange::new`].
-    pub const fn new(target: &'t [Opt<'t>], szx: Szx, seed: u32) -> Self {
+    /// request, but not Block2 and Size2. `seed` as in [`Exchange::new`].
+    pub const fn new(target: Options<'t>, szx: Szx, seed: u32) -> Self {
         Self::begin(target, Block::first(szx), Version::Any, seed)
     }
 
     /// Goes on from the start of `block` with the version `etag`, of which the caller has all earlier bytes. When
     /// the server has another version now, the first event is [`Event::StartOver`].
-    pub const fn resume(target: &'t [Opt<'t>], block: Block, etag: ETag, seed: u32) -> Self {
+    pub const fn resume(target: Options<'t>, block: Block, etag: ETag, seed: u32) -> Self {
         Self::begin(target, block, Version::Is(Some(etag)), seed)
     }
 
-    /// Fetches nothing yet: see [`Fetch::seek`]. For callers who know the bytes that they want, and judge them for
-    /// themselves.
-    pub const fn idle(target: &'t [Opt<'t>], szx: Szx, seed: u32) -> Self {
-        let (block, exchange) = (Block::first(szx), Exchange::new(seed));
-        Self { target, exchange, block, version: Version::Any, first: false, pause: None }
-    }
-
-    /// Fetches from the start of `block` on, of whatever version the server has; what was asked before is forgotten.
-    pub const fn seek(&mut self, block: Block) {
-        self.block = block;
-        self.version = Version::Any;
-        self.pause = None;
-        self.exchange.request();
-    }
-
-    /// Asks for nothing more until [`Fetch::seek`]; stragglers are answered as they should be.
-    pub const fn stop(&mut self) {
-        self.pause = None;
-        self.exchange.stop();
-    }
-
-    const fn begin(target: &'t [Opt<'t>], block: Block, version: Version, seed: u32) -> Self {
-        let mut exchange = Exchange::new(seed);
-        exchange.request();
-        Self { target, exchange, block, version, first: true, pause: None }
+    const fn begin(target: Options<'t>, block: Block, version: Version, seed: u32) -> Self {
+        let mut blocks = Blocks::new(target, seed);
+        blocks.seek(block);
+        Self { blocks, version, first: true }
     }
 
     /// The exchanges behind this fetch, for their counters.
     pub const fn exchange(&self) -> &Exchange {
-        &self.exchange
+        self.blocks.exchange()
     }
 
     /// Takes a datagram from the server's address.
     pub fn handle_datagram<'d>(&mut self, now: Instant, datagram: &'d [u8]) -> Option<Event<'d>> {
-        match self.exchange.handle_datagram(now, datagram) {
-            Heard::Nothing => None,
-            Heard::Reset => Some(Event::Reset),
-            Heard::Response(response) => Some(self.response(now, &response).unwrap_or_else(|violation| {
-                self.exchange.reject();
-                Event::Violation(violation)
-            })),
-        }
+        let event = match self.blocks.handle_datagram(now, datagram)? {
+            Answer::Block(block, response) => self.take(block, &response),
+            Answer::NotBlockwise => self.start_over(Change::NotBlockwise),
+            Answer::Refused(response) => self.refused(&response),
+            Answer::Wait(time) => Event::Wait(time),
+            Answer::TimedOut => Event::TimedOut,
+            Answer::Reset => Event::Reset,
+            Answer::Violation(violation) => Event::Violation(violation),
+        };
+        Some(event)
     }
 
     /// To be called at [`Fetch::poll_timeout`]; too early or too often does no harm.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Event<'static>> {
-        if self.pause.is_some_and(|until| now >= until) {
-            self.pause = None;
-            self.exchange.request();
-        }
-        self.exchange.handle_timeout(now).then_some(Event::TimedOut)
+        self.blocks.handle_timeout(now).then_some(Event::TimedOut)
     }
 
     /// Writes the next datagram that is to leave now, if any, and returns its length.
@@ -210,109 +149,53 @@ impl<'t> Fetch<'t> {
     /// # Errors
     /// [`Full`] when `buffer` is too small for the request or `target` is out of order; the fetch cannot go on.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, Full> {
-        let Self { target, exchange, block, first, .. } = self;
-        exchange.poll_transmit(now, buffer, |writer| {
-            copy(target, ..option::BLOCK2, writer)?;
-            writer.uint_option(option::BLOCK2, block.encode())?;
-            copy(target, option::BLOCK2..option::SIZE2, writer)?;
-            if *first {
-                writer.uint_option(option::SIZE2, 0)?;
-            }
-            copy(target, option::SIZE2.., writer)
-        })
+        self.blocks.poll_transmit(now, buffer, self.first)
     }
 
     /// When [`Fetch::handle_timeout`] is to be called; `None` when the fetch is over. Ask after
     /// [`Fetch::poll_transmit`] has nothing more to send.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.pause.or(self.exchange.poll_timeout())
+        self.blocks.poll_timeout()
     }
 
-    fn response<'d>(&mut self, now: Instant, response: &Message<'d>) -> Result<Event<'d>, Violation> {
-        let block = block2(response)?;
-        Ok(match response.code {
-            Code::CONTENT => return self.content(response, block),
-            Code::SERVICE_UNAVAILABLE | Code::TOO_MANY_REQUESTS => self.wait(now, response),
-            Code::BAD_REQUEST | Code::BAD_OPTION | Code::REQUEST_ENTITY_INCOMPLETE
-                if self.block.num() > 0 =>
-            {
-                self.start_over(Change::NoSuchBlock)
-            }
-            code => Event::Refused { code, diagnostic: response.payload },
-        })
-    }
-
-    fn content<'d>(&mut self, response: &Message<'d>, block: Option<Block>) -> Result<Event<'d>, Violation> {
+    fn take<'d>(&mut self, block: Block, response: &Message<'d>) -> Event<'d> {
         let etag = response.option(option::ETAG).and_then(ETag::new);
         if self.version != Version::Any && self.version != Version::Is(etag) {
-            return Ok(self.start_over(Change::ETag));
+            return self.start_over(Change::ETag);
         }
-        let more = match block {
-            Some(block) => self.accept(block, response.payload.len())?,
-            None if self.block.num() > 0 => return Ok(self.start_over(Change::NotBlockwise)),
-            None => false,
-        };
-        let offset = self.block.offset() as u32;
-        let szx = block.map_or(self.block.szx, |block| block.szx);
-        if let Some(block) = block.filter(|_| more) {
-            self.block = Block::new(block.num() + 1, false, szx).ok_or(Violation::BodyTooLong)?;
-            self.exchange.request();
+        if block.more {
+            let Some(next) = Block::new(block.num() + 1, false, block.szx) else {
+                self.blocks.reject(Violation::BodyTooLong);
+                return Event::Violation(Violation::BodyTooLong);
+            };
+            self.blocks.seek(next);
         }
         self.version = Version::Is(etag);
         self.first = false;
-        let size = response.uint_option(option::SIZE2);
-        Ok(Event::Block(Received { offset, payload: response.payload, more, etag, szx, size }))
+        let (offset, size) = (block.offset() as u32, response.uint_option(option::SIZE2));
+        Event::Block(Received {
+            offset,
+            payload: response.payload,
+            more: block.more,
+            etag,
+            szx: block.szx,
+            size,
+        })
     }
 
-    /// Does this block answer the request? Smaller blocks at the same offset do (RFC 7959 §2.4). Returns `more`.
-    const fn accept(&self, block: Block, length: usize) -> Result<bool, Violation> {
-        if block.szx.size() > self.block.szx.size() {
-            return Err(Violation::LargerBlocks);
+    fn refused<'d>(&mut self, response: &Message<'d>) -> Event<'d> {
+        let no_such_block =
+            matches!(response.code, Code::BAD_REQUEST | Code::BAD_OPTION | Code::REQUEST_ENTITY_INCOMPLETE);
+        if no_such_block && self.blocks.block().num() > 0 {
+            return self.start_over(Change::NoSuchBlock);
         }
-        if block.offset() != self.block.offset() {
-            return Err(Violation::WrongBlock);
-        }
-        if length > block.szx.size() || block.more && length < block.szx.size() {
-            return Err(Violation::PayloadSize);
-        }
-        Ok(block.more)
+        Event::Refused { code: response.code, diagnostic: response.payload }
     }
 
     const fn start_over(&mut self, change: Change) -> Event<'static> {
-        self.block = Block::first(self.block.szx);
         self.version = Version::Any;
         self.first = true;
-        self.exchange.request();
+        self.blocks.seek(Block::first(self.blocks.block().szx));
         Event::StartOver(change)
-    }
-
-    /// RFC 7252 §5.9.3.4, RFC 8516 §3: Max-Age says when to try again.
-    fn wait(&mut self, now: Instant, response: &Message<'_>) -> Event<'static> {
-        let max_age = response.uint_option(option::MAX_AGE).unwrap_or(DEFAULT_MAX_AGE_S);
-        let wait = Duration::from_secs(u64::from(max_age.max(1))).min(LONGEST_PAUSE);
-        self.pause = Some(now + wait);
-        Event::Wait(wait)
-    }
-}
-
-fn copy(target: &[Opt<'_>], numbers: impl RangeBounds<u16>, writer: &mut Writer<'_>) -> Result<(), Full> {
-    target
-        .iter()
-        .filter(|option| numbers.contains(&option.number))
-        .try_for_each(|option| writer.option(option.number, option.value))
-}
-
-/// The Block2 option, if there is one. Any other critical option, and a second Block2, is one that we do not
-/// understand (RFC 7252 §5.4.1, §5.4.5).
-fn block2(response: &Message<'_>) -> Result<Option<Block>, Violation> {
-    let mut critical = response.options().filter(|option| option::is_critical(option.number));
-    let first = critical.next();
-    match (first, critical.next()) {
-        (None, _) => Ok(None),
-        (Some(Opt { number: option::BLOCK2, value }), None) => {
-            Block::decode(value).map(Some).map_err(|_| Violation::BlockOption)
-        }
-        (Some(Opt { number: option::BLOCK2, .. }), Some(Opt { number, .. }))
-        | (Some(Opt { number, .. }), _) => Err(Violation::CriticalOption(number)),
     }
 }

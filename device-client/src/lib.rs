@@ -15,6 +15,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod blocks;
 pub mod boot;
 mod etag;
 pub mod exchange;

@@ -1,6 +1,6 @@
 //! `coap` URIs taken apart (RFC 7252 §6.4), with zones of link-local addresses (RFC 6874).
 
-use sixfold_profile::coap::{option, params};
+use sixfold_profile::coap::{Code, Full, Type, Writer, option, params};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::prelude::v1::*;
@@ -19,6 +19,21 @@ pub struct CoapUri {
     pub path: Vec<String>,
     /// The arguments of the query, decoded.
     pub query: Vec<String>,
+}
+
+/// Options, in ascending order of numbers, as they stand in a message, from option number 0 (RFC 7252 §3.1).
+///
+/// # Errors
+/// [`Full`] when they are not in order, or one is longer than 65 804 bytes.
+pub fn encode(options: &[(u16, Vec<u8>)]) -> Result<Vec<u8>, Full> {
+    const HEADER: usize = 4;
+    // At most five bytes before each value.
+    let mut buffer = vec![0; HEADER + options.iter().map(|(_, value)| value.len() + 5).sum::<usize>()];
+    let mut writer = Writer::new(&mut buffer, Type::Confirmable, Code::GET, 0, &[])?;
+    options.iter().try_for_each(|(number, value)| writer.option(*number, value))?;
+    let length = writer.finish();
+    buffer.truncate(length);
+    Ok(buffer.split_off(HEADER))
 }
 
 /// The host of a URI.

@@ -12,11 +12,12 @@ use sixfold_device::fetch::Received;
 use sixfold_device::{ETag, Event, Fetch};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::params::MAX_TRANSMIT_WAIT;
-use sixfold_profile::coap::{Block, Code, Opt, Szx, option};
+use sixfold_profile::coap::{Block, Code, Options, Szx};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-const TARGET: &[Opt<'static>] = &[Opt { number: option::URI_PATH, value: b"fw" }];
+/// Uri-Path: fw.
+const TARGET: Options<'static> = Options::new(b"\xb2fw");
 const CLIENT: SocketAddr = SocketAddr::new(std::net::IpAddr::V6(Ipv6Addr::LOCALHOST), 1);
 /// More steps than any of these fetches needs; one that hangs or loops is stopped here.
 const STEPS: usize = 100_000;

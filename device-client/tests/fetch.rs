@@ -2,14 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic is how a test fails.
 
 use sixfold_device::fetch::{Change, Received, Violation};
+use sixfold_device::uri::encode;
 use sixfold_device::{ETag, Event, Fetch};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::params::DEFAULT_MAX_AGE_S;
-use sixfold_profile::coap::{Block, Code, Full, MAX_NUM, Message, Opt, Szx, Type, Writer, option};
+use sixfold_profile::coap::{Block, Code, Full, MAX_NUM, Message, Options, Szx, Type, Writer, option};
 use std::time::Duration;
 
 const NOW: Instant = Instant::from_micros(5);
-const TARGET: &[Opt<'static>] = &[Opt { number: option::URI_PATH, value: b"fw" }];
+/// Uri-Path: fw.
+const TARGET: Options<'static> = Options::new(b"\xb2fw");
 const B32: Szx = Szx::new(1).unwrap();
 
 /// The request that leaves now.
@@ -143,10 +145,7 @@ fn answers_that_contradict_the_request() {
         (&|r| r.content(b"v", 1, true, B32, &[]), Violation::PayloadSize),
         (&|r| r.content(b"v", 1, false, B32, &[0; 33]), Violation::PayloadSize),
         (&|r| r.answer(Code::CONTENT, &[(option::BLOCK2, &[0x17])], &[0; 32]), Violation::BlockOption),
-        (
-            &|r| r.answer(Code::CONTENT, &[(option::BLOCK2, &long), (23, &long)], b""),
-            Violation::CriticalOption(23),
-        ),
+        (&|r| r.answer(Code::CONTENT, &[(option::BLOCK2, &long), (23, &long)], b""), Violation::BlockOption),
         (&|r| r.answer(Code::CONTENT, &[(option::OSCORE, b"")], b""), Violation::CriticalOption(9)),
     ];
     for (at, (answer, expected)) in cases.into_iter().enumerate() {
@@ -262,13 +261,12 @@ fn refusals() {
 
 #[test]
 fn options_of_the_target_keep_their_order() {
-    let option = |number, value| Opt { number, value };
-    let target =
-        [option(3, &b"h"[..]), option(11, b"a"), option(11, b"b"), option(27, b""), option(39, b"coap")];
-    let mut fetch = Fetch::new(&target, B32, 1);
+    let options = [(3, &b"h"[..]), (11, b"a"), (11, b"b"), (27, b""), (39, b"coap")]
+        .map(|(n, value)| (n, value.to_vec()));
+    let target = encode(&options).unwrap();
+    let mut fetch = Fetch::new(Options::new(&target), B32, 1);
     assert_eq!(Request::next(&mut fetch).unwrap().numbers(), [3, 11, 11, 23, 27, 28, 39]);
-    let unordered = [option(15, &b"q"[..]), option(11, b"a")];
-    assert_eq!(Fetch::new(&unordered, B32, 1).poll_transmit(NOW, &mut [0; 256]), Err(Full));
+    assert_eq!(encode(&[(15, b"q".to_vec()), (11, b"a".to_vec())]), Err(Full));
 }
 
 #[test]

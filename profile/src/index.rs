@@ -40,12 +40,16 @@ impl ChunkSize {
 
     /// How many chunks an image has; the last one may be shorter.
     pub const fn count(self, image_size: u32) -> u32 {
-        image_size.div_ceil(self.bytes())
+        let rest = image_size & (self.bytes() - 1);
+        (image_size >> self.0) + (rest > 0) as u32
     }
 
     /// Which bytes of an image of `image_size` are chunk `number`; `None` behind its end.
     pub fn range(self, image_size: u32, number: u32) -> Option<Range<u32>> {
-        let start = number.checked_mul(self.bytes()).filter(|start| *start < image_size)?;
+        if number >= self.count(image_size) {
+            return None;
+        }
+        let start = number << self.0;
         Some(start..image_size.min(start.saturating_add(self.bytes())))
     }
 

@@ -22,7 +22,7 @@
 //!   …  CRC-32 of all before it (4)
 //! ```
 
-use crate::coap::{Options, Szx};
+use crate::coap::{MAX_NUM, Options, Szx};
 use crate::crc::crc32;
 use crate::index::{ChunkSize, DIGEST};
 use core::fmt;
@@ -35,14 +35,24 @@ pub const MAGIC: [u8; 4] = *b"S6TK";
 /// The version of the layout above.
 pub const VERSION: u8 = 1;
 
+/// The most bytes of options that a ticket has room for.
+pub const MAX_OPTIONS: usize = MAX_TICKET - FIXED - CRC;
+
 const FIXED: usize = 216;
 const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
 const HAS_SESSION: u8 = 2;
 
-/// What a ticket says. Views into the bytes that it was read from.
+/// A whole ticket where it stands: everything was checked once, so that a field is read when it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket<'a> {
+    fixed: &'a [u8; FIXED],
+    options: &'a [u8],
+}
+
+/// What a ticket says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fields<'a> {
     /// The size of the image in bytes, at least 1.
     pub image_size: u32,
     /// The SHA-256 of the image.
@@ -95,11 +105,11 @@ pub struct Session<'a> {
     /// Up to 7 bytes.
     pub recipient_id: &'a [u8],
     /// The Sender Key.
-    pub sender_key: [u8; 16],
+    pub sender_key: &'a [u8; 16],
     /// The Recipient Key.
-    pub recipient_key: [u8; 16],
+    pub recipient_key: &'a [u8; 16],
     /// The Common IV.
-    pub common_iv: [u8; 13],
+    pub common_iv: &'a [u8; 13],
     /// The first Sender Sequence Number that the boot program may use: 40 bits.
     pub first_sequence_number: u64,
 }
@@ -163,17 +173,19 @@ impl<'a> Ticket<'a> {
     /// Reads a ticket from the start of `bytes`; what follows it is ignored.
     ///
     /// # Errors
-    /// All but [`TicketError::Full`]. The CRC is checked before any other field is believed.
+    /// All but [`TicketError::Full`]. The CRC is checked before any other field is believed. Fields that not every boot
+    /// program needs are checked when they are read.
     pub fn read(bytes: &'a [u8]) -> Result<Self, TicketError> {
-        let mut at = Reader { rest: bytes };
-        if at.array() != Some(MAGIC) {
+        let [m0, m1, m2, m3, version, flags, high, low, ..] = *bytes else {
+            return Err(TicketError::NotATicket);
+        };
+        if [m0, m1, m2, m3] != MAGIC {
             return Err(TicketError::NotATicket);
         }
-        let [version, flags] = at.array().ok_or(TicketError::Length)?;
         if version != VERSION {
             return Err(TicketError::Version(version));
         }
-        let length = usize::from(at.u16().ok_or(TicketError::Length)?);
+        let length = usize::from(u16::from_be_bytes([high, low]));
         if !(FIXED + CRC..=MAX_TICKET).contains(&length) {
             return Err(TicketError::Length);
         }
@@ -184,12 +196,153 @@ impl<'a> Ticket<'a> {
         if crc32(body) != u32::from_be_bytes(*crc) {
             return Err(TicketError::Crc);
         }
-        let mut at = Reader { rest: body.get(8..).unwrap_or_default() };
-        // The length was checked above: the fixed part is all there.
-        at.fields(flags).ok_or(TicketError::Length)?.map_err(TicketError::Field)
+        let (fixed, options) = body.split_first_chunk().ok_or(TicketError::Length)?;
+        let ticket = Self { fixed, options };
+        match ticket.flaw(flags) {
+            None => Ok(ticket),
+            Some(field) => Err(TicketError::Field(field)),
+        }
     }
 
-    /// Writes the ticket and returns its length.
+    /// The field that is wrong, if one is.
+    fn flaw(&self, flags: u8) -> Option<Field> {
+        let [chunk_size, szx] = *self.at::<12, 2>();
+        if flags & !(HAS_GROUP | HAS_SESSION) != 0 || *self.at::<214, 2>() != [0; 2] {
+            return Some(Field::Reserved);
+        }
+        if ChunkSize::new(chunk_size).is_none() {
+            return Some(Field::ChunkSize);
+        }
+        let Some(szx) = Szx::new(szx) else { return Some(Field::Szx) };
+        if !counts(self.image_size(), szx) {
+            return Some(Field::ImageSize);
+        }
+        if Options::are_valid(self.options) { None } else { Some(Field::Options) }
+    }
+
+    /// See [`Fields::image_size`].
+    pub fn image_size(&self) -> u32 {
+        u32::from_be_bytes(*self.at::<8, 4>())
+    }
+
+    /// See [`Fields::image_digest`].
+    pub fn image_digest(&self) -> &'a [u8; DIGEST] {
+        self.at::<48, DIGEST>()
+    }
+
+    /// See [`Fields::index_digest`].
+    pub fn index_digest(&self) -> &'a [u8; DIGEST] {
+        self.at::<80, DIGEST>()
+    }
+
+    /// See [`Fields::chunk_size`].
+    pub fn chunk_size(&self) -> ChunkSize {
+        let [exponent] = *self.at::<12, 1>();
+        ChunkSize::new(exponent).unwrap_or(ChunkSize::MIN)
+    }
+
+    /// See [`Fields::szx`].
+    pub fn szx(&self) -> Szx {
+        let [exponent] = *self.at::<13, 1>();
+        Szx::new(exponent).unwrap_or(Szx::MIN)
+    }
+
+    /// See [`Fields::sequence_number`].
+    pub fn sequence_number(&self) -> u64 {
+        u64::from_be_bytes(*self.at::<40, 8>())
+    }
+
+    /// See [`Fields::relay`].
+    pub fn relay(&self) -> Endpoint {
+        endpoint(self.at::<16, 16>(), self.at::<14, 2>())
+    }
+
+    /// See [`Fields::interface_identifier`].
+    pub fn interface_identifier(&self) -> &'a [u8; 8] {
+        self.at::<32, 8>()
+    }
+
+    /// See [`Fields::etag`].
+    ///
+    /// # Errors
+    /// [`Field::ETag`].
+    pub fn etag(&self) -> Result<Option<&'a [u8]>, Field> {
+        let etag = short(self.at::<112, 9>()).ok_or(Field::ETag)?;
+        Ok((!etag.is_empty()).then_some(etag))
+    }
+
+    /// See [`Fields::group`].
+    ///
+    /// # Errors
+    /// [`Field::Group`].
+    pub fn group(&self) -> Result<Option<Group<'a>>, Field> {
+        let endpoint = endpoint(self.at::<132, 16>(), self.at::<130, 2>());
+        let group = Group { endpoint, token: short(self.at::<121, 9>()).ok_or(Field::Group)? };
+        match self.flags() & HAS_GROUP {
+            0 => Ok(None),
+            _ if group.endpoint.address.is_multicast() => Ok(Some(group)),
+            _ => Err(Field::Group),
+        }
+    }
+
+    /// See [`Fields::session`].
+    ///
+    /// # Errors
+    /// [`Field::Session`].
+    pub fn session(&self) -> Result<Option<Session<'a>>, Field> {
+        let [a, b, c, d, e] = *self.at::<209, 5>();
+        let session = Session {
+            sender_id: short(self.at::<148, 8>()).ok_or(Field::Session)?,
+            recipient_id: short(self.at::<156, 8>()).ok_or(Field::Session)?,
+            sender_key: self.at::<164, 16>(),
+            recipient_key: self.at::<180, 16>(),
+            common_iv: self.at::<196, 13>(),
+            first_sequence_number: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]),
+        };
+        Ok((self.flags() & HAS_SESSION != 0).then_some(session))
+    }
+
+    /// See [`Fields::options`].
+    pub const fn options(&self) -> &'a [u8] {
+        self.options
+    }
+
+    /// All that it says.
+    ///
+    /// # Errors
+    /// The [`Field`] that is wrong.
+    pub fn fields(&self) -> Result<Fields<'a>, Field> {
+        Ok(Fields {
+            image_size: self.image_size(),
+            image_digest: *self.image_digest(),
+            index_digest: *self.index_digest(),
+            chunk_size: self.chunk_size(),
+            szx: self.szx(),
+            sequence_number: self.sequence_number(),
+            relay: self.relay(),
+            interface_identifier: *self.interface_identifier(),
+            etag: self.etag()?,
+            group: self.group()?,
+            session: self.session()?,
+            options: self.options,
+        })
+    }
+
+    fn flags(&self) -> u8 {
+        let [flags] = *self.at::<5, 1>();
+        flags
+    }
+
+    /// The `N` bytes from `START` on.
+    #[inline]
+    fn at<const START: usize, const N: usize>(&self) -> &'a [u8; N] {
+        const { assert!(START + N <= FIXED) };
+        self.fixed.get(START..).and_then(|rest| rest.first_chunk()).unwrap_or(&[0; N])
+    }
+}
+
+impl Fields<'_> {
+    /// Writes them as a ticket and returns its length.
     ///
     /// # Errors
     /// [`TicketError::Field`] when it says something that [`Ticket::read`] would refuse, [`TicketError::Full`] when
@@ -224,8 +377,7 @@ impl<'a> Ticket<'a> {
     }
 
     fn check(&self) -> Result<(), Field> {
-        let blocks = u64::from(self.image_size).div_ceil(self.szx.size() as u64);
-        if blocks == 0 || blocks > u64::from(crate::coap::MAX_NUM) + 1 {
+        if !counts(self.image_size, self.szx) {
             return Err(Field::ImageSize);
         }
         if self.etag.is_some_and(|etag| etag.is_empty() || etag.len() > 8) {
@@ -238,8 +390,11 @@ impl<'a> Ticket<'a> {
         if self.session.is_some_and(|session| !session.is_sound()) {
             return Err(Field::Session);
         }
-        let fits = FIXED + self.options.len() + CRC <= MAX_TICKET;
-        if fits && Options::are_valid(self.options) { Ok(()) } else { Err(Field::Options) }
+        if self.options.len() <= MAX_OPTIONS && Options::are_valid(self.options) {
+            Ok(())
+        } else {
+            Err(Field::Options)
+        }
     }
 }
 
@@ -249,95 +404,20 @@ impl Session<'_> {
     }
 }
 
-/// Takes fields from the front.
-struct Reader<'a> {
-    rest: &'a [u8],
+/// Whether 20 bits count the blocks of an image (RFC 7959 §2.2), of which there is at least one.
+fn counts(image_size: u32, szx: Szx) -> bool {
+    image_size.checked_sub(1).is_some_and(|last| last >> szx.bits() <= MAX_NUM)
 }
 
-impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.rest.split_first_chunk::<N>()?;
-        self.rest = rest;
-        Some(*taken)
-    }
+/// A length and a place of `N - 1` bytes: its value, if it fits, and what is behind it is zero.
+fn short<const N: usize>(place: &[u8; N]) -> Option<&[u8]> {
+    let (length, place) = place.split_first()?;
+    let (value, padding) = place.split_at_checked(usize::from(*length))?;
+    padding.iter().all(|byte| *byte == 0).then_some(value)
+}
 
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_be_bytes)
-    }
-
-    /// A length and a place of `N` bytes, of which the rest must be zero. The inner `None`: that is not so.
-    fn short<const N: usize>(&mut self) -> Option<Option<&'a [u8]>> {
-        let [length] = self.array()?;
-        let (place, rest) = self.rest.split_at_checked(N)?;
-        self.rest = rest;
-        let split = place.split_at_checked(usize::from(length));
-        Some(split.filter(|(_, padding)| padding.iter().all(|byte| *byte == 0)).map(|(value, _)| value))
-    }
-
-    fn endpoint_after_port(&mut self, port: u16) -> Option<Endpoint> {
-        Some(Endpoint { address: Ipv6Addr::from(self.array::<16>()?), port })
-    }
-
-    /// Everything behind the length. The outer `None`: there are too few bytes.
-    fn fields(&mut self, flags: u8) -> Option<Result<Ticket<'a>, Field>> {
-        let image_size = u32::from_be_bytes(self.array()?);
-        let [chunk, szx] = self.array()?;
-        let port = self.u16()?;
-        let relay = self.endpoint_after_port(port)?;
-        let interface_identifier = self.array()?;
-        let sequence_number = u64::from_be_bytes(self.array()?);
-        let (image_digest, index_digest) = (self.array()?, self.array()?);
-        let etag = self.short::<8>()?;
-        let group = self.group()?;
-        let session = self.session()?;
-        let reserved = self.array::<2>()?;
-        let Some(chunk_size) = ChunkSize::new(chunk) else { return Some(Err(Field::ChunkSize)) };
-        let Some(szx) = Szx::new(szx) else { return Some(Err(Field::Szx)) };
-        let Some(etag) = etag else { return Some(Err(Field::ETag)) };
-        let Some(group) = group else { return Some(Err(Field::Group)) };
-        let Some(session) = session else { return Some(Err(Field::Session)) };
-        if flags & !(HAS_GROUP | HAS_SESSION) != 0 || reserved != [0; 2] {
-            return Some(Err(Field::Reserved));
-        }
-        let ticket = Ticket {
-            image_size,
-            image_digest,
-            index_digest,
-            chunk_size,
-            szx,
-            sequence_number,
-            relay,
-            interface_identifier,
-            etag: (!etag.is_empty()).then_some(etag),
-            group: (flags & HAS_GROUP != 0).then_some(group),
-            session: (flags & HAS_SESSION != 0).then_some(session),
-            options: self.rest,
-        };
-        Some(ticket.check().map(|()| ticket))
-    }
-
-    fn group(&mut self) -> Option<Option<Group<'a>>> {
-        let token = self.short::<8>()?;
-        let port = self.u16()?;
-        let endpoint = self.endpoint_after_port(port)?;
-        Some(token.map(|token| Group { endpoint, token }))
-    }
-
-    fn session(&mut self) -> Option<Option<Session<'a>>> {
-        let (sender_id, recipient_id) = (self.short::<7>()?, self.short::<7>()?);
-        let (sender_key, recipient_key) = (self.array()?, self.array()?);
-        let common_iv = self.array()?;
-        let [a, b, c, d, e] = self.array()?;
-        let first_sequence_number = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
-        Some(sender_id.zip(recipient_id).map(|(sender_id, recipient_id)| Session {
-            sender_id,
-            recipient_id,
-            sender_key,
-            recipient_key,
-            common_iv,
-            first_sequence_number,
-        }))
-    }
+fn endpoint(address: &[u8; 16], port: &[u8; 2]) -> Endpoint {
+    Endpoint { address: Ipv6Addr::from(*address), port: u16::from_be_bytes(*port) }
 }
 
 /// Puts fields behind each other into a place that is large enough.
@@ -374,17 +454,17 @@ impl Writer<'_> {
         let nobody = Session {
             sender_id: &[],
             recipient_id: &[],
-            sender_key: [0; 16],
-            recipient_key: [0; 16],
-            common_iv: [0; 13],
+            sender_key: &[0; 16],
+            recipient_key: &[0; 16],
+            common_iv: &[0; 13],
             first_sequence_number: 0,
         };
         let session = session.unwrap_or(nobody);
         self.put_short::<7>(session.sender_id);
         self.put_short::<7>(session.recipient_id);
-        self.put(&session.sender_key);
-        self.put(&session.recipient_key);
-        self.put(&session.common_iv);
+        self.put(session.sender_key);
+        self.put(session.recipient_key);
+        self.put(session.common_iv);
         let [_, _, _, number @ ..] = session.first_sequence_number.to_be_bytes();
         self.put(&number);
     }

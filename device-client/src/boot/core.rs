@@ -1,21 +1,22 @@
 //! The boot algorithm.
 
 use super::layout::{Layout, Which};
-use super::record::{BootError, Record, digest_of, retire, write};
+use super::record::{BootError, Record, digest_of, retire, round_up, write};
+use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
-use crate::fetch::{self, Fetch, Received};
 use crate::random::Random;
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Block, Full, Opt, Szx};
+use sixfold_profile::coap::{Block, Full, Options, Szx};
+use sixfold_profile::index::{ChunkSize, DIGEST};
 use sixfold_profile::ticket::Ticket;
 
 /// After the first failure the device sleeps for this long at least; after each further one twice as long.
-const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
-/// How often that is doubled: to 34 minutes.
+const SHORTEST_SLEEP_US: u32 = 2_000_000;
+/// How often that is doubled: to 34 minutes, and with the most jitter to 68, for which 32 bits are just enough.
 const MOST_DOUBLINGS: u32 = 10;
 
 /// One update.
@@ -28,14 +29,16 @@ pub struct Boot<'t, F> {
     flash: F,
     record: Record,
     slot: u32,
-    ticket: Ticket<'t>,
+    image_size: u32,
+    image_digest: &'t [u8; DIGEST],
+    chunk_size: ChunkSize,
     szx: Szx,
-    fetch: Fetch<'t>,
+    blocks: Blocks<'t>,
     random: Random,
     /// The chunk that is being fetched; the number of chunks when all are there.
     chunk: u32,
-    /// Up to where the image is in flash.
-    position: u32,
+    /// Which bytes of the image are that chunk.
+    range: Range<u32>,
     state: State,
     /// Since the last chunk that was right.
     failures: u32,
@@ -58,12 +61,12 @@ pub enum Event {
         /// All.
         all: u32,
     },
-    /// Something went wrong; the device tries again after this time.
+    /// Something went wrong; the device tries again later.
     Sleep {
         /// What it was.
         cause: Cause,
-        /// From now.
-        time: Duration,
+        /// When.
+        until: Instant,
     },
     /// The relay asked the device to come back after this time.
     Wait(Duration),
@@ -99,8 +102,7 @@ impl fmt::Display for Cause {
 }
 
 impl<'t, F: NorFlash> Boot<'t, F> {
-    /// Goes on with the update of record `which`, whose ticket is `ticket`. `target` holds the ticket's options, taken
-    /// apart. `seed`: see [`crate::Exchange::new`].
+    /// Goes on with the update of record `which`, whose ticket is `ticket`. `seed`: see [`crate::Exchange::new`].
     ///
     /// # Errors
     /// All but [`BootError::Ticket`] and [`BootError::Request`].
@@ -109,26 +111,39 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         layout: &Layout,
         which: Which,
         ticket: Ticket<'t>,
-        target: &'t [Opt<'t>],
         seed: u32,
     ) -> Result<Self, BootError<F::Error>> {
         let (place, slot) = (layout.record(which), layout.slot(which));
         let record = Record::new::<F>(place, &ticket)?;
         check_slot::<F>(slot, &ticket)?;
-        let szx = block_size(&ticket);
+        let (image_size, image_digest) = (ticket.image_size(), ticket.image_digest());
+        let (chunk_size, szx) = (ticket.chunk_size(), block_size(&ticket));
         let mut random = Random::new(seed);
-        let fetch = Fetch::idle(target, szx, random.next());
+        let blocks = Blocks::new(Options::new(ticket.options()), random.next());
         let is_bootable = record.is_marked(&mut flash, record.chunks())?;
         if !is_bootable {
-            record.check_index(&mut flash, &ticket.index_digest)?;
+            record.check_index(&mut flash, ticket.index_digest())?;
             if layout.is_single() {
                 retire(&mut flash, layout.record(which.other()))?;
             }
         }
         let state = if is_bootable { State::Bootable } else { State::Sleeping(Instant::ZERO) };
         let slot = slot.start;
-        let (chunk, position, failures) = (0, 0, 0);
-        Ok(Self { flash, record, slot, ticket, szx, fetch, random, chunk, position, state, failures })
+        Ok(Self {
+            flash,
+            record,
+            slot,
+            image_size,
+            image_digest,
+            chunk_size,
+            szx,
+            blocks,
+            random,
+            chunk: 0,
+            range: 0..0,
+            state,
+            failures: 0,
+        })
     }
 
     /// Whether the image may run.
@@ -138,7 +153,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
 
     /// The exchanges with the relay, for their counters.
     pub const fn exchange(&self) -> &Exchange {
-        self.fetch.exchange()
+        self.blocks.exchange()
     }
 
     /// The flash, for whoever has to look at it; the update relies on what is there.
@@ -160,13 +175,14 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         now: Instant,
         datagram: &[u8],
     ) -> Result<Option<Event>, BootError<F::Error>> {
-        match self.fetch.handle_datagram(now, datagram) {
-            None => Ok(None),
-            Some(fetch::Event::Wait(time)) => Ok(Some(Event::Wait(time))),
-            Some(fetch::Event::Block(block)) => self.take(now, &block),
-            Some(fetch::Event::TimedOut | fetch::Event::Reset) => Ok(Some(self.sleep(now, Cause::Silence))),
-            Some(_) => Ok(Some(self.sleep(now, Cause::Refused))),
-        }
+        let Some(answer) = self.blocks.handle_datagram(now, datagram) else { return Ok(None) };
+        let cause = match answer {
+            Answer::Wait(time) => return Ok(Some(Event::Wait(time))),
+            Answer::Block(block, response) => return self.take(now, block, response.payload),
+            Answer::TimedOut | Answer::Reset => Cause::Silence,
+            Answer::Refused(_) | Answer::NotBlockwise | Answer::Violation(_) => Cause::Refused,
+        };
+        Ok(Some(self.sleep(now, cause)))
     }
 
     /// To be called at [`Boot::poll_timeout`]; too early or too often does no harm.
@@ -177,8 +193,8 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         match self.state {
             State::Sleeping(until) if now >= until => self.advance(now).map(Some),
             State::Fetching => {
-                let silence = self.fetch.handle_timeout(now);
-                Ok(silence.map(|_timed_out| self.sleep(now, Cause::Silence)))
+                let is_silent = self.blocks.handle_timeout(now);
+                Ok(is_silent.then(|| self.sleep(now, Cause::Silence)))
             }
             State::Sleeping(_) | State::Bootable => Ok(None),
         }
@@ -193,85 +209,91 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         now: Instant,
         buffer: &mut [u8],
     ) -> Result<Option<usize>, BootError<F::Error>> {
-        self.fetch.poll_transmit(now, buffer).map_err(|Full| BootError::Request)
+        self.blocks.poll_transmit(now, buffer, false).map_err(|Full| BootError::Request)
     }
 
     /// When [`Boot::handle_timeout`] is due; `None` when the image may run. Ask after [`Boot::poll_transmit`] has nothing
     /// more to send.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Fetching => self.fetch.poll_timeout(),
+            State::Fetching => self.blocks.poll_timeout(),
             State::Sleeping(until) => Some(until),
             State::Bootable => None,
         }
     }
 
     /// Writes a block; after a chunk's last one, judges the chunk.
-    fn take(&mut self, now: Instant, block: &Received<'_>) -> Result<Option<Event>, BootError<F::Error>> {
-        let chunk = self.ticket.chunk_size.range(self.ticket.image_size, self.chunk);
-        let Some(chunk) = chunk.filter(|_| matches!(self.state, State::Fetching)) else { return Ok(None) };
-        let length = u32::try_from(block.payload.len()).unwrap_or(u32::MAX);
-        let end = block.offset.saturating_add(length);
-        let goes_on = block.offset == self.position && length > 0 && end <= chunk.end;
-        if !goes_on || block.more != (end < self.ticket.image_size) {
+    fn take(
+        &mut self,
+        now: Instant,
+        block: Block,
+        payload: &[u8],
+    ) -> Result<Option<Event>, BootError<F::Error>> {
+        // No overflow: offsets are below 2³⁰, and the payload is a block's at most.
+        let offset = block.offset() as u32;
+        let end = offset + payload.len() as u32;
+        if end > self.range.end || block.more != (end < self.image_size) || payload.is_empty() {
             return Ok(Some(self.sleep(now, Cause::OtherSize)));
         }
-        write(&mut self.flash, self.slot.saturating_add(block.offset), block.payload)?;
-        self.position = end;
-        if end < chunk.end {
-            return Ok(None);
+        write(&mut self.flash, self.slot + offset, payload)?;
+        if end < self.range.end {
+            let next = Block::new(block.num() + 1, false, block.szx);
+            return Ok(match next {
+                Some(next) => {
+                    self.blocks.seek(next);
+                    None
+                }
+                None => Some(self.sleep(now, Cause::Refused)),
+            });
         }
-        if !self.is_right(self.chunk, &chunk)? {
+        if !self.is_right()? {
             return Ok(Some(self.sleep(now, Cause::WrongChunk)));
         }
         self.record.mark(&mut self.flash, self.chunk)?;
         self.failures = 0;
-        self.chunk = self.chunk.saturating_add(1);
+        self.chunk += 1;
         self.advance(now).map(Some)
     }
 
     /// Whether what is in flash is what the index says.
-    fn is_right(&mut self, chunk: u32, range: &Range<u32>) -> Result<bool, F::Error> {
-        let place = self.slot.saturating_add(range.start)..self.slot.saturating_add(range.end);
-        Ok(digest_of(&mut self.flash, place)? == self.record.expected(&mut self.flash, chunk)?)
+    fn is_right(&mut self) -> Result<bool, F::Error> {
+        let place = self.slot + self.range.start..self.slot + self.range.end;
+        Ok(digest_of(&mut self.flash, place)? == self.record.expected(&mut self.flash, self.chunk)?)
     }
 
     /// Finds the next chunk that is not there, and begins to fetch it.
     fn advance(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
-        while let Some(range) = self.ticket.chunk_size.range(self.ticket.image_size, self.chunk) {
+        while let Some(range) = self.chunk_size.range(self.image_size, self.chunk) {
+            self.range = range;
             if !self.record.is_marked(&mut self.flash, self.chunk)? {
-                if !self.is_right(self.chunk, &range)? {
-                    self.begin(&range)?;
+                if !self.is_right()? {
+                    self.begin()?;
                     return Ok(Event::Chunks { done: self.chunk, all: self.record.chunks() });
                 }
                 // It came before the power went, or its mark was torn, or the old image has the same bytes here.
                 self.record.mark(&mut self.flash, self.chunk)?;
             }
-            self.chunk = self.chunk.saturating_add(1);
+            self.chunk += 1;
         }
         self.finish(now)
     }
 
-    /// Erases a chunk and asks for its first block, unless that one is asked for anyway.
-    fn begin(&mut self, range: &Range<u32>) -> Result<(), BootError<F::Error>> {
-        let end = range.end.checked_next_multiple_of(F::ERASE_SIZE as u32).unwrap_or(range.end);
-        self.flash.erase(self.slot.saturating_add(range.start), self.slot.saturating_add(end))?;
-        let goes_on =
-            matches!(self.state, State::Fetching) && self.position == range.start && range.start > 0;
-        if !goes_on {
-            let num = range.start.checked_div(self.szx.size() as u32).unwrap_or(0);
-            self.fetch.seek(Block::new(num, false, self.szx).ok_or(BootError::Layout)?);
-        }
-        self.position = range.start;
+    /// Erases a chunk and asks for its first block.
+    fn begin(&mut self) -> Result<(), BootError<F::Error>> {
+        let Range { start, end } = self.range;
+        let end = round_up(end, F::ERASE_SIZE as u32).unwrap_or(end);
+        self.flash.erase(self.slot + start, self.slot + end)?;
+        let block = Block::new(start >> self.szx.bits(), false, self.szx);
+        self.blocks.seek(block.ok_or(BootError::Layout)?);
         self.state = State::Fetching;
         Ok(())
     }
 
     /// All chunks are there: judges the whole image.
     fn finish(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
-        self.fetch.stop();
-        let image = self.slot..self.slot.saturating_add(self.ticket.image_size);
-        if digest_of(&mut self.flash, image)? == self.ticket.image_digest {
+        self.blocks.stop();
+        let image = self.slot..self.slot + self.image_size;
+        if digest_of(&mut self.flash, image)? == *self.image_digest {
             self.record.mark(&mut self.flash, self.record.chunks())?;
             self.state = State::Bootable;
             return Ok(Event::Bootable);
@@ -285,21 +307,21 @@ impl<'t, F: NorFlash> Boot<'t, F> {
 
     /// Gives up for a while. The chunk that was being fetched will be fetched from its start.
     fn sleep(&mut self, now: Instant, cause: Cause) -> Event {
-        self.fetch.stop();
-        let shortest = SHORTEST_SLEEP.saturating_mul(1 << self.failures.min(MOST_DOUBLINGS));
+        self.blocks.stop();
+        let shortest = SHORTEST_SLEEP_US << self.failures.min(MOST_DOUBLINGS);
         self.failures = self.failures.saturating_add(1);
         // Up to twice that, so that a building's devices do not come back together.
-        let jitter = (u64::from(self.random.next()) * shortest.as_secs() * 1000) >> 32;
-        let time = shortest.saturating_add(Duration::from_millis(jitter));
-        self.state = State::Sleeping(now + time);
-        Event::Sleep { cause, time }
+        let jitter = (shortest >> 16) * (self.random.next() >> 16);
+        let until = now.after_micros(shortest.saturating_add(jitter).into());
+        self.state = State::Sleeping(until);
+        Event::Sleep { cause, until }
     }
 }
 
 /// A block must not be larger than a chunk. Both are powers of two, and chunks have 256 bytes at least.
 fn block_size(ticket: &Ticket<'_>) -> Szx {
-    let of_chunk = Szx::new(ticket.chunk_size.exponent().saturating_sub(4)).unwrap_or(Szx::MAX);
-    of_chunk.min(ticket.szx)
+    let of_chunk = Szx::new(ticket.chunk_size().exponent().saturating_sub(4)).unwrap_or(Szx::MAX);
+    of_chunk.min(ticket.szx())
 }
 
 /// Whether the image fits the slot, and chunks are made of whole pages.
@@ -308,9 +330,9 @@ pub(super) fn check_slot<F: NorFlash>(
     ticket: &Ticket<'_>,
 ) -> Result<(), BootError<F::Error>> {
     let page = F::ERASE_SIZE as u32;
-    let is_whole = |offset: u32| offset.checked_rem(page) == Some(0);
-    let image = ticket.image_size.checked_next_multiple_of(page).ok_or(BootError::Layout)?;
+    let is_whole = |offset: u32| offset & (page - 1) == 0;
+    let image = round_up(ticket.image_size(), page).ok_or(BootError::Layout)?;
     let end = slot.start.checked_add(image).ok_or(BootError::Layout)?;
-    let fits = end <= slot.end && is_whole(slot.start) && is_whole(ticket.chunk_size.bytes());
+    let fits = end <= slot.end && is_whole(slot.start) && is_whole(ticket.chunk_size().bytes());
     if fits { Ok(()) } else { Err(BootError::Layout) }
 }

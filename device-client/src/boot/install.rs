@@ -5,9 +5,9 @@ use super::plan::{newest, summary};
 use super::record::{BootError, ERASED, Record, retire, write};
 use super::sha256::digest;
 use embedded_storage::nor_flash::NorFlash;
-use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
 
-/// Writes a record for `ticket`, with its chunk index, and says which one it became. The record that is in force stays
+/// Writes a record with a ticket of these `fields`, and its chunk index, and says which one it became. The record that is in force stays
 /// so until the last write, which is that of the ticket; a cut leaves one or the other.
 ///
 /// `index` is 32 bytes a chunk, and must be the one whose digest the ticket carries.
@@ -18,7 +18,7 @@ use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 pub fn install<F: NorFlash>(
     flash: &mut F,
     layout: &Layout,
-    ticket: &Ticket<'_>,
+    fields: &Fields<'_>,
     index: &[u8],
 ) -> Result<Which, BootError<F::Error>> {
     let mut buffer = [ERASED; MAX_TICKET];
@@ -26,20 +26,21 @@ pub fn install<F: NorFlash>(
     let b = summary(flash, layout, Which::B, &mut buffer)?;
     let place_of = free(layout, [a, b]);
     let place = layout.record(place_of);
-    let record = Record::new::<F>(place, ticket)?;
-    super::core::check_slot::<F>(layout.slot(place_of), ticket)?;
-    if digest(index) != ticket.index_digest {
+    buffer.fill(ERASED);
+    let length = fields.write(&mut buffer).map_err(BootError::Ticket)?;
+    let ticket = Ticket::read(&buffer).map_err(BootError::Ticket)?;
+    let record = Record::new::<F>(place, &ticket)?;
+    super::core::check_slot::<F>(layout.slot(place_of), &ticket)?;
+    if digest(index) != *ticket.index_digest() {
         return Err(BootError::Index);
     }
-    buffer.fill(ERASED);
-    let length = ticket.write(&mut buffer).map_err(BootError::Ticket)?;
     flash.erase(place.start, record.journal().start)?;
     flash.erase(record.journal().start, record.index().end)?;
     write(flash, record.index().start, index)?;
-    record.check_index(flash, &ticket.index_digest)?;
+    record.check_index(flash, ticket.index_digest())?;
     write(flash, place.start, buffer.get(..length).unwrap_or_default())?;
     let superseded = *place_of.other().of(&[a, b]);
-    if layout.is_single() && superseded.is_some_and(|old| old.sequence_number == ticket.sequence_number) {
+    if layout.is_single() && superseded.is_some_and(|old| old.sequence_number == ticket.sequence_number()) {
         retire(flash, layout.record(place_of.other()))?;
     }
     Ok(place_of)

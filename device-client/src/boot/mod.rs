@@ -25,11 +25,9 @@ mod layout;
 mod plan;
 pub mod record;
 mod sha256;
-mod target;
 
 pub use self::core::{Boot, Cause, Event};
 pub use self::install::install;
 pub use self::layout::{Layout, Which};
 pub use self::plan::{Choice, accepted_sequence_number, choose};
 pub use self::record::{BootError, Record};
-pub use self::target::{MAX_OPTIONS, Target};

@@ -98,5 +98,5 @@ pub(super) fn summary<F: NorFlash>(
     };
     let Ok(record) = Record::new::<F>(place, &ticket) else { return Ok(None) };
     let is_bootable = record.is_marked(flash, record.chunks())?;
-    Ok(Some(Summary { sequence_number: ticket.sequence_number, is_bootable }))
+    Ok(Some(Summary { sequence_number: ticket.sequence_number(), is_bootable }))
 }

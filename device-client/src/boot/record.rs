@@ -20,7 +20,7 @@ use sixfold_profile::ticket::{MAX_TICKET, Ticket, TicketError};
 
 /// The largest write unit that is supported: blocks are multiples of it.
 pub const MAX_WRITE_SIZE: usize = 16;
-const SMALLEST_ENTRY: u32 = 4;
+const SMALLEST_ENTRY: usize = 4;
 /// What stands where a ticket stood, or will stand, while the other record replaces the only image.
 pub const TOMBSTONE: [u8; 4] = *b"S6RT";
 const DONE: u8 = 0x00;
@@ -69,7 +69,6 @@ pub struct Record {
     journal: Range<u32>,
     index: Range<u32>,
     chunks: u32,
-    entry: u32,
 }
 
 /// Reads the ticket of the record at `place` into `buffer`.
@@ -110,7 +109,7 @@ pub fn is_retired<F: NorFlash>(flash: &mut F, place: &Range<u32>) -> Result<bool
 
 /// Writes bytes from `start` on; what the last write unit needs more is ones.
 pub(super) fn write<F: NorFlash>(flash: &mut F, start: u32, bytes: &[u8]) -> Result<(), F::Error> {
-    let whole = bytes.len() - bytes.len().checked_rem(F::WRITE_SIZE).unwrap_or(0);
+    let whole = bytes.len() & !(F::WRITE_SIZE - 1);
     let (whole, rest) = bytes.split_at_checked(whole).unwrap_or((bytes, &[]));
     if !whole.is_empty() {
         flash.write(start, whole)?;
@@ -120,8 +119,7 @@ pub(super) fn write<F: NorFlash>(flash: &mut F, start: u32, bytes: &[u8]) -> Res
     }
     let mut padded = [ERASED; MAX_WRITE_SIZE];
     padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let after = start.saturating_add(u32::try_from(whole.len()).unwrap_or(u32::MAX));
-    flash.write(after, padded.get(..F::WRITE_SIZE).unwrap_or(&padded))
+    flash.write(start + whole.len() as u32, padded.get(..F::WRITE_SIZE).unwrap_or(&padded))
 }
 
 impl Record {
@@ -131,7 +129,7 @@ impl Record {
     /// [`BootError::Layout`] when it does not fit.
     pub fn new<F: NorFlash>(place: &Range<u32>, ticket: &Ticket<'_>) -> Result<Self, BootError<F::Error>> {
         let (page, write_unit) = (F::ERASE_SIZE as u32, F::WRITE_SIZE as u32);
-        Self::lay_out(place.start, ticket.image_size, ticket.chunk_size, page, write_unit)
+        Self::lay_out(place.start, ticket.image_size(), ticket.chunk_size(), page, write_unit)
             .filter(|record| record.index.end <= place.end)
             .ok_or(BootError::Layout)
     }
@@ -148,17 +146,18 @@ impl Record {
         page: u32,
         write_unit: u32,
     ) -> Option<Self> {
-        let whole = |bytes: u32| bytes.checked_next_multiple_of(page);
-        if write_unit > MAX_WRITE_SIZE as u32 || start.checked_rem(page)? != 0 {
+        let whole = |bytes: u32| round_up(bytes, page);
+        let is_sound = page.is_power_of_two() && write_unit.is_power_of_two();
+        if !is_sound || write_unit > MAX_WRITE_SIZE as u32 || start & (page - 1) != 0 {
             return None;
         }
         let chunks = chunk_size.count(image_size);
-        let entry = SMALLEST_ENTRY.checked_next_multiple_of(write_unit)?;
+        let entry = (SMALLEST_ENTRY as u32).max(write_unit);
         let journal = start.checked_add(whole(MAX_TICKET as u32)?)?;
         let entries = chunks.checked_add(1)?.checked_mul(entry)?;
         let index = journal.checked_add(whole(entries)?)?;
         let end = index.checked_add(whole(chunk_size.index_length(image_size)?)?)?;
-        Some(Self { journal: journal..index, index: index..end, chunks, entry })
+        Some(Self { journal: journal..index, index: index..end, chunks })
     }
 
     /// How many chunks there are.
@@ -182,7 +181,8 @@ impl Record {
         flash: &mut F,
         digest: &[u8; DIGEST],
     ) -> Result<(), BootError<F::Error>> {
-        let end = self.index.start.saturating_add(self.chunks.saturating_mul(DIGEST as u32));
+        // No overflow here and below: it was laid out.
+        let end = self.index.start + self.chunks * DIGEST as u32;
         let found = digest_of(flash, self.index.start..end)?;
         if found == *digest { Ok(()) } else { Err(BootError::Index) }
     }
@@ -190,8 +190,7 @@ impl Record {
     /// What a chunk's digest must be.
     pub(super) fn expected<F: NorFlash>(&self, flash: &mut F, chunk: u32) -> Result<[u8; DIGEST], F::Error> {
         let mut digest = [0; DIGEST];
-        let offset = chunk.saturating_mul(DIGEST as u32);
-        flash.read(self.index.start.saturating_add(offset), &mut digest)?;
+        flash.read(self.index.start + chunk * DIGEST as u32, &mut digest)?;
         Ok(digest)
     }
 
@@ -209,21 +208,33 @@ impl Record {
             return Ok(());
         }
         let zeros = [DONE; MAX_WRITE_SIZE];
-        let length = usize::try_from(self.entry).unwrap_or(MAX_WRITE_SIZE).min(MAX_WRITE_SIZE);
-        flash.write(self.entry_offset(entry), zeros.get(..length).unwrap_or_default())
+        flash.write(
+            entry_offset::<F>(&self.journal, entry),
+            zeros.get(..entry_size::<F>()).unwrap_or_default(),
+        )
     }
 
     fn entry_is<F: NorFlash>(&self, flash: &mut F, entry: u32, pattern: u8) -> Result<bool, F::Error> {
         let mut bytes = [!pattern; MAX_WRITE_SIZE];
-        let length = usize::try_from(self.entry).unwrap_or(MAX_WRITE_SIZE).min(MAX_WRITE_SIZE);
-        let bytes = bytes.get_mut(..length).unwrap_or_default();
-        flash.read(self.entry_offset(entry), bytes)?;
+        let bytes = bytes.get_mut(..entry_size::<F>()).unwrap_or_default();
+        flash.read(entry_offset::<F>(&self.journal, entry), bytes)?;
         Ok(bytes.iter().all(|byte| *byte == pattern))
     }
+}
 
-    const fn entry_offset(&self, entry: u32) -> u32 {
-        self.journal.start.saturating_add(entry.saturating_mul(self.entry))
-    }
+/// How long a journal entry is.
+const fn entry_size<F: NorFlash>() -> usize {
+    if F::WRITE_SIZE > SMALLEST_ENTRY { F::WRITE_SIZE } else { SMALLEST_ENTRY }
+}
+
+/// Where it is. No overflow: it was laid out.
+const fn entry_offset<F: NorFlash>(journal: &Range<u32>, entry: u32) -> u32 {
+    journal.start + entry * entry_size::<F>() as u32
+}
+
+/// The next multiple of `unit`, a power of two; `None` when it does not fit.
+pub(super) fn round_up(bytes: u32, unit: u32) -> Option<u32> {
+    Some(bytes.checked_add(unit - 1)? & !(unit - 1))
 }
 
 /// The SHA-256 of a piece of flash that begins with a page.
@@ -232,16 +243,15 @@ pub(super) fn digest_of<F: NorFlash>(flash: &mut F, range: Range<u32>) -> Result
     let mut block = [0; BLOCK];
     let mut offset = range.start;
     loop {
-        let rest = range.end.saturating_sub(offset) as usize;
-        if rest == 0 {
-            return Ok(hash.finish(&mut block, 0));
+        let rest = range.end - offset;
+        if rest > 0 {
+            // Whole blocks: a read may have to be longer than what is asked for, and pages are multiples of it.
+            flash.read(offset, &mut block)?;
         }
-        // Whole blocks: a read may have to be longer than what is asked for, and pages are multiples of it.
-        flash.read(offset, &mut block)?;
-        if rest < BLOCK {
-            return Ok(hash.finish(&mut block, rest));
+        if rest < BLOCK as u32 {
+            return Ok(hash.finish(&mut block, range.end - range.start));
         }
         hash.block(&block);
-        offset = offset.saturating_add(BLOCK as u32);
+        offset += BLOCK as u32;
     }
 }

@@ -4,6 +4,7 @@
 //! rest of the core, or index slices, which leaves panics in a boot program. Tests hold this one against a library.
 
 use core::array;
+use sixfold_profile::index::DIGEST;
 
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
@@ -81,7 +82,6 @@ static K: [u32; 64] = [
 /// A digest in the making.
 pub(super) struct Sha256 {
     state: [u32; 8],
-    blocks: u32,
 }
 
 impl Sha256 {
@@ -97,37 +97,32 @@ impl Sha256 {
             0x1f83_d9ab,
             0x5be0_cd19,
         ];
-        Self { state, blocks: 0 }
+        Self { state }
     }
 
-    /// Takes a block that is not the last one.
-    pub(super) fn block(&mut self, block: &[u8; BLOCK]) {
-        self.blocks = self.blocks.wrapping_add(1);
-        self.compress(block);
-    }
-
-    /// Takes the `rest` bytes at the start of the last block, fewer than a whole one, and gives the digest.
-    pub(super) fn finish(mut self, block: &mut [u8; BLOCK], rest: usize) -> [u8; 32] {
-        let bits = u64::from(self.blocks) * BLOCK as u64 * 8 + rest as u64 * 8;
-        let mut padding = 0x80;
-        for byte in block.iter_mut().skip(rest) {
-            *byte = padding;
-            padding = 0;
+    /// Takes the last block, which is not a whole one, and gives the digest of `length` bytes in all.
+    pub(super) fn finish(mut self, block: &mut [u8; BLOCK], length: u32) -> [u8; DIGEST] {
+        let rest = length as usize % BLOCK;
+        if let Some([end, padding @ ..]) = block.get_mut(rest..) {
+            *end = 0x80;
+            padding.fill(0);
         }
         if rest >= LENGTH {
-            self.compress(block);
-            *block = [0; BLOCK];
+            self.block(block);
+            block.fill(0);
         }
-        block.iter_mut().skip(LENGTH).zip(bits.to_be_bytes()).for_each(|(to, byte)| *to = byte);
-        self.compress(block);
-        let mut digest = [0; 32];
-        let bytes = self.state.iter().flat_map(|word| word.to_be_bytes());
-        digest.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
+        if let Some(bits) = block.last_chunk_mut() {
+            *bits = (u64::from(length) << 3).to_be_bytes();
+        }
+        self.block(block);
+        let mut digest = [0; DIGEST];
+        let (words, _) = digest.as_chunks_mut::<4>();
+        words.iter_mut().zip(self.state).for_each(|(to, word)| *to = word.to_be_bytes());
         digest
     }
 
-    /// §6.2.2.
-    fn compress(&mut self, block: &[u8; BLOCK]) {
+    /// Takes a block that is not the last one (§6.2.2).
+    pub(super) fn block(&mut self, block: &[u8; BLOCK]) {
         let (words, _) = block.as_chunks::<4>();
         let mut w: [u32; 16] = [0; 16];
         w.iter_mut().zip(words).for_each(|(to, word)| *to = u32::from_be_bytes(*word));
@@ -153,7 +148,8 @@ pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
     blocks.iter().for_each(|block| hash.block(block));
     let mut last = [0; BLOCK];
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    hash.finish(&mut last, rest.len())
+    // What is in flash has 32 bits of length.
+    hash.finish(&mut last, bytes.len() as u32)
 }
 
 fn round([a, b, c, d, e, f, g, h]: [u32; 8], kw: u32) -> [u32; 8] {

@@ -6,7 +6,7 @@ use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, ch
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_manifest::{Device, Manifest, Refusal};
 use sixfold_profile::coap::Szx;
-use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
 use std::fmt;
 use std::prelude::v1::*;
 
@@ -143,7 +143,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         return Err(PrepareError::OtherSize { signed: manifest.image_size, offered });
     }
     let options = image.encode().map_err(PrepareError::Target)?;
-    let ticket = Ticket {
+    let ticket = Fields {
         image_size: manifest.image_size,
         image_digest: manifest.image_digest,
         index_digest: manifest.index_digest,
@@ -209,5 +209,6 @@ fn runs<F: NorFlash>(
     let mut buffer = [0; MAX_TICKET];
     let Choice::Run(which) = choose(flash, layout, &mut buffer)? else { return Ok(false) };
     let ticket = record::read_ticket(flash, layout.record(which), &mut buffer)?;
-    Ok(ticket.image_digest == manifest.image_digest && ticket.sequence_number == manifest.sequence_number)
+    Ok(*ticket.image_digest() == manifest.image_digest
+        && ticket.sequence_number() == manifest.sequence_number)
 }

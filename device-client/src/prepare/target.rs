@@ -1,8 +1,9 @@
 //! Resources by name: a URI becomes the options of a request, and a manifest's reference becomes a URI.
 
-use crate::uri::{CoapUri, UriError};
+use crate::uri::{CoapUri, UriError, encode};
 use fluent_uri::{Uri, UriRef};
-use sixfold_profile::coap::{Code, Full, Type, Writer, option};
+use sixfold_profile::coap::option;
+use sixfold_profile::ticket::MAX_OPTIONS;
 use std::fmt;
 use std::prelude::v1::*;
 
@@ -71,18 +72,7 @@ impl Target {
     /// # Errors
     /// [`TargetError::TooLong`].
     pub fn encode(&self) -> Result<Vec<u8>, TargetError> {
-        const HEADER: usize = 4;
-        let mut buffer = [0; 1152];
-        let length = self.write(&mut buffer).map_err(|Full| TargetError::TooLong)?;
-        Ok(buffer[HEADER..length].to_vec())
-    }
-
-    fn write(&self, buffer: &mut [u8]) -> Result<usize, Full> {
-        let mut writer = Writer::new(buffer, Type::Confirmable, Code::GET, 0, &[])?;
-        for (number, value) in &self.options {
-            writer.option(*number, value)?;
-        }
-        Ok(writer.finish())
+        encode(&self.options).ok().filter(|options| options.len() <= MAX_OPTIONS).ok_or(TargetError::TooLong)
     }
 
     /// `base` is the absolute URI of a resource.

@@ -5,9 +5,9 @@ use super::Server;
 use super::flash::{Flash, PowerGone};
 use sixfold_device::boot::{Boot, BootError, Choice, Event, Layout, Which, choose, install, record};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Options, Szx};
+use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ impl Release {
         Self { image, index, chunk_size, sequence_number }
     }
 
-    pub fn ticket(&self) -> Ticket<'static> {
-        Ticket {
+    pub fn ticket(&self) -> Fields<'static> {
+        Fields {
             image_size: self.image.len() as u32,
             image_digest: hmac_sha256::Hash::hash(&self.image),
             index_digest: hmac_sha256::Hash::hash(&self.index),
@@ -113,9 +113,8 @@ impl<const WRITE: usize, const ERASE: usize> Device<WRITE, ERASE> {
         };
         let place = self.layout.record(record).clone();
         let ticket = record::read_ticket(&mut self.flash, &place, &mut buffer)?;
-        let target: Vec<_> = Options::new(ticket.options).collect();
         self.seed += 1;
-        let boot = Boot::new(&mut self.flash, &self.layout, record, ticket, &target, self.seed)?;
+        let boot = Boot::new(&mut self.flash, &self.layout, record, ticket, self.seed)?;
         let run = Run {
             boot,
             now: &mut self.now,

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use hmac_sha256::Hash;
 use sixfold_profile::coap::{Code, Szx, Type, Writer, option};
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
 
 /// Where the micro:bit's slot is: device-client/firmware/microbit/src/layout.rs.
 pub const SLOT: u32 = 0xa000;
@@ -40,7 +40,7 @@ impl Record {
         let index: Vec<u8> = image.chunks(PAGE as usize).flat_map(digest).collect();
         let mut message = [0; MAX_TICKET];
         let options = options(&mut message, path)?;
-        let ticket = Ticket {
+        let ticket = Fields {
             image_size: image.len().try_into()?,
             image_digest: digest(image),
             index_digest: digest(&index),

@@ -43,7 +43,12 @@ impl Szx {
 
     /// The block size in bytes: 2^(SZX + 4).
     pub const fn size(self) -> usize {
-        1 << (self.0 + 4)
+        1 << self.bits()
+    }
+
+    /// SZX + 4: an offset shifted right by it is a block number.
+    pub const fn bits(self) -> u32 {
+        self.0 as u32 + 4
     }
 }
 
@@ -110,7 +115,7 @@ impl Block {
 
     /// Where the block starts in the body, in bytes. Below 2³⁰.
     pub const fn offset(self) -> usize {
-        (self.num as usize) << (self.szx.0 + 4)
+        (self.num as usize) << self.szx.bits()
     }
 
     /// The block that starts where this one does, in blocks of at most `szx`: negotiation goes down, never

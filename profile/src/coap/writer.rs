@@ -54,15 +54,13 @@ impl<'a> Writer<'a> {
     /// [`Full`] when it does not fit, is longer than 65 804 bytes, or comes out of order.
     pub fn option(&mut self, number: u16, value: &[u8]) -> Result<(), Full> {
         let delta = number.checked_sub(self.last_option).ok_or(Full)?;
-        let (delta_nibble, delta_bytes, delta_count) = extend(u32::from(delta));
-        let length = u32::try_from(value.len()).map_err(|_| Full)?;
-        if length > 269 + 0xffff {
+        if value.len() > EXTENDED + 0xffff {
             return Err(Full);
         }
-        let (length_nibble, length_bytes, length_count) = extend(length);
-        self.put(&[delta_nibble << 4 | length_nibble])?;
-        self.put(delta_bytes.get(..delta_count).ok_or(Full)?)?;
-        self.put(length_bytes.get(..length_count).ok_or(Full)?)?;
+        let (delta, length) = (usize::from(delta), value.len());
+        self.put(&[nibble(delta) << 4 | nibble(length)])?;
+        self.extension(delta)?;
+        self.extension(length)?;
         self.put(value)?;
         self.last_option = number;
         Ok(())
@@ -73,9 +71,11 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// As [`Writer::option`].
     pub fn uint_option(&mut self, number: u16, value: u32) -> Result<(), Full> {
-        let bytes = value.to_be_bytes();
-        let skip = (value.leading_zeros() / 8) as usize;
-        self.option(number, bytes.get(skip..).ok_or(Full)?)
+        let mut bytes = &value.to_be_bytes()[..];
+        while let [0, rest @ ..] = bytes {
+            bytes = rest;
+        }
+        self.option(number, bytes)
     }
 
     /// Adds the payload, with its marker unless it is empty, and returns the length of the message.
@@ -95,6 +95,15 @@ impl<'a> Writer<'a> {
         self.length
     }
 
+    /// What four bits have no room for.
+    fn extension(&mut self, value: usize) -> Result<(), Full> {
+        match value {
+            0..EXTENSION => Ok(()),
+            EXTENSION..EXTENDED => self.put(&[(value - EXTENSION) as u8]),
+            _ => self.put(&((value - EXTENDED) as u16).to_be_bytes()),
+        }
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let end = self.length.checked_add(bytes.len()).ok_or(Full)?;
         let room = self.buffer.get_mut(self.length..end).ok_or(Full)?;
@@ -107,12 +116,16 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Nibble, extension bytes and their count for an option delta or length.
-fn extend(value: u32) -> (u8, [u8; 2], usize) {
+/// The first option delta or length that takes a byte of its own, and the first that takes two (RFC 7252 §3.1).
+const EXTENSION: usize = 13;
+const EXTENDED: usize = 269;
+
+/// Four bits for an option delta or length.
+const fn nibble(value: usize) -> u8 {
     match value {
-        0..=12 => (value as u8, [0, 0], 0),
-        13..=268 => (13, [(value - 13) as u8, 0], 1),
-        _ => (14, (value.wrapping_sub(269) as u16).to_be_bytes(), 2),
+        0..EXTENSION => value as u8,
+        EXTENSION..EXTENDED => 13,
+        _ => 14,
     }
 }
 

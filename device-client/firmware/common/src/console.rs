@@ -3,6 +3,7 @@
 use crate::slip;
 use core::fmt::{self, Write};
 use sixfold_device::boot::Event;
+use sixfold_profile::Instant;
 
 /// The longest line in bytes; what is beyond is cut off.
 const LONGEST: usize = 128;
@@ -47,11 +48,11 @@ impl fmt::Display for Hex<'_> {
 }
 
 /// Says what happened in an update.
-pub fn report(port: &mut impl SerialPort, event: Event) {
+pub fn report(port: &mut impl SerialPort, now: Instant, event: Event) {
     match event {
         Event::Chunks { done, all } => print(port, format_args!("boot: {done} of {all} chunks")),
-        Event::Sleep { cause, time } => {
-            print(port, format_args!("boot: sleeps {} s: {cause}", time.as_secs()));
+        Event::Sleep { cause, until } => {
+            print(port, format_args!("boot: sleeps {} s: {cause}", until.since(now).as_secs()));
         }
         Event::Wait(time) => print(port, format_args!("boot: waits {} s", time.as_secs())),
         Event::Bootable => print(port, format_args!("boot: the image is whole")),

@@ -7,8 +7,10 @@ extern crate std;
 
 pub mod console;
 pub mod digest;
-pub mod packet;
 #[cfg(target_os = "none")]
+pub mod memory;
+pub mod packet;
+#[cfg(all(target_os = "none", feature = "restart"))]
 mod panic;
 pub mod register;
 pub mod slip;

@@ -50,6 +50,7 @@ impl Link for EthernetLink<'_, '_> {
     }
 
     fn report(&mut self, event: Event) {
-        console::report(self.uart, event);
+        let now = self.now();
+        console::report(self.uart, now, event);
     }
 }

@@ -22,7 +22,7 @@ use ethernet::Ethernet;
 use flash::{LAYOUT, RamFlash, SLOT};
 use link::{DATAGRAM, EthernetLink};
 use sixfold_device::Boot;
-use sixfold_device::boot::{BootError, Choice, Target, choose, record};
+use sixfold_device::boot::{BootError, Choice, choose, record};
 use sixfold_firmware::console::{self, Hex};
 use sixfold_firmware::digest;
 use sixfold_firmware::update;
@@ -76,13 +76,12 @@ fn update(flash: &mut RamFlash, uart: &mut Uart) -> Result<[u8; 32], Failure> {
         Choice::Nothing | Choice::Lost => return Err(BootError::Ticket(TicketError::NotATicket).into()),
     };
     let ticket = record::read_ticket(flash, LAYOUT.record(which), &mut buffer)?;
-    let target = Target::read(ticket.options).ok_or(BootError::Request)?;
     let seed = seed::seed(&ticket);
-    let boot = Boot::new(&mut *flash, &LAYOUT, which, ticket, target.options(), seed)?;
+    let boot = Boot::new(&mut *flash, &LAYOUT, which, ticket, seed)?;
     if !boot.is_bootable() {
         fetch(boot, &ticket, uart, seed)?;
     }
-    let image = SLOT.start..SLOT.start.saturating_add(ticket.image_size);
+    let image = SLOT.start..SLOT.start.saturating_add(ticket.image_size());
     Ok(digest::sha256(flash, image).map_err(BootError::Flash)?)
 }
 
@@ -100,9 +99,9 @@ fn fetch(
     let config = Config {
         hardware_address: HardwareAddress::Ethernet(Ethernet::address()),
         pan_id: None,
-        interface_identifier: ticket.interface_identifier,
-        relay: ticket.relay,
-        group: ticket.group.map(|group| group.endpoint),
+        interface_identifier: *ticket.interface_identifier(),
+        relay: ticket.relay(),
+        group: ticket.group().map(|group| group.endpoint),
         seed,
     };
     let now = clock.now();

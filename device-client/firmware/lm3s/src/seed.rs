@@ -10,6 +10,6 @@ static STARTS: AtomicU32 = AtomicU32::new(0);
 
 /// Differs from device to device and from start to start, but can be guessed.
 pub(crate) fn seed(ticket: &Ticket<'_>) -> u32 {
-    let [.., a, b, c, d] = ticket.interface_identifier;
+    let [.., a, b, c, d] = *ticket.interface_identifier();
     u32::from_be_bytes([a, b, c, d]) ^ STARTS.fetch_add(1, Ordering::Relaxed).rotate_left(16)
 }

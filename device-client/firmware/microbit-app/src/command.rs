@@ -89,6 +89,6 @@ impl Update {
 
     fn install(&self, flash: &mut Nvmc) -> Result<(), BootError<NorFlashErrorKind>> {
         let ticket = Ticket::read(self.ticket.get()).map_err(BootError::Ticket)?;
-        install(flash, &LAYOUT, &ticket, self.index.get()).map(|_which| ())
+        install(flash, &LAYOUT, &ticket.fields(), self.index.get()).map(|_which| ())
     }
 }

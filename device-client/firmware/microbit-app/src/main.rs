@@ -44,9 +44,9 @@ fn main() -> ! {
 fn image(flash: &mut Nvmc) -> Range<u32> {
     let mut buffer = [0; MAX_TICKET];
     let size = match choose(flash, &LAYOUT, &mut buffer) {
-        Ok(Choice::Run(which)) => {
-            record::read_ticket(flash, LAYOUT.record(which), &mut buffer).ok().map(|ticket| ticket.image_size)
-        }
+        Ok(Choice::Run(which)) => record::read_ticket(flash, LAYOUT.record(which), &mut buffer)
+            .ok()
+            .map(|ticket| ticket.image_size()),
         _ => None,
     };
     SLOT.start..size.map_or(SLOT.end, |size| SLOT.start.saturating_add(size).min(SLOT.end))

@@ -28,10 +28,10 @@ impl<'u> SerialLink<'u> {
     /// answers to an earlier one find nobody.
     pub(crate) fn new(uart: &'u mut Uart, ticket: &Ticket<'_>, seed: u32) -> Self {
         let device = Endpoint {
-            address: packet::link_local(ticket.interface_identifier),
+            address: packet::link_local(*ticket.interface_identifier()),
             port: FIRST_EPHEMERAL_PORT | seed as u16,
         };
-        Self { uart, timer: Timer::new(), decoder: Decoder::new(), device, relay: ticket.relay }
+        Self { uart, timer: Timer::new(), decoder: Decoder::new(), device, relay: ticket.relay() }
     }
 }
 
@@ -59,6 +59,7 @@ impl Link for SerialLink<'_> {
     }
 
     fn report(&mut self, event: Event) {
-        console::report(self.uart, event);
+        let now = self.now();
+        console::report(self.uart, now, event);
     }
 }

@@ -10,7 +10,7 @@ use cortex_m_rt::entry;
 use embedded_storage::nor_flash::NorFlashErrorKind;
 use link::SerialLink;
 use sixfold_device::Boot;
-use sixfold_device::boot::{BootError, Choice, Target, Which, choose, record};
+use sixfold_device::boot::{BootError, Choice, Which, choose, record};
 use sixfold_firmware::console;
 use sixfold_firmware::update;
 use sixfold_microbit::layout::{LAYOUT, SLOT};
@@ -42,10 +42,9 @@ fn update(uart: &mut Uart) -> Result<(), BootError<NorFlashErrorKind>> {
         Choice::Update { record, .. } => record,
     };
     let ticket = record::read_ticket(&mut flash, LAYOUT.record(which), &mut buffer)?;
-    let target = Target::read(ticket.options).ok_or(BootError::Request)?;
     let seed = rng::random_bits();
     let mut link = SerialLink::new(uart, &ticket, seed);
-    let boot = Boot::new(flash, &LAYOUT, which, ticket, target.options(), seed)?;
+    let boot = Boot::new(flash, &LAYOUT, which, ticket, seed)?;
     update::run(boot, &mut link)
 }
 

@@ -9,7 +9,8 @@
 use core::panic::PanicInfo;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use sixfold_device::Boot;
-use sixfold_device::boot::{BootError, Choice, Layout, Target, choose, record};
+use sixfold_device::boot::{BootError, Choice, Layout, choose, record};
+use sixfold_firmware as _; // memcpy and its like
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::MAX_TICKET;
 
@@ -30,6 +31,7 @@ unsafe extern "C" {
     fn panic_is_reachable() -> !;
 }
 
+#[derive(Clone, Copy)]
 struct Flash;
 
 impl ErrorType for Flash {
@@ -68,28 +70,34 @@ impl NorFlash for Flash {
     }
 }
 
-/// The boot program. True when the slot may run.
-#[unsafe(no_mangle)]
-extern "C" fn boot() -> bool {
-    update(&mut Flash).unwrap_or(false)
+/// What a board lends: the memory that a datagram and a ticket are in.
+#[repr(C)]
+pub struct Buffers {
+    ticket: [u8; MAX_TICKET],
+    request: [u8; LONGEST_REQUEST],
+    response: [u8; LONGEST_RESPONSE],
 }
 
-fn update(flash: &mut Flash) -> Result<bool, BootError<NorFlashErrorKind>> {
-    let mut buffer = [0; MAX_TICKET];
-    let which = match choose(flash, &LAYOUT, &mut buffer)? {
+/// The boot program. True when the slot may run.
+#[unsafe(no_mangle)]
+extern "C" fn boot(buffers: &mut Buffers) -> bool {
+    update(Flash, buffers).unwrap_or(false)
+}
+
+fn update(mut flash: Flash, buffers: &mut Buffers) -> Result<bool, BootError<NorFlashErrorKind>> {
+    let Buffers { ticket, request, response } = buffers;
+    let which = match choose(&mut flash, &LAYOUT, ticket)? {
         Choice::Run(_) | Choice::Nothing => return Ok(true),
         Choice::Lost => return Ok(false),
         Choice::Update { record, .. } => record,
     };
-    let ticket = record::read_ticket(flash, LAYOUT.record(which), &mut buffer)?;
-    let target = Target::read(ticket.options).ok_or(BootError::Request)?;
-    let mut boot = Boot::new(flash, &LAYOUT, which, ticket, target.options(), board_random())?;
-    let (mut request, mut response) = ([0; LONGEST_REQUEST], [0; LONGEST_RESPONSE]);
+    let ticket = record::read_ticket(&mut flash, LAYOUT.record(which), ticket)?;
+    let mut boot = Boot::new(flash, &LAYOUT, which, ticket, board_random())?;
     while !boot.is_bootable() {
         let now = Instant::from_micros(board_now_us().into());
-        while let Some(length) = boot.poll_transmit(now, &mut request)? {
+        while let Some(length) = boot.poll_transmit(now, request)? {
             // SAFETY: the board reads no more than it is told to, which is at most the buffer.
-            unsafe { board_send(request.as_ptr(), length.min(request.len())) };
+            unsafe { board_send(request.as_ptr(), length) };
         }
         // SAFETY: the board writes no more than it is told to.
         let length = unsafe { board_receive(response.as_mut_ptr(), response.len()) };

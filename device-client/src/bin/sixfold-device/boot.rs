@@ -9,7 +9,7 @@ use crate::wire::{MAX_REQUEST, Wire};
 use embedded_storage::nor_flash::ReadNorFlash;
 use serde_json::json;
 use sixfold_device::Boot;
-use sixfold_device::boot::{BootError, Choice, Event, Target, Which, choose, record};
+use sixfold_device::boot::{Choice, Event, Which, choose, record};
 use sixfold_device::flash_file::FlashFile;
 use sixfold_device::uri::Host;
 use sixfold_profile::Instant;
@@ -55,12 +55,11 @@ fn update(
     mut progress: Progress,
 ) -> Result<(), Failure> {
     let layout = flash.layout().clone();
-    let relay = Host::V6(ticket.relay.address, arguments.interface.clone());
-    let mut wire = Wire::open(&relay, ticket.relay.port)?;
+    let relay = Host::V6(ticket.relay().address, arguments.interface.clone());
+    let mut wire = Wire::open(&relay, ticket.relay().port)?;
     let deadline = arguments.timeout.map(|timeout| wire.now() + timeout);
-    let target = Target::read(ticket.options).ok_or_else(|| Failure::boot(BootError::Request))?;
-    let boot = Boot::new(flash, &layout, which, ticket, target.options(), seed()).map_err(Failure::boot)?;
-    let done = drive(boot, &mut wire, deadline, |event| show(&mut progress, &ticket, event));
+    let boot = Boot::new(flash, &layout, which, ticket, seed()).map_err(Failure::boot)?;
+    let done = drive(boot, &mut wire, deadline, |now, event| show(&mut progress, &ticket, now, event));
     progress.end();
     done
 }
@@ -70,7 +69,7 @@ fn drive(
     mut boot: Boot<'_, &mut FlashFile>,
     wire: &mut Wire,
     deadline: Option<Instant>,
-    mut show: impl FnMut(Event),
+    mut show: impl FnMut(Instant, Event),
 ) -> Result<(), Failure> {
     let mut request = [0; MAX_REQUEST];
     let mut buffer = [0; MAX_DATAGRAM];
@@ -88,20 +87,23 @@ fn drive(
         let datagram = wire.receive(deadline.map_or(until, |deadline| deadline.min(until)), &mut buffer);
         let now = wire.now();
         if let Some(datagram) = datagram {
-            boot.handle_datagram(now, datagram).map_err(Failure::boot)?.into_iter().for_each(&mut show);
+            boot.handle_datagram(now, datagram)
+                .map_err(Failure::boot)?
+                .into_iter()
+                .for_each(|event| show(now, event));
         }
-        boot.handle_timeout(now).map_err(Failure::boot)?.into_iter().for_each(&mut show);
+        boot.handle_timeout(now).map_err(Failure::boot)?.into_iter().for_each(|event| show(now, event));
     }
 }
 
-fn show(progress: &mut Progress, ticket: &Ticket<'_>, event: Event) {
+fn show(progress: &mut Progress, ticket: &Ticket<'_>, now: Instant, event: Event) {
     match event {
         Event::Chunks { done, .. } => {
-            let bytes = u64::from(done) * u64::from(ticket.chunk_size.bytes());
-            progress.at(bytes, Some(ticket.image_size));
+            let bytes = u64::from(done) * u64::from(ticket.chunk_size().bytes());
+            progress.at(bytes, Some(ticket.image_size()));
         }
-        Event::Sleep { cause, time } => {
-            let seconds = time.as_secs();
+        Event::Sleep { cause, until } => {
+            let seconds = until.since(now).as_secs();
             progress.say(&format!("{cause}; trying again in {seconds} s"));
         }
         Event::Wait(time) => {
@@ -117,14 +119,14 @@ fn report(
     ticket: &Ticket<'_>,
     arguments: &cli::Run,
 ) -> Result<(), Failure> {
-    let mut image = vec![0; ticket.image_size as usize];
+    let mut image = vec![0; ticket.image_size() as usize];
     let start = flash.layout().slot(which).start;
     flash.read(start, &mut image).map_err(|error| Failure::Flash(error.to_string()))?;
     if let Some(path) = &arguments.extract {
         fs::write(path, &image).map_err(Failure::file(path, "write"))?;
     }
     let digest = hex(&hmac_sha256::Hash::hash(&image));
-    let (bytes, sequence) = (ticket.image_size, ticket.sequence_number);
+    let (bytes, sequence) = (ticket.image_size(), ticket.sequence_number());
     let line = if arguments.json {
         let slot = format!("{which:?}");
         json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "slot": slot }).to_string()

@@ -98,14 +98,14 @@ fn describe_record(
     let _ = writeln!(
         text,
         "  sequence number {}\n  image {} bytes, SHA-256 {}\n  relay [{}]:{}, blocks of {} bytes\n  {marked} of {} chunks of {} bytes{bootable}",
-        ticket.sequence_number,
-        ticket.image_size,
-        hex(&ticket.image_digest),
-        ticket.relay.address,
-        ticket.relay.port,
-        ticket.szx.size(),
+        ticket.sequence_number(),
+        ticket.image_size(),
+        hex(ticket.image_digest()),
+        ticket.relay().address,
+        ticket.relay().port,
+        ticket.szx().size(),
         record.chunks(),
-        ticket.chunk_size.bytes(),
+        ticket.chunk_size().bytes(),
     );
     Ok(())
 }

@@ -4,8 +4,9 @@ use crate::failure::Failure;
 use crate::wire::Wire;
 use sixfold_device::fetch::{Event, Fetch, Received};
 use sixfold_device::prepare::{Probe, Source, Target};
+use sixfold_device::uri::encode;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Opt, Szx};
+use sixfold_profile::coap::{Full, Options, Szx};
 use std::hash::{BuildHasher, RandomState};
 
 /// How often a changed resource is fetched from the start again.
@@ -30,9 +31,9 @@ impl Relay {
         szx: Szx,
         mut take: impl FnMut(Option<&Received<'_>>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        let options: Vec<_> =
-            target.options.iter().map(|(number, value)| Opt { number: *number, value }).collect();
-        let mut fetch = Fetch::new(&options, szx, seed());
+        let options = encode(&target.options)
+            .map_err(|Full| Failure::Usage("the URI is too long for a request".to_owned()))?;
+        let mut fetch = Fetch::new(Options::new(&options), szx, seed());
         let mut buffer = vec![0; 1 << 16];
         let mut changes = 0;
         loop {

@@ -10,8 +10,9 @@ use crate::wire::Wire;
 use indicatif::BinaryBytes;
 use serde_json::json;
 use sixfold_device::fetch::{Change, Event, Fetch, Received};
+use sixfold_device::uri::encode;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Opt, Szx};
+use sixfold_profile::coap::{Full, Options, Szx};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -28,9 +29,9 @@ pub(crate) fn run(arguments: &cli::Fetch) -> Result<(), Failure> {
     let deadline = arguments.timeout.map(|timeout| wire.now() + timeout);
     let mut transfer = Transfer { wire, partial, progress, deadline, changes: 0, first: None, length: 0 };
 
-    let options: Vec<_> =
-        request.options.iter().map(|(number, value)| Opt { number: *number, value }).collect();
-    let mut fetch = transfer.begin(&options, arguments.szx);
+    let options = encode(&request.options)
+        .map_err(|Full| Failure::Usage("the URI is too long for a request".to_owned()))?;
+    let mut fetch = transfer.begin(Options::new(&options), arguments.szx);
     let done = transfer.drive(&mut fetch);
     transfer.progress.end();
     if let Err(failure) = done {
@@ -53,7 +54,7 @@ struct Transfer {
 }
 
 impl Transfer {
-    fn begin<'t>(&self, target: &'t [Opt<'t>], szx: Szx) -> Fetch<'t> {
+    fn begin<'t>(&self, target: Options<'t>, szx: Szx) -> Fetch<'t> {
         let seed = RandomState::new().hash_one(std::process::id()) as u32;
         match self.partial.held().and_then(|held| held.resume(szx)) {
             Some((block, etag)) => {

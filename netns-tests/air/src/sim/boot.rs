@@ -4,22 +4,19 @@
 
 use super::flash::{Flash, Misuse, PAGE};
 use crate::host::{Client, Datagram, Host, Progress, State};
-use crate::peers::PATH;
 use crate::random::Random;
 use hmac_sha256::Hash;
 use sixfold_device::Boot;
 use sixfold_device::boot::{BootError, Event, Layout, Record, Which, install};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Opt, Szx, option};
+use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Ticket};
 use std::net::SocketAddrV6;
 
 const LONGEST_REQUEST: usize = 64;
-static TARGET: [Opt<'static>; 2] = [
-    Opt { number: option::URI_PATH, value: PATH[0].as_bytes() },
-    Opt { number: option::URI_PATH, value: PATH[1].as_bytes() },
-];
+/// The options of every request: [`crate::peers::PATH`].
+static OPTIONS: &[u8] = b"\xb2fw\x05image";
 
 /// What a main program left in every device's flash.
 #[derive(Clone, Debug)]
@@ -39,7 +36,7 @@ impl Prepared {
         let record = Record::size(image_size, chunk_size, PAGE as u32, 4)?;
         let slot = 2 * record..(2 * record).checked_add(image_size.checked_next_multiple_of(PAGE as u32)?)?;
         let layout = Layout::single([0..record, record..2 * record], slot);
-        let ticket = Ticket {
+        let fields = Fields {
             image_size,
             image_digest: Hash::hash(image),
             index_digest: Hash::hash(&index),
@@ -51,15 +48,19 @@ impl Prepared {
             etag: None,
             group: None,
             session: None,
-            options: b"",
+            options: OPTIONS,
         };
         let mut flash = Flash::new(2 * record as usize / PAGE, image);
-        let which = install(&mut flash, &layout, &ticket, &index).ok()?;
+        let which = install(&mut flash, &layout, &fields, &index).ok()?;
+        // Some hundred bytes a fleet, for as long as the program runs: its devices live anywhere.
+        let encoded = Box::leak(Box::new([0; MAX_TICKET]));
+        fields.write(encoded).ok()?;
+        let ticket = Ticket::read(encoded).ok()?;
         Some(Self { flash, layout, which, ticket })
     }
 
     fn boot(&self, seed: u32) -> Option<Boot<'static, Flash>> {
-        Boot::new(self.flash.clone(), &self.layout, self.which, self.ticket, &TARGET, seed).ok()
+        Boot::new(self.flash.clone(), &self.layout, self.which, self.ticket, seed).ok()
     }
 }
 

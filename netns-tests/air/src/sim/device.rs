@@ -1,21 +1,19 @@
 //! A device with the device client's core.
 
 use crate::host::{Client, Datagram, Host, Progress, State};
-use crate::peers::{ImageCheck, PATH};
+use crate::peers::ImageCheck;
 use crate::random::Random;
 use sixfold_device::ETag;
 use sixfold_device::fetch::{Event, Fetch, Received};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Block, Opt, Szx, option};
+use sixfold_profile::coap::{Block, Options, Szx};
 use std::net::SocketAddrV6;
 use std::sync::Arc;
 use std::time::Duration;
 
 const LONGEST_REQUEST: usize = 64;
-static TARGET: [Opt<'static>; 2] = [
-    Opt { number: option::URI_PATH, value: PATH[0].as_bytes() },
-    Opt { number: option::URI_PATH, value: PATH[1].as_bytes() },
-];
+/// The options of every request: [`crate::peers::PATH`].
+const TARGET: Options<'static> = Options::new(b"\xb2fw\x05image");
 
 /// One device. It gives up when its core says that no answer came, or that the answer is of no use; but after silence it
 /// may be told to begin again, where it was.
@@ -49,7 +47,7 @@ impl Device {
         Self {
             local,
             relay,
-            fetch: Fetch::new(&TARGET, szx, random.bits()),
+            fetch: Fetch::new(TARGET, szx, random.bits()),
             szx,
             next: None,
             restart_after,
@@ -97,10 +95,10 @@ impl Device {
         self.retransmissions += u64::from(self.fetch.exchange().retransmissions());
         let seed = self.random.bits();
         self.fetch = match self.next {
-            Some((block, etag)) => Fetch::resume(&TARGET, block, etag, seed),
+            Some((block, etag)) => Fetch::resume(TARGET, block, etag, seed),
             None => {
                 self.start_over();
-                Fetch::new(&TARGET, self.szx, seed)
+                Fetch::new(TARGET, self.szx, seed)
             }
         };
     }
