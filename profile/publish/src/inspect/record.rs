@@ -14,6 +14,9 @@ pub(super) struct Unit {
     pub(super) write: u32,
 }
 
+const SHORT: &str =
+    "the file ends within the record: read all of it, and say the --page and --write-unit of its flash";
+
 /// What the bytes of a record say; why they are none.
 pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
     if bytes.starts_with(&TOMBSTONE) {
@@ -26,9 +29,9 @@ pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
     let journal = (0..=layout.chunks)
         .map(|number| layout.entry_range(number).and_then(part).map(Entry::read))
         .collect::<Option<Vec<_>>>()
-        .ok_or("the file ends within the journal: read whole pages, and say --page and --write-unit")?;
+        .ok_or(SHORT)?;
     let index = layout.index.start..layout.index.start.saturating_add(layout.chunks * DIGEST as u32);
-    let index = part(index).ok_or("the file ends within the chunk index")?;
+    let index = part(index).ok_or(SHORT)?;
     let is_it = Hash::hash(index) == ticket.index_digest;
     let judgement =
         if is_it { "that of the ticket" } else { "not that of the ticket: the record is not valid" };
