@@ -48,7 +48,7 @@ certificate() { # subject, its key, extensions, and who signs
 }
 list() { # issuer
     openssl ca -config "$work/ca.cnf" -gencrl -cert "$work/$1.pem" -keyfile "$work/$1.key" \
-        -crl_lastupdate 20250101000000Z -crl_nextupdate 20350101000000Z
+        -crl_lastupdate 20250101000000Z -crl_nextupdate 20350101000000Z 2>/dev/null
 }
 
 for issuer in root stranger between; do key $issuer; done
@@ -61,5 +61,6 @@ cp "$work/root.pem" root.pem
 cp "$work/stranger.pem" stranger.pem
 cat "$work/signer.pem" "$work/between.pem" > chain.pem
 { list between; list root; } > lists.pem
-openssl ca -config "$work/ca.cnf" -revoke "$work/signer.pem" 2>/dev/null
+openssl ca -config "$work/ca.cnf" -revoke "$work/signer.pem" -cert "$work/between.pem" -keyfile "$work/between.key" \
+    2>/dev/null
 { list between; list root; } > lists-revoked.pem

@@ -1,7 +1,7 @@
 //! The published test keys. Whoever reads this has them: never trust them.
 
 use crate::File;
-use sixfold_manifest::keys::{Algorithm, KeyError, SigningKey, VerifyingKey};
+use sixfold_manifest::keys::{Algorithm, KeyError, SigningKey};
 
 /// Signs SUIT manifests with Ed25519: the seed is 32 bytes of value 1.
 pub(crate) fn ed25519() -> Result<SigningKey, KeyError> {
@@ -11,11 +11,6 @@ pub(crate) fn ed25519() -> Result<SigningKey, KeyError> {
 /// Signs SUIT manifests with ES256, and CMS: the secret scalar is 32 bytes of value 2.
 pub(crate) fn es256() -> Result<SigningKey, KeyError> {
     SigningKey::from_seed(Algorithm::Es256, &[2; 32])
-}
-
-/// All that are trusted where nothing else is said.
-pub(crate) fn trusted() -> Result<Vec<VerifyingKey>, KeyError> {
-    Ok(vec![ed25519()?.verifying_key(), es256()?.verifying_key()])
 }
 
 /// Both keys as PEM: PKCS #8, and SubjectPublicKeyInfo.

@@ -7,7 +7,9 @@
 
 mod indexes;
 mod keys;
+mod manifests;
 mod release;
+mod signatures;
 mod tickets;
 
 use serde_json::Value;
@@ -29,6 +31,8 @@ pub struct File {
 pub fn files() -> Result<Vec<File>, Box<dyn Error>> {
     let mut files = keys::files()?;
     files.push(file("indexes", &indexes::vectors()));
+    files.push(file("manifests", &manifests::vectors()?));
+    files.push(file("signatures", &signatures::vectors()?));
     files.push(file("tickets", &tickets::vectors()?));
     Ok(files)
 }
