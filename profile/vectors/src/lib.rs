@@ -5,9 +5,12 @@
 //! follows still fails on the other side.
 #![forbid(unsafe_code)]
 
+mod exchanges;
+mod flash;
 mod indexes;
 mod keys;
 mod manifests;
+mod records;
 mod release;
 mod signatures;
 mod tickets;
@@ -32,6 +35,8 @@ pub fn files() -> Result<Vec<File>, Box<dyn Error>> {
     let mut files = keys::files()?;
     files.push(file("indexes", &indexes::vectors()));
     files.push(file("manifests", &manifests::vectors()?));
+    files.push(file("records", &records::vectors()?));
+    files.push(file("exchanges", &exchanges::vectors()?));
     files.push(file("signatures", &signatures::vectors()?));
     files.push(file("tickets", &tickets::vectors()?));
     Ok(files)
