@@ -6,10 +6,33 @@ use std::time::Duration;
 /// One update.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
-    /// Datagrams that do not arrive, counted from 0 over both directions.
-    pub(super) lost: &'static [usize],
+    /// Datagrams that do not arrive as they left, counted from 0 over both directions.
+    pub(super) fates: &'static [(usize, Fate)],
     /// How the origin takes each fetch of the relay, in order.
     pub(super) origin: &'static [Fetch],
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Arrives,
+    Lost,
+    /// It arrives with the lowest bit of its last byte flipped.
+    Flipped,
+}
+
+impl Fate {
+    /// What arrives.
+    pub(super) fn of(self, bytes: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Arrives => Some(bytes.to_vec()),
+            Self::Lost => None,
+            Self::Flipped => {
+                let (last, rest) = bytes.split_last()?;
+                Some([rest, &[last ^ 1]].concat())
+            }
+        }
+    }
 }
 
 /// How a fetch ends.
@@ -21,21 +44,26 @@ pub(super) enum Fetch {
     Fails,
 }
 
-pub(super) const SCENARIOS: [Scenario; 4] = [
-    Scenario { name: "the relay has the image at once", lost: &[], origin: &[Fetch::Image(Duration::ZERO)] },
+pub(super) const SCENARIOS: [Scenario; 5] = [
+    Scenario { name: "the relay has the image at once", fates: &[], origin: &[Fetch::Image(Duration::ZERO)] },
     Scenario {
         name: "a request and a response are lost",
-        lost: &[4, 10],
+        fates: &[(4, Fate::Lost), (10, Fate::Lost)],
+        origin: &[Fetch::Image(Duration::ZERO)],
+    },
+    Scenario {
+        name: "a bit of a block is flipped on the way: the chunk is fetched again",
+        fates: &[(7, Fate::Flipped)],
         origin: &[Fetch::Image(Duration::ZERO)],
     },
     Scenario {
         name: "the origin takes three seconds: a separate response",
-        lost: &[],
+        fates: &[],
         origin: &[Fetch::Image(Duration::from_secs(3))],
     },
     Scenario {
         name: "the origin cannot be reached at first",
-        lost: &[],
+        fates: &[],
         origin: &[Fetch::Fails, Fetch::Image(Duration::ZERO)],
     },
 ];

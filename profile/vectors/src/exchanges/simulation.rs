@@ -1,6 +1,6 @@
 //! The device and the relay, driven until the device has its image.
 
-use super::script::Scenario;
+use super::script::{Fate, Scenario};
 use super::step::{Step, What};
 use super::{DEVICE_SEED, RELAY_SEED, ROUTE};
 use crate::flash::{Flash, PAGE};
@@ -9,7 +9,7 @@ use sixfold_device::boot::{Boot, BootError, Layout, Which, install};
 use sixfold_engine::{
     Config, Engine, FetchCommand, FetchId, Instant, OriginEvent, Path, Route, UnboundedStore,
 };
-use sixfold_profile::coap::Options;
+use sixfold_profile::coap::{Opt, Options};
 use sixfold_profile::ticket::Ticket;
 use std::error::Error;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -66,7 +66,7 @@ fn boot<'t>(
     flash: Flash,
     which: Which,
     ticket: Ticket<'t>,
-    target: &'t [sixfold_profile::coap::Opt<'t>],
+    target: &'t [Opt<'t>],
 ) -> Result<Boot<'t, Flash>, String> {
     Boot::new(flash, &layout(), which, ticket, target, DEVICE_SEED).map_err(say)
 }
@@ -97,22 +97,23 @@ impl Simulation<'_, '_> {
         self.steps.push(Step { at: self.now, what });
     }
 
-    /// Whether the next datagram is lost.
-    fn loses(&mut self) -> bool {
-        let is_lost = self.scenario.lost.contains(&self.datagrams);
+    /// What becomes of the next datagram.
+    fn fate(&mut self) -> Fate {
+        let number = self.datagrams;
         self.datagrams += 1;
-        is_lost
+        let fate = self.scenario.fates.iter().find(|(of, _)| *of == number);
+        fate.map_or(Fate::Arrives, |(_, fate)| *fate)
     }
 
     fn device(&mut self) -> Result<(), String> {
         let mut buffer = [0; 256];
         while let Some(length) = self.boot.poll_transmit(self.now, &mut buffer).map_err(say)? {
             let bytes = buffer.get(..length).unwrap_or_default().to_vec();
-            let is_lost = self.loses();
-            if !is_lost {
+            let fate = self.fate();
+            if let Some(bytes) = fate.of(&bytes) {
                 self.engine.handle_datagram(self.now, path(), &bytes);
             }
-            self.push(What::Device { bytes, is_lost });
+            self.push(What::Device { bytes, fate });
         }
         Ok(())
     }
@@ -136,11 +137,11 @@ impl Simulation<'_, '_> {
 
     fn relay(&mut self) -> Result<(), String> {
         while let Some(transmit) = self.engine.poll_transmit() {
-            let is_lost = self.loses();
-            if !is_lost {
-                self.boot.handle_datagram(self.now, &transmit.bytes).map_err(say)?;
+            let fate = self.fate();
+            if let Some(bytes) = fate.of(&transmit.bytes) {
+                self.boot.handle_datagram(self.now, &bytes).map_err(say)?;
             }
-            self.push(What::Relay { bytes: transmit.bytes, is_lost });
+            self.push(What::Relay { bytes: transmit.bytes, fate });
         }
         Ok(())
     }

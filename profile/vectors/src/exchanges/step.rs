@@ -1,5 +1,6 @@
 //! One thing that happens in an exchange, and how the vectors write it down.
 
+use super::script::Fate;
 use crate::hex;
 use serde_json::{Value, json};
 use sixfold_engine::OriginEvent;
@@ -13,9 +14,9 @@ pub(super) struct Step {
 
 pub(super) enum What {
     /// A datagram leaves the device.
-    Device { bytes: Vec<u8>, is_lost: bool },
+    Device { bytes: Vec<u8>, fate: Fate },
     /// A datagram leaves the relay.
-    Relay { bytes: Vec<u8>, is_lost: bool },
+    Relay { bytes: Vec<u8>, fate: Fate },
     /// The origin says something about the relay's latest fetch.
     Origin(OriginEvent),
 }
@@ -23,8 +24,8 @@ pub(super) enum What {
 impl Step {
     pub(super) fn to_json(&self) -> Value {
         let mut value = match &self.what {
-            What::Device { bytes, is_lost } => datagram("device", bytes, *is_lost),
-            What::Relay { bytes, is_lost } => datagram("relay", bytes, *is_lost),
+            What::Device { bytes, fate } => datagram("device", bytes, *fate),
+            What::Relay { bytes, fate } => datagram("relay", bytes, *fate),
             What::Origin(event) => origin(event),
         };
         if let Some(fields) = value.as_object_mut() {
@@ -34,12 +35,17 @@ impl Step {
     }
 }
 
-fn datagram(from: &str, bytes: &[u8], is_lost: bool) -> Value {
-    json!({ "from": from, "lost": is_lost, "bytes": hex(bytes), "reads": read(bytes) })
+fn datagram(from: &str, bytes: &[u8], fate: Fate) -> Value {
+    let fate = match fate {
+        Fate::Arrives => "arrives",
+        Fate::Lost => "lost",
+        Fate::Flipped => "last bit flipped",
+    };
+    json!({ "from": from, "fate": fate, "bytes": hex(bytes), "reads": read(bytes) })
 }
 
 fn origin(event: &OriginEvent) -> Value {
-    let said = match event {
+    let mut said = match event {
         OriginEvent::Head(head) => json!({
             "event": "head",
             "etag": "\"8\"",
@@ -52,7 +58,6 @@ fn origin(event: &OriginEvent) -> Value {
         OriginEvent::NotModified(_) => json!({ "event": "not modified" }),
         OriginEvent::Failed(_) => json!({ "event": "no connection" }),
     };
-    let mut said = said;
     if let Some(fields) = said.as_object_mut() {
         fields.insert("from".to_owned(), "origin".into());
     }
