@@ -32,8 +32,8 @@ use signed_data::SignedData;
 
 /// The longest signed object that is read, in bytes.
 pub const MAX_LENGTH: usize = 1 << 20;
-/// Two tags with the longest lengths, and id-signedData.
-const HEAD: usize = 24;
+/// A tag, the longest length in DER of so many bytes, and id-signedData with its own tag and length.
+const HEAD: usize = 16;
 
 /// What a device or an operator trusts, each as DER.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
