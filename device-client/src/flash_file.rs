@@ -233,6 +233,7 @@ const _: () = assert!(DIGEST.is_multiple_of(WRITE_UNIT as usize), "the chunk ind
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sixfold_profile::record::RecordLayout;
 
     const GEOMETRY: Geometry = Geometry { slot_bytes: 8 * PAGE, two_slots: true };
 
@@ -280,6 +281,18 @@ mod tests {
         again.read(0, &mut bytes).unwrap();
         assert_eq!(&bytes, b"kept");
         assert_eq!(FlashFile::create(&path, GEOMETRY).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+
+    /// `sixfold-publish inspect` reads these files without this crate.
+    #[test]
+    fn the_layout_in_the_file_is_the_published_one() {
+        let geometry = Geometry { slot_bytes: 25 * PAGE, two_slots: true };
+        assert_eq!(&geometry.encode(), b"S6FF\x00\x01\x90\x00\x01\0\0\0\0\0\0\0");
+        let chunk = ChunkSize::from_bytes(PAGE).unwrap();
+        let record = RecordLayout::new(25 * PAGE, chunk, PAGE, WRITE_UNIT).unwrap().size();
+        let [first, second] = [2 * record, 2 * record + 25 * PAGE];
+        let slots = [first..second, second..second + 25 * PAGE];
+        assert_eq!(geometry.layout(), Some(Layout { records: [0..record, record..first], slots }));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The command line: what can be said, and how it is explained. What the words mean is decided elsewhere.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use sixfold_manifest::{class_identifier, keys, vendor_identifier};
 use sixfold_profile::index::ChunkSize;
 use std::path::PathBuf;
+use std::time::SystemTime;
 use uuid::Uuid;
 
 const EXAMPLES: &str = "\
@@ -80,25 +81,35 @@ Examples:
       --sequence 14 --output www
   sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp \\
       --sequence 15 --output www --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
+  sixfold-publish sign lamp-1.4.bin --cms-key signer.key --cms-chain signer-and-issuers.pem \\
+      --vendor example.com --class lamp --sequence 14 --output www
 
-Writes NAME (a copy of the image), NAME.idx (its chunk index) and NAME.suit (the signed
-manifest, written last) into the output directory, which any static HTTPS server can serve. NAME
-is the file name of the image. Each file appears whole or not at all. Put the version into NAME:
-then devices that are still fetching the old image are not disturbed.
+Writes NAME (a copy of the image) and NAME.idx (its chunk index) into the output directory, which
+any static HTTPS server can serve, and last what is signed: with --key NAME.suit, a SUIT manifest;
+with --cms-key NAME.p7s, a detached CMS signature. NAME is the file name of the image. Each file
+appears whole or not at all. Put the version into NAME: then devices that are still fetching the
+old image are not disturbed.
 
-The sequence number must grow with every new image of a class. It is compared with all manifests
-in the output directory; a number that is used already, or that is lower, is refused for an
+The sequence number must grow with every new image of a class. It is compared with all .suit and
+.p7s files in the output directory; a number that is used already, or that is lower, is refused for an
 image with other bytes.";
 
-/// Sign an image: write it, its chunk index and its SUIT manifest into a directory.
+/// Sign an image: write it, its chunk index and its SUIT manifest or CMS signature into a directory.
 #[derive(Args, Debug)]
 #[command(after_help = SIGN)]
+#[command(group(ArgGroup::new("signers").required(true).multiple(true).args(["key", "cms_key"])))]
 pub(crate) struct Sign {
     /// The image, as it will be in the device's flash.
     pub(crate) image: PathBuf,
-    /// The private key: PKCS#8 PEM, as keygen and openssl genpkey write it.
+    /// The private key of a SUIT manifest: PKCS#8 PEM, as keygen and openssl genpkey write it.
     #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
+    pub(crate) key: Option<PathBuf>,
+    /// The private key of a CMS signature: PKCS#8 PEM, for ECDSA with P-256.
+    #[arg(long, value_name = "FILE", requires = "cms_chain")]
+    pub(crate) cms_key: Option<PathBuf>,
+    /// Its certificate, and those between it and the root, in PEM: the signer's first.
+    #[arg(long, value_name = "FILE", requires = "cms_key")]
+    pub(crate) cms_chain: Option<PathBuf>,
     /// Who made the device: a UUID, or a domain name, which becomes one (RFC 9562 section 5.5).
     #[arg(long, value_name = "UUID|DOMAIN", value_parser = not_empty)]
     vendor: String,
@@ -114,8 +125,8 @@ pub(crate) struct Sign {
     /// The size of a chunk in bytes: the device's erase page or a multiple of it, a power of two from 256 to 65536.
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = chunk_size)]
     pub(crate) chunk_size: ChunkSize,
-    /// Where devices find the image, relative to the manifest; by default the image's file name.
-    #[arg(long, value_parser = uri)]
+    /// Where devices find the image, relative to the SUIT manifest; by default the image's file name.
+    #[arg(long, value_parser = uri, requires = "key")]
     pub(crate) uri: Option<String>,
     /// Sign even if the sequence number was used already or goes back. Devices that saw the other image may keep it.
     #[arg(long)]
@@ -135,35 +146,62 @@ impl Sign {
 const VERIFY: &str = "\
 Examples:
   sixfold-publish verify www/lamp.bin.suit www/lamp.bin --key publisher.key.pub
-  sixfold-publish verify lamp.bin.suit lamp.bin --key old.pub --key new.pub";
+  sixfold-publish verify lamp.bin.suit lamp.bin --key old.pub --key new.pub
+  sixfold-publish verify lamp.bin.p7s lamp.bin --index lamp.bin.idx --anchor root.pem --crl root.crl
+  sixfold-publish verify lamp.bin.p7s lamp.bin --anchor root.pem --at 2030-01-01T00:00:00Z";
 
-/// Check that a manifest is signed with a trusted key, and that an image is the one that it describes.
+/// Check that a manifest is signed by somebody who is trusted, and that an image is the one that it describes.
 #[derive(Args, Debug)]
 #[command(after_help = VERIFY)]
+#[command(group(ArgGroup::new("trusted").required(true).multiple(true).args(["key", "anchor"])))]
 pub(crate) struct Verify {
-    /// The SUIT envelope.
+    /// The SUIT envelope (*.suit) or the CMS signature (*.p7s).
     pub(crate) manifest: PathBuf,
     /// The image.
     pub(crate) image: PathBuf,
-    /// A trusted public key (SubjectPublicKeyInfo PEM). May be given several times.
-    #[arg(long, value_name = "FILE", required = true)]
+    /// The chunk index that devices will fetch beside a CMS signature. That of the image is checked anyway.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) index: Option<PathBuf>,
+    /// A trusted public key for SUIT (SubjectPublicKeyInfo PEM). May be given several times.
+    #[arg(long, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
+    /// Trusted root certificates for CMS (PEM or DER). May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) anchor: Vec<PathBuf>,
+    /// Revocation lists for CMS (PEM or DER); with any, every issuer in the chain needs one.
+    #[arg(long, value_name = "FILE", requires = "anchor")]
+    pub(crate) crl: Vec<PathBuf>,
+    /// The time at which certificates must be valid (RFC 3339, such as 2030-01-01T00:00:00Z); by default now.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339, requires = "anchor")]
+    pub(crate) at: Option<SystemTime>,
 }
 
 const INSPECT: &str = "\
 Examples:
   sixfold-publish inspect www/lamp.bin.suit
   sixfold-publish inspect www/lamp.bin.idx
+  sixfold-publish inspect www/lamp.bin.p7s
   sixfold-publish inspect publisher.key.pub
+  sixfold-publish inspect device.flash
+  sixfold-publish inspect record.dump --page 1024 --write-unit 8
 
-Secrets are never shown: of a private key only its public half's identifier, of a ticket no session key.";
+A file that goes on behind a ticket is read as a record: ticket, journal and chunk index as a device
+has them in its flash. Secrets are never shown: of a private key only its public half's identifier,
+of a ticket no session key.";
 
-/// Show what is in a file: SUIT envelope, chunk index (*.idx), ticket, or key. Verifies no signature.
+/// Show what is in a file: SUIT envelope, CMS signature (*.p7s), chunk index (*.idx), ticket, record, the flash file of
+/// sixfold-device, or key. Verifies no signature.
 #[derive(Args, Debug)]
 #[command(after_help = INSPECT)]
 pub(crate) struct Inspect {
     /// The file.
     pub(crate) file: PathBuf,
+    /// For a record: the erase page of the flash that it was read from, in bytes.
+    #[arg(long, value_name = "BYTES", default_value = "4096")]
+    pub(crate) page: u32,
+    /// For a record: the smallest piece that this flash writes, in bytes.
+    #[arg(long, value_name = "BYTES", default_value = "4")]
+    pub(crate) write_unit: u32,
 }
 
 fn not_empty(text: &str) -> Result<String, &'static str> {

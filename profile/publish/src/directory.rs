@@ -1,8 +1,8 @@
 //! The output directory: what was signed into it before, and what is added.
 
 use crate::failure::Failure;
-use crate::files::{self, PUBLIC};
-use sixfold_manifest::{Manifest, suit};
+use crate::files::{self, MAX_SIGNED, PUBLIC};
+use sixfold_manifest::{Manifest, cms, suit};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,12 +25,8 @@ impl Directory {
 
     /// Whether devices that accepted what is here would take `manifest` for what it is.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), Failure> {
-        for path in self.manifests()? {
-            let envelope = files::read(&path, suit::MAX_ENVELOPE as u64)?;
-            let other = match suit::claims(&envelope) {
-                Ok(other) => other,
-                Err(error) => return Err(Failure::Incomparable(path, error)),
-            };
+        for path in self.signed()? {
+            let other = claims(&path)?;
             if contradicts(&other, manifest) {
                 let (offered, used) = (manifest.sequence_number, other.sequence_number);
                 return Err(Failure::Sequence { offered, used, by: path });
@@ -39,13 +35,23 @@ impl Directory {
         Ok(())
     }
 
+    /// Whether a signature that is not written anew will still be that of the image.
+    pub(crate) fn check_left(&self, name: &str, manifest: &Manifest) -> Result<(), Failure> {
+        let path = self.path.join(name);
+        let is_left = path.symlink_metadata().is_ok();
+        if is_left && claims(&path)?.image_digest != manifest.image_digest {
+            return Err(Failure::LeftBehind(path));
+        }
+        Ok(())
+    }
+
     /// In order of their names, so that the same directory always gets the same answer.
-    fn manifests(&self) -> Result<Vec<PathBuf>, Failure> {
+    fn signed(&self) -> Result<Vec<PathBuf>, Failure> {
         let list = || {
             let mut paths = Vec::new();
             for entry in fs::read_dir(&self.path)? {
                 let path = entry?.path();
-                if path.extension() == Some(OsStr::new("suit")) {
+                if [Some(OsStr::new("suit")), Some(OsStr::new("p7s"))].contains(&path.extension()) {
                     paths.push(path);
                 }
             }
@@ -68,4 +74,14 @@ fn contradicts(earlier: &Manifest, manifest: &Manifest) -> bool {
     (earlier.vendor, earlier.class) == (manifest.vendor, manifest.class)
         && earlier.sequence_number >= manifest.sequence_number
         && earlier.image_digest != manifest.image_digest
+}
+
+/// What a signed file says, whoever signed it.
+fn claims(path: &Path) -> Result<Manifest, Failure> {
+    let bytes = files::read(path, MAX_SIGNED)?;
+    let incomparable = |why: String| Failure::Incomparable(path.to_owned(), why);
+    if cms::is_signed_data(&bytes) {
+        return cms::claims(&bytes).map_err(|error| incomparable(error.to_string()));
+    }
+    suit::claims(&bytes).map_err(|error| incomparable(error.to_string()))
 }

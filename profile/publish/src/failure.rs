@@ -1,7 +1,7 @@
 //! What can go wrong, and whose fault it is.
 
 use sixfold_manifest::keys::KeyError;
-use sixfold_manifest::suit;
+use sixfold_manifest::{cms, suit};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,10 @@ pub(crate) enum Failure {
     NewKey(KeyError),
     /// A file is no manifest, or one that is not accepted.
     Manifest(PathBuf, suit::Error),
+    /// A file is no CMS signature, certificate, revocation list or key for CMS, or one that is not accepted.
+    Cms(PathBuf, cms::Error),
+    /// Nothing on the command line can make this file trusted: the option that is missing.
+    NoTrust(PathBuf, &'static str),
     /// The image cannot be signed.
     Sign(suit::Error),
     /// The image has no bytes.
@@ -30,7 +34,9 @@ pub(crate) enum Failure {
     /// A manifest in the output directory has this sequence number or a higher one, and describes other bytes.
     Sequence { offered: u64, used: u64, by: PathBuf },
     /// A manifest in the output directory cannot be compared with.
-    Incomparable(PathBuf, suit::Error),
+    Incomparable(PathBuf, String),
+    /// A signature in the output directory would be left beside an image that it does not describe.
+    LeftBehind(PathBuf),
     /// The image is not the one that the manifest describes.
     Image(PathBuf, &'static str),
     /// A file is of no known kind.
@@ -62,6 +68,10 @@ impl fmt::Display for Failure {
             Self::Key(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NewKey(error) => write!(f, "cannot make a key: {error}"),
             Self::Manifest(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Cms(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::NoTrust(path, option) => {
+                write!(f, "{} needs {option}: say whose signature is trusted", path.display())
+            }
             Self::Sign(suit::Error::TooLarge(_)) => {
                 f.write_str("the image has too many chunks for one manifest: sign with a larger --chunk-size")
             }
@@ -86,6 +96,12 @@ impl fmt::Display for Failure {
                 "{} may use the same sequence number, but cannot be read: {error}; remove it, or sign with --force",
                 path.display()
             ),
+            Self::LeftBehind(path) => write!(
+                f,
+                "{} signs other bytes under this name: sign with --key and with --cms-key, give the image another \
+                 name, or remove that file",
+                path.display()
+            ),
             Self::Image(path, what) => {
                 write!(
                     f,
@@ -95,8 +111,8 @@ impl fmt::Display for Failure {
             }
             Self::Unknown(path) => write!(
                 f,
-                "{} is none of ours: neither SUIT envelope, chunk index (*.idx), ticket, nor key; \
-                 an image says nothing about itself, inspect its .suit",
+                "{} is none of ours: neither SUIT envelope, CMS signature, chunk index (*.idx), ticket, record, \
+                 flash file, nor key; an image says nothing about itself, inspect its .suit or .p7s",
                 path.display()
             ),
             Self::Malformed(path, what) => write!(f, "{}: {what}", path.display()),

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use sixfold_manifest::keys::{SigningKey, VerifyingKey};
+use sixfold_manifest::{cms, suit};
 use std::ffi::OsString;
 use std::fs::{File, Permissions};
 use std::io::{Read, Write};
@@ -11,8 +12,14 @@ use tempfile::NamedTempFile;
 
 /// The largest image: what Block2 can number, 2^20 blocks of 1024 bytes (RFC 7959 §2.2).
 pub(crate) const MAX_IMAGE: u64 = 1 << 30;
-/// More than any PEM file of a key.
+/// The largest SUIT envelope or CMS signature.
+pub(crate) const MAX_SIGNED: u64 = 1 << 20;
+/// More than any PEM file of a key or of certificates.
 const MAX_KEY: u64 = 1 << 16;
+/// More than any revocation list that a device would be given.
+const MAX_CRL: u64 = 1 << 24;
+
+const _: () = assert!(MAX_SIGNED >= suit::MAX_ENVELOPE as u64 && MAX_SIGNED >= cms::MAX_LENGTH as u64);
 
 /// Mode of what everybody may read.
 pub(crate) const PUBLIC: u32 = 0o644;
@@ -36,6 +43,18 @@ pub(crate) fn read_verifying_key(path: &Path) -> Result<VerifyingKey, Failure> {
     let pem = read(path, MAX_KEY)?;
     VerifyingKey::from_pem(&String::from_utf8_lossy(&pem))
         .map_err(|error| Failure::Key(path.to_owned(), error))
+}
+
+pub(crate) fn read_cms_key(path: &Path) -> Result<cms::SigningKey, Failure> {
+    cms::SigningKey::read(&read(path, MAX_KEY)?).map_err(|error| Failure::Cms(path.to_owned(), error))
+}
+
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    cms::certificates(&read(path, MAX_KEY)?).map_err(|error| Failure::Cms(path.to_owned(), error))
+}
+
+pub(crate) fn read_revocation_lists(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    cms::revocation_lists(&read(path, MAX_CRL)?).map_err(|error| Failure::Cms(path.to_owned(), error))
 }
 
 /// Writes a file in place of what has its name; a reader sees the old content or the new.

@@ -5,34 +5,67 @@ use crate::directory::Directory;
 use crate::failure::Failure;
 use crate::files::{self, MAX_IMAGE};
 use hmac_sha256::Hash;
-use sixfold_manifest::{Manifest, chunk_index, suit};
+use sixfold_manifest::{Manifest, chunk_index, cms, suit};
 use std::path::Path;
 
+const SUIT: &str = ".suit";
+const P7S: &str = ".p7s";
+
+/// What is signed, and how that is said to the publisher.
+struct Signed {
+    suffix: &'static str,
+    bytes: Vec<u8>,
+    by: String,
+}
+
 pub(crate) fn run(arguments: &Sign) -> Result<String, Failure> {
-    let key = files::read_signing_key(&arguments.key)?;
     let name = image_name(&arguments.image)?;
     let image = files::read(&arguments.image, MAX_IMAGE)?;
     let (manifest, index) = describe(arguments, name, &image)?;
-    let envelope = suit::sign(&manifest, &key).map_err(Failure::Sign)?;
+    let signed = [suit(arguments, &manifest)?, cms(arguments, &manifest)?];
+    let signed: Vec<_> = signed.into_iter().flatten().collect();
     let directory = Directory::open(&arguments.output)?;
     if !arguments.force {
         directory.check(&manifest)?;
+        let is_left = |suffix: &&str| signed.iter().all(|signed| signed.suffix != *suffix);
+        for suffix in [SUIT, P7S].into_iter().filter(is_left) {
+            directory.check_left(&format!("{name}{suffix}"), &manifest)?;
+        }
     }
-    // The manifest last: it must not speak of files that are not there.
-    let written = [
-        directory.write(name, &image)?,
-        directory.write(&format!("{name}.idx"), &index)?,
-        directory.write(&format!("{name}.suit"), &envelope)?,
-    ];
+    // What is signed last: it must not speak of files that are not there.
+    let mut written = vec![directory.write(name, &image)?, directory.write(&format!("{name}.idx"), &index)?];
+    for Signed { suffix, bytes, .. } in &signed {
+        written.push(directory.write(&format!("{name}{suffix}"), bytes)?);
+    }
     let written: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
+    let by: Vec<_> = signed.into_iter().map(|signed| signed.by).collect();
     Ok(format!(
-        "{written}sequence number {}, vendor {}, class {}, {} key {}\n",
+        "{written}sequence number {}, vendor {}, class {}, {}\n",
         manifest.sequence_number,
         manifest.vendor,
         manifest.class,
-        key.algorithm(),
-        key.key_id()
+        by.join(", ")
     ))
+}
+
+/// The SUIT envelope, if there is a key for it.
+fn suit(arguments: &Sign, manifest: &Manifest) -> Result<Option<Signed>, Failure> {
+    let Some(path) = &arguments.key else { return Ok(None) };
+    let key = files::read_signing_key(path)?;
+    let bytes = suit::sign(manifest, &key).map_err(Failure::Sign)?;
+    Ok(Some(Signed { suffix: SUIT, bytes, by: format!("{} key {}", key.algorithm(), key.key_id()) }))
+}
+
+/// The CMS signature, if there is a key for it.
+fn cms(arguments: &Sign, manifest: &Manifest) -> Result<Option<Signed>, Failure> {
+    let (Some(key_path), Some(chain_path)) = (&arguments.cms_key, &arguments.cms_chain) else {
+        return Ok(None);
+    };
+    let (key, chain) = (files::read_cms_key(key_path)?, files::read_certificates(chain_path)?);
+    let manifest = Manifest { index: None, uri: None, ..manifest.clone() };
+    let bytes =
+        cms::sign(&manifest, &key, &chain).map_err(|error| Failure::Cms(chain_path.clone(), error))?;
+    Ok(Some(Signed { suffix: P7S, bytes, by: format!("chain of {} certificates", chain.len()) }))
 }
 
 /// What is said about the image, and its chunk index.
@@ -56,7 +89,7 @@ fn describe(arguments: &Sign, name: &str, image: &[u8]) -> Result<(Manifest, Vec
 /// The file name of the image; a name of ours would overwrite what belongs to another image.
 fn image_name(image: &Path) -> Result<&str, Failure> {
     let name = image.file_name().and_then(|name| name.to_str());
-    let is_ours = |name: &str| name.ends_with(".suit") || name.ends_with(".idx");
+    let is_ours = |name: &str| [SUIT, P7S, ".idx"].iter().any(|suffix| name.ends_with(suffix));
     name.filter(|name| !is_ours(name)).ok_or_else(|| Failure::ImageName(image.to_owned()))
 }
 
@@ -82,7 +115,7 @@ mod tests {
     #[test]
     fn names_of_ours_are_no_images() {
         assert!(image_name(Path::new("x/lamp.bin")).is_ok_and(|name| name == "lamp.bin"));
-        for name in ["lamp.bin.suit", "lamp.idx", "x/..", "/"] {
+        for name in ["lamp.bin.suit", "lamp.p7s", "lamp.idx", "x/..", "/"] {
             assert!(image_name(Path::new(name)).is_err(), "{name}");
         }
     }

@@ -1,79 +1,12 @@
 //! The program as a publisher meets it: files, messages and exit statuses.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
-use sixfold_profile::coap::Szx;
-use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Session};
+mod desk;
+
+use desk::{Desk, fails, succeeds, text};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use tempfile::TempDir;
-
-/// A publisher's working directory with a key and an image.
-struct Desk {
-    directory: TempDir,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let desk = Self { directory: tempfile::tempdir().unwrap() };
-        succeeds(&desk.run(&["keygen", "key"]));
-        desk.write("lamp.bin", &[7; 10_000]);
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.path(name), bytes).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let program = env!("CARGO_BIN_EXE_sixfold-publish");
-        Command::new(program).args(arguments).current_dir(&self.directory).output().unwrap()
-    }
-
-    fn sign(&self, more: &[&str]) -> Output {
-        let usual =
-            ["sign", "lamp.bin", "--key", "key", "--vendor", "example.com", "--class", "lamp", "-o", "www"];
-        self.run(&[&usual, more].concat())
-    }
-
-    fn verify(&self, key: &str) -> Output {
-        self.run(&["verify", "www/lamp.bin.suit", "www/lamp.bin", "--key", key])
-    }
-
-    fn openssl(&self, arguments: &[&str]) -> Output {
-        Command::new("openssl").args(arguments).current_dir(&self.directory).output().unwrap()
-    }
-}
-
-#[track_caller]
-fn succeeds(output: &Output) -> String {
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""), "{stdout}");
-    stdout
-}
-
-/// It failed with this status, nothing on stdout, and these words.
-#[track_caller]
-fn fails(output: &Output, status: i32, words: &str) {
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(status), "{stderr}");
-    assert!(output.stdout.is_empty());
-    assert!(stderr.contains(words), "{words:?} is not in {stderr}");
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+use std::path::Path;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -247,75 +180,6 @@ fn what_was_changed_does_not_verify() {
 }
 
 #[test]
-fn inspect_shows_each_kind_of_file_and_no_secret() {
-    let desk = Desk::new();
-    succeeds(&desk.sign(&["--sequence", "41", "--uri", "https://cdn.example/lamp.bin"]));
-    let inspect = |name: &str| succeeds(&desk.run(&["inspect", name]));
-    let envelope = inspect("www/lamp.bin.suit");
-    assert!(
-        envelope.contains("sequence number    41") && envelope.contains("https://cdn.example/lamp.bin"),
-        "{envelope}"
-    );
-    assert!(inspect("www/lamp.bin.idx").starts_with("chunk index of 3 chunks\n"));
-    let (private, public) = (inspect("key"), inspect("key.pub"));
-    assert!(private.starts_with("Ed25519 private key, "), "{private}");
-    assert_eq!(private.replace("private", "public"), public);
-    desk.write("ticket", &ticket());
-    let shown = inspect("ticket");
-    for words in [
-        "98304 bytes",
-        "[fe80::1]:5683",
-        "Sender ID '01'",
-        "option             11 \"fw\"",
-        "keys are not shown",
-    ] {
-        assert!(shown.contains(words), "{words:?} is not in {shown}");
-    }
-    assert!(!shown.contains("3333") && !shown.contains("4444") && !shown.contains("5555"), "{shown}");
-}
-
-fn ticket() -> Vec<u8> {
-    let ticket = Fields {
-        image_size: 98_304,
-        image_digest: [0x11; 32],
-        index_digest: [0x22; 32],
-        chunk_size: ChunkSize::from_bytes(1024).unwrap(),
-        szx: Szx::B64,
-        sequence_number: 7,
-        relay: Endpoint { address: "fe80::1".parse().unwrap(), port: 5683 },
-        interface_identifier: [1; 8],
-        etag: None,
-        group: None,
-        session: Some(Session {
-            sender_id: b"\x01",
-            recipient_id: b"",
-            sender_key: &[0x33; 16],
-            recipient_key: &[0x44; 16],
-            common_iv: &[0x55; 13],
-            first_sequence_number: 9,
-        }),
-        options: b"\xb2fw\x05image",
-    };
-    let mut bytes = [0; MAX_TICKET];
-    let length = ticket.write(&mut bytes).unwrap();
-    bytes[..length].to_vec()
-}
-
-#[test]
-fn inspect_says_what_it_does_not_know() {
-    let desk = Desk::new();
-    fails(&desk.run(&["inspect", "lamp.bin"]), 1, "is none of ours");
-    let mut torn = ticket();
-    torn[40] ^= 1;
-    desk.write("ticket", &torn);
-    fails(&desk.run(&["inspect", "ticket"]), 1, "the ticket is torn");
-    desk.write("odd.idx", &[0; 33]);
-    fails(&desk.run(&["inspect", "odd.idx"]), 1, "33 bytes are no chunk index");
-    desk.write("certificate", b"-----BEGIN CERTIFICATE-----\n");
-    fails(&desk.run(&["inspect", "certificate"]), 1, "this is not a key");
-}
-
-#[test]
 fn images_that_cannot_be_signed_are_refused() {
     let desk = Desk::new();
     desk.write("lamp.bin", b"");
@@ -365,6 +229,9 @@ fn a_wrong_command_line_has_status_2() {
     let desk = Desk::new();
     fails(&desk.run(&[]), 2, "Usage");
     fails(&desk.run(&["sign"]), 2, "--key");
+    fails(&desk.sign(&["--sequence", "1", "--cms-key", "key"]), 2, "--cms-chain");
+    fails(&desk.run(&["verify", "a", "b"]), 2, "--anchor");
+    fails(&desk.run(&["verify", "a", "b", "--anchor", "c", "--at", "noon"]), 2, "--at");
     fails(&desk.sign(&["--sequence", "-1"]), 2, "--sequence");
     fails(&desk.sign(&["--sequence", "1", "--chunk-size", "1000"]), 2, "not a power of two");
     fails(&desk.sign(&["--sequence", "1", "--uri", "#index"]), 2, "must name the image");

@@ -26,11 +26,14 @@ pub use sign::{SigningKey, sign};
 
 use crate::{Manifest, chunk_index};
 use attributes::Attributes;
+use const_oid::db::rfc5911::ID_SIGNED_DATA;
 use hmac_sha256::Hash;
 use signed_data::SignedData;
 
 /// The longest signed object that is read, in bytes.
 pub const MAX_LENGTH: usize = 1 << 20;
+/// A tag, the longest length in DER of so many bytes, and id-signedData with its own tag and length.
+const HEAD: usize = 16;
 
 /// What a device or an operator trusts, each as DER.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +66,22 @@ pub fn verify(p7s: &[u8], anchors: &TrustAnchors, now_unix_s: u64) -> Result<Man
     attributes(&signed)?.manifest()
 }
 
-/// The same, and that `image` is the one the manifest is about.
+/// What `p7s` claims, whoever signed it: for tools that show or compare manifests, never to act upon.
+///
+/// # Errors
+/// As [`verify`], without those about the signature and its certificates.
+pub fn claims(p7s: &[u8]) -> Result<Manifest, Error> {
+    attributes(&SignedData::read(p7s)?)?.manifest()
+}
+
+/// Whether bytes begin as DER of CMS SignedData does: a SEQUENCE, and in it id-signedData.
+pub fn is_signed_data(bytes: &[u8]) -> bool {
+    let head = bytes.get(..HEAD).unwrap_or(bytes);
+    let names_it = |window: &[u8]| window == ID_SIGNED_DATA.as_bytes();
+    head.first() == Some(&0x30) && head.windows(ID_SIGNED_DATA.as_bytes().len()).any(names_it)
+}
+
+/// The same as [`verify`], and that `image` is the one the manifest is about.
 ///
 /// # Errors
 /// Those of [`verify`], [`Error::ImageSize`], [`Error::ImageDigest`] and [`Error::IndexDigest`].

@@ -1,0 +1,44 @@
+//! A ticket in words. Its keys are secrets, and stay so.
+
+use super::{field, hex};
+use sixfold_profile::coap::Options;
+use sixfold_profile::ticket::{Endpoint, Group, Session, Ticket};
+
+pub(super) fn describe(ticket: &Ticket<'_>) -> String {
+    let mut lines = vec![
+        "ticket".to_owned(),
+        field("sequence number", ticket.sequence_number),
+        field("image size", format!("{} bytes", ticket.image_size)),
+        field("image digest", hex(&ticket.image_digest)),
+        field("chunk size", format!("{} bytes", ticket.chunk_size.bytes())),
+        field("index digest", hex(&ticket.index_digest)),
+        field("block size", format!("{} bytes", ticket.szx.size())),
+        field("relay", endpoint(&ticket.relay)),
+        field("interface id", hex(&ticket.interface_identifier)),
+        field("ETag", ticket.etag.map_or("none".to_owned(), hex)),
+        field("group", ticket.group.as_ref().map_or("none".to_owned(), group)),
+        field("OSCORE", ticket.session.as_ref().map_or("none".to_owned(), session)),
+    ];
+    lines.extend(Options::new(ticket.options).map(|option| {
+        let value = option.value.iter().flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from);
+        field("option", format!("{} \"{}\"", option.number, value.collect::<String>()))
+    }));
+    lines.join("\n") + "\n"
+}
+
+fn endpoint(endpoint: &Endpoint) -> String {
+    format!("[{}]:{}", endpoint.address, endpoint.port)
+}
+
+fn group(group: &Group<'_>) -> String {
+    format!("{}, Token {}", endpoint(&group.endpoint), hex(group.token))
+}
+
+fn session(session: &Session<'_>) -> String {
+    format!(
+        "Sender ID '{}', Recipient ID '{}', Sender Sequence Number from {}; keys are not shown",
+        hex(session.sender_id),
+        hex(session.recipient_id),
+        session.first_sequence_number
+    )
+}

@@ -1,0 +1,127 @@
+//! The record: what a boot program needs in flash beside the image.
+//!
+//! ```text
+//! +--------+-----------------------------------------+------------------------------+
+//! | ticket | journal: one entry a chunk, one for all | chunk index: 32 bytes a chunk |
+//! +--------+-----------------------------------------+------------------------------+
+//! each part begins with an erase page; the ticket has the pages that 512 bytes need
+//! ```
+//!
+//! A journal entry is the smallest piece that the flash writes, at least 4 bytes. While the other record replaces the
+//! only image that there is, a [`TOMBSTONE`] stands in place of the ticket. This module says where things are and what
+//! they mean; it deliberately writes nothing, and decides nothing.
+
+use crate::index::ChunkSize;
+use crate::ticket::MAX_TICKET;
+use core::ops::Range;
+
+/// The first bytes of a record whose slot does not hold any more what it, or the factory, put there.
+pub const TOMBSTONE: [u8; 4] = *b"S6RT";
+/// The shortest journal entry in bytes.
+pub const SMALLEST_ENTRY: u32 = 4;
+/// The longest journal entry, and write unit, in bytes.
+pub const LARGEST_ENTRY: u32 = 16;
+
+/// Where the parts of a record are, in bytes from its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordLayout {
+    /// The journal: whole pages.
+    pub journal: Range<u32>,
+    /// The chunk index: whole pages.
+    pub index: Range<u32>,
+    /// How many chunks there are.
+    pub chunks: u32,
+    /// The size of a journal entry in bytes.
+    pub entry: u32,
+}
+
+/// What a journal entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// All ones: the chunk is not there yet.
+    Unmarked,
+    /// All zeros: the chunk is in flash, whole.
+    Marked,
+    /// Anything else: the power went while it was written. It says nothing.
+    Torn,
+}
+
+impl RecordLayout {
+    /// The record of an image of `image_size` bytes, in flash with erase pages of `page` bytes that writes `write_unit`
+    /// bytes at once. `None` for sizes that no flash has.
+    pub fn new(image_size: u32, chunk_size: ChunkSize, page: u32, write_unit: u32) -> Option<Self> {
+        if page == 0 || write_unit > LARGEST_ENTRY {
+            return None;
+        }
+        let whole = |bytes: u32| bytes.checked_next_multiple_of(page);
+        let chunks = chunk_size.count(image_size);
+        let entry = SMALLEST_ENTRY.checked_next_multiple_of(write_unit)?;
+        let journal = whole(MAX_TICKET as u32)?;
+        let entries = chunks.checked_add(1)?.checked_mul(entry)?;
+        let index = journal.checked_add(whole(entries)?)?;
+        let end = index.checked_add(whole(chunk_size.index_length(image_size)?)?)?;
+        Some(Self { journal: journal..index, index: index..end, chunks, entry })
+    }
+
+    /// The size of the record in bytes: whole pages.
+    pub const fn size(&self) -> u32 {
+        self.index.end
+    }
+
+    /// Where an entry is: that of a chunk, or behind them that of the whole image; `None` behind that.
+    pub fn entry_range(&self, number: u32) -> Option<Range<u32>> {
+        let number = Some(number).filter(|number| *number <= self.chunks)?;
+        let start = self.journal.start.checked_add(number.checked_mul(self.entry)?)?;
+        Some(start..start.checked_add(self.entry)?)
+    }
+}
+
+impl Entry {
+    /// What the bytes of an entry say.
+    pub fn read(bytes: &[u8]) -> Self {
+        if bytes.iter().all(|byte| *byte == 0xff) {
+            Self::Unmarked
+        } else if bytes.iter().all(|byte| *byte == 0) {
+            Self::Marked
+        } else {
+            Self::Torn
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_begin_with_pages_and_hold_what_they_must() {
+        let chunk = ChunkSize::from_bytes(4096).unwrap();
+        let layout = RecordLayout::new(5 * 4096 + 1, chunk, 4096, 8).unwrap();
+        let parts = RecordLayout { journal: 4096..8192, index: 8192..12_288, chunks: 6, entry: 8 };
+        assert_eq!((layout.size(), &layout), (12_288, &parts));
+        assert_eq!(layout.entry_range(0), Some(4096..4104));
+        assert_eq!(layout.entry_range(6), Some(4144..4152));
+        assert_eq!(layout.entry_range(7), None);
+        let small = RecordLayout::new(1000, ChunkSize::MIN, 256, 1).unwrap();
+        assert_eq!((small.journal, small.index, small.entry), (512..768, 768..1024, 4));
+    }
+
+    #[test]
+    fn sizes_that_no_flash_has_are_refused() {
+        for (page, write_unit) in [(0, 4), (4096, 0), (4096, 17), (u32::MAX, 4)] {
+            assert_eq!(
+                RecordLayout::new(1000, ChunkSize::MIN, page, write_unit),
+                None,
+                "{page} {write_unit}"
+            );
+        }
+        assert_eq!(RecordLayout::new(u32::MAX, ChunkSize::MAX, 1 << 31, 4), None);
+    }
+
+    #[test]
+    fn an_entry_is_all_ones_or_all_zeros_or_torn() {
+        assert_eq!(Entry::read(&[0xff; 4]), Entry::Unmarked);
+        assert_eq!(Entry::read(&[0; 16]), Entry::Marked);
+        assert_eq!(Entry::read(&[0, 0, 0, 1]), Entry::Torn);
+    }
+}

@@ -1,0 +1,141 @@
+//! The vectors that this crate speaks: tickets, the layout of records, and CoAP messages.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
+#[path = "../vectors/tests/reader/mod.rs"]
+mod reader;
+
+use reader::{array, bytes, file, golden, list, number, refused, text};
+use serde_json::Value;
+use sixfold_profile::coap::{Message, Szx, Writer};
+use sixfold_profile::index::ChunkSize;
+use sixfold_profile::record::{Entry, RecordLayout};
+use sixfold_profile::ticket::{Endpoint, Group, MAX_TICKET, Session, Ticket};
+
+/// What is of variable length in a ticket.
+struct Parts {
+    etag: Option<Vec<u8>>,
+    token: Vec<u8>,
+    sender_id: Vec<u8>,
+    recipient_id: Vec<u8>,
+    options: Vec<u8>,
+}
+
+impl Parts {
+    fn read(fields: &Value) -> Self {
+        let optional = |value: &Value| if value.is_null() { Vec::new() } else { bytes(value) };
+        Self {
+            etag: (!fields["etag"].is_null()).then(|| bytes(&fields["etag"])),
+            token: optional(&fields["group"]["token"]),
+            sender_id: optional(&fields["session"]["sender_id"]),
+            recipient_id: optional(&fields["session"]["recipient_id"]),
+            options: bytes(&fields["options"]),
+        }
+    }
+
+    fn ticket(&self, fields: &Value) -> Ticket<'_> {
+        let (group, session) = (&fields["group"], &fields["session"]);
+        Ticket {
+            image_size: number(&fields["image_size"]) as u32,
+            image_digest: array(&fields["image_digest"]),
+            index_digest: array(&fields["index_digest"]),
+            chunk_size: ChunkSize::from_bytes(number(&fields["chunk_size"]) as u32).unwrap(),
+            szx: Szx::from_size(number(&fields["block_size"]) as usize).unwrap(),
+            sequence_number: number(&fields["sequence_number"]),
+            relay: endpoint(&fields["relay"]),
+            interface_identifier: array(&fields["interface_identifier"]),
+            etag: self.etag.as_deref(),
+            group: (!group.is_null())
+                .then(|| Group { endpoint: endpoint(&group["endpoint"]), token: &self.token }),
+            session: (!session.is_null()).then(|| self.session(session)),
+            options: &self.options,
+        }
+    }
+
+    fn session(&self, fields: &Value) -> Session<'_> {
+        Session {
+            sender_id: &self.sender_id,
+            recipient_id: &self.recipient_id,
+            sender_key: array(&fields["sender_key"]),
+            recipient_key: array(&fields["recipient_key"]),
+            common_iv: array(&fields["common_iv"]),
+            first_sequence_number: number(&fields["first_sequence_number"]),
+        }
+    }
+}
+
+fn endpoint(value: &Value) -> Endpoint {
+    Endpoint { address: text(&value["address"]).parse().unwrap(), port: number(&value["port"]) as u16 }
+}
+
+#[test]
+fn tickets_are_read_and_written() {
+    let file = file(reader::TICKETS);
+    for (name, vector) in list(&file, "vectors") {
+        let (parts, golden_bytes) = (Parts::read(&vector["fields"]), bytes(&vector["bytes"]));
+        let ticket = parts.ticket(&vector["fields"]);
+        golden(name, Ticket::read(&golden_bytes), Ok(ticket));
+        let mut buffer = [0; MAX_TICKET];
+        let length = ticket.write(&mut buffer).unwrap();
+        golden(name, &buffer[..length], &golden_bytes);
+    }
+}
+
+#[test]
+fn bad_tickets_are_refused() {
+    for (name, vector) in list(&file(reader::TICKETS), "refused") {
+        refused(name, vector, Ticket::read(&bytes(&vector["bytes"])));
+    }
+}
+
+fn entry(value: &Value) -> Entry {
+    match text(value) {
+        "unmarked" => Entry::Unmarked,
+        "marked" => Entry::Marked,
+        "torn" => Entry::Torn,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn records_are_laid_out_and_their_journals_read() {
+    let file = file(reader::RECORDS);
+    for (name, vector) in list(&file, "vectors") {
+        let record = bytes(&vector["bytes"]);
+        let ticket = Ticket::read(&record).unwrap();
+        let (page, write_unit) = (number(&vector["page"]) as u32, number(&vector["write_unit"]) as u32);
+        let layout = RecordLayout::new(ticket.image_size, ticket.chunk_size, page, write_unit).unwrap();
+        golden(name, layout.size() as usize, record.len());
+        golden(name, u64::from(layout.journal.start), number(&vector["journal_at"]));
+        golden(name, u64::from(layout.index.start), number(&vector["index_at"]));
+        let entries = vector["journal"].as_array().unwrap().iter().chain([&vector["image"]]);
+        for (at, expected) in (0..).zip(entries) {
+            let range = layout.entry_range(at).unwrap();
+            golden(name, Entry::read(&record[range.start as usize..range.end as usize]), entry(expected));
+        }
+    }
+}
+
+#[test]
+fn messages_are_read_and_written() {
+    let file = file(reader::EXCHANGES);
+    for (name, vector) in list(&file, "vectors") {
+        let steps = vector["steps"].as_array().unwrap();
+        for step in steps.iter().filter(|step| step["from"] != "origin") {
+            let datagram = bytes(&step["bytes"]);
+            golden(name, again(&datagram), datagram);
+        }
+    }
+}
+
+/// The message in a datagram, written again.
+fn again(datagram: &[u8]) -> Vec<u8> {
+    let message = Message::parse(datagram).unwrap();
+    let mut buffer = [0; 256];
+    let (kind, id) = (message.message_type, message.message_id);
+    let mut writer = Writer::new(&mut buffer, kind, message.code, id, message.token).unwrap();
+    for option in message.options() {
+        writer.option(option.number, option.value).unwrap();
+    }
+    let length = writer.payload(message.payload).unwrap();
+    buffer[..length].to_vec()
+}

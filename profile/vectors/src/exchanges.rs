@@ -1,0 +1,40 @@
+//! Whole updates, datagram by datagram: the boot program's core and the relay's engine, in virtual time.
+
+mod script;
+mod simulation;
+mod step;
+
+use crate::{flash, hex, release, tickets};
+use script::{SCENARIOS, Scenario};
+use serde_json::{Value, json};
+use sixfold_profile::ticket::Ticket;
+use std::error::Error;
+
+/// The random bits of the device.
+const DEVICE_SEED: u32 = 8;
+/// The random bits of the relay: 32 bytes of this value.
+const RELAY_SEED: u8 = 7;
+/// The relay's only route, and the origin behind it.
+const ROUTE: (&str, &str) = ("fw", "https://origin.example/firmware/");
+
+pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
+    let ticket = tickets::bytes(&tickets::plain())?;
+    let exchanges =
+        SCENARIOS.iter().map(|scenario| vector(scenario, &ticket)).collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({
+        "format": "exchange",
+        "version": 1,
+        "image": hex(&release::image()),
+        "index": hex(&release::index()),
+        "ticket": hex(&ticket),
+        "device": { "page": flash::PAGE, "write_unit": flash::WRITE_UNIT, "seed": DEVICE_SEED },
+        "relay": { "route": ROUTE.0, "origin": ROUTE.1, "seed": hex(&[RELAY_SEED; 32]) },
+        "vectors": exchanges,
+    }))
+}
+
+fn vector(scenario: &Scenario, ticket: &[u8]) -> Result<Value, Box<dyn Error>> {
+    let ticket = Ticket::read(ticket)?;
+    let steps: Vec<_> = simulation::run(scenario, &ticket)?.iter().map(step::Step::to_json).collect();
+    Ok(json!({ "name": scenario.name, "steps": steps }))
+}

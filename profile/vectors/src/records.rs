@@ -1,0 +1,131 @@
+//! Records in flash: ticket, journal and chunk index, as they are at moments of an update.
+
+use crate::{flash, hex, release, tickets};
+use serde_json::{Value, json};
+use sixfold_profile::record::{Entry, RecordLayout, TOMBSTONE};
+use sixfold_profile::ticket::TicketError;
+use std::error::Error;
+use std::ops::Range;
+
+/// The entries of all chunks, and behind them that of the image.
+type Journal = [Entry; 5];
+
+/// A record of [`tickets::plain`] under construction.
+struct Record {
+    layout: RecordLayout,
+    write_unit: u32,
+    bytes: Vec<u8>,
+}
+
+impl Record {
+    fn new(write_unit: u32, journal: Journal) -> Result<Self, Box<dyn Error>> {
+        let ticket = tickets::plain();
+        let layout = RecordLayout::new(ticket.image_size, ticket.chunk_size, flash::PAGE, write_unit);
+        let layout = layout.ok_or("no flash has such write units")?;
+        let bytes = vec![0xff; layout.size() as usize];
+        let mut record = Self { layout, write_unit, bytes };
+        record.put(0, &tickets::bytes(&ticket)?);
+        record.put(record.layout.index.start, &release::index());
+        for (number, entry) in (0..).zip(journal) {
+            let range = record.layout.entry_range(number).ok_or("the journal has another length")?;
+            record.put(range.start, &content(&range, entry));
+        }
+        Ok(record)
+    }
+
+    fn put(&mut self, start: u32, bytes: &[u8]) {
+        self.bytes.iter_mut().skip(start as usize).zip(bytes).for_each(|(to, from)| *to = *from);
+    }
+
+    fn vector(&self, name: &str, journal: Journal, choice: &str) -> Value {
+        let mut names: Vec<_> = journal.iter().map(|entry| say(*entry)).collect();
+        let image = names.pop();
+        json!({
+            "name": name,
+            "page": flash::PAGE,
+            "write_unit": self.write_unit,
+            "journal_at": self.layout.journal.start,
+            "index_at": self.layout.index.start,
+            "journal": names,
+            "image": image,
+            "choice": choice,
+            "bytes": hex(&self.bytes),
+        })
+    }
+
+    fn refused(&self, name: &str, choice: &str, error: &str) -> Value {
+        json!({
+            "name": name,
+            "page": flash::PAGE,
+            "write_unit": self.write_unit,
+            "choice": choice,
+            "bytes": hex(&self.bytes),
+            "error": error,
+        })
+    }
+}
+
+/// The bytes of an entry; a torn one has lost some of its ones.
+fn content(range: &Range<u32>, entry: Entry) -> Vec<u8> {
+    range
+        .clone()
+        .map(|at| match entry {
+            Entry::Unmarked => 0xff,
+            Entry::Marked => 0,
+            Entry::Torn => u8::MAX >> (at % 4),
+        })
+        .collect()
+}
+
+const fn say(entry: Entry) -> &'static str {
+    match entry {
+        Entry::Unmarked => "unmarked",
+        Entry::Marked => "marked",
+        Entry::Torn => "torn",
+    }
+}
+
+pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
+    use Entry::{Marked, Torn, Unmarked};
+    let moments: [(&str, Journal, &str); 5] = [
+        ("as the main program leaves it", [Unmarked; 5], "update"),
+        ("two chunks are there", [Marked, Marked, Unmarked, Unmarked, Unmarked], "update"),
+        (
+            "the power went while the third mark was written",
+            [Marked, Marked, Torn, Unmarked, Unmarked],
+            "update",
+        ),
+        ("the power went while the last mark was written", [Marked, Marked, Torn, Marked, Torn], "update"),
+        ("the image is whole", [Marked; 5], "run"),
+    ];
+    let mut vectors = Vec::new();
+    for write_unit in [flash::WRITE_UNIT, 16] {
+        for (name, journal, choice) in moments {
+            let name = format!("{name}, write units of {write_unit} bytes");
+            vectors.push(Record::new(write_unit, journal)?.vector(&name, journal, choice));
+        }
+    }
+    Ok(json!({
+        "format": "record",
+        "version": 1,
+        "vectors": vectors,
+        "refused": refused()?,
+    }))
+}
+
+fn refused() -> Result<Vec<Value>, Box<dyn Error>> {
+    let fresh = || Record::new(flash::WRITE_UNIT, [Entry::Unmarked; 5]);
+    let (mut torn, mut wrong, mut retired, mut erased) = (fresh()?, fresh()?, fresh()?, fresh()?);
+    torn.put(100, &[0]);
+    wrong.put(wrong.layout.index.start, &[0]);
+    retired.bytes.iter_mut().take(flash::PAGE as usize).for_each(|byte| *byte = 0xff);
+    retired.put(0, &TOMBSTONE);
+    erased.bytes.fill(0xff);
+    let not_a_ticket = format!("Ticket({:?})", TicketError::NotATicket);
+    Ok(vec![
+        torn.refused("a byte of the ticket lost its bits", "nothing", "Ticket(Crc)"),
+        wrong.refused("a byte of the chunk index lost its bits", "update", "Index"),
+        retired.refused("a tombstone", "lost", &not_a_ticket),
+        erased.refused("erased", "nothing", &not_a_ticket),
+    ])
+}

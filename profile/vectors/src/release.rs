@@ -1,0 +1,35 @@
+//! The image that all vectors are about, and what its publisher says of it.
+
+use hmac_sha256::Hash;
+use sixfold_manifest::{Manifest, chunk_index, class_identifier, vendor_identifier};
+use sixfold_profile::index::ChunkSize;
+
+/// The size of the image in bytes: three chunks and a part of one.
+pub(crate) const SIZE: usize = 1000;
+
+/// SHA-256 of 0, 1, 2, … as 4 bytes, big-endian, one after the other, cut to [`SIZE`].
+pub(crate) fn image() -> Vec<u8> {
+    let digests = (0_u32..).flat_map(|number| Hash::hash(&number.to_be_bytes()));
+    digests.take(SIZE).collect()
+}
+
+/// Its chunk index, in the smallest chunks.
+pub(crate) fn index() -> Vec<u8> {
+    chunk_index(&image(), ChunkSize::MIN)
+}
+
+/// Sequence number 8, for the class `lamp` of the vendor `example.com`, with its chunk index and the URI `lamp.bin`.
+pub(crate) fn manifest() -> Manifest {
+    let vendor = vendor_identifier("example.com");
+    Manifest {
+        sequence_number: 8,
+        vendor,
+        class: class_identifier(vendor, "lamp"),
+        image_size: SIZE as u32,
+        image_digest: Hash::hash(&image()),
+        chunk_size: ChunkSize::MIN,
+        index_digest: Hash::hash(&index()),
+        index: Some(index()),
+        uri: Some("lamp.bin".to_owned()),
+    }
+}

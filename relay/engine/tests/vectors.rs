@@ -1,0 +1,92 @@
+//! The vectors that a relay speaks: its side of whole exchanges.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
+#[path = "../../../profile/vectors/tests/reader/mod.rs"]
+mod reader;
+
+use reader::{array, bytes, file, golden, list, number, text};
+use serde_json::Value;
+use sixfold_engine::{
+    Config, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Instant, OriginEvent, Path, Route,
+    UnboundedStore, Validator,
+};
+use std::time::Duration;
+
+#[test]
+fn the_engine_answers_exactly_these_datagrams() {
+    let file = file(reader::EXCHANGES);
+    for (name, vector) in list(&file, "vectors") {
+        let mut relay = Relay::new(&file["relay"]);
+        for step in vector["steps"].as_array().unwrap() {
+            relay.play(name, step);
+        }
+        assert_eq!(relay.sent(), None, "{name}: one datagram more");
+    }
+}
+
+struct Relay {
+    engine: Engine<UnboundedStore>,
+    /// The latest fetch.
+    fetch: Option<FetchId>,
+}
+
+impl Relay {
+    fn new(fields: &Value) -> Self {
+        let route =
+            Route { path: vec![text(&fields["route"]).into()], origin: text(&fields["origin"]).into() };
+        let config = Config { routes: vec![route], ..Config::default() };
+        let engine = Engine::new(config, UnboundedStore::default(), array(&fields["seed"]));
+        Self { engine, fetch: None }
+    }
+
+    fn play(&mut self, name: &str, step: &Value) {
+        let now = Instant::from_micros(number(&step["at_us"]));
+        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= now) {
+            self.engine.handle_timeout(at);
+        }
+        match text(&step["from"]) {
+            "device" => self.take(name, now, step),
+            "origin" => self.engine.handle_origin(now, self.fetch.expect("a fetch"), origin_event(step)),
+            "relay" => golden(name, self.sent(), Some(bytes(&step["bytes"]))),
+            other => panic!("{other}"),
+        }
+        while let Some(command) = self.engine.poll_fetch() {
+            let FetchCommand::Start { id, .. } = command else { continue };
+            self.fetch = Some(id);
+        }
+    }
+
+    fn take(&mut self, name: &str, now: Instant, step: &Value) {
+        assert_eq!(self.sent(), None, "{name}: a datagram that is not in the vector");
+        if text(&step["fate"]) == "arrives" {
+            self.engine.handle_datagram(now, path(), &bytes(&step["bytes"]));
+        }
+    }
+
+    fn sent(&mut self) -> Option<Vec<u8>> {
+        self.engine.poll_transmit().map(|transmit| transmit.bytes)
+    }
+}
+
+fn path() -> Path {
+    let peer = "[fe80::ff:fe00:1]:5683".parse().unwrap();
+    Path { peer, local: None, socket: 0, multicast: false }
+}
+
+fn origin_event(step: &Value) -> OriginEvent {
+    match text(&step["event"]) {
+        "head" => OriginEvent::Head(Head {
+            validator: Some(Validator::Strong(text(&step["etag"]).into())),
+            length: Some(number(&step["length"])),
+            media_type: Some(text(&step["media_type"]).into()),
+            freshness: Freshness {
+                max_age: Duration::from_secs(number(&step["max_age_s"])),
+                stale_if_error: Duration::ZERO,
+            },
+        }),
+        "data" => OriginEvent::Data(bytes(&step["bytes"]).into()),
+        "complete" => OriginEvent::Complete,
+        "no connection" => OriginEvent::Failed(Failure::Connect),
+        other => panic!("{other}"),
+    }
+}
