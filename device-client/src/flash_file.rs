@@ -289,7 +289,7 @@ mod tests {
         let geometry = Geometry { slot_bytes: 25 * PAGE, two_slots: true };
         assert_eq!(&geometry.encode(), b"S6FF\x00\x01\x90\x00\x01\0\0\0\0\0\0\0");
         let chunk = ChunkSize::from_bytes(PAGE).unwrap();
-        let record = RecordLayout::new(25 * PAGE, chunk, PAGE, WRITE_UNIT).unwrap().size();
+        let record = RecordLayout::new(0, 25 * PAGE, chunk, PAGE, WRITE_UNIT).unwrap().index.end;
         let [first, second] = [2 * record, 2 * record + 25 * PAGE];
         let slots = [first..second, second..second + 25 * PAGE];
         assert_eq!(geometry.layout(), Some(Layout { records: [0..record, record..first], slots }));

@@ -10,8 +10,6 @@ use reader::{bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
 use sixfold_device::boot::{Boot, BootError, Choice, Layout, Record, Which, choose, install, record};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::Options;
-use sixfold_profile::record::RecordLayout;
 use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 
 const PAGE: u32 = 256;
@@ -77,35 +75,7 @@ fn bad_records_are_refused() {
 fn begin(flash: &mut Flash<4, 256>) -> Result<(), BootError<PowerGone>> {
     let mut buffer = [0; MAX_TICKET];
     let ticket = record::read_ticket(flash, &(0..PLACE), &mut buffer)?;
-    Boot::new(flash, &layout(), Which::A, ticket, &[], 0).map(drop)
-}
-
-/// The layout that other programs read records with is the one that the boot program uses.
-#[test]
-fn the_profile_lays_records_out_as_the_boot_program_does() {
-    let ticket = bytes(&file(reader::TICKETS)["vectors"][0]["bytes"]);
-    let mut ticket = Ticket::read(&ticket).unwrap();
-    for image_size in [1, 255, 256, 257, 100_000] {
-        ticket.image_size = image_size;
-        same_layout::<1, 128>(&ticket);
-        same_layout::<4, 256>(&ticket);
-        same_layout::<8, 4096>(&ticket);
-        same_layout::<16, 512>(&ticket);
-    }
-}
-
-fn same_layout<const WRITE: usize, const ERASE: usize>(ticket: &Ticket<'_>) {
-    let page = ERASE as u32;
-    let place = 3 * page..u32::MAX / page * page;
-    let record = Record::new::<Flash<WRITE, ERASE>>(&place, ticket).unwrap();
-    let layout = RecordLayout::new(ticket.image_size, ticket.chunk_size, page, WRITE as u32).unwrap();
-    let from = |range: &core::ops::Range<u32>| range.start - place.start..range.end - place.start;
-    assert_eq!(
-        (from(record.journal()), from(record.index())),
-        (layout.journal.clone(), layout.index.clone())
-    );
-    let size = Record::size(ticket.image_size, ticket.chunk_size, page, WRITE as u32);
-    assert_eq!((record.chunks(), size), (layout.chunks, Some(layout.size())));
+    Boot::new(flash, &layout(), Which::A, ticket, 0).map(drop)
 }
 
 #[test]
@@ -121,15 +91,14 @@ fn replay(name: &str, vector: &Value, file: &Value) {
     let (ticket_bytes, index, image) = (bytes(&file["ticket"]), bytes(&file["index"]), bytes(&file["image"]));
     let ticket = Ticket::read(&ticket_bytes).unwrap();
     let mut flash = flash_with::<4>(&[]);
-    let which = install(&mut flash, &layout(), &ticket, &index).unwrap();
+    let which = install(&mut flash, &layout(), &ticket.fields().unwrap(), &index).unwrap();
     let place = layout().record(which).start as usize;
     let record = |flash: &Flash<4, 256>, golden: &[u8]| flash.bytes()[place..][..golden.len()].to_vec();
     let (fresh, whole) =
         (record_vector("as the main program leaves it"), record_vector("the image is whole"));
     golden(name, record(&flash, &fresh), fresh);
-    let target: Vec<_> = Options::new(ticket.options).collect();
     let seed = number(&file["device"]["seed"]) as u32;
-    let mut boot = Boot::new(&mut flash, &layout(), which, ticket, &target, seed).unwrap();
+    let mut boot = Boot::new(&mut flash, &layout(), which, ticket, seed).unwrap();
     for step in vector["steps"].as_array().unwrap() {
         play(name, &mut boot, step);
     }

@@ -22,7 +22,7 @@ pub const SMALLEST_ENTRY: u32 = 4;
 /// The longest journal entry, and write unit, in bytes.
 pub const LARGEST_ENTRY: u32 = 16;
 
-/// Where the parts of a record are, in bytes from its start.
+/// Where the parts of a record are in flash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordLayout {
     /// The journal: whole pages.
@@ -47,25 +47,27 @@ pub enum Entry {
 }
 
 impl RecordLayout {
-    /// The record of an image of `image_size` bytes, in flash with erase pages of `page` bytes that writes `write_unit`
-    /// bytes at once. `None` for sizes that no flash has.
-    pub fn new(image_size: u32, chunk_size: ChunkSize, page: u32, write_unit: u32) -> Option<Self> {
-        if page == 0 || write_unit > LARGEST_ENTRY {
+    /// The record at `start` of an image of `image_size` bytes, in flash with erase pages of `page` bytes that writes
+    /// `write_unit` bytes at once. `None` for sizes that no flash has, or when `start` is not that of a page.
+    pub fn new(
+        start: u32,
+        image_size: u32,
+        chunk_size: ChunkSize,
+        page: u32,
+        write_unit: u32,
+    ) -> Option<Self> {
+        let is_flash = page.is_power_of_two() && write_unit.is_power_of_two() && write_unit <= LARGEST_ENTRY;
+        if !is_flash || start & (page - 1) != 0 {
             return None;
         }
-        let whole = |bytes: u32| bytes.checked_next_multiple_of(page);
+        let whole = |bytes: u32| Some(bytes.checked_add(page - 1)? & !(page - 1));
         let chunks = chunk_size.count(image_size);
-        let entry = SMALLEST_ENTRY.checked_next_multiple_of(write_unit)?;
-        let journal = whole(MAX_TICKET as u32)?;
+        let entry = SMALLEST_ENTRY.max(write_unit);
+        let journal = start.checked_add(whole(MAX_TICKET as u32)?)?;
         let entries = chunks.checked_add(1)?.checked_mul(entry)?;
         let index = journal.checked_add(whole(entries)?)?;
         let end = index.checked_add(whole(chunk_size.index_length(image_size)?)?)?;
         Some(Self { journal: journal..index, index: index..end, chunks, entry })
-    }
-
-    /// The size of the record in bytes: whole pages.
-    pub const fn size(&self) -> u32 {
-        self.index.end
     }
 
     /// Where an entry is: that of a chunk, or behind them that of the whole image; `None` behind that.
@@ -96,26 +98,30 @@ mod tests {
     #[test]
     fn parts_begin_with_pages_and_hold_what_they_must() {
         let chunk = ChunkSize::from_bytes(4096).unwrap();
-        let layout = RecordLayout::new(5 * 4096 + 1, chunk, 4096, 8).unwrap();
+        let layout = RecordLayout::new(0, 5 * 4096 + 1, chunk, 4096, 8).unwrap();
         let parts = RecordLayout { journal: 4096..8192, index: 8192..12_288, chunks: 6, entry: 8 };
-        assert_eq!((layout.size(), &layout), (12_288, &parts));
+        assert_eq!(layout, parts);
+        assert_eq!(RecordLayout::new(8192, 1, chunk, 4096, 8).unwrap().index, 16_384..20_480);
+        assert_eq!(RecordLayout::new(8193, 1, chunk, 4096, 8), None);
         assert_eq!(layout.entry_range(0), Some(4096..4104));
         assert_eq!(layout.entry_range(6), Some(4144..4152));
         assert_eq!(layout.entry_range(7), None);
-        let small = RecordLayout::new(1000, ChunkSize::MIN, 256, 1).unwrap();
+        let small = RecordLayout::new(0, 1000, ChunkSize::MIN, 256, 1).unwrap();
         assert_eq!((small.journal, small.index, small.entry), (512..768, 768..1024, 4));
     }
 
     #[test]
     fn sizes_that_no_flash_has_are_refused() {
-        for (page, write_unit) in [(0, 4), (4096, 0), (4096, 17), (u32::MAX, 4)] {
+        for (page, write_unit) in
+            [(0, 4), (4096, 0), (4096, 17), (4096, 32), (4096, 3), (4095, 4), (u32::MAX, 4)]
+        {
             assert_eq!(
-                RecordLayout::new(1000, ChunkSize::MIN, page, write_unit),
+                RecordLayout::new(0, 1000, ChunkSize::MIN, page, write_unit),
                 None,
                 "{page} {write_unit}"
             );
         }
-        assert_eq!(RecordLayout::new(u32::MAX, ChunkSize::MAX, 1 << 31, 4), None);
+        assert_eq!(RecordLayout::new(0, u32::MAX, ChunkSize::MAX, 1 << 31, 4), None);
     }
 
     #[test]

@@ -341,7 +341,15 @@ impl<'a> Ticket<'a> {
     }
 }
 
-impl Fields<'_> {
+impl<'a> Fields<'a> {
+    /// Reads all fields of the ticket at the start of `bytes`, and checks each.
+    ///
+    /// # Errors
+    /// All but [`TicketError::Full`].
+    pub fn read(bytes: &'a [u8]) -> Result<Self, TicketError> {
+        Ticket::read(bytes)?.fields().map_err(TicketError::Field)
+    }
+
     /// Writes them as a ticket and returns its length.
     ///
     /// # Errors

@@ -293,14 +293,18 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     fn finish(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
         self.blocks.stop();
         let image = self.slot..self.slot + self.image_size;
-        if digest_of(&mut self.flash, image)? == *self.image_digest {
-            self.record.mark(&mut self.flash, self.record.chunks())?;
+        let is_right = digest_of(&mut self.flash, image)? == *self.image_digest;
+        let whole = self.record.chunks();
+        if !is_right || !self.record.is_unmarked(&mut self.flash, whole)? {
+            // Chunks that were right once are wrong now: without marks, each is looked at again. Or the last mark was torn.
+            let journal = self.record.journal().clone();
+            self.flash.erase(journal.start, journal.end)?;
+        }
+        if is_right {
+            self.record.mark(&mut self.flash, whole)?;
             self.state = State::Bootable;
             return Ok(Event::Bootable);
         }
-        // Chunks that were right once are wrong now. Without marks, each is looked at again.
-        let journal = self.record.journal().clone();
-        self.flash.erase(journal.start, journal.end)?;
         self.chunk = 0;
         Ok(self.sleep(now, Cause::WrongImage))
     }

@@ -1,28 +1,17 @@
-//! What a boot program needs in flash beside the image: the record.
+//! The record in flash ([`RecordLayout`]), read and written.
 //!
-//! ```text
-//! +--------+-----------------------------------------+------------------------------+
-//! | ticket | journal: one entry a chunk, one for all | chunk index: 32 bytes a chunk |
-//! +--------+-----------------------------------------+------------------------------+
-//! each part begins with an erase page
-//! ```
-//!
-//! A journal entry is the smallest piece that this flash writes, at least 4 bytes: ones until its chunk is whole, then
-//! zeros. No entry is written twice between erasures, so that flash with error correction can hold it. An entry that is
-//! neither was torn: it says nothing.
+//! No journal entry is written twice between erasures, so that flash with error correction can hold it.
 
 use super::sha256::{BLOCK, Sha256};
 use core::fmt;
 use core::ops::Range;
 use embedded_storage::nor_flash::{NorFlash, NorFlashError};
 use sixfold_profile::index::{ChunkSize, DIGEST};
+use sixfold_profile::record::{LARGEST_ENTRY, RecordLayout, SMALLEST_ENTRY, TOMBSTONE};
 use sixfold_profile::ticket::{MAX_TICKET, Ticket, TicketError};
 
 /// The largest write unit that is supported: blocks are multiples of it.
-pub const MAX_WRITE_SIZE: usize = 16;
-const SMALLEST_ENTRY: usize = 4;
-/// What stands where a ticket stood, or will stand, while the other record replaces the only image.
-pub const TOMBSTONE: [u8; 4] = *b"S6RT";
+pub const MAX_WRITE_SIZE: usize = LARGEST_ENTRY as usize;
 const DONE: u8 = 0x00;
 /// What erased flash reads as.
 pub(super) const ERASED: u8 = 0xff;
@@ -129,35 +118,16 @@ impl Record {
     /// [`BootError::Layout`] when it does not fit.
     pub fn new<F: NorFlash>(place: &Range<u32>, ticket: &Ticket<'_>) -> Result<Self, BootError<F::Error>> {
         let (page, write_unit) = (F::ERASE_SIZE as u32, F::WRITE_SIZE as u32);
-        Self::lay_out(place.start, ticket.image_size(), ticket.chunk_size(), page, write_unit)
-            .filter(|record| record.index.end <= place.end)
+        let (image_size, chunk_size) = (ticket.image_size(), ticket.chunk_size());
+        RecordLayout::new(place.start, image_size, chunk_size, page, write_unit)
+            .filter(|layout| layout.index.end <= place.end)
+            .map(|RecordLayout { journal, index, chunks, .. }| Self { journal, index, chunks })
             .ok_or(BootError::Layout)
     }
 
     /// How many bytes of flash a record needs, for images of up to `image_size` bytes; `None` for sizes that no flash has.
     pub fn size(image_size: u32, chunk_size: ChunkSize, page: u32, write_unit: u32) -> Option<u32> {
-        Self::lay_out(0, image_size, chunk_size, page, write_unit).map(|record| record.index.end)
-    }
-
-    fn lay_out(
-        start: u32,
-        image_size: u32,
-        chunk_size: ChunkSize,
-        page: u32,
-        write_unit: u32,
-    ) -> Option<Self> {
-        let whole = |bytes: u32| round_up(bytes, page);
-        let is_sound = page.is_power_of_two() && write_unit.is_power_of_two();
-        if !is_sound || write_unit > MAX_WRITE_SIZE as u32 || start & (page - 1) != 0 {
-            return None;
-        }
-        let chunks = chunk_size.count(image_size);
-        let entry = (SMALLEST_ENTRY as u32).max(write_unit);
-        let journal = start.checked_add(whole(MAX_TICKET as u32)?)?;
-        let entries = chunks.checked_add(1)?.checked_mul(entry)?;
-        let index = journal.checked_add(whole(entries)?)?;
-        let end = index.checked_add(whole(chunk_size.index_length(image_size)?)?)?;
-        Some(Self { journal: journal..index, index: index..end, chunks })
+        RecordLayout::new(0, image_size, chunk_size, page, write_unit).map(|layout| layout.index.end)
     }
 
     /// How many chunks there are.
@@ -202,9 +172,14 @@ impl Record {
         self.entry_is(flash, entry, DONE)
     }
 
+    /// Whether an entry can be marked.
+    pub(super) fn is_unmarked<F: NorFlash>(&self, flash: &mut F, entry: u32) -> Result<bool, F::Error> {
+        self.entry_is(flash, entry, ERASED)
+    }
+
     /// Marks an entry, unless it was touched before: then it stays as it is, and says nothing.
     pub(super) fn mark<F: NorFlash>(&self, flash: &mut F, entry: u32) -> Result<(), F::Error> {
-        if !self.entry_is(flash, entry, ERASED)? {
+        if !self.is_unmarked(flash, entry)? {
             return Ok(());
         }
         let zeros = [DONE; MAX_WRITE_SIZE];
@@ -224,7 +199,7 @@ impl Record {
 
 /// How long a journal entry is.
 const fn entry_size<F: NorFlash>() -> usize {
-    if F::WRITE_SIZE > SMALLEST_ENTRY { F::WRITE_SIZE } else { SMALLEST_ENTRY }
+    if F::WRITE_SIZE > SMALLEST_ENTRY as usize { F::WRITE_SIZE } else { SMALLEST_ENTRY as usize }
 }
 
 /// Where it is. No overflow: it was laid out.

@@ -8,7 +8,7 @@ use hmac_sha256::Hash;
 use sixfold_manifest::chunk_index;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Session, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Session};
 
 #[test]
 fn inspect_shows_each_kind_of_file_and_no_secret() {
@@ -47,7 +47,7 @@ fn index() -> Vec<u8> {
 }
 
 fn ticket() -> Vec<u8> {
-    let ticket = Ticket {
+    let ticket = Fields {
         image_size: 98_304,
         image_digest: Hash::hash(&image()),
         index_digest: Hash::hash(&index()),
@@ -61,9 +61,9 @@ fn ticket() -> Vec<u8> {
         session: Some(Session {
             sender_id: b"\x01",
             recipient_id: b"",
-            sender_key: [0x33; 16],
-            recipient_key: [0x44; 16],
-            common_iv: [0x55; 13],
+            sender_key: &[0x33; 16],
+            recipient_key: &[0x44; 16],
+            common_iv: &[0x55; 13],
             first_sequence_number: 9,
         }),
         options: b"\xb2fw\x05image",

@@ -4,7 +4,7 @@ use crate::{hex, release};
 use serde_json::{Value, json};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::crc32;
-use sixfold_profile::ticket::{Endpoint, Group, MAX_TICKET, Session, Ticket, TicketError};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session, TicketError};
 use std::net::Ipv6Addr;
 
 /// Uri-Path: fw, lamp.bin.
@@ -13,9 +13,9 @@ const RELAY: Endpoint = Endpoint { address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0,
 const GROUP: Endpoint = Endpoint { address: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfd), port: 5684 };
 
 /// The ticket of [`release::manifest`], without what is optional.
-pub(crate) fn plain() -> Ticket<'static> {
+pub(crate) fn plain() -> Fields<'static> {
     let manifest = release::manifest();
-    Ticket {
+    Fields {
         image_size: manifest.image_size,
         image_digest: manifest.image_digest,
         index_digest: manifest.index_digest,
@@ -31,23 +31,23 @@ pub(crate) fn plain() -> Ticket<'static> {
     }
 }
 
-fn full() -> Ticket<'static> {
-    Ticket {
+fn full() -> Fields<'static> {
+    Fields {
         etag: Some(b"version8"),
         group: Some(Group { endpoint: GROUP, token: b"\x53\x46" }),
         session: Some(Session {
             sender_id: b"\x01",
             recipient_id: b"",
-            sender_key: [0xa1; 16],
-            recipient_key: [0xa2; 16],
-            common_iv: [0xa3; 13],
+            sender_key: &[0xa1; 16],
+            recipient_key: &[0xa2; 16],
+            common_iv: &[0xa3; 13],
             first_sequence_number: (1 << 40) - 1,
         }),
         ..plain()
     }
 }
 
-pub(crate) fn bytes(ticket: &Ticket<'_>) -> Result<Vec<u8>, TicketError> {
+pub(crate) fn bytes(ticket: &Fields<'_>) -> Result<Vec<u8>, TicketError> {
     let mut buffer = [0; MAX_TICKET];
     let length = ticket.write(&mut buffer)?;
     Ok(buffer.get(..length).unwrap_or_default().to_vec())
@@ -56,7 +56,7 @@ pub(crate) fn bytes(ticket: &Ticket<'_>) -> Result<Vec<u8>, TicketError> {
 pub(crate) fn vectors() -> Result<Value, TicketError> {
     // Proxy-Uri (35) of 288 bytes: with it the ticket has 512.
     let long = [b"\xde\x16\x00\x13".as_slice(), &[b'u'; 288]].concat();
-    let largest = Ticket { sequence_number: u64::MAX, options: &long, ..full() };
+    let largest = Fields { sequence_number: u64::MAX, options: &long, ..full() };
     Ok(json!({
         "format": "ticket",
         "version": 1,
@@ -64,17 +64,17 @@ pub(crate) fn vectors() -> Result<Value, TicketError> {
             vector("nothing optional", &plain())?,
             vector("everything optional", &full())?,
             vector("the longest", &largest)?,
-            vector("no options", &Ticket { options: &[], ..plain() })?,
+            vector("no options", &Fields { options: &[], ..plain() })?,
         ],
         "refused": refused()?,
     }))
 }
 
-fn vector(name: &str, ticket: &Ticket<'_>) -> Result<Value, TicketError> {
+fn vector(name: &str, ticket: &Fields<'_>) -> Result<Value, TicketError> {
     Ok(json!({ "name": name, "fields": fields(ticket), "bytes": hex(&bytes(ticket)?) }))
 }
 
-fn fields(ticket: &Ticket<'_>) -> Value {
+fn fields(ticket: &Fields<'_>) -> Value {
     json!({
         "image_size": ticket.image_size,
         "image_digest": hex(&ticket.image_digest),
@@ -101,9 +101,9 @@ fn session(session: &Session<'_>) -> Value {
     json!({
         "sender_id": hex(session.sender_id),
         "recipient_id": hex(session.recipient_id),
-        "sender_key": hex(&session.sender_key),
-        "recipient_key": hex(&session.recipient_key),
-        "common_iv": hex(&session.common_iv),
+        "sender_key": hex(session.sender_key),
+        "recipient_key": hex(session.recipient_key),
+        "common_iv": hex(session.common_iv),
         "first_sequence_number": session.first_sequence_number.to_string(),
     })
 }

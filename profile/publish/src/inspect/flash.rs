@@ -35,7 +35,7 @@ impl Places {
             _ => return None,
         };
         let chunk = ChunkSize::from_bytes(UNIT.page)?;
-        let record = RecordLayout::new(slot_bytes, chunk, UNIT.page, UNIT.write)?.size() as usize;
+        let record = RecordLayout::new(0, slot_bytes, chunk, UNIT.page, UNIT.write)?.index.end as usize;
         let (first, slot) = (2 * record, slot_bytes as usize);
         let second = if two_slots { first + slot } else { first };
         let places =
@@ -69,10 +69,11 @@ fn describe(record: &[u8], slot: &[u8]) -> String {
 /// What is in the slot of a record, if it has a ticket.
 fn slot_line(record: &[u8], slot: &[u8]) -> String {
     let Ok(ticket) = Ticket::read(record) else { return String::new() };
-    let Some(image) = slot.get(..ticket.image_size as usize) else {
+    let Some(image) = slot.get(..ticket.image_size() as usize) else {
         return field("slot", "too small for the image") + "\n";
     };
     let digest = Hash::hash(image);
-    let judgement = if digest == ticket.image_digest { "the image of the ticket" } else { "not that image" };
+    let judgement =
+        if digest == *ticket.image_digest() { "the image of the ticket" } else { "not that image" };
     field("slot", format!("SHA-256 {}, {judgement}", hex(&digest))) + "\n"
 }

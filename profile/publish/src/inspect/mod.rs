@@ -13,7 +13,7 @@ use sixfold_manifest::keys::{SigningKey, VerifyingKey};
 use sixfold_manifest::{cms, suit};
 use sixfold_profile::index::DIGEST;
 use sixfold_profile::record::TOMBSTONE;
-use sixfold_profile::ticket::{MAGIC, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Fields, MAGIC, MAX_TICKET};
 use std::ffi::OsStr;
 use std::fmt::Write;
 
@@ -40,8 +40,8 @@ fn describe(bytes: &[u8], is_index: bool, unit: Unit) -> Option<Result<String, S
     } else if bytes.starts_with(&TOMBSTONE) || bytes.starts_with(&MAGIC) && bytes.len() > MAX_TICKET {
         Some(record::describe(bytes, unit))
     } else if bytes.starts_with(&MAGIC) {
-        let ticket = Ticket::read(bytes);
-        Some(ticket.map(|ticket| ticket::describe(&ticket)).map_err(|error| error.to_string()))
+        let fields = Fields::read(bytes);
+        Some(fields.map(|fields| ticket::describe(&fields)).map_err(|error| error.to_string()))
     } else if bytes.starts_with(b"-----BEGIN ") {
         Some(describe_key(&String::from_utf8_lossy(bytes)))
     } else {

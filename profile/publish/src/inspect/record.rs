@@ -4,7 +4,7 @@ use super::{field, ticket};
 use hmac_sha256::Hash;
 use sixfold_profile::index::DIGEST;
 use sixfold_profile::record::{Entry, RecordLayout, TOMBSTONE};
-use sixfold_profile::ticket::Ticket;
+use sixfold_profile::ticket::{Fields, Ticket};
 use std::ops::Range;
 
 /// What flash erases and writes at once, in bytes.
@@ -23,7 +23,8 @@ pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
         return Ok("tombstone: the other record was replacing the only image\n".to_owned());
     }
     let ticket = Ticket::read(bytes).map_err(|error| error.to_string())?;
-    let layout = RecordLayout::new(ticket.image_size, ticket.chunk_size, unit.page, unit.write)
+    let fields = Fields::read(bytes).map_err(|error| error.to_string())?;
+    let layout = RecordLayout::new(0, ticket.image_size(), ticket.chunk_size(), unit.page, unit.write)
         .ok_or("no flash has such pages and write units")?;
     let part = |range: Range<u32>| bytes.get(range.start as usize..range.end as usize);
     let journal = (0..=layout.chunks)
@@ -32,11 +33,11 @@ pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
         .ok_or(SHORT)?;
     let index = layout.index.start..layout.index.start.saturating_add(layout.chunks * DIGEST as u32);
     let index = part(index).ok_or(SHORT)?;
-    let is_it = Hash::hash(index) == ticket.index_digest;
+    let is_it = Hash::hash(index) == *ticket.index_digest();
     let judgement =
         if is_it { "that of the ticket" } else { "not that of the ticket: the record is not valid" };
     let lines = [journal_line(&journal), field("chunk index", judgement), field("image", image(&journal))];
-    Ok(format!("{}{}\n", ticket::describe(&ticket), lines.join("\n")))
+    Ok(format!("{}{}\n", ticket::describe(&fields), lines.join("\n")))
 }
 
 fn journal_line(journal: &[Entry]) -> String {

@@ -2,9 +2,9 @@
 
 use super::{field, hex};
 use sixfold_profile::coap::Options;
-use sixfold_profile::ticket::{Endpoint, Group, Session, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, Session};
 
-pub(super) fn describe(ticket: &Ticket<'_>) -> String {
+pub(super) fn describe(ticket: &Fields<'_>) -> String {
     let mut lines = vec![
         "ticket".to_owned(),
         field("sequence number", ticket.sequence_number),

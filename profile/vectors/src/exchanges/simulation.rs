@@ -5,12 +5,11 @@ use super::step::{Step, What};
 use super::{DEVICE_SEED, RELAY_SEED, ROUTE};
 use crate::flash::{Flash, PAGE};
 use crate::release;
-use sixfold_device::boot::{Boot, BootError, Layout, Which, install};
+use sixfold_device::boot::{Boot, BootError, Layout, install};
 use sixfold_engine::{
     Config, Engine, FetchCommand, FetchId, Instant, OriginEvent, Path, Route, UnboundedStore,
 };
-use sixfold_profile::coap::{Opt, Options};
-use sixfold_profile::ticket::Ticket;
+use sixfold_profile::ticket::{Ticket, TicketError};
 use std::error::Error;
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -43,9 +42,9 @@ struct Simulation<'a, 't> {
 /// Everything that happens, in order.
 pub(super) fn run(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Step>, Box<dyn Error>> {
     let mut flash = Flash::erased(12 * PAGE);
-    let which = install(&mut flash, &layout(), ticket, &release::index()).map_err(say)?;
-    let target: Vec<_> = Options::new(ticket.options).collect();
-    let boot = boot(flash, which, *ticket, &target)?;
+    let fields = ticket.fields().map_err(TicketError::Field)?;
+    let which = install(&mut flash, &layout(), &fields, &release::index()).map_err(say)?;
+    let boot = Boot::new(flash, &layout(), which, *ticket, DEVICE_SEED).map_err(say)?;
     let (name, origin) = ROUTE;
     let route = Route { path: vec![name.to_owned()], origin: origin.to_owned() };
     let config = Config { routes: vec![route], ..Config::default() };
@@ -60,15 +59,6 @@ pub(super) fn run(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Step>,
         steps: Vec::new(),
     };
     simulation.until_bootable()
-}
-
-fn boot<'t>(
-    flash: Flash,
-    which: Which,
-    ticket: Ticket<'t>,
-    target: &'t [Opt<'t>],
-) -> Result<Boot<'t, Flash>, String> {
-    Boot::new(flash, &layout(), which, ticket, target, DEVICE_SEED).map_err(say)
 }
 
 fn say<E: std::fmt::Debug>(error: BootError<E>) -> String {
