@@ -101,7 +101,7 @@ fn fetch(
         pan_id: None,
         interface_identifier: *ticket.interface_identifier(),
         relay: ticket.relay(),
-        group: ticket.group().map(|group| group.endpoint),
+        group: ticket.group().ok().flatten().map(|group| group.endpoint),
         seed,
     };
     let now = clock.now();
