@@ -35,6 +35,9 @@ pub const MAGIC: [u8; 4] = *b"S6TK";
 /// The version of the layout above.
 pub const VERSION: u8 = 1;
 
+/// The longest options that fit a ticket, in bytes.
+pub const MAX_OPTIONS_LENGTH: usize = MAX_TICKET - FIXED - CRC;
+
 const FIXED: usize = 216;
 const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
@@ -238,7 +241,7 @@ impl<'a> Ticket<'a> {
         if self.session.is_some_and(|session| !session.is_sound()) {
             return Err(Field::Session);
         }
-        let fits = FIXED + self.options.len() + CRC <= MAX_TICKET;
+        let fits = self.options.len() <= MAX_OPTIONS_LENGTH;
         if fits && Options::are_valid(self.options) { Ok(()) } else { Err(Field::Options) }
     }
 }

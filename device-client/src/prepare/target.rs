@@ -1,8 +1,10 @@
 //! Resources by name: a URI becomes the options of a request, and a manifest's reference becomes a URI.
 
+use crate::boot::MAX_OPTIONS;
 use crate::uri::{CoapUri, UriError};
 use fluent_uri::{Uri, UriRef};
 use sixfold_profile::coap::{Code, Full, Type, Writer, option};
+use sixfold_profile::ticket::MAX_OPTIONS_LENGTH;
 use std::fmt;
 use std::prelude::v1::*;
 
@@ -66,13 +68,16 @@ impl Target {
         &self.uri
     }
 
-    /// The options as they stand in a message, from option number 0 (RFC 7252 §3.1).
+    /// The options as they stand in a message, from option number 0 (RFC 7252 §3.1), for a ticket.
     ///
     /// # Errors
-    /// [`TargetError::TooLong`].
+    /// [`TargetError::TooLong`], also when a boot program could not take so many options apart.
     pub fn encode(&self) -> Result<Vec<u8>, TargetError> {
         const HEADER: usize = 4;
-        let mut buffer = [0; 1152];
+        if self.options.len() > MAX_OPTIONS {
+            return Err(TargetError::TooLong);
+        }
+        let mut buffer = [0; HEADER + MAX_OPTIONS_LENGTH];
         let length = self.write(&mut buffer).map_err(|Full| TargetError::TooLong)?;
         Ok(buffer[HEADER..length].to_vec())
     }
