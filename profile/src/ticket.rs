@@ -247,8 +247,10 @@ impl<'a> Ticket<'a> {
 }
 
 impl Session<'_> {
-    const fn is_sound(&self) -> bool {
-        self.sender_id.len() <= 7 && self.recipient_id.len() <= 7 && self.first_sequence_number >> 40 == 0
+    fn is_sound(&self) -> bool {
+        let [sender, recipient] = [self.sender_id, self.recipient_id];
+        let fit = sender.len() <= 7 && recipient.len() <= 7 && self.first_sequence_number >> 40 == 0;
+        fit && sender != recipient
     }
 }
 
