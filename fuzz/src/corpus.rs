@@ -62,7 +62,9 @@ impl Dice {
             match self.below(7) {
                 0 => bytes.truncate(at),
                 1 => bytes.insert(at, self.byte()),
-                2 => bytes.splice(at..at, files[self.below(files.len())].1.iter().copied().take(32)).for_each(drop),
+                2 => bytes
+                    .splice(at..at, files[self.below(files.len())].1.iter().copied().take(32))
+                    .for_each(drop),
                 3 => {
                     let end = bytes.len().min(at + self.below(16));
                     bytes.drain(at..end);

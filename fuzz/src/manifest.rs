@@ -32,13 +32,19 @@ pub fn seed_manifest() -> Manifest {
 /// Whatever claims to be a manifest can be shown; if it makes sense, it is the same after it was signed again; and it is
 /// believed only if its key's owner signed just that.
 pub fn suit_envelope(data: &[u8]) {
-    let [trusted, other] = [1, 2].map(|seed| SigningKey::from_seed(Algorithm::Ed25519, &[seed; 32]).expect("a seed"));
+    let [trusted, other] =
+        [1, 2].map(|seed| SigningKey::from_seed(Algorithm::Ed25519, &[seed; 32]).expect("a seed"));
     assert!(!suit::describe(data).is_empty());
     if let Ok(manifest) = suit::verify(data, &[trusted.verifying_key()]) {
         assert_eq!(Manifest { index: None, uri: None, ..manifest }, seed_manifest());
     }
     let Ok(claimed) = suit::claims(data) else { return };
-    claimed.index.as_deref().map(|index| claimed.check_index(index)).expect("it is there").expect("it is right");
+    claimed
+        .index
+        .as_deref()
+        .map(|index| claimed.check_index(index))
+        .expect("it is there")
+        .expect("it is right");
     let again = suit::sign(&claimed, &other).expect("what was read can be signed");
     assert_eq!(suit::verify(&again, &[other.verifying_key()]), Ok(claimed));
 }
@@ -82,7 +88,9 @@ fn arithmetic(chunk_size: ChunkSize, bytes: &[u8]) {
     let range = chunk_size.range(size, number);
     assert_eq!(range.is_some(), number < chunk_size.count(size));
     if let Some(range) = range {
-        assert!(range.start < range.end && range.end <= size && range.end - range.start <= chunk_size.bytes());
+        assert!(
+            range.start < range.end && range.end <= size && range.end - range.start <= chunk_size.bytes()
+        );
     }
     assert!(chunk_size.index_length(size).is_none_or(|length| length / 32 == chunk_size.count(size)));
 }

@@ -9,7 +9,9 @@ use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 pub fn ticket(data: &[u8]) {
     read(data);
     let mut mended = data.to_vec();
-    let Some(body) = mended.len().checked_sub(4).filter(|body| (8..=MAX_TICKET).contains(body)) else { return };
+    let Some(body) = mended.len().checked_sub(4).filter(|body| (8..=MAX_TICKET).contains(body)) else {
+        return;
+    };
     let length = mended.len() as u16;
     mended[..5].copy_from_slice(b"S6TK\x01");
     mended[6..8].copy_from_slice(&length.to_be_bytes());
