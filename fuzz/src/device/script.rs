@@ -20,7 +20,7 @@ pub fn boot(data: &[u8]) {
         }
         match world.reset() {
             Next::New => break,
-            Next::Old => {
+            Next::Old | Next::Lost => {
                 let (cut, seed) = script.cut();
                 world.prepare(cut, seed);
             }
@@ -76,7 +76,11 @@ impl Script<'_> {
                 session.hear(&refusal)
             }
             11 => {
-                session.rot(usize::from(self.byte()) << 2 | usize::from(act >> 6), self.byte());
+                let (at, bit) = (usize::from(self.byte()), self.byte());
+                match act & 32 {
+                    0 => session.rot(at << 2 | usize::from(act >> 6), bit),
+                    _ => session.rot_ticket(at, bit),
+                }
                 true
             }
             12 | 13 => session.advance(),

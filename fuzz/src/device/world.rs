@@ -27,6 +27,8 @@ pub(super) struct Session<'a> {
     boot: Boot<'a, &'a mut Store>,
     pub(super) now: &'a mut Instant,
     slot: usize,
+    record: usize,
+    is_rotten: &'a mut bool,
     old: &'a [u8],
     new: &'a [u8],
     /// The request that was sent last.
@@ -41,6 +43,8 @@ pub(super) struct World {
     new: Release,
     now: Instant,
     seed: u32,
+    /// Whether a ticket rotted.
+    is_rotten: bool,
 }
 
 /// What a reset leads to.
@@ -49,6 +53,8 @@ pub(super) enum Next {
     Old,
     New,
     Update(Which),
+    /// The ticket of the only image rotted while it was replaced.
+    Lost,
 }
 
 impl World {
@@ -64,7 +70,15 @@ impl World {
             false => Layout::single(records, place(8, 4)),
         };
         let new = Release::new(new, ChunkSize::MIN, 8);
-        let mut world = Self { flash: Flash::erased(16), layout, old, new, now: Instant::ZERO, seed: 0 };
+        let mut world = Self {
+            flash: Flash::erased(16),
+            layout,
+            old,
+            new,
+            now: Instant::ZERO,
+            seed: 0,
+            is_rotten: false,
+        };
         world.install_old();
         world
     }
@@ -86,7 +100,7 @@ impl World {
     pub(super) fn reset(&mut self) -> Next {
         self.flash.power_on(None, 1);
         let accepted = accepted_sequence_number(&mut self.flash, &self.layout).unwrap();
-        assert!(accepted == Some(7) || accepted == Some(8), "{accepted:?}");
+        assert!(accepted == Some(7) || accepted == Some(8) || self.is_rotten, "{accepted:?}");
         match choose(&mut self.flash, &self.layout, &mut [0; MAX_TICKET]).unwrap() {
             Choice::Run(which) if self.holds(which, &self.new) => Next::New,
             Choice::Run(which) => {
@@ -100,6 +114,7 @@ impl World {
                 );
                 Next::Update(record)
             }
+            Choice::Lost if self.is_rotten => Next::Lost,
             choice => panic!("{choice:?}: nothing can run"),
         }
     }
@@ -132,7 +147,9 @@ impl World {
         let slot = self.layout.slot(which).start as usize;
         let (old, new) = (&self.old.image[..], &self.new.image[..]);
         let boot = boot.map_err(power_gone)?;
-        let mut session = Session { boot, now: &mut self.now, slot, old, new, request: Vec::new() };
+        let record = place.start as usize;
+        let (now, is_rotten, request) = (&mut self.now, &mut self.is_rotten, Vec::new());
+        let mut session = Session { boot, now, slot, record, is_rotten, old, new, request };
         Ok(act(&mut session))
     }
 
@@ -141,7 +158,7 @@ impl World {
         for _ in 0..3 {
             match self.reset() {
                 Next::New => return,
-                Next::Old => self.prepare(None, 1),
+                Next::Old | Next::Lost => self.prepare(None, 1),
                 // Its last mark may be torn, and then each reset leads here again.
                 Next::Update(which) => {
                     self.session(which, |session| session.finish()).unwrap();
@@ -203,6 +220,13 @@ impl Session<'_> {
         let byte = &mut self.boot.flash_mut().bytes_mut()[at];
         if *byte != 0xff {
             *byte ^= 1 << (bit % 8);
+        }
+    }
+
+    /// A bit of the ticket rots, in one life of a device.
+    pub(super) fn rot_ticket(&mut self, at: usize, bit: u8) {
+        if !std::mem::replace(self.is_rotten, true) {
+            self.boot.flash_mut().bytes_mut()[self.record + at % 200] ^= 1 << (bit % 8);
         }
     }
 
