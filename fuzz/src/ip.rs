@@ -8,6 +8,7 @@ mod node;
 mod wire;
 
 use node::{ALL_NODES, Node, Packet, Prefix, Registers, link_local};
+use sixfold_air::frame;
 use sixfold_air::topology::NodeId;
 use sixfold_ip::{Buffers, Config, Sockets, Stack};
 use sixfold_profile::Instant;
@@ -36,7 +37,7 @@ pub fn ip_frames(data: &[u8]) {
     let mut wire = Wire::new(MEDIA[usize::from(kind) % 3]);
     let config = Config {
         hardware_address: wire.address(DEVICE),
-        pan_id: Some(sixfold_air::frame::PAN.0),
+        pan_id: Some(frame::PAN.0),
         interface_identifier: IDENTIFIER,
         relay: if kind & 64 == 0 { RELAY } else { Endpoint { address: link_local(NodeId(ROUTER)), ..RELAY } },
         group: (kind & 128 == 0).then_some(GROUP),
@@ -74,6 +75,9 @@ impl World<'_> {
         let mut buffer = [0; 512];
         for _ in 0..MOST_POLLS + self.wire.incoming.len() {
             self.stack.poll(self.now, &mut self.wire);
+            // A damaged message may have named a neighbour that is not in this laboratory.
+            let is_radio = self.wire.medium == Medium::Ieee802154;
+            self.wire.outgoing.retain(|frame| !is_radio || frame::parse(frame).is_some());
             while let Some((to, packet)) = self.wire.take() {
                 let link_layer = self.wire.link_layer(self.router.id);
                 for answer in self.router.answer(&Packet::read(&packet), to, &link_layer) {
@@ -132,8 +136,8 @@ impl Script<'_> {
         let act = self.byte();
         match act % 8 {
             0 => {
-                let frame = self.bytes();
-                world.wire.incoming.push_back(frame);
+                let bytes = self.bytes();
+                world.wire.incoming.push_back(bytes);
             }
             1 => world.wire.deliver(NodeId(ROUTER), &world.packet(act >> 3).bytes()),
             2 | 3 => self.damaged_frames(world, act >> 3),

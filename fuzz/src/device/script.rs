@@ -19,8 +19,8 @@ pub fn boot(data: &[u8]) {
             break;
         }
         match world.reset() {
-            Next::New => break,
-            Next::Old | Next::Lost => {
+            Next::New | Next::Lost => break,
+            Next::Old => {
                 let (cut, seed) = script.cut();
                 world.prepare(cut, seed);
             }
