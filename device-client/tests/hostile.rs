@@ -292,7 +292,7 @@ fn block_numbers_that_wrap_around() {
     device.link = wraps(move |packet, block: Block| {
         answers += 1;
         if answers < 4 {
-            set_block(packet, shortest((block.offset() as u32 / 16 & 0xfffff) << 4 | 8));
+            set_block(packet, shortest(((block.offset() as u32 / 16) & 0xfffff) << 4 | 8));
             packet.payload.truncate(16);
         }
     });

@@ -146,7 +146,7 @@ impl Script<'_> {
                 let _ = world.stack.send(world.now, &[0x40, 1, 0, 1][..usize::from(act >> 6)]);
             }
             6 => world.now = world.stack.poll_timeout(world.now).unwrap_or(world.now).max(world.now),
-            _ => world.now = world.now + Duration::from_millis(1 << (self.byte() % 24)),
+            _ => world.now += Duration::from_millis(1 << (self.byte() % 24)),
         }
     }
 
