@@ -209,7 +209,7 @@ impl Session<'_> {
     }
 
     pub(super) fn pass(&mut self, time: Duration) -> bool {
-        *self.now = *self.now + time;
+        *self.now += time;
         let outcome = self.boot.handle_timeout(*self.now);
         self.goes_on(outcome)
     }
