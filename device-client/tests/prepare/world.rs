@@ -135,7 +135,8 @@ impl<const WRITE: usize, const ERASE: usize> World<WRITE, ERASE> {
     pub(super) fn sign_cms(&mut self, change: impl FnOnce(&mut Manifest)) {
         let mut manifest = manifest(&self.new);
         change(&mut manifest);
-        let p7s = cms::sign(&manifest, &self.signer.signing_key(), &[self.signer.der.clone()]).unwrap();
+        let p7s =
+            cms::sign(&manifest, &self.signer.signing_key(), std::slice::from_ref(&self.signer.der)).unwrap();
         self.put(CMS, p7s);
     }
 
