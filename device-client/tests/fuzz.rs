@@ -12,7 +12,7 @@ const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 #[test]
 fn boot() {
-    corpus::replay(HERE, "boot", 20_000, targets::boot);
+    corpus::replay(HERE, "boot", 15_000, targets::boot);
 }
 
 #[test]
