@@ -7,8 +7,9 @@ mod model;
 use model::device::{Device, End, Release};
 use model::flash::{Cut, Flash, How};
 use model::{Server, image};
-use sixfold_device::boot::{BootError, Cause, Event, Layout};
+use sixfold_device::boot::{BootError, Cause, Choice, Event, Layout, choose};
 use sixfold_profile::index::ChunkSize;
+use sixfold_profile::ticket::MAX_TICKET;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -160,4 +161,58 @@ eight ways each). Pairs are two cuts in one update, at random.
     }
     let expected = std::fs::read_to_string(&snapshot).unwrap_or_default();
     assert_eq!(table, expected, "another table: look at it, then run with SIXFOLD_BLESS=1");
+}
+
+/// Its ticket rotted while the only image was being replaced. A new preparation helps, and must not be what makes the boot
+/// program take half an image for that of the factory.
+#[test]
+fn a_device_that_is_lost_stays_lost_until_a_ticket_is_whole() {
+    let rig = Rig::<4, 256>::new(false, 256);
+    let mut lost = rig.device(None, 1);
+    lost.prepare(&rig.new).unwrap();
+    lost.patience = std::time::Duration::ZERO;
+    let mut server = Server::new(rig.new.image.clone());
+    server.silent = true;
+    assert_eq!(lost.boot(&mut server), Ok(End::StillTrying));
+    let ticket = lost.layout.records[0].start as usize;
+    lost.flash.bytes_mut()[ticket + 60] ^= 1;
+    assert_eq!(lost.boot(&mut server), Ok(End::Lost));
+    for at in 0..7 {
+        for how in How::ALL {
+            let mut device = rig.device(None, 1);
+            device.flash = lost.flash.clone();
+            device.flash.power_on(Some(Cut { at, how }), 1);
+            assert!(rig.prepare(&mut device), "the power went");
+            device.flash.power_on(None, 1);
+            let end = device.boot(&mut Server::new(rig.new.image.clone())).unwrap();
+            assert!(matches!(end, End::Lost | End::Runs(_)), "{at}, {how:?}: {end:?}");
+        }
+    }
+}
+
+/// Otherwise each reset hashes the whole image again, and where there are two slots the next preparation takes the one that
+/// runs for the free one.
+#[test]
+fn a_torn_last_mark_is_mended() {
+    for two_slots in [false, true] {
+        let rig = Rig::<4, 256>::new(two_slots, 256);
+        let mut server = Server::new(rig.new.image.clone());
+        let mut prepared = rig.device(None, 1);
+        prepared.prepare(&rig.new).unwrap();
+        let mut whole = rig.device(None, 1);
+        whole.flash = prepared.flash.clone();
+        whole.flash.power_on(None, 1);
+        let Ok(End::Runs(which)) = whole.boot(&mut server) else { panic!("the new image never came") };
+        let at = whole.flash.operations - 1;
+        for seed in 0..8 {
+            let mut device = rig.device(None, 1);
+            device.flash = prepared.flash.clone();
+            device.flash.power_on(Some(Cut { at, how: How::Torn }), seed);
+            assert_eq!(device.boot_or_power_gone(&mut server), End::PowerGone);
+            device.flash.power_on(None, seed);
+            assert_eq!(device.boot(&mut server), Ok(End::Runs(which)));
+            let choice = choose(&mut device.flash, &device.layout, &mut [0; MAX_TICKET]);
+            assert_eq!(choice, Ok(Choice::Run(which)), "two slots: {two_slots}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! See [`sixfold_fuzz::codecs_agree`].
+//! See [`sixfold_fuzz::relay::codecs_agree`].
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sixfold_fuzz::codecs_agree(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sixfold_fuzz::relay::codecs_agree(data));

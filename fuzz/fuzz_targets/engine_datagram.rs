@@ -1,4 +1,4 @@
-//! See [`sixfold_fuzz::engine_datagram`].
+//! See [`sixfold_fuzz::relay::engine_datagram`].
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sixfold_fuzz::engine_datagram(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sixfold_fuzz::relay::engine_datagram(data));

@@ -1,4 +1,4 @@
-//! See [`sixfold_fuzz::profile_message`].
+//! See [`sixfold_fuzz::relay::profile_message`].
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| sixfold_fuzz::profile_message(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| sixfold_fuzz::relay::profile_message(data));

@@ -36,7 +36,7 @@ pub const MAGIC: [u8; 4] = *b"S6TK";
 pub const VERSION: u8 = 1;
 
 /// The most bytes of options that a ticket has room for.
-pub const MAX_OPTIONS: usize = MAX_TICKET - FIXED - CRC;
+pub const MAX_OPTIONS_LENGTH: usize = MAX_TICKET - FIXED - CRC;
 
 const FIXED: usize = 216;
 const CRC: usize = 4;
@@ -299,7 +299,11 @@ impl<'a> Ticket<'a> {
             common_iv: self.at::<196, 13>(),
             first_sequence_number: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]),
         };
-        Ok((self.flags() & HAS_SESSION != 0).then_some(session))
+        match self.flags() & HAS_SESSION {
+            0 => Ok(None),
+            _ if session.is_sound() => Ok(Some(session)),
+            _ => Err(Field::Session),
+        }
     }
 
     /// See [`Fields::options`].
@@ -398,7 +402,7 @@ impl<'a> Fields<'a> {
         if self.session.is_some_and(|session| !session.is_sound()) {
             return Err(Field::Session);
         }
-        if self.options.len() <= MAX_OPTIONS && Options::are_valid(self.options) {
+        if self.options.len() <= MAX_OPTIONS_LENGTH && Options::are_valid(self.options) {
             Ok(())
         } else {
             Err(Field::Options)
@@ -407,8 +411,10 @@ impl<'a> Fields<'a> {
 }
 
 impl Session<'_> {
-    const fn is_sound(&self) -> bool {
-        self.sender_id.len() <= 7 && self.recipient_id.len() <= 7 && self.first_sequence_number >> 40 == 0
+    fn is_sound(&self) -> bool {
+        let [sender, recipient] = [self.sender_id, self.recipient_id];
+        let fit = sender.len() <= 7 && recipient.len() <= 7 && self.first_sequence_number >> 40 == 0;
+        fit && sender != recipient
     }
 }
 

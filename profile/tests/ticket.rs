@@ -175,6 +175,8 @@ fn what_would_not_be_read_is_not_written() {
     assert_eq!(write(Fields { etag: Some(&[0; 9]), ..full() }), Err(TicketError::Field(Field::ETag)));
     assert_eq!(write(Fields { group: Some(unicast), ..full() }), Err(TicketError::Field(Field::Group)));
     assert_eq!(write(Fields { session: Some(many), ..full() }), Err(TicketError::Field(Field::Session)));
+    let same = Session { recipient_id: session.sender_id, ..session };
+    assert_eq!(write(Fields { session: Some(same), ..full() }), Err(TicketError::Field(Field::Session)));
     assert_eq!(write(Fields { options: b"\xff", ..full() }), Err(TicketError::Field(Field::Options)));
     assert_eq!(full().write(&mut [0; 228]), Err(TicketError::Full));
 }

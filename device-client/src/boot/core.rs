@@ -39,6 +39,8 @@ pub struct Boot<'t, F> {
     chunk: u32,
     /// Which bytes of the image are that chunk.
     range: Range<u32>,
+    /// The chunk that was erased, while nothing is written to it.
+    erased: Option<u32>,
     state: State,
     /// Since the last chunk that was right.
     failures: u32,
@@ -141,6 +143,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             random,
             chunk: 0,
             range: 0..0,
+            erased: None,
             state,
             failures: 0,
         })
@@ -235,6 +238,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         if end > self.range.end || block.more != (end < self.image_size) || payload.is_empty() {
             return Ok(Some(self.sleep(now, Cause::OtherSize)));
         }
+        self.erased = None;
         write(&mut self.flash, self.slot + offset, payload)?;
         if end < self.range.end {
             let next = Block::new(block.num() + 1, false, block.szx);
@@ -278,11 +282,14 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         self.finish(now)
     }
 
-    /// Erases a chunk and asks for its first block.
+    /// Erases a chunk, unless it is, and asks for its first block.
     fn begin(&mut self) -> Result<(), BootError<F::Error>> {
         let Range { start, end } = self.range;
-        let end = round_up(end, F::ERASE_SIZE as u32).unwrap_or(end);
-        self.flash.erase(self.slot + start, self.slot + end)?;
+        if self.erased != Some(self.chunk) {
+            let end = round_up(end, F::ERASE_SIZE as u32).unwrap_or(end);
+            self.flash.erase(self.slot + start, self.slot + end)?;
+            self.erased = Some(self.chunk);
+        }
         let block = Block::new(start >> self.szx.bits(), false, self.szx);
         self.blocks.seek(block.ok_or(BootError::Layout)?);
         self.state = State::Fetching;

@@ -2,7 +2,7 @@
 
 use super::layout::{Layout, Which};
 use super::plan::{newest, summary};
-use super::record::{BootError, ERASED, Record, retire, write};
+use super::record::{BootError, ERASED, Record, is_retired, retire, write};
 use super::sha256::digest;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
@@ -24,7 +24,11 @@ pub fn install<F: NorFlash>(
     let mut buffer = [ERASED; MAX_TICKET];
     let a = summary(flash, layout, Which::A, &mut buffer)?;
     let b = summary(flash, layout, Which::B, &mut buffer)?;
-    let place_of = free(layout, [a, b]);
+    let place_of = match free(layout, [a, b]) {
+        // It says that the slot must not run: it stays until there is a record again.
+        tombstone if [a, b] == [None; 2] && is_retired(flash, layout.record(tombstone))? => tombstone.other(),
+        free => free,
+    };
     let place = layout.record(place_of);
     buffer.fill(ERASED);
     let length = fields.write(&mut buffer).map_err(BootError::Ticket)?;

@@ -3,7 +3,7 @@
 use crate::uri::{CoapUri, UriError, encode};
 use fluent_uri::{Uri, UriRef};
 use sixfold_profile::coap::option;
-use sixfold_profile::ticket::MAX_OPTIONS;
+use sixfold_profile::ticket::MAX_OPTIONS_LENGTH;
 use std::fmt;
 use std::prelude::v1::*;
 
@@ -67,12 +67,15 @@ impl Target {
         &self.uri
     }
 
-    /// The options as they stand in a message, from option number 0 (RFC 7252 §3.1).
+    /// The options as they stand in a message, from option number 0 (RFC 7252 §3.1), for a ticket.
     ///
     /// # Errors
-    /// [`TargetError::TooLong`].
+    /// [`TargetError::TooLong`], also when a boot program could not take so many options apart.
     pub fn encode(&self) -> Result<Vec<u8>, TargetError> {
-        encode(&self.options).ok().filter(|options| options.len() <= MAX_OPTIONS).ok_or(TargetError::TooLong)
+        encode(&self.options)
+            .ok()
+            .filter(|options| options.len() <= MAX_OPTIONS_LENGTH)
+            .ok_or(TargetError::TooLong)
     }
 
     /// `base` is the absolute URI of a resource.

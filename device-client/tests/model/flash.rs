@@ -11,6 +11,8 @@ pub struct Flash<const WRITE: usize, const ERASE: usize> {
     bytes: Vec<u8>,
     /// Operations since the power came on: one for each page erased and each write.
     pub operations: u32,
+    /// How often each page was erased.
+    pub erasures: Vec<u32>,
     /// When the power goes.
     pub cut: Option<Cut>,
     is_off: bool,
@@ -52,7 +54,8 @@ impl NorFlashError for PowerGone {
 impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
     /// Erased flash of so many pages.
     pub fn erased(pages: usize) -> Self {
-        Self { bytes: vec![0xff; pages * ERASE], operations: 0, cut: None, is_off: false, dice: 1 }
+        let (bytes, erasures) = (vec![0xff; pages * ERASE], vec![0; pages]);
+        Self { bytes, operations: 0, erasures, cut: None, is_off: false, dice: 1 }
     }
 
     /// What is in it.
@@ -159,6 +162,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Flash<WRITE, ERASE> {
         let (from, to) = (from as usize, to as usize);
         assert!(from % ERASE == 0 && to % ERASE == 0 && from <= to, "pages are erased whole: {from}..{to}");
         for page in (from..to).step_by(ERASE) {
+            self.erasures[page / ERASE] += 1;
             self.operate(|flash| flash.erase_page(page), |flash| flash.erase_some(page))?;
         }
         Ok(())

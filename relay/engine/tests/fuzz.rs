@@ -1,7 +1,10 @@
 //! The fuzz targets without a fuzzer: every corpus file once, and a flood of random and mutated datagrams.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
-#[path = "../../../fuzz/src/lib.rs"]
+#[path = "../../../fuzz/src/corpus.rs"]
+#[allow(unreachable_pub, reason = "a library of its own for cargo-fuzz")]
+mod corpus;
+#[path = "../../../fuzz/src/relay/mod.rs"]
 #[allow(unreachable_pub, reason = "a library of its own for cargo-fuzz")]
 mod targets;
 
@@ -9,7 +12,6 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_engine::Failure;
 use sixfold_profile::coap::{Code, Type, Writer, option};
-use std::path::Path;
 use std::time::Duration;
 use targets::world::{Kind, OriginMove, World};
 
@@ -17,14 +19,8 @@ use targets::world::{Kind, OriginMove, World};
 const FLOOD: u64 = 200_000;
 
 fn replay(target: &str, run: fn(&[u8])) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let files: Vec<_> = directory.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() >= 10, "{} has no corpus", directory.display());
-    for file in files {
-        let input = std::fs::read(&file).unwrap();
-        eprintln!("{}", file.display());
-        run(&input);
-    }
+    // The flood below has mutants of its own.
+    corpus::replay(env!("CARGO_MANIFEST_DIR"), target, 0, run);
 }
 
 #[test]

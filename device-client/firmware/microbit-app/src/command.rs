@@ -15,7 +15,7 @@ use sixfold_firmware::slip::Decoder;
 use sixfold_microbit::layout::{LAYOUT, PAGE, SLOT};
 use sixfold_microbit::{Nvmc, Uart};
 use sixfold_profile::index::DIGEST;
-use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Fields, MAX_TICKET};
 
 /// The longest command.
 const LONGEST: usize = 1 + 1024;
@@ -88,7 +88,7 @@ impl Update {
     }
 
     fn install(&self, flash: &mut Nvmc) -> Result<(), BootError<NorFlashErrorKind>> {
-        let ticket = Ticket::read(self.ticket.get()).map_err(BootError::Ticket)?;
-        install(flash, &LAYOUT, &ticket.fields(), self.index.get()).map(|_which| ())
+        let fields = Fields::read(self.ticket.get()).map_err(BootError::Ticket)?;
+        install(flash, &LAYOUT, &fields, self.index.get()).map(|_which| ())
     }
 }
