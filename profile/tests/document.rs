@@ -376,3 +376,27 @@ fn signature_block(envelope: &[u8]) -> &[u8] {
     let at = envelope.windows(3).position(|bytes| bytes == [0xd2, 0x84, 0x43]).unwrap();
     &envelope[at + 1..at + usize::from(envelope[at - 1])]
 }
+
+#[test]
+fn references_lead_to_sections() {
+    let document = file("profile/profile.md");
+    let sections: Vec<_> = document.lines().filter_map(|line| line.strip_prefix('#')).map(anchor).collect();
+    let references: Vec<_> = document.split("](#").skip(1).filter_map(|rest| rest.split_once(')')).collect();
+    assert!(references.len() > 20, "{references:?}");
+    for (reference, _) in references {
+        assert!(sections.contains(&reference.to_owned()), "no section #{reference}");
+    }
+}
+
+/// What a heading is called in links.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-');
+    heading
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(kept)
+        .collect::<String>()
+        .replace(' ', "-")
+}
