@@ -7,18 +7,16 @@ use sixfold_profile::crc32;
 use sixfold_profile::index::{ChunkSize, DIGEST};
 use sixfold_profile::ticket::{self, Endpoint, Group, MAX_TICKET, Session, Ticket};
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 /// Uri-Path "fw", "lamp-1.4.bin".
 const OPTIONS: &[u8] = b"\xb2fw\x0clamp-1.4.bin";
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
+/// A file of the workspace.
 fn file(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// What is below a heading, up to the next one.
