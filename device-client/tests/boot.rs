@@ -7,7 +7,7 @@ mod model;
 use model::device::{Device, End, Release};
 use model::flash::How;
 use model::{Server, image};
-use sixfold_device::boot::{BootError, Cause, Event, Which};
+use sixfold_device::boot::{BootError, Cause, Choice, Event, Which, choose};
 use sixfold_profile::coap::{Code, Szx};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::{MAX_TICKET, TicketError};
@@ -313,6 +313,29 @@ fn a_chunk_that_rots_after_it_was_marked_is_fetched_again() {
     device.flash.bytes_mut()[slot] ^= 1;
     boots_into(&mut device, &mut server, &new);
     assert_eq!(causes(&device), [Cause::WrongImage]);
+}
+
+#[test]
+fn the_image_before_can_run_until_the_update_begins() {
+    let (mut device, new) = prepared();
+    let choice =
+        |device: &mut Small| choose(&mut device.flash, &device.layout, &mut [0; MAX_TICKET]).unwrap();
+    let waiting = Choice::Update { record: Which::A, fallback: Some(Which::B) };
+    assert_eq!(choice(&mut device), waiting);
+    let index = device.layout.record(Which::A).start as usize + 3 * 256;
+    device.flash.bytes_mut()[index] ^= 1;
+    assert_eq!(
+        device.boot(&mut Server::new(new.image.clone())),
+        Err(BootError::Index),
+        "a bit of the index rots"
+    );
+    assert_eq!(choice(&mut device), waiting, "the image before is whole");
+    device.flash.bytes_mut()[index] ^= 1;
+    device.patience = Duration::from_secs(1);
+    let mut silent = Server::new(Vec::new());
+    silent.error = Some((Code::NOT_FOUND, 0));
+    assert_eq!(device.boot(&mut silent), Ok(End::StillTrying));
+    assert_eq!(choice(&mut device), Choice::Update { record: Which::A, fallback: None }, "it has begun");
 }
 
 #[test]

@@ -10,12 +10,11 @@ use sixfold_profile::ticket::MAX_TICKET;
 pub enum Choice {
     /// The image of this record is whole: run it.
     Run(Which),
-    /// The image of this record is to be fetched. Where there are two slots, the other one may hold an image that can
-    /// run meanwhile.
+    /// The image of this record is to be fetched.
     Update {
         /// The record to go on with.
         record: Which,
-        /// Whose image can run if this one does not arrive.
+        /// Whose image can run instead. Where there is one slot: only as long as no [`super::Boot::new`] succeeded.
         fallback: Option<Which>,
     },
     /// No record is valid: the device was never updated, and what is in its slot came from the factory.
@@ -52,8 +51,7 @@ pub fn choose<F: NorFlash>(
     if newest.is_bootable {
         return Ok(Choice::Run(record));
     }
-    let other = *record.other().of(&[a, b]);
-    let runs = !layout.is_single() && other.is_some_and(|other| other.is_bootable);
+    let runs = record.other().of(&[a, b]).is_some_and(|other| other.is_bootable);
     Ok(Choice::Update { record, fallback: runs.then_some(record.other()) })
 }
 

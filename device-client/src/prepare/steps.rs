@@ -4,6 +4,7 @@ use super::target::{Target, TargetError};
 use crate::ETag;
 use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, choose, install, record};
 use embedded_storage::nor_flash::NorFlash;
+use sixfold_manifest::suit::MAX_ENVELOPE;
 use sixfold_manifest::{Device, Manifest, Refusal};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
@@ -11,7 +12,7 @@ use std::fmt;
 use std::prelude::v1::*;
 
 /// The longest manifest that is fetched, in bytes.
-const MAX_MANIFEST: usize = 256 << 10;
+const MAX_MANIFEST: usize = MAX_ENVELOPE;
 
 /// Where bytes come from: the relay.
 pub trait Source {
@@ -171,15 +172,22 @@ fn fetch<S: Source, V, F>(source: &mut S, target: &Target, limit: usize) -> Resu
     source.fetch(target, limit).map_err(|error| in_fetch(target, error))
 }
 
-/// Where the image is. Without a URI it is beside the manifest, under its name without the last extension.
+/// Where the image is. Without a URI it is beside the manifest, under its name without the last extension, if it has one.
 fn image_target(place: &Target, manifest: &Manifest) -> Result<Target, TargetError> {
     match &manifest.uri {
         Some(uri) => place.join(uri),
-        None => {
-            let (path, _query) = place.uri().split_once('?').unwrap_or((place.uri(), ""));
-            place.join(path.rsplit_once('.').map_or(path, |(name, _extension)| name))
-        }
+        None => place.join(&with_name(place.uri(), |name| match name.rsplit_once('.') {
+            Some((name, _extension)) if !name.is_empty() => name.to_owned(),
+            _ => name.to_owned(),
+        })),
     }
+}
+
+/// A URI without its query, and another name for what is behind the last `/`.
+fn with_name(uri: &str, rename: impl FnOnce(&str) -> String) -> String {
+    let path = uri.split_once('?').map_or(uri, |(path, _query)| path);
+    let (folder, name) = path.split_at(path.rfind('/').map_or(0, |at| at + 1));
+    format!("{folder}{}", rename(name))
 }
 
 /// The chunk index: what the manifest carries, or else the file beside the image with `.idx` behind its name.
@@ -191,7 +199,9 @@ fn index<S: Source, V, F>(
     let index = match &manifest.index {
         Some(index) => index.clone(),
         None => {
-            let target = image.join(&format!("{}.idx", image.uri())).map_err(PrepareError::Target)?;
+            let target = image
+                .join(&with_name(image.uri(), |name| format!("{name}.idx")))
+                .map_err(PrepareError::Target)?;
             let length = manifest.chunk_size.index_length(manifest.image_size).unwrap_or(0);
             fetch(source, &target, length as usize)?
         }
@@ -211,4 +221,19 @@ fn runs<F: NorFlash>(
     let ticket = record::read_ticket(flash, layout.record(which), &mut buffer)?;
     Ok(*ticket.image_digest() == manifest.image_digest
         && ticket.sequence_number() == manifest.sequence_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beside_other_names() {
+        let cut =
+            |uri| with_name(uri, |name| name.rsplit_once('.').map_or(name, |(name, _)| name).to_owned());
+        assert_eq!(cut("coap://relay/fw/v1.2/lamp.suit"), "coap://relay/fw/v1.2/lamp");
+        assert_eq!(cut("coap://relay/fw/v1.2/lamp"), "coap://relay/fw/v1.2/lamp");
+        assert_eq!(cut("lamp.bin.suit?at=a/b.c"), "lamp.bin");
+        assert_eq!(with_name("/fw/a.bin?x=1", |name| format!("{name}.idx")), "/fw/a.bin.idx");
+    }
 }

@@ -202,7 +202,7 @@ fn manifests_that_are_missing_or_endless() {
     world.relay.files.clear();
     let uri = "coap://relay/fw/app.suit".to_owned();
     assert_eq!(world.refuses(), PrepareError::Fetch { uri: uri.clone(), error: Trouble::NotFound });
-    world.put(SUIT, vec![0; (256 << 10) + 1]);
+    world.put(SUIT, vec![0; (1 << 20) + 1]);
     assert_eq!(world.refuses(), PrepareError::Fetch { uri, error: Trouble::TooLong });
 }
 

@@ -32,20 +32,27 @@ fn update(uart: &mut Uart) -> Result<(), BootError<NorFlashErrorKind>> {
     // SAFETY: the boot program is below the records. An image in the slot does not run while this program does.
     let mut flash = unsafe { Nvmc::new(LAYOUT.record(Which::A).start..SLOT.end) };
     let mut buffer = [0; MAX_TICKET];
-    let which = match choose(&mut flash, &LAYOUT, &mut buffer)? {
+    let (which, fallback) = match choose(&mut flash, &LAYOUT, &mut buffer)? {
         Choice::Run(_) => return Ok(()),
         Choice::Nothing => {
             console::print(uart, format_args!("boot: {}", TicketError::NotATicket));
             return Ok(());
         }
         Choice::Lost => return Err(BootError::Ticket(TicketError::NotATicket)),
-        Choice::Update { record, .. } => record,
+        Choice::Update { record, fallback } => (record, fallback),
     };
     let ticket = record::read_ticket(&mut flash, LAYOUT.record(which), &mut buffer)?;
     let seed = rng::random_bits();
     let mut link = SerialLink::new(uart, &ticket, seed);
-    let boot = Boot::new(flash, &LAYOUT, which, ticket, seed)?;
-    update::run(boot, &mut link)
+    match Boot::new(flash, &LAYOUT, which, ticket, seed) {
+        Ok(boot) => update::run(boot, &mut link),
+        // The update cannot begin, and the image before is whole: better that one than none.
+        Err(error) if fallback.is_some() => {
+            console::print(uart, format_args!("boot: no update: {error}"));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Nothing can be done here: the flash is broken, or the main program left something that cannot be.
