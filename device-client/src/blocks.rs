@@ -178,7 +178,7 @@ impl<'t> Blocks<'t> {
 
     /// Does this block answer the request? Smaller blocks at the same offset do (RFC 7959 §2.4).
     const fn check(&self, block: Block, length: usize) -> Result<(), Violation> {
-        if block.szx.size() > self.block.szx.size() {
+        if block.szx.exponent() > self.block.szx.exponent() {
             return Err(Violation::LargerBlocks);
         }
         if block.offset() != self.block.offset() {

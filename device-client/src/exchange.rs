@@ -75,7 +75,7 @@ impl Exchange {
     pub const fn request(&mut self) {
         self.message_id = self.message_id.wrapping_add(1);
         self.token = self.token.wrapping_add(1);
-        self.requests = self.requests.saturating_add(1);
+        self.requests = self.requests.wrapping_add(1);
         // In units of 16 µs, 32 bits hold the product.
         let jitter = (self.random.next() >> 16) * (SPREAD_US >> 4) >> 12;
         self.state = State::Due(Attempt { timeout_us: ACK_TIMEOUT_US + jitter, repeats: 0 });
@@ -103,6 +103,7 @@ impl Exchange {
             self.reject_malformed(datagram);
             return Heard::Nothing;
         };
+        let age = self.age(message.token);
         match message.message_type {
             Type::Reset if self.asked(message.message_id) => {
                 self.state = State::Idle;
@@ -111,11 +112,11 @@ impl Exchange {
             Type::Acknowledgement if self.asked(message.message_id) => {
                 if message.code == Code::EMPTY {
                     self.acknowledged(now);
-                } else if self.age(message.token) == Some(0) {
+                } else if age == Some(0) {
                     return self.answered(message);
                 }
             }
-            Type::Confirmable | Type::NonConfirmable => return self.separate(message),
+            Type::Confirmable | Type::NonConfirmable => return self.separate(message, age),
             Type::Reset | Type::Acknowledgement => {}
         }
         Heard::Nothing
@@ -168,7 +169,7 @@ impl Exchange {
         let token = self.token.to_be_bytes();
         let mut writer = Writer::new(buffer, Type::Confirmable, Code::GET, self.message_id, &token)?;
         options(&mut writer)?;
-        self.retransmissions = self.retransmissions.saturating_add(u32::from(attempt.repeats > 0));
+        self.retransmissions = self.retransmissions.wrapping_add(u32::from(attempt.repeats > 0));
         self.state = State::Unacknowledged(attempt, now.after_micros(attempt.timeout_us.into()));
         Ok(Some(writer.finish()))
     }
@@ -201,8 +202,8 @@ impl Exchange {
         }
     }
 
-    fn separate<'d>(&mut self, message: Message<'d>) -> Heard<'d> {
-        let age = if message.code.is_response() { self.age(message.token) } else { None };
+    fn separate<'d>(&mut self, message: Message<'d>, age: Option<u32>) -> Heard<'d> {
+        let age = age.filter(|_| message.code.is_response());
         if message.message_type == Type::Confirmable {
             let reply = if age.is_some() { Type::Acknowledgement } else { Type::Reset };
             self.reply = Some((reply, message.message_id));

@@ -23,6 +23,11 @@ impl ChunkSize {
         if exponent >= Self::MIN.0 && exponent <= Self::MAX.0 { Some(Self(exponent)) } else { None }
     }
 
+    /// What [`ChunkSize::new`] accepted before.
+    pub(crate) const fn accepted(exponent: u8) -> Self {
+        Self(exponent)
+    }
+
     /// Exactly `bytes`, if that is a chunk size.
     pub const fn from_bytes(bytes: u32) -> Option<Self> {
         if bytes.is_power_of_two() { Self::new(bytes.trailing_zeros() as u8) } else { None }
@@ -53,9 +58,9 @@ impl ChunkSize {
         Some(start..image_size.min(start.saturating_add(self.bytes())))
     }
 
-    /// The length of the index of an image, in bytes; `None` when it does not fit 32 bits.
-    pub const fn index_length(self, image_size: u32) -> Option<u32> {
-        self.count(image_size).checked_mul(DIGEST as u32)
+    /// The length of the index of an image, in bytes: 2²⁹ at most.
+    pub const fn index_length(self, image_size: u32) -> u32 {
+        self.count(image_size) * DIGEST as u32
     }
 }
 
@@ -96,6 +101,6 @@ mod tests {
         assert_eq!(smallest.count(u32::MAX), 1 << 24);
         assert_eq!(smallest.range(u32::MAX, (1 << 24) - 1), Some(0xffff_ff00..u32::MAX));
         assert_eq!(smallest.range(u32::MAX, u32::MAX), None);
-        assert_eq!(smallest.index_length(u32::MAX), Some(1 << 29));
+        assert_eq!(smallest.index_length(u32::MAX), 1 << 29);
     }
 }

@@ -64,9 +64,10 @@ impl RecordLayout {
         let chunks = chunk_size.count(image_size);
         let entry = SMALLEST_ENTRY.max(write_unit);
         let journal = start.checked_add(whole(MAX_TICKET as u32)?)?;
-        let entries = chunks.checked_add(1)?.checked_mul(entry)?;
+        // No overflow: there are no more than 2²⁴ chunks.
+        let entries = (chunks + 1) * entry;
         let index = journal.checked_add(whole(entries)?)?;
-        let end = index.checked_add(whole(chunk_size.index_length(image_size)?)?)?;
+        let end = index.checked_add(whole(chunk_size.index_length(image_size))?)?;
         Some(Self { journal: journal..index, index: index..end, chunks, entry })
     }
 

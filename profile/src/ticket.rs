@@ -238,13 +238,13 @@ impl<'a> Ticket<'a> {
     /// See [`Fields::chunk_size`].
     pub fn chunk_size(&self) -> ChunkSize {
         let [exponent] = *self.at::<12, 1>();
-        ChunkSize::new(exponent).unwrap_or(ChunkSize::MIN)
+        ChunkSize::accepted(exponent)
     }
 
     /// See [`Fields::szx`].
     pub fn szx(&self) -> Szx {
         let [exponent] = *self.at::<13, 1>();
-        Szx::new(exponent).unwrap_or(Szx::MIN)
+        Szx::accepted(exponent)
     }
 
     /// See [`Fields::sequence_number`].

@@ -1,20 +1,18 @@
-//! Links without start-up code: the board's functions are symbols at made-up addresses, which take no place.
+//! Links without start-up code: what a board calls is what is kept, and what it provides are symbols at made-up addresses,
+//! which take no place.
 
-const OF_THE_BOARD: [&str; 7] = [
-    "board_read",
-    "board_write",
-    "board_erase",
-    "board_receive",
-    "board_send",
-    "board_now_us",
-    "board_random",
-];
+const CALLED: [&str; 6] =
+    ["core_choose", "core_begin", "core_datagram", "core_timeout", "core_transmit", "core_deadline"];
+const PROVIDED: [&str; 3] = ["board_read", "board_write", "board_erase"];
 
 fn main() {
-    for argument in ["--entry=boot", "--gc-sections", "--image-base=0x10000"] {
+    for argument in ["--gc-sections", "--image-base=0x10000", "--entry=core_begin"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
-    for (n, symbol) in OF_THE_BOARD.iter().enumerate() {
+    for symbol in CALLED {
+        println!("cargo::rustc-link-arg-bins=--undefined={symbol}");
+    }
+    for (n, symbol) in PROVIDED.iter().enumerate() {
         println!("cargo::rustc-link-arg-bins=--defsym={symbol}={:#x}", 0x801 + 0x10 * n);
     }
 }

@@ -1,7 +1,7 @@
 //! The boot algorithm.
 
 use super::layout::{Layout, Which};
-use super::record::{BootError, Record, digest_of, retire, round_up, write};
+use super::record::{BootError, Record, has_digest, retire, round_up, write};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
 use crate::random::Random;
@@ -42,7 +42,7 @@ pub struct Boot<'t, F> {
     /// The chunk that was erased, while nothing is written to it.
     erased: Option<u32>,
     state: State,
-    /// Since the last chunk that was right.
+    /// Since the last chunk that was right; no more than [`MOST_DOUBLINGS`] are counted.
     failures: u32,
 }
 
@@ -259,10 +259,10 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         self.advance(now).map(Some)
     }
 
-    /// Whether what is in flash is what the index says.
+    /// Whether the chunk in flash is what the index says.
     fn is_right(&mut self) -> Result<bool, F::Error> {
         let place = self.slot + self.range.start..self.slot + self.range.end;
-        Ok(digest_of(&mut self.flash, place)? == self.record.expected(&mut self.flash, self.chunk)?)
+        self.record.is_right(&mut self.flash, self.chunk, place)
     }
 
     /// Finds the next chunk that is not there, and begins to fetch it.
@@ -300,7 +300,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     fn finish(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
         self.blocks.stop();
         let image = self.slot..self.slot + self.image_size;
-        let is_right = digest_of(&mut self.flash, image)? == *self.image_digest;
+        let is_right = has_digest(&mut self.flash, image, self.image_digest)?;
         let whole = self.record.chunks();
         if !is_right || !self.record.is_unmarked(&mut self.flash, whole)? {
             // Chunks that were right once are wrong now: without marks, each is looked at again. Or the last mark was torn.
@@ -319,11 +319,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     /// Gives up for a while. The chunk that was being fetched will be fetched from its start.
     fn sleep(&mut self, now: Instant, cause: Cause) -> Event {
         self.blocks.stop();
-        let shortest = SHORTEST_SLEEP_US << self.failures.min(MOST_DOUBLINGS);
-        self.failures = self.failures.saturating_add(1);
+        let shortest = SHORTEST_SLEEP_US << self.failures;
+        self.failures = MOST_DOUBLINGS.min(self.failures + 1);
         // Up to twice that, so that a building's devices do not come back together.
         let jitter = (shortest >> 16) * (self.random.next() >> 16);
-        let until = now.after_micros(shortest.saturating_add(jitter).into());
+        let until = now.after_micros((shortest + jitter).into());
         self.state = State::Sleeping(until);
         Event::Sleep { cause, until }
     }

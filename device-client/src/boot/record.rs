@@ -153,15 +153,19 @@ impl Record {
     ) -> Result<(), BootError<F::Error>> {
         // No overflow here and below: it was laid out.
         let end = self.index.start + self.chunks * DIGEST as u32;
-        let found = digest_of(flash, self.index.start..end)?;
-        if found == *digest { Ok(()) } else { Err(BootError::Index) }
+        if has_digest(flash, self.index.start..end, digest)? { Ok(()) } else { Err(BootError::Index) }
     }
 
-    /// What a chunk's digest must be.
-    pub(super) fn expected<F: NorFlash>(&self, flash: &mut F, chunk: u32) -> Result<[u8; DIGEST], F::Error> {
+    /// Whether what is in `place` is what the index says of a chunk.
+    pub(super) fn is_right<F: NorFlash>(
+        &self,
+        flash: &mut F,
+        chunk: u32,
+        place: Range<u32>,
+    ) -> Result<bool, F::Error> {
         let mut digest = [0; DIGEST];
         flash.read(self.index.start + chunk * DIGEST as u32, &mut digest)?;
-        Ok(digest)
+        has_digest(flash, place, &digest)
     }
 
     /// Whether a chunk is marked; the entry behind the last chunk's is that of the whole image.
@@ -212,8 +216,12 @@ pub(super) fn round_up(bytes: u32, unit: u32) -> Option<u32> {
     Some(bytes.checked_add(unit - 1)? & !(unit - 1))
 }
 
-/// The SHA-256 of a piece of flash that begins with a page.
-pub(super) fn digest_of<F: NorFlash>(flash: &mut F, range: Range<u32>) -> Result<[u8; DIGEST], F::Error> {
+/// Whether a piece of flash, which begins with a page, has this SHA-256.
+pub(super) fn has_digest<F: NorFlash>(
+    flash: &mut F,
+    range: Range<u32>,
+    digest: &[u8; DIGEST],
+) -> Result<bool, F::Error> {
     let mut hash = Sha256::new();
     let mut block = [0; BLOCK];
     let mut offset = range.start;
@@ -224,7 +232,7 @@ pub(super) fn digest_of<F: NorFlash>(flash: &mut F, range: Range<u32>) -> Result
             flash.read(offset, &mut block)?;
         }
         if rest < BLOCK as u32 {
-            return Ok(hash.finish(&mut block, range.end - range.start));
+            return Ok(hash.finish(&mut block, range.end - range.start) == *digest);
         }
         hash.block(&block);
         offset += BLOCK as u32;

@@ -202,7 +202,7 @@ fn index<S: Source, V, F>(
             let target = image
                 .join(&with_name(image.uri(), |name| format!("{name}.idx")))
                 .map_err(PrepareError::Target)?;
-            let length = manifest.chunk_size.index_length(manifest.image_size).unwrap_or(0);
+            let length = manifest.chunk_size.index_length(manifest.image_size);
             fetch(source, &target, length as usize)?
         }
     };

@@ -130,8 +130,8 @@ impl Manifest {
     /// # Errors
     /// [`Refusal::Index`].
     pub fn check_index(&self, index: &[u8]) -> Result<(), Refusal> {
-        let length = self.chunk_size.index_length(self.image_size).map(|length| length as usize);
-        let is_it = length == Some(index.len()) && Hash::hash(index) == self.index_digest;
+        let length = self.chunk_size.index_length(self.image_size) as usize;
+        let is_it = length == index.len() && Hash::hash(index) == self.index_digest;
         if is_it { Ok(()) } else { Err(Refusal::Index) }
     }
 }

@@ -1,5 +1,6 @@
 //! Block options and block arithmetic (RFC 7959 §2.2), shared by relay and devices.
 
+use super::message::uint;
 use core::fmt;
 
 /// The largest NUM: 20 bits (RFC 7959 §2.2).
@@ -20,6 +21,11 @@ impl Szx {
     /// The exponent `szx`, or `None` above 6.
     pub const fn new(szx: u8) -> Option<Self> {
         if szx <= 6 { Some(Self(szx)) } else { None }
+    }
+
+    /// What [`Szx::new`] accepted before.
+    pub(crate) const fn accepted(szx: u8) -> Self {
+        Self(szx)
     }
 
     /// The exponent of a block of exactly `bytes` bytes.
@@ -132,11 +138,8 @@ impl Block {
     /// # Errors
     /// [`BlockError`] when it is longer than three bytes or has the reserved size exponent.
     pub const fn decode(value: &[u8]) -> Result<Self, BlockError> {
-        let bits = match *value {
-            [] => 0,
-            [a] => a as u32,
-            [a, b] => (a as u32) << 8 | b as u32,
-            [a, b, c] => (a as u32) << 16 | (b as u32) << 8 | c as u32,
+        let bits = match uint(value) {
+            Some(bits) if value.len() <= 3 => bits,
             _ => return Err(BlockError::TooLong),
         };
         match Szx::new((bits & 7) as u8) {

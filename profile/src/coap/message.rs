@@ -112,14 +112,15 @@ impl<'a> Message<'a> {
         }
         let (token, rest) = rest.split_at_checked(token_length).ok_or(Malformed::Truncated)?;
         let mut options = Options { rest, number: 0 };
-        while options.advance()?.is_some() {}
+        while options.next().is_some() {}
         let (options, payload) = match options.rest {
             [] => (rest, &[][..]),
-            [_marker] => return Err(Malformed::EmptyPayload),
-            [_marker, payload @ ..] => {
+            [0xff] => return Err(Malformed::EmptyPayload),
+            [0xff, payload @ ..] => {
                 let length = rest.len().saturating_sub(payload.len() + 1);
                 (rest.get(..length).unwrap_or_default(), payload)
             }
+            _ => return Err(options.advance().err().unwrap_or(Malformed::Option)),
         };
         let message_id = u16::from_be_bytes([header[2], header[3]]);
         Ok(Self { message_type, code, message_id, token, options, payload })
@@ -144,11 +145,10 @@ impl<'a> Message<'a> {
 
 /// RFC 7252 §4.2, §4.3 and table 1.
 fn allowed(message_type: Type, code: Code) -> bool {
-    match message_type {
-        Type::Confirmable => code.is_request() || code.is_response() || code == Code::EMPTY,
-        Type::NonConfirmable => code.is_request() || code.is_response(),
-        Type::Acknowledgement => code.is_response() || code == Code::EMPTY,
-        Type::Reset => code == Code::EMPTY,
+    match code {
+        Code::EMPTY => message_type != Type::NonConfirmable,
+        code if code.is_response() => message_type != Type::Reset,
+        code => code.is_request() && matches!(message_type, Type::Confirmable | Type::NonConfirmable),
     }
 }
 
@@ -168,8 +168,17 @@ impl Opt<'_> {
     }
 }
 
-fn uint(value: &[u8]) -> Option<u32> {
-    (value.len() <= 4).then(|| value.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte)))
+/// An unsigned integer of up to four bytes (RFC 7252 §3.2).
+pub(super) const fn uint(mut value: &[u8]) -> Option<u32> {
+    if value.len() > 4 {
+        return None;
+    }
+    let mut sum = 0;
+    while let [byte, rest @ ..] = value {
+        sum = sum << 8 | *byte as u32;
+        value = rest;
+    }
+    Some(sum)
 }
 
 /// Iterates over options (RFC 7252 §3.1).
@@ -200,28 +209,38 @@ impl<'a> Options<'a> {
     /// Whether all of `bytes` are options.
     pub fn are_valid(bytes: &'a [u8]) -> bool {
         let mut options = Self::new(bytes);
-        loop {
-            match options.advance() {
-                Ok(Some(_)) => {}
-                Ok(None) => return options.rest.is_empty(),
-                Err(_) => return false,
-            }
-        }
+        while options.next().is_some() {}
+        options.rest.is_empty()
     }
 
-    /// The next option; `None` at the payload marker or the end.
+    /// The next option; `None` at the payload marker or the end. After an error, where it is does not matter.
     fn advance(&mut self) -> Result<Option<Opt<'a>>, Malformed> {
-        let (first, rest) = match *self.rest {
+        let first = match *self.rest {
             [] | [0xff, ..] => return Ok(None),
-            [first, ref rest @ ..] => (first, rest),
+            [first, ref rest @ ..] => {
+                self.rest = rest;
+                first
+            }
         };
-        let (delta, rest) = extended(first >> 4, rest)?;
-        let (length, rest) = extended(first & 0xf, rest)?;
-        let number = u32::from(self.number) + delta;
+        let number = u32::from(self.number) + self.extended(first >> 4)?;
+        let length = self.extended(first & 0xf)?;
         self.number = u16::try_from(number).map_err(|_| Malformed::Option)?;
-        let (value, rest) = rest.split_at_checked(length as usize).ok_or(Malformed::Truncated)?;
+        let (value, rest) = self.rest.split_at_checked(length as usize).ok_or(Malformed::Truncated)?;
         self.rest = rest;
         Ok(Some(Opt { number: self.number, value }))
+    }
+
+    /// An option delta or length that begins with these four bits.
+    fn extended(&mut self, nibble: u8) -> Result<u32, Malformed> {
+        let (value, rest) = match (nibble, self.rest) {
+            (0..=12, _) => return Ok(u32::from(nibble)),
+            (13, [a, rest @ ..]) => (u32::from(*a) + 13, rest),
+            (14, [a, b, rest @ ..]) => (u32::from(u16::from_be_bytes([*a, *b])) + 269, rest),
+            (13 | 14, _) => return Err(Malformed::Truncated),
+            _ => return Err(Malformed::Option),
+        };
+        self.rest = rest;
+        Ok(value)
     }
 }
 
@@ -229,17 +248,11 @@ impl<'a> Iterator for Options<'a> {
     type Item = Opt<'a>;
 
     fn next(&mut self) -> Option<Opt<'a>> {
-        self.advance().ok().flatten()
-    }
-}
-
-fn extended(nibble: u8, rest: &[u8]) -> Result<(u32, &[u8]), Malformed> {
-    match (nibble, rest) {
-        (0..=12, _) => Ok((u32::from(nibble), rest)),
-        (13, [a, rest @ ..]) => Ok((u32::from(*a) + 13, rest)),
-        (14, [a, b, rest @ ..]) => Ok((u32::from(u16::from_be_bytes([*a, *b])) + 269, rest)),
-        (13 | 14, _) => Err(Malformed::Truncated),
-        _ => Err(Malformed::Option),
+        let before = self.clone();
+        self.advance().unwrap_or_else(|_malformed| {
+            *self = before;
+            None
+        })
     }
 }
 

@@ -6,28 +6,21 @@
 #![no_main]
 #![allow(unsafe_code)] // calls a board that is not Rust's
 
+use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use sixfold_device::Boot;
-use sixfold_device::boot::{BootError, Choice, Layout, choose, record};
+use sixfold_device::boot::{Choice, Layout, Which, choose, record};
 use sixfold_firmware as _; // memcpy and its like
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::MAX_TICKET;
 
 const LAYOUT: Layout = Layout::single([0x6000..0x8000, 0x8000..0xa000], 0xa000..0x3_8000);
-/// Options of a ticket, and what a request adds.
-const LONGEST_REQUEST: usize = 320;
-/// A block of 1024 bytes, and what a response adds.
-const LONGEST_RESPONSE: usize = 1152;
 
 unsafe extern "C" {
     fn board_read(offset: u32, to: *mut u8, length: usize) -> bool;
     fn board_write(offset: u32, from: *const u8, length: usize) -> bool;
     fn board_erase(from: u32, to: u32) -> bool;
-    fn board_receive(to: *mut u8, length: usize) -> usize;
-    fn board_send(from: *const u8, length: usize);
-    safe fn board_now_us() -> u32;
-    safe fn board_random() -> u32;
     fn panic_is_reachable() -> !;
 }
 
@@ -70,43 +63,55 @@ impl NorFlash for Flash {
     }
 }
 
-/// What a board lends: the memory that a datagram and a ticket are in.
-#[repr(C)]
-pub struct Buffers {
-    ticket: [u8; MAX_TICKET],
-    request: [u8; LONGEST_REQUEST],
-    response: [u8; LONGEST_RESPONSE],
-}
+type Core = Boot<'static, Flash>;
 
-/// The boot program. True when the slot may run.
+/// What is to be done after a reset.
 #[unsafe(no_mangle)]
-extern "C" fn boot(buffers: &mut Buffers) -> bool {
-    update(Flash, buffers).unwrap_or(false)
+extern "C" fn core_choose(ticket: &'static mut [u8; MAX_TICKET]) -> u8 {
+    match choose(&mut Flash, &LAYOUT, ticket) {
+        Ok(Choice::Update { record, .. }) => record as u8,
+        Ok(Choice::Run(_) | Choice::Nothing) => 2,
+        Ok(Choice::Lost) | Err(_) => 3,
+    }
 }
 
-fn update(mut flash: Flash, buffers: &mut Buffers) -> Result<bool, BootError<NorFlashErrorKind>> {
-    let Buffers { ticket, request, response } = buffers;
-    let which = match choose(&mut flash, &LAYOUT, ticket)? {
-        Choice::Run(_) | Choice::Nothing => return Ok(true),
-        Choice::Lost => return Ok(false),
-        Choice::Update { record, .. } => record,
-    };
-    let ticket = record::read_ticket(&mut flash, LAYOUT.record(which), ticket)?;
-    let mut boot = Boot::new(flash, &LAYOUT, which, ticket, board_random())?;
-    while !boot.is_bootable() {
-        let now = Instant::from_micros(board_now_us().into());
-        while let Some(length) = boot.poll_transmit(now, request)? {
-            // SAFETY: the board reads no more than it is told to, which is at most the buffer.
-            unsafe { board_send(request.as_ptr(), length) };
-        }
-        // SAFETY: the board writes no more than it is told to.
-        let length = unsafe { board_receive(response.as_mut_ptr(), response.len()) };
-        if let Some(datagram) = response.get(..length).filter(|datagram| !datagram.is_empty()) {
-            boot.handle_datagram(now, datagram)?;
-        }
-        boot.handle_timeout(now)?;
-    }
-    Ok(true)
+/// Begins, or goes on.
+#[unsafe(no_mangle)]
+extern "C" fn core_begin(
+    core: &mut MaybeUninit<Core>,
+    ticket: &'static mut [u8; MAX_TICKET],
+    is_b: bool,
+    seed: u32,
+) -> bool {
+    let which = if is_b { Which::B } else { Which::A };
+    let boot = record::read_ticket(&mut Flash, LAYOUT.record(which), ticket)
+        .and_then(|ticket| Boot::new(Flash, &LAYOUT, which, ticket, seed));
+    boot.map(|boot| core.write(boot)).is_ok()
+}
+
+/// Takes a datagram.
+#[unsafe(no_mangle)]
+extern "C" fn core_datagram(core: &mut Core, now: u64, datagram: &'static [u8; 1152], length: usize) -> bool {
+    let datagram = datagram.get(..length).unwrap_or_default();
+    core.handle_datagram(Instant::from_micros(now), datagram).is_ok()
+}
+
+/// Something is due.
+#[unsafe(no_mangle)]
+extern "C" fn core_timeout(core: &mut Core, now: u64) -> bool {
+    core.handle_timeout(Instant::from_micros(now)).is_ok()
+}
+
+/// Writes the next datagram; gives its length.
+#[unsafe(no_mangle)]
+extern "C" fn core_transmit(core: &mut Core, now: u64, datagram: &mut [u8; 320]) -> usize {
+    core.poll_transmit(Instant::from_micros(now), datagram).ok().flatten().unwrap_or(0)
+}
+
+/// When something is due next; the end of time when the image may run.
+#[unsafe(no_mangle)]
+extern "C" fn core_deadline(core: &Core) -> u64 {
+    core.poll_timeout().map_or(u64::MAX, Instant::as_micros)
 }
 
 #[panic_handler]
