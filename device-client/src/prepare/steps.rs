@@ -4,7 +4,6 @@ use super::target::{Target, TargetError};
 use crate::ETag;
 use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, choose, install, record};
 use embedded_storage::nor_flash::NorFlash;
-use sixfold_manifest::suit::MAX_ENVELOPE;
 use sixfold_manifest::{Device, Manifest, Refusal};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
@@ -12,7 +11,7 @@ use std::fmt;
 use std::prelude::v1::*;
 
 /// The longest manifest that is fetched, in bytes.
-const MAX_MANIFEST: usize = MAX_ENVELOPE;
+const MAX_MANIFEST: usize = 1 << 20;
 
 /// Where bytes come from: the relay.
 pub trait Source {
