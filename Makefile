@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test vm-test bench fleet lint fuzz fuzz-long
+.PHONY: demo test vm-test bench fleet firmware lint fuzz fuzz-long
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -20,9 +20,14 @@ fleet:
 	@cargo build --quiet --locked --release --bin sixfold-air
 	@target/release/sixfold-air fleet $(ARGS)
 
+# Boot programs and a main program for machines that QEMU emulates, in target/firmware: device-client/firmware/README.md.
+firmware: ; @scripts/firmware
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cd device-client/firmware && cargo fmt --all --check
+	cd fuzz && cargo fmt --all --check
 
 fuzz: ; @scripts/fuzz $(ARGS)
 
