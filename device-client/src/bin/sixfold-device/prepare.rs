@@ -17,7 +17,7 @@ use sixfold_manifest::Device;
 use sixfold_profile::ticket::Endpoint;
 use std::fs;
 use std::io::{self, Write};
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 /// RFC 7217 §5: at least 128 bits.
 const SHORTEST_SECRET: usize = 16;
@@ -72,7 +72,7 @@ fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure>
             page_size: FlashFile::ERASE_SIZE as u32,
             last_sequence_number: what.last_sequence,
         },
-        interface_identifier: identifier(what, &secret),
+        interface_identifier: identifier(what, &secret, address),
         szx: what.szx,
     };
     let mut relay = Relay { wire, deadline: None };
@@ -92,13 +92,25 @@ fn relay(what: &What) -> Result<(Host, u16), Failure> {
     Ok((uri.host, uri.port))
 }
 
-/// One identifier for all networks: the boot program does not know beforehand in which one it wakes up.
-fn identifier(what: &What, secret: &[u8]) -> [u8; 8] {
+/// The identifier for the network in which the relay is reached from here (RFC 7217 §5): the device will most likely wake up
+/// in the same one.
+fn identifier(what: &What, secret: &[u8], relay: SocketAddrV6) -> [u8; 8] {
+    let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
     interface_identifier(Origin {
-        prefix: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0),
+        prefix: source_address(relay).unwrap_or(link_local),
         interface: what.discover.as_deref().unwrap_or_default(),
         network: b"",
-        dad_counter: 0,
+        dad_counter: what.dad_counter,
         secret,
     })
+}
+
+/// The address that the system would send from; nothing is sent.
+fn source_address(relay: SocketAddrV6) -> Option<Ipv6Addr> {
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect(relay).ok()?;
+    match socket.local_addr().ok()?.ip() {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    }
 }

@@ -97,6 +97,9 @@ pub(crate) struct What {
     /// A secret of at least 16 bytes that makes this device's addresses stable and private (RFC 7217).
     #[arg(long, value_name = "FILE")]
     pub(crate) secret: PathBuf,
+    /// How often another node had the address that came of the secret already: each number gives another one.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub(crate) dad_counter: u8,
     /// The largest block for the boot program: an exponent 0 to 6, or a size of 16 to 1024 bytes.
     #[arg(long, default_value = "6", value_parser = szx)]
     pub(crate) szx: Szx,
