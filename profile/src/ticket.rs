@@ -22,7 +22,7 @@
 //!   …  CRC-32 of all before it (4)
 //! ```
 
-use crate::coap::{MAX_NUM, Options, Szx};
+use crate::coap::{MAX_NUM, Options, Szx, option};
 use crate::crc::crc32;
 use crate::index::{ChunkSize, DIGEST};
 use core::fmt;
@@ -140,13 +140,15 @@ pub enum Field {
     ChunkSize,
     /// Above 6.
     Szx,
+    /// No port, or an address that no relay has.
+    Relay,
     /// More than 8 bytes, or not followed by zeros.
     ETag,
     /// Its Token is too long, or its address no multicast address.
     Group,
     /// An identifier is too long, both are the same, or a sequence number has more than 40 bits.
     Session,
-    /// Not encoded as in a message, or too long.
+    /// Not encoded as in a message, too long, or Block2 and Size2 are among them.
     Options,
     /// A flag or a byte that must be zero is not.
     Reserved,
@@ -316,7 +318,7 @@ impl<'a> Ticket<'a> {
     /// # Errors
     /// The [`Field`] that is wrong.
     pub fn fields(&self) -> Result<Fields<'a>, Field> {
-        Ok(Fields {
+        let fields = Fields {
             image_size: self.image_size(),
             image_digest: *self.image_digest(),
             index_digest: *self.index_digest(),
@@ -329,7 +331,8 @@ impl<'a> Ticket<'a> {
             group: self.group()?,
             session: self.session()?,
             options: self.options,
-        })
+        };
+        fields.check().map(|()| fields)
     }
 
     fn flags(&self) -> u8 {
@@ -392,6 +395,9 @@ impl<'a> Fields<'a> {
         if !counts(self.image_size, self.szx) {
             return Err(Field::ImageSize);
         }
+        if self.relay.port == 0 || self.relay.address.is_multicast() || self.relay.address.is_unspecified() {
+            return Err(Field::Relay);
+        }
         if self.etag.is_some_and(|etag| etag.is_empty() || etag.len() > 8) {
             return Err(Field::ETag);
         }
@@ -402,11 +408,11 @@ impl<'a> Fields<'a> {
         if self.session.is_some_and(|session| !session.is_sound()) {
             return Err(Field::Session);
         }
-        if self.options.len() <= MAX_OPTIONS_LENGTH && Options::are_valid(self.options) {
-            Ok(())
-        } else {
-            Err(Field::Options)
-        }
+        let is_ours = |number| number == option::BLOCK2 || number == option::SIZE2;
+        let is_bad = self.options.len() > MAX_OPTIONS_LENGTH
+            || !Options::are_valid(self.options)
+            || Options::new(self.options).any(|option| is_ours(option.number));
+        if is_bad { Err(Field::Options) } else { Ok(()) }
     }
 }
 

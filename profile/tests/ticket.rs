@@ -178,6 +178,18 @@ fn what_would_not_be_read_is_not_written() {
     let same = Session { recipient_id: session.sender_id, ..session };
     assert_eq!(write(Fields { session: Some(same), ..full() }), Err(TicketError::Field(Field::Session)));
     assert_eq!(write(Fields { options: b"\xff", ..full() }), Err(TicketError::Field(Field::Options)));
+    for options in [&b"\xd0\x0a"[..], b"\xd0\x0f"] {
+        let error = write(Fields { options, ..full() });
+        assert_eq!(error, Err(TicketError::Field(Field::Options)), "the boot program adds Block2 and Size2");
+    }
+    for (address, port) in [("2001:db8::1", 0), ("ff02::1", 5683), ("::", 5683)] {
+        let relay = Endpoint { address: address.parse().unwrap(), port };
+        assert_eq!(
+            write(Fields { relay, ..full() }),
+            Err(TicketError::Field(Field::Relay)),
+            "{address} {port}"
+        );
+    }
     assert_eq!(full().write(&mut [0; 228]), Err(TicketError::Full));
 }
 
