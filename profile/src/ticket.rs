@@ -22,7 +22,10 @@
 //!   …  CRC-32 of all before it (4)
 //! ```
 
-use crate::coap::{MAX_NUM, Options, Szx, option};
+mod fields;
+
+pub use self::fields::{Endpoint, Fields, Group, Session};
+use crate::coap::{MAX_NUM, Options, Szx};
 use crate::crc::crc32;
 use crate::index::{ChunkSize, DIGEST};
 use core::fmt;
@@ -48,70 +51,6 @@ const HAS_SESSION: u8 = 2;
 pub struct Ticket<'a> {
     fixed: &'a [u8; FIXED],
     options: &'a [u8],
-}
-
-/// What a ticket says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fields<'a> {
-    /// The size of the image in bytes, at least 1.
-    pub image_size: u32,
-    /// The SHA-256 of the image.
-    pub image_digest: [u8; DIGEST],
-    /// The SHA-256 of its chunk index.
-    pub index_digest: [u8; DIGEST],
-    /// How the image is cut into chunks.
-    pub chunk_size: ChunkSize,
-    /// The largest block to ask for.
-    pub szx: Szx,
-    /// The sequence number of the manifest, which never goes back.
-    pub sequence_number: u64,
-    /// Where to fetch from.
-    pub relay: Endpoint,
-    /// The lower half of the device's addresses (RFC 7217).
-    pub interface_identifier: [u8; 8],
-    /// The version of the image, if the main program saw it: up to 8 bytes (RFC 7252 §5.10.6).
-    pub etag: Option<&'a [u8]>,
-    /// Where blocks for many devices are heard.
-    pub group: Option<Group<'a>>,
-    /// How requests and responses are protected.
-    pub session: Option<Session<'a>>,
-    /// The options of every request but Block2 and Size2, encoded as in a message.
-    pub options: &'a [u8],
-}
-
-/// An address and a UDP port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The address.
-    pub address: Ipv6Addr,
-    /// The port.
-    pub port: u16,
-}
-
-/// A group that blocks are sent to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Group<'a> {
-    /// The multicast address and port.
-    pub endpoint: Endpoint,
-    /// The Token of its responses, up to 8 bytes.
-    pub token: &'a [u8],
-}
-
-/// An OSCORE security context (RFC 8613 §3), already derived, for AES-CCM-16-64-128.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session<'a> {
-    /// Up to 7 bytes.
-    pub sender_id: &'a [u8],
-    /// Up to 7 bytes.
-    pub recipient_id: &'a [u8],
-    /// The Sender Key.
-    pub sender_key: &'a [u8; 16],
-    /// The Recipient Key.
-    pub recipient_key: &'a [u8; 16],
-    /// The Common IV.
-    pub common_iv: &'a [u8; 13],
-    /// The first Sender Sequence Number that the boot program may use: 40 bits.
-    pub first_sequence_number: u64,
 }
 
 /// Why bytes are no ticket, or a ticket cannot be written.
@@ -348,82 +287,6 @@ impl<'a> Ticket<'a> {
     }
 }
 
-impl<'a> Fields<'a> {
-    /// Reads all fields of the ticket at the start of `bytes`, and checks each.
-    ///
-    /// # Errors
-    /// All but [`TicketError::Full`].
-    pub fn read(bytes: &'a [u8]) -> Result<Self, TicketError> {
-        Ticket::read(bytes)?.fields().map_err(TicketError::Field)
-    }
-
-    /// Writes them as a ticket and returns its length.
-    ///
-    /// # Errors
-    /// [`TicketError::Field`] when it says something that [`Ticket::read`] would refuse, [`TicketError::Full`] when
-    /// `buffer` is too small.
-    pub fn write(&self, buffer: &mut [u8]) -> Result<usize, TicketError> {
-        self.check().map_err(TicketError::Field)?;
-        let length = FIXED + self.options.len() + CRC;
-        let body = buffer.get_mut(..length - CRC).ok_or(TicketError::Full)?;
-        let mut to = Writer { rest: body };
-        let flags =
-            u8::from(self.group.is_some()) * HAS_GROUP + u8::from(self.session.is_some()) * HAS_SESSION;
-        to.put(&MAGIC);
-        to.put(&[VERSION, flags]);
-        // `check` bounds the options: the length fits 16 bits.
-        to.put(&(length as u16).to_be_bytes());
-        to.put(&self.image_size.to_be_bytes());
-        to.put(&[self.chunk_size.exponent(), self.szx.exponent()]);
-        to.put(&self.relay.port.to_be_bytes());
-        to.put(&self.relay.address.octets());
-        to.put(&self.interface_identifier);
-        to.put(&self.sequence_number.to_be_bytes());
-        to.put(&self.image_digest);
-        to.put(&self.index_digest);
-        to.put_short::<8>(self.etag.unwrap_or_default());
-        to.put_group(self.group);
-        to.put_session(self.session);
-        to.put(&[0; 2]);
-        to.put(self.options);
-        let crc = crc32(buffer.get(..length - CRC).unwrap_or_default());
-        buffer.get_mut(length - CRC..length).ok_or(TicketError::Full)?.copy_from_slice(&crc.to_be_bytes());
-        Ok(length)
-    }
-
-    fn check(&self) -> Result<(), Field> {
-        if !counts(self.image_size, self.szx) {
-            return Err(Field::ImageSize);
-        }
-        if self.relay.port == 0 || self.relay.address.is_multicast() || self.relay.address.is_unspecified() {
-            return Err(Field::Relay);
-        }
-        if self.etag.is_some_and(|etag| etag.is_empty() || etag.len() > 8) {
-            return Err(Field::ETag);
-        }
-        let wrong = |group: Group<'_>| group.token.len() > 8 || !group.endpoint.address.is_multicast();
-        if self.group.is_some_and(wrong) {
-            return Err(Field::Group);
-        }
-        if self.session.is_some_and(|session| !session.is_sound()) {
-            return Err(Field::Session);
-        }
-        let is_ours = |number| number == option::BLOCK2 || number == option::SIZE2;
-        let is_bad = self.options.len() > MAX_OPTIONS_LENGTH
-            || !Options::are_valid(self.options)
-            || Options::new(self.options).any(|option| is_ours(option.number));
-        if is_bad { Err(Field::Options) } else { Ok(()) }
-    }
-}
-
-impl Session<'_> {
-    fn is_sound(&self) -> bool {
-        let [sender, recipient] = [self.sender_id, self.recipient_id];
-        let fit = sender.len() <= 7 && recipient.len() <= 7 && self.first_sequence_number >> 40 == 0;
-        fit && sender != recipient
-    }
-}
-
 /// Whether 20 bits count the blocks of an image (RFC 7959 §2.2), of which there is at least one.
 fn counts(image_size: u32, szx: Szx) -> bool {
     image_size.checked_sub(1).is_some_and(|last| last >> szx.bits() <= MAX_NUM)
@@ -438,54 +301,4 @@ fn short<const N: usize>(place: &[u8; N]) -> Option<&[u8]> {
 
 fn endpoint(address: &[u8; 16], port: &[u8; 2]) -> Endpoint {
     Endpoint { address: Ipv6Addr::from(*address), port: u16::from_be_bytes(*port) }
-}
-
-/// Puts fields behind each other into a place that is large enough.
-struct Writer<'a> {
-    rest: &'a mut [u8],
-}
-
-impl Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        let rest = core::mem::take(&mut self.rest);
-        if let Some((place, rest)) = rest.split_at_mut_checked(bytes.len()) {
-            place.copy_from_slice(bytes);
-            self.rest = rest;
-        }
-    }
-
-    fn put_short<const N: usize>(&mut self, value: &[u8]) {
-        let mut place = [0; N];
-        place.iter_mut().zip(value).for_each(|(to, from)| *to = *from);
-        self.put(&[value.len() as u8]);
-        self.put(&place);
-    }
-
-    fn put_group(&mut self, group: Option<Group<'_>>) {
-        let (token, port, address) = group.map_or((&[][..], 0, [0; 16]), |group| {
-            (group.token, group.endpoint.port, group.endpoint.address.octets())
-        });
-        self.put_short::<8>(token);
-        self.put(&port.to_be_bytes());
-        self.put(&address);
-    }
-
-    fn put_session(&mut self, session: Option<Session<'_>>) {
-        let nobody = Session {
-            sender_id: &[],
-            recipient_id: &[],
-            sender_key: &[0; 16],
-            recipient_key: &[0; 16],
-            common_iv: &[0; 13],
-            first_sequence_number: 0,
-        };
-        let session = session.unwrap_or(nobody);
-        self.put_short::<7>(session.sender_id);
-        self.put_short::<7>(session.recipient_id);
-        self.put(session.sender_key);
-        self.put(session.recipient_key);
-        self.put(session.common_iv);
-        let [_, _, _, number @ ..] = session.first_sequence_number.to_be_bytes();
-        self.put(&number);
-    }
 }
