@@ -77,7 +77,7 @@ impl Exchange {
         self.token = self.token.wrapping_add(1);
         self.requests = self.requests.wrapping_add(1);
         // In units of 16 µs, 32 bits hold the product.
-        let jitter = (self.random.next() >> 16) * (SPREAD_US >> 4) >> 12;
+        let jitter = ((self.random.next() >> 16) * (SPREAD_US >> 4)) >> 12;
         self.state = State::Due(Attempt { timeout_us: ACK_TIMEOUT_US + jitter, repeats: 0 });
     }
 

@@ -325,7 +325,7 @@ fn the_image_before_can_run_until_the_update_begins() {
     let index = device.layout.record(Which::A).start as usize + 3 * 256;
     device.flash.bytes_mut()[index] ^= 1;
     assert_eq!(
-        device.boot(&mut Server::new(new.image.clone())),
+        device.boot(&mut Server::new(new.image)),
         Err(BootError::Index),
         "a bit of the index rots"
     );

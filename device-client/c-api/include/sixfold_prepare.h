@@ -1,0 +1,182 @@
+#ifndef SIXFOLD_PREPARE_H
+#define SIXFOLD_PREPARE_H
+
+/* Written by SIXFOLD_BLESS=1 cargo test -p sixfold-c --test header */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "sixfold_boot.h"
+
+
+/**
+ * What came of a preparation. What is not in flash yet was refused before anything was written.
+ */
+typedef enum sixfold_prepared {
+  /**
+   * A ticket is in flash.
+   */
+  SIXFOLD_PREPARED_TICKET = 0,
+  /**
+   * The device runs this image already.
+   */
+  SIXFOLD_PREPARED_RUNS,
+  /**
+   * A null pointer, or an argument out of range: the calling program is to blame.
+   */
+  SIXFOLD_PREPARED_ARGUMENT,
+  /**
+   * Manifest, index or image could not be fetched: relay, origin or link.
+   */
+  SIXFOLD_PREPARED_FETCH,
+  /**
+   * The manifest is not signed by anybody whom this device trusts, or is none.
+   */
+  SIXFOLD_PREPARED_UNTRUSTED,
+  /**
+   * The manifest is for devices of another vendor.
+   */
+  SIXFOLD_PREPARED_VENDOR,
+  /**
+   * The manifest is for devices of another class.
+   */
+  SIXFOLD_PREPARED_CLASS,
+  /**
+   * The manifest was superseded.
+   */
+  SIXFOLD_PREPARED_SEQUENCE,
+  /**
+   * The image is too large for the slot.
+   */
+  SIXFOLD_PREPARED_TOO_LARGE,
+  /**
+   * Chunks are not made of whole erase pages.
+   */
+  SIXFOLD_PREPARED_CHUNK_SIZE,
+  /**
+   * The chunk index is not the one that was signed.
+   */
+  SIXFOLD_PREPARED_INDEX,
+  /**
+   * The manifest names no resource that can be fetched.
+   */
+  SIXFOLD_PREPARED_TARGET,
+  /**
+   * The relay's image has another size than the signed one.
+   */
+  SIXFOLD_PREPARED_OTHER_SIZE,
+  /**
+   * The record cannot be written: the flash failed, or the layout does not fit.
+   */
+  SIXFOLD_PREPARED_FLASH,
+} sixfold_prepared;
+
+/**
+ * The way to the relay. Each callback gets `context`.
+ */
+typedef struct sixfold_link {
+  /**
+   * Handed to each callback.
+   */
+  void *context;
+  /**
+   * Sends a datagram to the relay. It may get lost.
+   */
+  void (*send)(void *context, const uint8_t *datagram, size_t length);
+  /**
+   * Waits for a datagram from the relay until a time, in microseconds of `now`'s clock. Gives its length, which is `size`
+   * at most, or 0 when none came.
+   */
+  size_t (*receive)(void *context, uint8_t *buffer, size_t size, uint64_t until_us);
+  /**
+   * A monotonic clock, in microseconds.
+   */
+  uint64_t (*now)(void *context);
+} sixfold_link;
+
+/**
+ * What is to be prepared. Texts end with a zero byte.
+ */
+typedef struct sixfold_request {
+  /**
+   * The relay's IPv6 address, from which the boot program will fetch.
+   */
+  uint8_t relay_address[16];
+  /**
+   * Its UDP port.
+   */
+  uint16_t relay_port;
+  /**
+   * The manifest: a path at the relay, such as `/fw/lamp.bin.suit`.
+   */
+  const char *manifest;
+  /**
+   * The publisher's public key in PEM, for SUIT; null to trust none.
+   */
+  const char *key;
+  /**
+   * A certification authority's certificates in PEM, for CMS; null to trust none.
+   */
+  const char *anchor;
+  /**
+   * Revocation lists in PEM; may be null.
+   */
+  const char *crl;
+  /**
+   * The time, in seconds since 1970, for the validity of certificates.
+   */
+  uint64_t unix_time;
+  /**
+   * The vendor identifier: a UUID (RFC 9124 §3.3).
+   */
+  uint8_t vendor[16];
+  /**
+   * The class identifier: a UUID (RFC 9124 §3.4).
+   */
+  uint8_t class_[16];
+  /**
+   * The lower half of the boot program's addresses (RFC 7217).
+   */
+  uint8_t interface_identifier[8];
+  /**
+   * The largest block that the boot program has room for: an exponent 0 to 6 for 16 to 1024 bytes.
+   */
+  uint8_t szx;
+  /**
+   * No manifest with a lower sequence number is accepted, whatever the flash says; 0 when nothing is known.
+   */
+  uint64_t last_sequence_number;
+  /**
+   * Random bits, hard to guess.
+   */
+  uint32_t seed;
+} sixfold_request;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * A `sixfold_prepared` in words: English, without a full stop, for ever valid.
+ */
+const char *sixfold_prepared_text(int prepared);
+
+/**
+ * Fetches and judges a manifest, and leaves a ticket for the boot program. Blocks until that is done or refused. What went
+ * wrong in detail is written to `message`, which has room for `size` bytes with the zero byte at the end; null to leave it out.
+ *
+ * # Safety
+ * Pointers are null or point to what they say, and callbacks do what they say.
+ */
+enum sixfold_prepared sixfold_prepare(const sixfold_flash *flash,
+                                      const sixfold_layout *layout,
+                                      const struct sixfold_link *link,
+                                      const struct sixfold_request *request,
+                                      char *message,
+                                      size_t size);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SIXFOLD_PREPARE_H */
