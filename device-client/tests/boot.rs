@@ -324,11 +324,7 @@ fn the_image_before_can_run_until_the_update_begins() {
     assert_eq!(choice(&mut device), waiting);
     let index = device.layout.record(Which::A).start as usize + 3 * 256;
     device.flash.bytes_mut()[index] ^= 1;
-    assert_eq!(
-        device.boot(&mut Server::new(new.image)),
-        Err(BootError::Index),
-        "a bit of the index rots"
-    );
+    assert_eq!(device.boot(&mut Server::new(new.image)), Err(BootError::Index), "a bit of the index rots");
     assert_eq!(choice(&mut device), waiting, "the image before is whole");
     device.flash.bytes_mut()[index] ^= 1;
     device.patience = Duration::from_secs(1);
