@@ -5,6 +5,8 @@ use crate::failure::Failure;
 use crate::flash::{hex, open};
 use crate::progress::Progress;
 use crate::relay::seed;
+use crate::stack::with_stack;
+use crate::way::Way;
 use crate::wire::{MAX_REQUEST, Wire};
 use embedded_storage::nor_flash::ReadNorFlash;
 use serde_json::json;
@@ -55,11 +57,17 @@ fn update(
     mut progress: Progress,
 ) -> Result<(), Failure> {
     let layout = flash.layout().clone();
-    let relay = Host::V6(ticket.relay().address, arguments.interface.clone());
-    let mut wire = Wire::open(&relay, ticket.relay().port)?;
-    let deadline = arguments.timeout.map(|timeout| wire.now() + timeout);
     let boot = Boot::new(flash, &layout, which, ticket, seed()).map_err(Failure::boot)?;
-    let done = drive(boot, &mut wire, deadline, |now, event| show(&mut progress, &ticket, now, event));
+    let deadline = arguments.timeout.map(|timeout| Instant::ZERO + timeout);
+    let done = if arguments.link.is_own() {
+        with_stack(arguments, &ticket, seed(), &mut progress, |way, progress| {
+            drive(boot, way, deadline, |now, event| show(progress, &ticket, now, event))
+        })
+    } else {
+        let relay = Host::V6(ticket.relay().address, arguments.interface.clone());
+        let mut wire = Wire::open(&relay, ticket.relay().port)?;
+        drive(boot, &mut wire, deadline, |now, event| show(&mut progress, &ticket, now, event))
+    };
     progress.end();
     done
 }
@@ -67,25 +75,25 @@ fn update(
 /// Runs until the image is bootable.
 fn drive(
     mut boot: Boot<'_, &mut FlashFile>,
-    wire: &mut Wire,
+    way: &mut dyn Way,
     deadline: Option<Instant>,
     mut show: impl FnMut(Instant, Event),
 ) -> Result<(), Failure> {
     let mut request = [0; MAX_REQUEST];
     let mut buffer = [0; MAX_DATAGRAM];
     loop {
-        wire.keep_message_ids_apart(boot.exchange().requests());
-        while let Some(length) = boot.poll_transmit(wire.now(), &mut request).map_err(Failure::boot)? {
-            wire.send(&request[..length]);
+        way.keep_message_ids_apart(boot.exchange().requests());
+        while let Some(length) = boot.poll_transmit(way.now(), &mut request).map_err(Failure::boot)? {
+            way.send(&request[..length]);
         }
         let Some(until) = boot.poll_timeout() else { return Ok(()) };
-        if deadline.is_some_and(|deadline| wire.now() >= deadline) {
+        if deadline.is_some_and(|deadline| way.now() >= deadline) {
             return Err(Failure::TimedOut(
                 "the time given by --timeout is over; the same command goes on".into(),
             ));
         }
-        let datagram = wire.receive(deadline.map_or(until, |deadline| deadline.min(until)), &mut buffer);
-        let now = wire.now();
+        let datagram = way.receive(deadline.map_or(until, |deadline| deadline.min(until)), &mut buffer);
+        let now = way.now();
         if let Some(datagram) = datagram {
             boot.handle_datagram(now, datagram)
                 .map_err(Failure::boot)?

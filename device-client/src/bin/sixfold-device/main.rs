@@ -13,11 +13,14 @@ mod flash;
 mod partial;
 mod prepare;
 mod progress;
+mod radio;
 mod relay;
 mod request;
+mod stack;
 mod transfer;
 mod trust;
 
+mod way;
 mod wire;
 
 use clap::Parser;

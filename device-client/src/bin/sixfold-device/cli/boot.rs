@@ -9,6 +9,8 @@ const EXAMPLES: &str = "\
 Examples:
   sixfold-device boot --flash flash.bin
   sixfold-device boot --flash flash.bin --interface lowpan0 --extract image.bin
+  sixfold-device boot --flash flash.bin --tap tap0
+  sixfold-device boot --flash flash.bin --frames d1.sock --eui64 02006f6f00000001
 
 It tries for ever: a relay that is gone may come back. Kill it at any moment; the same command goes on.
 
@@ -35,8 +37,10 @@ pub(crate) struct Boot {
 #[derive(Args, Debug)]
 pub(crate) struct Run {
     /// The interface towards the relay, if its address is link-local.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tap", "tun", "frames"])]
     pub(crate) interface: Option<String>,
+    #[command(flatten)]
+    pub(crate) link: Link,
     /// Write the image that would run to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) extract: Option<PathBuf>,
@@ -49,4 +53,41 @@ pub(crate) struct Run {
     /// Print the result as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A link with a stack of our own on it, as a boot program has one. Without any of these, the host's is used.
+#[derive(Args, Debug)]
+#[group(id = "own_stack", multiple = true)]
+pub(crate) struct Link {
+    /// Use a stack of our own on this TAP interface, which exists.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tun", "frames"])]
+    pub(crate) tap: Option<String>,
+    /// Use a stack of our own on this TUN interface, which exists.
+    #[arg(long, value_name = "NAME", conflicts_with = "frames")]
+    pub(crate) tun: Option<String>,
+    /// Use a stack of our own on the radio laboratory's air: the socket that was given to `sixfold-air run --frames`.
+    #[arg(long, value_name = "SOCKET", requires = "eui64")]
+    pub(crate) frames: Option<PathBuf>,
+    /// The device's extended address on the air: 16 hexadecimal digits.
+    #[arg(long, value_name = "HEX", value_parser = eui64, requires = "frames")]
+    pub(crate) eui64: Option<[u8; 8]>,
+    /// The PAN on the air.
+    #[arg(long, value_name = "HEX", value_parser = pan_id, default_value = "6f6f")]
+    pub(crate) pan_id: u16,
+}
+
+impl Link {
+    /// Whether one is named.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.tap.is_some() || self.tun.is_some() || self.frames.is_some()
+    }
+}
+
+fn eui64(text: &str) -> Result<[u8; 8], String> {
+    let number = u64::from_str_radix(text, 16).ok().filter(|_| text.len() == 16);
+    number.map(u64::to_be_bytes).ok_or_else(|| "16 hexadecimal digits are needed".to_owned())
+}
+
+fn pan_id(text: &str) -> Result<u16, String> {
+    u16::from_str_radix(text, 16).map_err(|_| "up to four hexadecimal digits are needed".to_owned())
 }

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use sixfold_profile::coap::Szx;
 use std::time::Duration;
 
-pub(crate) use boot::{Boot, Run};
+pub(crate) use boot::{Boot, Link, Run};
 pub(crate) use fetch::Fetch;
 pub(crate) use flash::{Create, Flash, Show};
 pub(crate) use prepare::{Prepare, Update, What};

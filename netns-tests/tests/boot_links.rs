@@ -1,0 +1,157 @@
+//! The boot program with an IPv6 stack of its own: over TAP and TUN interfaces, and over the laboratory's air.
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use sixfold_air::frame;
+use sixfold_air::scenario::{Overrides, Scenario};
+use sixfold_air::topology::NodeId;
+use sixfold_netns_tests::ca::Ca;
+use sixfold_netns_tests::lab::network::Network;
+use sixfold_netns_tests::netns::Netns;
+use sixfold_netns_tests::nginx::{self, Nginx, Site};
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::process::Process;
+use sixfold_netns_tests::relay::Relay;
+use sixfold_netns_tests::{image, sandbox, wait, workspace};
+use std::collections::HashMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+const FLASH: &str = "/run/flash.bin";
+const RUNNING: &str = "/run/running.bin";
+const LIMIT: Duration = Duration::from_secs(120);
+const STAR: &str = include_str!("../scenarios/star.toml");
+const DEVICE: NodeId = NodeId(1);
+const AIR_SOCKET: &str = "/run/d1.sock";
+
+fn run(netns: &Netns, name: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+    let mut command = Command::new(workspace::program_dir().join(name));
+    command.args(arguments);
+    let mut process = Process::start(netns, name, command)?;
+    let status = process.wait(LIMIT)?;
+    Ok((status.code(), process.output() + &process.log()))
+}
+
+fn succeed(netns: &Netns, name: &str, arguments: &[&str]) -> Result<()> {
+    let (code, said) = run(netns, name, arguments)?;
+    ensure!(code == Some(0), "{name} {arguments:?}: {code:?}\n{said}");
+    Ok(())
+}
+
+/// Origin, signed image, relay and a ticket: all in the namespace of the relay, which `interface` leads out of.
+struct World<'n> {
+    netns: &'n Netns,
+    image: Vec<u8>,
+    _nginx: Nginx,
+    _relay: Relay<'n>,
+}
+
+impl<'n> World<'n> {
+    fn create(netns: &'n Netns, interface: &str, image_bytes: usize) -> Result<Self> {
+        netns.ip("link set lo up\n address add 2001:db8:1::2/128 dev lo")?;
+        let ca = Ca::create("ca")?;
+        let identity = ca.issue(&["origin.test"])?;
+        let nginx = Nginx::start(netns, &[Site { port: 443, identity: &identity, directives: "" }])?;
+        let config = format!(
+            "[listen]\ninterface = \"{interface}\"\n\n[[route]]\npath = \"/fw\"\norigin = \"https://origin.test/\"\n\
+             ca_file = \"/run/ca/ca.pem\"\n"
+        );
+        let relay = Relay::start(netns, &config)?;
+        let image = image::image(3, image_bytes);
+        fs::write("/run/lamp.bin", &image)?;
+        fs::write("/run/secret", [7; 32])?;
+        succeed(netns, "sixfold-publish", &["keygen", "/run/key"])?;
+        let identity = ["--vendor", "example.com", "--class", "lamp"];
+        let sign = ["sign", "/run/lamp.bin", "--key", "/run/key", "--sequence", "1", "--output", nginx::ROOT];
+        succeed(netns, "sixfold-publish", &[&sign[..], &identity].concat())?;
+        succeed(netns, "sixfold-device", &["flash", "create", FLASH, "--slot-size", "4194304"])?;
+        let uri = format!("coap://[fe80::1%25{interface}]");
+        let prepare = [
+            "prepare",
+            "--flash",
+            FLASH,
+            "--relay",
+            &uri,
+            "--manifest",
+            "/fw/lamp.bin.suit",
+            "--key",
+            "/run/key.pub",
+            "--secret",
+            "/run/secret",
+            "--szx",
+            "64",
+        ];
+        succeed(netns, "sixfold-device", &[&prepare[..], &identity].concat())?;
+        Ok(Self { netns, image, _nginx: nginx, _relay: relay })
+    }
+
+    /// Boots over this link, is killed as soon as it is on its way, and goes on.
+    fn updates_over(&self, link: &[&str], mut is_on_its_way: impl FnMut() -> bool) -> Result<()> {
+        let boot = [&["boot", "--flash", FLASH, "--extract", RUNNING], link].concat();
+        let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
+        command.args(&boot);
+        let mut process = Process::start(self.netns, "boot", command)?;
+        wait::until_true("some chunks", wait::SOON, || is_on_its_way() || !process.is_running())?;
+        process.signal(Signal::SIGKILL)?;
+        process.wait(LIMIT)?;
+        let kept = chunks()?;
+        ensure!((1..self.image.len().div_ceil(4096)).contains(&kept), "{kept} chunks when it was killed");
+        succeed(self.netns, "sixfold-device", &boot)?;
+        ensure!(fs::read(RUNNING)? == self.image, "other bytes run");
+        Ok(())
+    }
+}
+
+/// How many chunks are marked in flash.
+fn chunks() -> Result<usize> {
+    let show = Command::new(workspace::program_dir().join("sixfold-device"))
+        .args(["flash", "show", FLASH])
+        .output()?;
+    let shown = String::from_utf8(show.stdout)?;
+    let line = shown.lines().find(|line| line.contains(" chunks of ")).with_context(|| shown.clone())?;
+    Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
+}
+
+fn over_an_interface(mode: &str) -> Result<()> {
+    let netns = Netns::create("relay")?;
+    netns.ip(&format!(
+        "tuntap add dev boot0 mode {mode}
+         link set boot0 up
+         address add fe80::1/64 dev boot0 nodad"
+    ))?;
+    let world = World::create(&netns, "boot0", 2 << 20)?;
+    let option = format!("--{mode}");
+    let (code, said) = run(&netns, "sixfold-device", &["boot", "--flash", FLASH, &option, "absent/name"])?;
+    ensure!(code == Some(7) && said.contains("absent/name"), "{code:?}\n{said}");
+    let to_the_device = || netns.sent_bytes("boot0").is_ok_and(|bytes| bytes > 100_000);
+    world.updates_over(&[&option, "boot0"], to_the_device)
+}
+
+#[test]
+fn a_boot_program_updates_over_a_tap_interface() -> Result<()> {
+    sandbox::run(&[Peer::Nginx, Peer::Tun], || over_an_interface("tap"))
+}
+
+#[test]
+fn a_boot_program_updates_over_a_tun_interface() -> Result<()> {
+    sandbox::run(&[Peer::Nginx, Peer::Tun], || over_an_interface("tun"))
+}
+
+/// From signature to running image through the radio laboratory: fragments, losses, and a kill.
+#[test]
+fn a_boot_program_updates_over_the_air() -> Result<()> {
+    sandbox::run(&[Peer::Nginx, Peer::Radvd, Peer::Tun], || {
+        let overrides = Overrides { devices: Some(1), loss: Some(0.05), ..Overrides::default() };
+        let scenario = Scenario::read(STAR, &overrides)?;
+        let frames = HashMap::from([(DEVICE, AIR_SOCKET.into())]);
+        let network = Network::create(&scenario, 1, &frames, None)?;
+        let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
+        let world = World::create(border_router, "lowpan0", 24 << 10)?;
+        let eui64: String = frame::eui64(DEVICE).iter().map(|byte| format!("{byte:02x}")).collect();
+        // The border router's frames carry a chunk, and more.
+        let to_the_device =
+            || network.air.traffic().is_ok_and(|traffic| traffic.counters[0].frames > 4096 / 64 * 3);
+        world.updates_over(&["--frames", AIR_SOCKET, "--eui64", &eui64], to_the_device)
+    })
+}
