@@ -55,6 +55,13 @@ pub struct Symbol {
     pub is_function: bool,
 }
 
+impl Section {
+    /// Whether this byte is in it.
+    pub fn contains(&self, address: u64) -> bool {
+        (self.address..self.address + self.size).contains(&address)
+    }
+}
+
 impl Symbol {
     /// Whether this byte is its own.
     pub fn contains(&self, address: u64) -> bool {

@@ -5,7 +5,10 @@
 
 #![allow(clippy::missing_errors_doc)]
 
+pub mod budget;
 pub mod disassembly;
 pub mod elf;
 pub mod frame;
+pub mod parts;
+pub mod report;
 pub mod stack;

@@ -65,6 +65,11 @@ impl NorFlash for Flash {
 
 type Core = Boot<'static, Flash>;
 
+/// What the report counts as the core's RAM, beside stack and buffers. In a section of its own, which no device needs.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".state_size")]
+static STATE_SIZE: u32 = size_of::<Core>() as u32;
+
 /// What is to be done after a reset.
 #[unsafe(no_mangle)]
 extern "C" fn core_choose(ticket: &'static mut [u8; MAX_TICKET]) -> u8 {
