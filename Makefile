@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test vm-test bench fleet lint fuzz fuzz-long
+.PHONY: demo test vm-test bench fleet size lint fuzz fuzz-long
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -19,6 +19,11 @@ bench:
 fleet:
 	@cargo build --quiet --locked --release --bin sixfold-air
 	@target/release/sixfold-air fleet $(ARGS)
+
+# What firmware takes of flash, RAM and stack; fails when the boot core takes more than its budget. ARGS=--write: docs/size.md.
+size:
+	@scripts/firmware >/dev/null
+	@cargo run --quiet --locked -p sixfold-size-report -- $(ARGS)
 
 lint:
 	cargo fmt --all --check
