@@ -27,9 +27,8 @@ pub fn ram(program: &Program, paths: &[Path]) -> u64 {
 /// What is over the budget, and by how much; and names of what panics.
 pub fn faults(program: &Program, paths: &[Path], budget: Budget) -> Vec<String> {
     let over = |what: &str, used: u64, allowed: u64| {
-        (used > allowed).then(|| {
-            format!("{what}: {used} bytes are {} more than the budget of {allowed}", used - allowed)
-        })
+        (used > allowed)
+            .then(|| format!("{what}: {used} bytes are {} more than the budget of {allowed}", used - allowed))
     };
     let sizes = [over("flash", program.flash(), budget.flash), over("RAM", ram(program, paths), budget.ram)];
     let panics = program.names.iter().filter(|name| PANICS.iter().any(|panic| name.contains(panic)));

@@ -23,14 +23,25 @@ pub struct Alone {
 pub const CORE: Alone = Alone {
     title: "Sixfold's boot core",
     file: "sixfold-boot-core.elf",
-    entries: &["core_choose", "core_begin", "core_datagram", "core_timeout", "core_transmit", "core_deadline"],
+    entries: &[
+        "core_choose",
+        "core_begin",
+        "core_datagram",
+        "core_timeout",
+        "core_transmit",
+        "core_deadline",
+    ],
 };
 const TFTP_ENTRIES: &[&str] =
     &["tftp_begin", "tftp_datagram", "tftp_timeout", "tftp_transmit", "tftp_deadline"];
 /// What it is measured against.
 pub const TFTP: [Alone; 2] = [
     Alone { title: "TFTP client", file: "sixfold-tftp.elf", entries: TFTP_ENTRIES },
-    Alone { title: "TFTP client, SHA-256 of the whole", file: "sixfold-tftp-sha256.elf", entries: TFTP_ENTRIES },
+    Alone {
+        title: "TFTP client, SHA-256 of the whole",
+        file: "sixfold-tftp-sha256.elf",
+        entries: TFTP_ENTRIES,
+    },
 ];
 /// Whole images, by file.
 pub const IMAGES: [&str; 3] = ["sixfold-microbit.elf", "sixfold-microbit-app-1.elf", "sixfold-lm3s.elf"];
@@ -76,7 +87,8 @@ pub fn tables(folder: &path::Path, core: &Measured, budget: Budget) -> Result<St
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
     let images = IMAGES.map(|file| Program::read(&folder.join(file)).map(|program| (file, program)));
     let images = images.into_iter().collect::<Result<Vec<_>>>()?;
-    let images: Vec<_> = images.iter().map(|(file, program)| (file.trim_end_matches(".elf"), program)).collect();
+    let images: Vec<_> =
+        images.iter().map(|(file, program)| (file.trim_end_matches(".elf"), program)).collect();
     text += &format!("\n### Whole images, flash by part\n\n{}", by_part(&images));
     Ok(text)
 }
@@ -123,7 +135,8 @@ fn by_part(programs: &[(&str, &Program)]) -> String {
 }
 
 fn stacks(paths: &[Path]) -> String {
-    let mut text = "| entry point | bytes of stack | functions, and what each takes |\n|---|--:|---|\n".to_owned();
+    let mut text =
+        "| entry point | bytes of stack | functions, and what each takes |\n|---|--:|---|\n".to_owned();
     for path in paths {
         let functions: Vec<_> = path.iter().map(|(name, bytes)| format!("`{name}` {bytes}")).collect();
         let entry = path.first().map(|(name, _)| name.as_str()).unwrap_or_default();
@@ -137,7 +150,8 @@ fn comparison(all: &[&Measured]) -> String {
     for measured in all {
         let Measured { alone, program, .. } = measured;
         let state = program.state_size.unwrap_or_default();
-        let _ = writeln!(text, "| {} | {} | {state} | {} |", alone.title, program.flash(), measured.deepest());
+        let _ =
+            writeln!(text, "| {} | {} | {state} | {} |", alone.title, program.flash(), measured.deepest());
     }
     text
 }
