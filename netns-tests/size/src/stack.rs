@@ -61,3 +61,58 @@ impl Stack {
 pub fn bytes(path: &Path) -> u64 {
     path.iter().map(|(_, bytes)| bytes).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disassembly;
+    use crate::elf::Symbol;
+
+    fn deepest(functions: &[(&str, u64, u64)], code: &str) -> Result<Path> {
+        let symbol = |(name, address, size): &(&str, u64, u64)| Symbol {
+            name: (*name).to_owned(),
+            address: *address,
+            size: *size,
+            is_function: true,
+        };
+        let program = Program {
+            sections: Vec::new(),
+            symbols: functions.iter().map(symbol).collect(),
+            external: vec![(0x800, "board".to_owned())],
+            names: Vec::new(),
+            state_size: None,
+        };
+        Stack::new(&program, &disassembly::parse(code))?.deepest("entry")
+    }
+
+    const FUNCTIONS: [(&str, u64, u64); 3] =
+        [("entry", 0, 0x10), ("large", 0x10, 0x10), ("small", 0x20, 0x10)];
+
+    #[test]
+    fn the_deepest_path_counts_calls_through_registers_and_jumps() {
+        let code = "0:\tpush\t{r7, lr}\n2:\tbl\t20 <small>\n4:\tldr\tr1, [pc, #4]\t@ (c <entry+0xc>)\n\
+                    6:\tblx\tr1\n8:\tb.n\t2 <entry+0x2>\nc:\t.word\t0x00000011\n\
+                    10:\tldr\tr6, [pc, #8]\t@ (1c <large+0xc>)\n12:\tadd\tsp, r6\n14:\tbl\t800 <board-0x1>\n\
+                    16:\tb.n\t20 <small>\n1c:\t.word\t0xfffffe00\n20:\tsub\tsp, #20\n22:\tadd\tsp, #20\n24:\tbx\tlr\n";
+        let path = deepest(&FUNCTIONS, code).unwrap();
+        assert_eq!(path, [("entry", 8), ("large", 512), ("small", 20)].map(|(name, b)| (name.to_owned(), b)));
+        assert_eq!(bytes(&path), 540);
+    }
+
+    #[test]
+    fn whom_a_register_calls_must_be_known_or_guessed_from_above() {
+        // r1 comes from elsewhere, but the function knows the address of one other function only.
+        let known = "0:\tmov\tr1, r0\n2:\tblx\tr1\nc:\t.word\t0x00000011\n10:\tsub\tsp, #36\n12:\tbx\tlr\n20:\tbx\tlr\n";
+        assert_eq!(bytes(&deepest(&FUNCTIONS, known).unwrap()), 36);
+        let unknown = known.replace("0x00000011", "0x12345678");
+        assert!(format!("{:?}", deepest(&FUNCTIONS, &unknown)).contains("whom this calls is not known"));
+    }
+
+    #[test]
+    fn recursion_and_a_stack_of_unknown_size_are_errors() {
+        let circle = "0:\tbl\t10 <large>\n10:\tbl\t20 <small>\n20:\tbl\t0 <entry>\n";
+        assert!(format!("{:?}", deepest(&FUNCTIONS, circle)).contains("entry can call itself"));
+        assert!(deepest(&FUNCTIONS, "0:\tsub\tsp, r3\n10:\tbx\tlr\n20:\tbx\tlr\n").is_err());
+        assert!(deepest(&FUNCTIONS, "0:\tmov\tsp, r3\n10:\tbx\tlr\n20:\tbx\tlr\n").is_err());
+    }
+}
