@@ -3,8 +3,15 @@
 
 use std::env;
 
-const CORE: [&str; 7] =
-    ["core_begin", "core_choose", "core_datagram", "core_timeout", "core_transmit", "core_deadline", "STATE_SIZE"];
+const CORE: [&str; 7] = [
+    "core_begin",
+    "core_choose",
+    "core_datagram",
+    "core_timeout",
+    "core_transmit",
+    "core_deadline",
+    "STATE_SIZE",
+];
 const TFTP: [&str; 6] =
     ["tftp_begin", "tftp_datagram", "tftp_timeout", "tftp_transmit", "tftp_deadline", "STATE_SIZE"];
 const PROVIDED: [&str; 3] = ["board_read", "board_write", "board_erase"];

@@ -15,7 +15,11 @@ use sixfold_tftp::{BLOCK, Tftp};
 
 #[cfg(feature = "sha256")]
 #[path = "../../../../src/boot/sha256.rs"]
-#[allow(dead_code, reason = "the boot core needs more of it")]
+#[allow(
+    dead_code,
+    clippy::indexing_slicing,
+    reason = "the boot core needs more of it, and says why it is so"
+)]
 mod sha256;
 
 const SLOT: Range<u32> = 0xa000..0x3_8000;
@@ -31,7 +35,12 @@ static STATE_SIZE: u32 = size_of::<Client>() as u32;
 
 /// Begins.
 #[unsafe(no_mangle)]
-extern "C" fn tftp_begin(client: &mut MaybeUninit<Client>, name: &'static [u8; 64], length: usize, now: u64) -> bool {
+extern "C" fn tftp_begin(
+    client: &mut MaybeUninit<Client>,
+    name: &'static [u8; 64],
+    length: usize,
+    now: u64,
+) -> bool {
     let name = name.get(..length).unwrap_or_default();
     let tftp = Tftp::new(Flash, SLOT, name, Instant::from_micros(now));
     tftp.map(|tftp| client.write(tftp)).is_ok()
