@@ -32,12 +32,12 @@ impl Monitor {
         self.until(|message| message.get("return").is_some()).with_context(|| command.to_owned())
     }
 
-    /// Stops the machine for good, and gives what is in its memory.
+    /// Stops the machine for good, and gives what its core sees in memory: not all boards have their memory where QEMU's bus is.
     pub fn memory(&mut self, memory: Range<u32>) -> Result<Vec<u8>> {
         self.execute("stop")?;
         let file = tempfile::NamedTempFile::new()?;
         let arguments = json!({ "val": memory.start, "size": memory.len(), "filename": file.path() });
-        self.execute_with("pmemsave", &arguments)?;
+        self.execute_with("memsave", &arguments)?;
         Ok(fs::read(file.path())?)
     }
 
