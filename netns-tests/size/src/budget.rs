@@ -34,3 +34,30 @@ pub fn faults(program: &Program, paths: &[Path], budget: Budget) -> Vec<String> 
     let panics = program.names.iter().filter(|name| PANICS.iter().any(|panic| name.contains(panic)));
     sizes.into_iter().flatten().chain(panics.map(|name| format!("a panic can be reached: {name}"))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_panics_is_a_fault_by_its_name() {
+        let names = ["core_begin", "core::panicking::panic_fmt", "core::slice::index::slice_index_fail"];
+        let program = Program {
+            sections: Vec::new(),
+            symbols: Vec::new(),
+            external: Vec::new(),
+            names: names.map(str::to_owned).to_vec(),
+            state_size: Some(100),
+        };
+        let path = vec![("core_begin".to_owned(), 28)];
+        let faults = faults(&program, &[path], Budget { flash: 0, ram: 127 });
+        assert_eq!(
+            faults,
+            [
+                "RAM: 128 bytes are 1 more than the budget of 127",
+                "a panic can be reached: core::panicking::panic_fmt",
+                "a panic can be reached: core::slice::index::slice_index_fail",
+            ]
+        );
+    }
+}
