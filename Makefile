@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test vm-test bench fleet firmware lint fuzz fuzz-long
+.PHONY: demo test vm-test bench fleet firmware size lint fuzz fuzz-long
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -22,6 +22,11 @@ fleet:
 
 # Boot programs and a main program for machines that QEMU emulates, in target/firmware: device-client/firmware/README.md.
 firmware: ; @scripts/firmware
+
+# What firmware takes of flash, RAM and stack; fails when the boot core takes more than its budget. ARGS=--write: docs/size.md.
+size:
+	@scripts/firmware >/dev/null
+	@cargo run --quiet --locked -p sixfold-size-report -- $(ARGS)
 
 lint:
 	cargo fmt --all --check

@@ -20,8 +20,8 @@ pub struct Blocks<'t> {
     exchange: Exchange,
     /// The block that is asked for.
     block: Block,
-    /// The server asked us to come back then.
-    pause: Option<Instant>,
+    /// The server asked us to come back then; zero when it did not.
+    pause: Instant,
 }
 
 /// What came of a request. After all but [`Answer::Wait`] nothing more is asked until [`Blocks::seek`].
@@ -79,19 +79,19 @@ impl<'t> Blocks<'t> {
     /// in every request, but not Block2 and Size2. `seed` as in [`Exchange::new`].
     pub const fn new(target: Options<'t>, seed: u32) -> Self {
         let (block, exchange) = (Block::first(Szx::MAX), Exchange::new(seed));
-        Self { target, exchange, block, pause: None }
+        Self { target, exchange, block, pause: Instant::ZERO }
     }
 
     /// Asks for this block; what was asked before is forgotten.
     pub const fn seek(&mut self, block: Block) {
         self.block = block;
-        self.pause = None;
+        self.pause = Instant::ZERO;
         self.exchange.request();
     }
 
     /// Asks for nothing more until [`Blocks::seek`]; stragglers are answered as they should be.
     pub const fn stop(&mut self) {
-        self.pause = None;
+        self.pause = Instant::ZERO;
         self.exchange.stop();
     }
 
@@ -103,6 +103,11 @@ impl<'t> Blocks<'t> {
     /// The exchanges behind this, for their counters.
     pub const fn exchange(&self) -> &Exchange {
         &self.exchange
+    }
+
+    /// Random bits for whoever owns this: they come from the same seed.
+    pub(crate) const fn random_bits(&mut self) -> u32 {
+        self.exchange.random_bits()
     }
 
     /// Takes a datagram from the server's address.
@@ -125,8 +130,8 @@ impl<'t> Blocks<'t> {
     /// To be called at [`Blocks::poll_timeout`]; too early or too often does no harm. True when the server did not answer
     /// in time.
     pub fn handle_timeout(&mut self, now: Instant) -> bool {
-        if self.pause.is_some_and(|until| now >= until) {
-            self.pause = None;
+        if self.pause != Instant::ZERO && now >= self.pause {
+            self.pause = Instant::ZERO;
             self.exchange.request();
         }
         self.exchange.handle_timeout(now)
@@ -159,7 +164,7 @@ impl<'t> Blocks<'t> {
     /// When [`Blocks::handle_timeout`] is to be called; `None` when nothing is asked. Ask after
     /// [`Blocks::poll_transmit`] has nothing more to send.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.pause.or(self.exchange.poll_timeout())
+        if self.pause == Instant::ZERO { self.exchange.poll_timeout() } else { Some(self.pause) }
     }
 
     fn response<'d>(&mut self, now: Instant, response: Message<'d>) -> Result<Answer<'d>, Violation> {
@@ -195,7 +200,7 @@ impl<'t> Blocks<'t> {
         let max_age = response.uint_option(option::MAX_AGE).unwrap_or(DEFAULT_MAX_AGE_S);
         let seconds = max_age.clamp(1, LONGEST_PAUSE_S);
         // A million, without a multiplication of 64 bits: 15 625 seconds · 2⁶.
-        self.pause = Some(now.after_micros(u64::from(seconds * 15_625) << 6));
+        self.pause = now.after_micros(u64::from(seconds * 15_625) << 6);
         Answer::Wait(Duration::from_secs(seconds.into()))
     }
 }

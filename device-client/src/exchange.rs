@@ -81,6 +81,11 @@ impl Exchange {
         self.state = State::Due(Attempt { timeout_us: ACK_TIMEOUT_US + jitter, repeats: 0 });
     }
 
+    /// Random bits that decide nothing else.
+    pub(crate) const fn random_bits(&mut self) -> u32 {
+        self.random.next()
+    }
+
     /// Forgets the request that is under way, if any.
     pub const fn stop(&mut self) {
         self.state = State::Idle;

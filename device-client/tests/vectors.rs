@@ -126,6 +126,7 @@ fn play(name: &str, boot: &mut Boot<'_, &mut Flash<4, 256>>, step: &Value) {
             if let Some(datagram) = arrives(step) {
                 assert_eq!(sent(boot, at), None, "{name}: a datagram that is not in the vector");
                 boot.handle_datagram(at, &datagram).unwrap();
+                boot.handle_timeout(at).unwrap();
             }
         }
         _ => {}

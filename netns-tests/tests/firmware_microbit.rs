@@ -14,8 +14,9 @@ use sixfold_netns_tests::sandbox;
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::DEVICE_INTERFACE;
 use sixfold_profile::coap::Szx;
-use sixfold_profile::ticket::Endpoint;
+use sixfold_profile::ticket::{Endpoint, MAX_TICKET};
 use std::fs;
+use std::ops::Range;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Tun, Peer::QemuArm];
 const RELAY: Endpoint = Endpoint { address: link::RELAY, port: 5683 };
@@ -194,4 +195,51 @@ fn until_it_sleeps(machine: &mut Machine, link: &PacketLink) -> Result<()> {
             Carried::Up | Carried::Down => {}
         }
     }
+}
+
+/// Where the first record is: ticket, journal and chunk index.
+const RECORD: u32 = 0x6000;
+/// RAM: device-client/firmware/microbit/src/layout.rs. There are no statics, so that the stack may take all of it.
+const RAM: Range<u32> = 0x2000_0000..0x2000_4000;
+/// A quarter of it: what the boot program may use, buffers, IPv6 and console included.
+const MOST_RAM: usize = 4 * 1024;
+/// What RAM is filled with in the factory.
+const PAINT: u8 = 0xa5;
+/// Chunks that are fetched before somebody looks: each is hashed, and the first came after the ticket was read.
+const CHUNKS: usize = 8;
+
+#[test]
+fn the_boot_program_leaves_most_of_the_ram() -> Result<()> {
+    run("the_boot_program_leaves_most_of_the_ram", || {
+        let scene = Scene::create("")?;
+        let link = PacketLink::create(&scene.net.relay)?;
+        let image = main_program(2)?;
+        nginx::publish("image.bin", &image)?;
+        let _relay = relay(&scene.net.relay)?;
+        let mut machine =
+            Machine::create(&scene.net.relay, "microbit", &image::path("sixfold-microbit.elf"), &[])?;
+        machine.program(RAM.start, &vec![PAINT; RAM.len()])?;
+        let szx = Szx::from_size(BLOCK_BYTES).context("block size")?;
+        machine.program(RECORD, &Record::new(&image, RELAY, &["fw", "image.bin"], szx)?.in_flash())?;
+        machine.run()?;
+        until_chunks(&mut machine, &link, CHUNKS)?;
+        let memory = machine.monitor.memory(RAM)?;
+        let untouched = memory.iter().take_while(|byte| **byte == PAINT).count();
+        let used = memory.len() - untouched;
+        println!("the boot program used {used} bytes of RAM, its buffers included");
+        // The ticket's buffer alone is on the stack: less would mean that nothing was painted, or run.
+        ensure!(used > MAX_TICKET, "{used} bytes of RAM are too few to be true");
+        ensure!(used <= MOST_RAM, "{used} bytes of RAM are more than {MOST_RAM}");
+        Ok(())
+    })
+}
+
+fn until_chunks(machine: &mut Machine, link: &PacketLink, mut chunks: usize) -> Result<()> {
+    while chunks > 0 {
+        if let Carried::Line(line) = link.carry(&mut machine.serial)? {
+            ensure!(!line.starts_with("app") && !line.contains("stopped"), "{line}");
+            chunks -= usize::from(line.ends_with("chunks"));
+        }
+    }
+    Ok(())
 }

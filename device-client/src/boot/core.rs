@@ -1,10 +1,9 @@
 //! The boot algorithm.
 
 use super::layout::{Layout, Which};
-use super::record::{BootError, Record, has_digest, retire, round_up, write};
+use super::record::{BootError, Expected, Record, has_digest, retire, round_up, write};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
-use crate::random::Random;
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
@@ -17,12 +16,13 @@ use sixfold_profile::ticket::Ticket;
 /// After the first failure the device sleeps for this long at least; after each further one twice as long.
 const SHORTEST_SLEEP_US: u32 = 2_000_000;
 /// How often that is doubled: to 34 minutes, and with the most jitter to 68, for which 32 bits are just enough.
-const MOST_DOUBLINGS: u32 = 10;
+const MOST_DOUBLINGS: u8 = 10;
 
 /// One update.
 ///
-/// After each input ([`Boot::handle_datagram`], [`Boot::handle_timeout`]), and at the start, call
-/// [`Boot::poll_transmit`] until it has nothing more; then sleep until a datagram comes or [`Boot::poll_timeout`].
+/// After each datagram ([`Boot::handle_datagram`]) call [`Boot::handle_timeout`]: that is where chunks are judged. After that,
+/// and at the start, call [`Boot::poll_transmit`] until it has nothing more; then sleep until a datagram comes or
+/// [`Boot::poll_timeout`].
 /// When that is `None`, the image may run. An error is a matter of this device alone: no datagram can cause one.
 #[derive(Debug)]
 pub struct Boot<'t, F> {
@@ -34,22 +34,25 @@ pub struct Boot<'t, F> {
     chunk_size: ChunkSize,
     szx: Szx,
     blocks: Blocks<'t>,
-    random: Random,
     /// The chunk that is being fetched; the number of chunks when all are there.
     chunk: u32,
-    /// Which bytes of the image are that chunk.
-    range: Range<u32>,
-    /// The chunk that was erased, while nothing is written to it.
-    erased: Option<u32>,
+    /// Where in the image that chunk ends.
+    end: u32,
+    /// It is erased, and nothing was written to it since.
+    is_erased: bool,
     state: State,
+    /// When sleep is over.
+    until: Instant,
     /// Since the last chunk that was right; no more than [`MOST_DOUBLINGS`] are counted.
-    failures: u32,
+    failures: u8,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Fetching,
-    Sleeping(Instant),
+    /// A chunk is there. It is judged at the next time-out, which is at once: when no datagram is on the stack.
+    Judging,
+    Sleeping,
     Bootable,
 }
 
@@ -120,8 +123,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         check_slot::<F>(slot, &ticket)?;
         let (image_size, image_digest) = (ticket.image_size(), ticket.image_digest());
         let (chunk_size, szx) = (ticket.chunk_size(), block_size(&ticket));
-        let mut random = Random::new(seed);
-        let blocks = Blocks::new(Options::new(ticket.options()), random.next());
+        let blocks = Blocks::new(Options::new(ticket.options()), seed);
         let is_bootable = record.is_marked(&mut flash, record.chunks())?;
         if !is_bootable {
             record.check_index(&mut flash, ticket.index_digest())?;
@@ -129,7 +131,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
                 retire(&mut flash, layout.record(which.other()))?;
             }
         }
-        let state = if is_bootable { State::Bootable } else { State::Sleeping(Instant::ZERO) };
+        let state = if is_bootable { State::Bootable } else { State::Sleeping };
         let slot = slot.start;
         Ok(Self {
             flash,
@@ -140,11 +142,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             chunk_size,
             szx,
             blocks,
-            random,
             chunk: 0,
-            range: 0..0,
-            erased: None,
+            end: 0,
+            is_erased: false,
             state,
+            until: Instant::ZERO,
             failures: 0,
         })
     }
@@ -194,12 +196,13 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     /// [`BootError::Flash`] and [`BootError::Layout`].
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event>, BootError<F::Error>> {
         match self.state {
-            State::Sleeping(until) if now >= until => self.advance(now).map(Some),
+            State::Sleeping if now < self.until => Ok(None),
+            State::Sleeping | State::Judging => self.advance(now).map(Some),
             State::Fetching => {
                 let is_silent = self.blocks.handle_timeout(now);
                 Ok(is_silent.then(|| self.sleep(now, Cause::Silence)))
             }
-            State::Sleeping(_) | State::Bootable => Ok(None),
+            State::Bootable => Ok(None),
         }
     }
 
@@ -220,7 +223,8 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Fetching => self.blocks.poll_timeout(),
-            State::Sleeping(until) => Some(until),
+            State::Judging => Some(Instant::ZERO),
+            State::Sleeping => Some(self.until),
             State::Bootable => None,
         }
     }
@@ -235,12 +239,12 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         // No overflow: offsets are below 2³⁰, and the payload is a block's at most.
         let offset = block.offset() as u32;
         let end = offset + payload.len() as u32;
-        if end > self.range.end || block.more != (end < self.image_size) || payload.is_empty() {
+        if end > self.end || block.more != (end < self.image_size) || payload.is_empty() {
             return Ok(Some(self.sleep(now, Cause::OtherSize)));
         }
-        self.erased = None;
+        self.is_erased = false;
         write(&mut self.flash, self.slot + offset, payload)?;
-        if end < self.range.end {
+        if end < self.end {
             let next = Block::new(block.num() + 1, false, block.szx);
             return Ok(match next {
                 Some(next) => {
@@ -250,45 +254,57 @@ impl<'t, F: NorFlash> Boot<'t, F> {
                 None => Some(self.sleep(now, Cause::Refused)),
             });
         }
-        if !self.is_right()? {
-            return Ok(Some(self.sleep(now, Cause::WrongChunk)));
-        }
-        self.record.mark(&mut self.flash, self.chunk)?;
-        self.failures = 0;
-        self.chunk += 1;
-        self.advance(now).map(Some)
+        self.blocks.stop();
+        self.state = State::Judging;
+        Ok(None)
+    }
+
+    /// Where in the image the chunk begins.
+    const fn start(&self) -> u32 {
+        self.chunk << self.chunk_size.exponent()
     }
 
     /// Whether the chunk in flash is what the index says.
     fn is_right(&mut self) -> Result<bool, F::Error> {
-        let place = self.slot + self.range.start..self.slot + self.range.end;
+        let place = self.slot + self.start()..self.slot + self.end;
         self.record.is_right(&mut self.flash, self.chunk, place)
     }
 
-    /// Finds the next chunk that is not there, and begins to fetch it.
+    /// Finds the next chunk that is not there, and begins to fetch it. First, judges the one that was fetched, if one was.
     fn advance(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
+        let mut is_fetched = self.state == State::Judging;
         while let Some(range) = self.chunk_size.range(self.image_size, self.chunk) {
-            self.range = range;
+            self.end = range.end;
             if !self.record.is_marked(&mut self.flash, self.chunk)? {
                 if !self.is_right()? {
+                    if is_fetched {
+                        return Ok(self.sleep(now, Cause::WrongChunk));
+                    }
                     self.begin()?;
                     return Ok(Event::Chunks { done: self.chunk, all: self.record.chunks() });
                 }
-                // It came before the power went, or its mark was torn, or the old image has the same bytes here.
+                // It was fetched, or came before the power went, or its mark was torn, or the old image has the same bytes
+                // here.
                 self.record.mark(&mut self.flash, self.chunk)?;
             }
+            if is_fetched {
+                self.failures = 0;
+                is_fetched = false;
+            }
             self.chunk += 1;
+            self.is_erased = false;
         }
         self.finish(now)
     }
 
     /// Erases a chunk, unless it is, and asks for its first block.
+    #[inline(never)] // its frame is not to be below a digest
     fn begin(&mut self) -> Result<(), BootError<F::Error>> {
-        let Range { start, end } = self.range;
-        if self.erased != Some(self.chunk) {
+        let (start, end) = (self.start(), self.end);
+        if !self.is_erased {
             let end = round_up(end, F::ERASE_SIZE as u32).unwrap_or(end);
             self.flash.erase(self.slot + start, self.slot + end)?;
-            self.erased = Some(self.chunk);
+            self.is_erased = true;
         }
         let block = Block::new(start >> self.szx.bits(), false, self.szx);
         self.blocks.seek(block.ok_or(BootError::Layout)?);
@@ -300,11 +316,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     fn finish(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
         self.blocks.stop();
         let image = self.slot..self.slot + self.image_size;
-        let is_right = has_digest(&mut self.flash, image, self.image_digest)?;
+        let is_right = has_digest(&mut self.flash, image, Expected::Is(self.image_digest))?;
         let whole = self.record.chunks();
         if !is_right || !self.record.is_unmarked(&mut self.flash, whole)? {
             // Chunks that were right once are wrong now: without marks, each is looked at again. Or the last mark was torn.
-            let journal = self.record.journal().clone();
+            let journal = self.record.journal();
             self.flash.erase(journal.start, journal.end)?;
         }
         if is_right {
@@ -322,10 +338,10 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let shortest = SHORTEST_SLEEP_US << self.failures;
         self.failures = MOST_DOUBLINGS.min(self.failures + 1);
         // Up to twice that, so that a building's devices do not come back together.
-        let jitter = (shortest >> 16) * (self.random.next() >> 16);
-        let until = now.after_micros((shortest + jitter).into());
-        self.state = State::Sleeping(until);
-        Event::Sleep { cause, until }
+        let jitter = (shortest >> 16) * (self.blocks.random_bits() >> 16);
+        self.until = now.after_micros((shortest + jitter).into());
+        self.state = State::Sleeping;
+        Event::Sleep { cause, until: self.until }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::layout::{Layout, Which};
 use super::plan::{newest, summary};
-use super::record::{BootError, ERASED, Record, is_retired, retire, write};
-use super::sha256::digest;
+use super::record::{BootError, ERASED, Record, is_retired, retire, round_up, write};
+use super::sha256::has_digest;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
 
@@ -35,11 +35,12 @@ pub fn install<F: NorFlash>(
     let ticket = Ticket::read(&buffer).map_err(BootError::Ticket)?;
     let record = Record::new::<F>(place, &ticket)?;
     super::core::check_slot::<F>(layout.slot(place_of), &ticket)?;
-    if digest(index) != *ticket.index_digest() {
+    if !has_digest(index, ticket.index_digest()) {
         return Err(BootError::Index);
     }
     flash.erase(place.start, record.journal().start)?;
-    flash.erase(record.journal().start, record.index().end)?;
+    let end = round_up(record.index().end, F::ERASE_SIZE as u32).ok_or(BootError::Layout)?;
+    flash.erase(record.journal().start, end)?;
     write(flash, record.index().start, index)?;
     record.check_index(flash, ticket.index_digest())?;
     write(flash, place.start, buffer.get(..length).unwrap_or_default())?;

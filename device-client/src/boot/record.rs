@@ -55,8 +55,8 @@ impl<E: NorFlashError> From<E> for BootError<E> {
 /// Where the parts of a record are, for one ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    journal: Range<u32>,
-    index: Range<u32>,
+    journal: u32,
+    index: u32,
     chunks: u32,
 }
 
@@ -121,7 +121,11 @@ impl Record {
         let (image_size, chunk_size) = (ticket.image_size(), ticket.chunk_size());
         RecordLayout::new(place.start, image_size, chunk_size, page, write_unit)
             .filter(|layout| layout.index.end <= place.end)
-            .map(|RecordLayout { journal, index, chunks, .. }| Self { journal, index, chunks })
+            .map(|layout| Self {
+                journal: layout.journal.start,
+                index: layout.index.start,
+                chunks: layout.chunks,
+            })
             .ok_or(BootError::Layout)
     }
 
@@ -136,13 +140,14 @@ impl Record {
     }
 
     /// Where the journal is: whole pages.
-    pub const fn journal(&self) -> &Range<u32> {
-        &self.journal
+    pub const fn journal(&self) -> Range<u32> {
+        self.journal..self.index
     }
 
-    /// Where the chunk index is: whole pages, of which it needs 32 bytes a chunk.
-    pub const fn index(&self) -> &Range<u32> {
-        &self.index
+    /// Where the chunk index is: 32 bytes a chunk, from the start of a page.
+    pub const fn index(&self) -> Range<u32> {
+        // No overflow here and below: it was laid out.
+        self.index..self.index + self.chunks * DIGEST as u32
     }
 
     /// Whether the chunk index is the one that the ticket names.
@@ -151,9 +156,7 @@ impl Record {
         flash: &mut F,
         digest: &[u8; DIGEST],
     ) -> Result<(), BootError<F::Error>> {
-        // No overflow here and below: it was laid out.
-        let end = self.index.start + self.chunks * DIGEST as u32;
-        if has_digest(flash, self.index.start..end, digest)? { Ok(()) } else { Err(BootError::Index) }
+        if has_digest(flash, self.index(), Expected::Is(digest))? { Ok(()) } else { Err(BootError::Index) }
     }
 
     /// Whether what is in `place` is what the index says of a chunk.
@@ -163,9 +166,7 @@ impl Record {
         chunk: u32,
         place: Range<u32>,
     ) -> Result<bool, F::Error> {
-        let mut digest = [0; DIGEST];
-        flash.read(self.index.start + chunk * DIGEST as u32, &mut digest)?;
-        has_digest(flash, place, &digest)
+        has_digest(flash, place, Expected::At(self.index + chunk * DIGEST as u32))
     }
 
     /// Whether a chunk is marked; the entry behind the last chunk's is that of the whole image.
@@ -187,16 +188,14 @@ impl Record {
             return Ok(());
         }
         let zeros = [DONE; MAX_WRITE_SIZE];
-        flash.write(
-            entry_offset::<F>(&self.journal, entry),
-            zeros.get(..entry_size::<F>()).unwrap_or_default(),
-        )
+        flash
+            .write(entry_offset::<F>(self.journal, entry), zeros.get(..entry_size::<F>()).unwrap_or_default())
     }
 
     fn entry_is<F: NorFlash>(&self, flash: &mut F, entry: u32, pattern: u8) -> Result<bool, F::Error> {
         let mut bytes = [!pattern; MAX_WRITE_SIZE];
         let bytes = bytes.get_mut(..entry_size::<F>()).unwrap_or_default();
-        flash.read(entry_offset::<F>(&self.journal, entry), bytes)?;
+        flash.read(entry_offset::<F>(self.journal, entry), bytes)?;
         Ok(bytes.iter().all(|byte| *byte == pattern))
     }
 }
@@ -207,8 +206,8 @@ const fn entry_size<F: NorFlash>() -> usize {
 }
 
 /// Where it is. No overflow: it was laid out.
-const fn entry_offset<F: NorFlash>(journal: &Range<u32>, entry: u32) -> u32 {
-    journal.start + entry * entry_size::<F>() as u32
+const fn entry_offset<F: NorFlash>(journal: u32, entry: u32) -> u32 {
+    journal + entry * entry_size::<F>() as u32
 }
 
 /// The next multiple of `unit`, a power of two; `None` when it does not fit.
@@ -216,25 +215,43 @@ pub(super) fn round_up(bytes: u32, unit: u32) -> Option<u32> {
     Some(bytes.checked_add(unit - 1)? & !(unit - 1))
 }
 
+/// A digest in memory, or where it is in flash: then it is not read while there is hashing.
+pub(super) enum Expected<'d> {
+    Is(&'d [u8; DIGEST]),
+    At(u32),
+}
+
 /// Whether a piece of flash, which begins with a page, has this SHA-256.
+#[inline(never)] // the digest in the making is on the stack only here
 pub(super) fn has_digest<F: NorFlash>(
     flash: &mut F,
     range: Range<u32>,
-    digest: &[u8; DIGEST],
+    expected: Expected<'_>,
 ) -> Result<bool, F::Error> {
     let mut hash = Sha256::new();
-    let mut block = [0; BLOCK];
     let mut offset = range.start;
     loop {
         let rest = range.end - offset;
         if rest > 0 {
             // Whole blocks: a read may have to be longer than what is asked for, and pages are multiples of it.
-            flash.read(offset, &mut block)?;
+            flash.read(offset, hash.block_mut())?;
         }
         if rest < BLOCK as u32 {
-            return Ok(hash.finish(&mut block, range.end - range.start) == *digest);
+            break;
         }
-        hash.block(&block);
+        hash.absorb();
         offset += BLOCK as u32;
     }
+    hash.finish(range.end - range.start);
+    match expected {
+        Expected::Is(digest) => Ok(hash.is(digest)),
+        Expected::At(place) => is_at(flash, &hash, place),
+    }
+}
+
+#[inline(never)] // as above
+fn is_at<F: NorFlash>(flash: &mut F, hash: &Sha256, place: u32) -> Result<bool, F::Error> {
+    let mut digest = [0; DIGEST];
+    flash.read(place, &mut digest)?;
+    Ok(hash.is(&digest))
 }

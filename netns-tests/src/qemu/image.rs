@@ -40,7 +40,12 @@ fn run_script() -> Result<Images> {
     }
 }
 
+/// Where all images are.
+pub fn folder() -> PathBuf {
+    workspace::root().join("target/firmware")
+}
+
 /// Where an image is: `sixfold-microbit.elf`, say.
 pub fn path(name: &str) -> PathBuf {
-    workspace::root().join("target/firmware").join(name)
+    folder().join(name)
 }

@@ -1,69 +1,25 @@
 //! All that a boot program needs but a board and an IP stack: ticket, journal, CoAP, SHA-256 and the state machine.
 //!
-//! It is never run. What a board would provide are functions that are not here, so that the linked program is the core and
-//! nothing else. A panic would need `panic_is_reachable`, which does not exist: the program links only if none is.
+//! It is never run: see [`sixfold_size`].
 #![no_std]
 #![no_main]
-#![allow(unsafe_code)] // calls a board that is not Rust's
+#![allow(unsafe_code)] // functions that are called by name
 
 use core::mem::MaybeUninit;
-use core::panic::PanicInfo;
-use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use sixfold_device::Boot;
 use sixfold_device::boot::{Choice, Layout, Which, choose, record};
-use sixfold_firmware as _; // memcpy and its like
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::MAX_TICKET;
+use sixfold_size::Flash;
 
 const LAYOUT: Layout = Layout::single([0x6000..0x8000, 0x8000..0xa000], 0xa000..0x3_8000);
 
-unsafe extern "C" {
-    fn board_read(offset: u32, to: *mut u8, length: usize) -> bool;
-    fn board_write(offset: u32, from: *const u8, length: usize) -> bool;
-    fn board_erase(from: u32, to: u32) -> bool;
-    fn panic_is_reachable() -> !;
-}
-
-#[derive(Clone, Copy)]
-struct Flash;
-
-impl ErrorType for Flash {
-    type Error = NorFlashErrorKind;
-}
-
-const fn done(is_done: bool) -> Result<(), NorFlashErrorKind> {
-    if is_done { Ok(()) } else { Err(NorFlashErrorKind::Other) }
-}
-
-impl ReadNorFlash for Flash {
-    const READ_SIZE: usize = 1;
-
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
-        // SAFETY: a board writes no more than it is told to.
-        done(unsafe { board_read(offset, bytes.as_mut_ptr(), bytes.len()) })
-    }
-
-    fn capacity(&self) -> usize {
-        0x4_0000
-    }
-}
-
-impl NorFlash for Flash {
-    const WRITE_SIZE: usize = 4;
-    const ERASE_SIZE: usize = 1024;
-
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
-        // SAFETY: a board checks what it erases.
-        done(unsafe { board_erase(from, to) })
-    }
-
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
-        // SAFETY: a board reads no more than it is told to.
-        done(unsafe { board_write(offset, bytes.as_ptr(), bytes.len()) })
-    }
-}
-
 type Core = Boot<'static, Flash>;
+
+/// What the report counts as the core's RAM, beside stack and buffers. In a section of its own, which no device needs.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".state_size")]
+static STATE_SIZE: u32 = size_of::<Core>() as u32;
 
 /// What is to be done after a reset.
 #[unsafe(no_mangle)]
@@ -114,8 +70,10 @@ extern "C" fn core_deadline(core: &Core) -> u64 {
     core.poll_timeout().map_or(u64::MAX, Instant::as_micros)
 }
 
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    // SAFETY: it is not called: it does not exist.
-    unsafe { panic_is_reachable() }
+/// Breaks what this package proves, for the test that sees it fail: an index that may be out of bounds.
+#[cfg(feature = "provoke")]
+#[unsafe(no_mangle)]
+extern "C" fn core_provoke(ticket: &[u8; MAX_TICKET], at: usize) -> u8 {
+    #[allow(clippy::indexing_slicing, reason = "it is the point")]
+    ticket[at]
 }

@@ -1,0 +1,101 @@
+//! What the boot core takes, and that it can neither panic nor call itself: `make size` as a test.
+//!
+//! Compilers differ: budgets are tested, not the numbers in docs/size.md.
+
+use anyhow::{Result, ensure};
+use sixfold_netns_tests::qemu::image::{self, Images};
+use sixfold_netns_tests::{sandbox, workspace};
+use sixfold_size_report::budget::{BUDGET, Budget};
+use sixfold_size_report::report::{self, CORE, Measured};
+use std::fs;
+use std::process::Command;
+
+/// Runs `body` with the measured boot core, where it can be built.
+fn run<F: FnOnce(Measured) -> Result<()>>(test: &str, body: F) -> Result<()> {
+    match image::build()? {
+        Images::Built => body(Measured::read(&image::folder(), CORE)?),
+        Images::Missing(what) => sandbox::skip_or_fail(test, &what),
+    }
+}
+
+fn ensure_no(faults: &[String]) -> Result<()> {
+    ensure!(faults.is_empty(), "{}; see `make size`", faults.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn the_boot_core_keeps_within_its_flash_and_cannot_panic() -> Result<()> {
+    run("the_boot_core_keeps_within_its_flash_and_cannot_panic", |core| {
+        ensure_no(&core.faults(Budget { ram: u64::MAX, ..BUDGET }))
+    })
+}
+
+#[test]
+fn the_boot_core_keeps_within_its_ram() -> Result<()> {
+    run("the_boot_core_keeps_within_its_ram", |core| {
+        ensure!(
+            core.program.state_size.is_some_and(|bytes| bytes > 0),
+            "the program does not say its state's size"
+        );
+        ensure_no(&core.faults(Budget { flash: u64::MAX, ..BUDGET }))
+    })
+}
+
+#[test]
+fn a_budget_that_is_exceeded_is_named() -> Result<()> {
+    run("a_budget_that_is_exceeded_is_named", |core| {
+        let flash = core.program.flash();
+        let faults = core.faults(Budget { flash: flash - 7, ram: 1 });
+        ensure!(faults.len() == 2, "{faults:?}");
+        let named = format!("flash: {flash} bytes are 7 more than the budget of {}", flash - 7);
+        ensure!(faults.first() == Some(&named), "{faults:?}");
+        ensure!(faults.iter().any(|fault| fault.starts_with("RAM:")), "{faults:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_index_out_of_bounds_does_not_link() -> Result<()> {
+    run("an_index_out_of_bounds_does_not_link", |_| {
+        let script = workspace::root().join("scripts/firmware");
+        let provoked = Command::new(script).args(["--features", "provoke"]).output()?;
+        ensure!(!provoked.status.success(), "a boot core that can panic was linked");
+        let said = String::from_utf8(provoked.stdout)?;
+        ensure!(
+            said.contains("sixfold-boot-core can panic"),
+            "{said}\n{}",
+            String::from_utf8_lossy(&provoked.stderr)
+        );
+        Ok(())
+    })
+}
+
+#[test]
+fn the_tables_are_whole() -> Result<()> {
+    run("the_tables_are_whole", |core| {
+        let tables = report::tables(&image::folder(), &core, BUDGET)?;
+        for row in ["| `core_datagram` |", "| TFTP client |", "| IP stack (smoltcp) |", "| together |"] {
+            ensure!(tables.contains(row), "no {row} in\n{tables}");
+        }
+        let page = fs::read_to_string(workspace::root().join("docs/size.md"))?;
+        ensure!(
+            report::put_into(&page, &tables)?.contains(&tables),
+            "docs/size.md has no place for the tables"
+        );
+        Ok(())
+    })
+}
+
+/// Firmware is a workspace of its own, which nothing else tests.
+#[test]
+fn the_tftp_client_fetches_what_is_lost_and_comes_twice() -> Result<()> {
+    run("the_tftp_client_fetches_what_is_lost_and_comes_twice", |_| {
+        let folder = workspace::root().join("device-client/firmware");
+        let tested =
+            workspace::cargo().current_dir(folder).args(["test", "--package", "sixfold-tftp"]).output()?;
+        let said = String::from_utf8_lossy(&tested.stdout);
+        let is_tested = tested.status.success() && said.contains(" passed");
+        ensure!(is_tested, "{said}{}", String::from_utf8_lossy(&tested.stderr));
+        Ok(())
+    })
+}
