@@ -25,6 +25,10 @@ const PACKETS: usize = 16;
 const HEADERS: usize = 48;
 /// Every link carries packets of this size (RFC 8200 §5).
 const MTU: usize = 1280;
+/// How long the rest of a datagram is waited for. Its fragments follow each other at once, and RFC 4944 §5.3 allows 60 s at most:
+/// so long the only place for a datagram in pieces would be taken.
+#[cfg(feature = "ieee802154")]
+const REASSEMBLY: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(1);
 /// Ports of our own: dynamic ones (RFC 6335 §6), below those that 6LoWPAN shortens, which smoltcp 0.14 gets wrong.
 const PORTS: (u16, u32) = (0xc000, 0x2000);
 
@@ -312,6 +316,8 @@ fn interface<D: Device + ?Sized>(
         settings.pan_id = config.pan_id.map(smoltcp::wire::Ieee802154Pan);
     }
     let mut interface = Interface::new(settings, device, time(now));
+    #[cfg(feature = "ieee802154")]
+    interface.set_reassembly_timeout(REASSEMBLY);
     // The gate knows the group; smoltcp knows it only with its own membership reports.
     interface.set_any_ip(config.group.is_some());
     interface

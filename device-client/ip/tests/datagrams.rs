@@ -209,6 +209,21 @@ fn a_packet_too_short_for_its_headers_is_dropped() {
     assert!(received(&mut world).is_empty());
 }
 
+/// There is room for one datagram in pieces: one whose rest was lost must not keep it until the sender tries for the fifth
+/// time.
+#[test]
+fn a_lost_fragment_is_not_waited_for() {
+    let (mut world, port) = ready(Medium::Ieee802154, None);
+    let packet = Packet::udp((FAR_RELAY, PORT), (global(1), port), &[1; 120]);
+    world.wire.deliver(NodeId(2), &packet.bytes());
+    assert_eq!(world.wire.incoming.len(), 2, "fragments");
+    world.wire.incoming.truncate(1);
+    world.settle();
+    world.pass(Duration::from_secs(2));
+    world.hear(2, &packet);
+    assert_eq!(world.stack.receive(&mut [0; 256]), Some(120), "the same datagram, sent again");
+}
+
 /// Frames as they could be: what neighbours really send, with some bytes changed, or cut.
 fn mangled() -> impl Strategy<Value = (usize, Vec<(usize, u8)>, usize)> {
     (0..64_usize, prop::collection::vec((0..160_usize, any::<u8>()), 0..6), 0..200_usize)
