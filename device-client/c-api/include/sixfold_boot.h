@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #if UINTPTR_MAX > 0xffffffffu
-#define SIXFOLD_BOOT_SIZE 320
+#define SIXFOLD_BOOT_SIZE 256
 #else
-#define SIXFOLD_BOOT_SIZE 224
+#define SIXFOLD_BOOT_SIZE 176
 #endif
 
 /**

@@ -11,11 +11,11 @@ use sixfold_profile::ticket::MAX_TICKET;
 pub const SIXFOLD_TICKET_SIZE: usize = 512;
 const _: () = assert!(SIXFOLD_TICKET_SIZE == MAX_TICKET);
 
-/// The size of [`SixfoldBoot`], as the header says it.
+/// The size of [`SixfoldBoot`], as the header says it: what is needed, and some room for other compilers.
 #[cfg(target_pointer_width = "64")]
-const BOOT_SIZE: usize = 320;
+const BOOT_SIZE: usize = 256;
 #[cfg(not(target_pointer_width = "64"))]
-const BOOT_SIZE: usize = 224;
+const BOOT_SIZE: usize = 176;
 
 type Core = Boot<'static, CFlash>;
 
