@@ -106,5 +106,5 @@ fn engine_with(resource: &Resource, szx: Szx) -> Result<Engine<UnboundedStore>> 
 
 fn path(client: u16) -> Path {
     let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, client));
-    Path { peer, local: Some(Ipv6Addr::LOCALHOST.into()), socket: 0, multicast: false }
+    Path { peer, local: Some(Ipv6Addr::LOCALHOST.into()), socket: 0, interface: 0, multicast: false }
 }

@@ -82,7 +82,9 @@ mod tests {
         let radio = Radio::default();
         // 127 − 23 leaves 104, less 25 of headers: 79. Then 72 in the first fragment and 96 in each other.
         let cases = [(0, 1), (79, 1), (80, 2), (72 + 96, 2), (72 + 97, 3), (1040, 12), (1280, 14)];
-        cases.map(|(bytes, frames)| assert_eq!(radio.frames(bytes), frames, "{bytes}"));
+        for (bytes, frames) in cases {
+            assert_eq!(radio.frames(bytes), frames, "{bytes}");
+        }
     }
 
     #[test]

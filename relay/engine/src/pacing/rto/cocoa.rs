@@ -1,21 +1,21 @@
 //! CoCoA (draft-ietf-core-cocoa-03): a strong estimator for answers that arrived at once, a weak one for those that
 //! were sent again, and a time-out that both move.
 //!
-//! Left out: the aging of time-outs (§4.3), since a device that says nothing is forgotten.
+//! Left out: the aging of time-outs, since a device that says nothing is forgotten.
 
 use super::{Rto, Smoothed};
 use sixfold_profile::coap::params::ACK_TIMEOUT;
 use std::time::Duration;
 
-/// Weak samples after more retransmissions than this are of no use (§4.2).
+/// Weak samples after more retransmissions than this are of no use.
 const MAX_WEAK_REPEATS: u8 = 2;
-/// K: variations in the time-out of the strong and the weak estimator (§4.2).
+/// K: variations in the time-out of the strong and the weak estimator.
 const STRONG_K: u32 = 4;
 const WEAK_K: u32 = 1;
-/// Where the backoff factor changes (§4.2.1).
+/// Where the backoff factor changes.
 const SHORT: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(3);
-/// The longest time-out (§4.2.1: 32 s).
+/// The longest time-out (32 s).
 const MAX: Duration = Duration::from_secs(32);
 const MIN: Duration = Duration::from_millis(10);
 
@@ -34,7 +34,7 @@ impl Default for Cocoa {
 }
 
 impl Rto for Cocoa {
-    /// §4.2: a strong sample moves the time-out by half, a weak one by a quarter.
+    /// A strong sample moves the time-out by half, a weak one by a quarter.
     fn sample(&mut self, rtt: Duration, repeats: u8) {
         let rto = match repeats {
             0 => (self.rto + Smoothed::take(&mut self.strong, rtt).rto(STRONG_K)) / 2,
@@ -48,7 +48,7 @@ impl Rto for Cocoa {
         self.rto
     }
 
-    /// §4.2.1: short time-outs grow by three, long ones by one and a half.
+    /// Short time-outs grow by three, long ones by one and a half.
     fn after(&self, repeats: u8) -> Duration {
         let (up, down) = match self.rto {
             rto if rto < SHORT => (3, 1),

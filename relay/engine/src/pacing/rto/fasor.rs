@@ -1,16 +1,16 @@
 //! FASOR (draft-ietf-core-fasor): a fast time-out from unambiguous samples, and a slow one, the whole time that an
 //! exchange with retransmissions took, so that a link that is merely slow is not flooded.
 //!
-//! Left out: the counter in an option that tells original and retransmission apart (§4.4). Devices do not know it.
+//! Left out: the counter in an option that tells original and retransmission apart. Devices do not know it.
 
 use super::{Rto, Smoothed};
 use sixfold_profile::coap::params::ACK_TIMEOUT;
 use std::time::Duration;
 
-/// The slow time-out is this much longer than what an exchange took (§4.3: a factor of 1.5).
+/// The slow time-out is this much longer than what an exchange took (a factor of 1.5).
 const SLOW_FACTOR: (u32, u32) = (3, 2);
 const K: u32 = 4;
-/// The longest time-out (§4.2.2: 60 s).
+/// The longest time-out (60 s).
 const MAX: Duration = Duration::from_secs(60);
 /// The granularity of the clock in RFC 6298 §2.3's sense: variations below it do not count.
 const GRANULARITY: Duration = Duration::from_millis(10);
@@ -20,7 +20,7 @@ const GRANULARITY: Duration = Duration::from_millis(10);
 pub(crate) struct Fasor {
     smoothed: Option<Smoothed>,
     fast: Duration,
-    /// Set by an ambiguous sample, until an unambiguous one comes (§4.3).
+    /// Set by an ambiguous sample, until an unambiguous one comes.
     slow: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ impl Rto for Fasor {
         self.slow = None;
     }
 
-    /// §4.3.1: the fast one first, even when the last exchange was ambiguous: then the slow one follows.
+    /// The fast one first, even when the last exchange was ambiguous: then the slow one follows.
     fn timeout(&self) -> Duration {
         self.fast
     }
