@@ -55,6 +55,12 @@ impl<T: PartialEq> Fair<T> {
         self.longest
     }
 
+    /// What the next answer costs.
+    pub(crate) fn next_cost(&self) -> Option<Duration> {
+        let next = self.current.front().or(self.ring.front())?;
+        self.accounts.get(next)?.queue.front().map(|(_, cost)| *cost)
+    }
+
     /// Lets an answer pass those that wait, if there are none, or if the device is in its turn and has nothing
     /// waiting itself.
     pub(crate) fn pass(&mut self, device: SocketAddr, cost: Duration) -> bool {

@@ -11,8 +11,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The UDP payload that the window starts with: a block of 1024 bytes and its headers.
-const LARGEST_ANSWER: usize = 1064;
 /// An empty message.
 const EMPTY: usize = 4;
 /// While everybody's turn comes within this time nobody needs an empty ACK, and turns are one answer long: four
@@ -81,13 +79,15 @@ struct Device {
 struct Flight {
     cost: Duration,
     expires: Instant,
+    /// Nothing else was on its way when it left.
+    alone: bool,
 }
 
 impl<T: PartialEq> Link<T> {
     pub(crate) fn new(config: LinkConfig, hasher: FixedState) -> Self {
         Self {
             config,
-            window: Window::new(config.radio.airtime(LARGEST_ANSWER)),
+            window: Window::new(),
             fair: Fair::new(hasher.clone()),
             admission: Admission::default(),
             devices: HashMap::with_hasher(hasher),
@@ -124,7 +124,7 @@ impl<T: PartialEq> Link<T> {
         }
         device.answered = None;
         if let Some(flight) = flight {
-            self.window.delivered(now, flight.cost, round_trip, wanted);
+            self.window.delivered(now, flight.cost, round_trip, flight.alone, wanted);
         }
         let repeats = u8::from(flight.is_none());
         device.estimator.sample(round_trip, repeats);
@@ -175,7 +175,7 @@ impl<T: PartialEq> Link<T> {
 
     /// Lets an answer leave now, if nobody is before it.
     pub(crate) fn pass(&mut self, now: Instant, address: SocketAddr, cost: Duration) -> bool {
-        let passes = self.is_open(now) && self.fair.pass(address, cost);
+        let passes = self.is_open(now, cost) && self.fair.pass(address, cost);
         if passes {
             self.sent(now, address, cost);
         }
@@ -189,7 +189,7 @@ impl<T: PartialEq> Link<T> {
 
     /// The next answer that may leave now: it counts as sent.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<T> {
-        if !self.is_open(now) {
+        if !self.is_open(now, self.fair.next_cost()?) {
             return None;
         }
         let (address, item, cost) = self.fair.pop(self.quantum())?;
@@ -215,7 +215,8 @@ impl<T: PartialEq> Link<T> {
     /// When something may leave, or is given up.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let expiry = self.expiries.first().map(|(at, _)| *at);
-        let release = (self.fair.len() > 0 && self.window.has_room()).then_some(self.free_at);
+        let next = self.fair.next_cost().filter(|&cost| self.window.has_room(cost));
+        let release = next.map(|_| self.free_at);
         expiry.into_iter().chain(release).min()
     }
 
@@ -248,12 +249,12 @@ impl<T: PartialEq> Link<T> {
         }
     }
 
-    fn is_open(&self, now: Instant) -> bool {
-        self.window.has_room() && now >= self.free_at
+    fn is_open(&self, now: Instant, cost: Duration) -> bool {
+        self.window.has_room(cost) && now >= self.free_at
     }
 
     fn sent(&mut self, now: Instant, address: SocketAddr, cost: Duration) {
-        self.window.sent(now, cost);
+        let alone = self.window.sent(now, cost);
         if self.config.duty_cycle < 100 {
             self.free_at = now.max(self.free_at) + cost * 100 / u32::from(self.config.duty_cycle.max(1));
         }
@@ -264,7 +265,7 @@ impl<T: PartialEq> Link<T> {
         }
         let expires = now + device.estimator.timeout();
         let cost = cost + before.map_or(Duration::ZERO, |flight| flight.cost);
-        device.flight = Some(Flight { cost, expires });
+        device.flight = Some(Flight { cost, expires, alone });
         device.answered = Some((device.asked, now));
         self.expiries.insert((expires, address));
     }
@@ -275,8 +276,7 @@ impl<T: PartialEq> Link<T> {
         if self.window.time_for(self.fair.longest() * devices) < SHORT_ROUND {
             return Duration::ZERO;
         }
-        let share =
-            LONGEST_ROUND.div_f64(self.window.time_for(Duration::from_secs(1)).as_secs_f64()) / devices;
+        let share = self.window.airtime_in(LONGEST_ROUND) / devices;
         (self.cost(EMPTY) * 2 * TURN).min(share)
     }
 }
