@@ -90,7 +90,8 @@ impl Default for RecvBatch {
 }
 
 fn path(message: &RecvMsg<'_, '_, SockaddrStorage>, socket: usize) -> Option<Path> {
-    let mut path = Path { peer: peer(message.address.as_ref()?)?, local: None, socket, interface: 0, multicast: false };
+    let mut path =
+        Path { peer: peer(message.address.as_ref()?)?, local: None, socket, interface: 0, multicast: false };
     for control in message.cmsgs().into_iter().flatten() {
         match control {
             ControlMessageOwned::Ipv6PacketInfo(info) => asked_v6(&mut path, &info),

@@ -63,6 +63,11 @@ impl Radio {
         Duration::from_micros(bits * 1_000_000 / u64::from(self.bit_rate.max(1)))
     }
 
+    /// How long a frame of the longest kind keeps the channel from others.
+    pub(crate) fn longest_frame(&self) -> Duration {
+        self.airtime(self.room() - COMPRESSED_HEADERS)
+    }
+
     fn room(&self) -> usize {
         self.frame.max(MIN_FRAME) - MAC_OVERHEAD
     }

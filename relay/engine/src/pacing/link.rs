@@ -11,6 +11,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// The usual request for a block: header, Token, Uri-Path, Block2.
+const REQUEST: usize = 24;
+/// Nothing is given up earlier than this many maximal frames take: collisions happen.
+const PATIENCE_FRAMES: u32 = 8;
 /// An empty message.
 const EMPTY: usize = 4;
 /// While everybody's turn comes within this time nobody needs an empty ACK, and turns are one answer long: four
@@ -124,7 +128,9 @@ impl<T: PartialEq> Link<T> {
         }
         device.answered = None;
         if let Some(flight) = flight {
-            self.window.delivered(now, flight.cost, round_trip, flight.alone, wanted);
+            let airtime = flight.cost + self.config.radio.airtime(REQUEST);
+            let stretch = round_trip.as_secs_f64() / airtime.as_secs_f64();
+            self.window.delivered(now, flight.cost, flight.alone.then_some(stretch), wanted);
         }
         let repeats = u8::from(flight.is_none());
         device.estimator.sample(round_trip, repeats);
@@ -263,7 +269,8 @@ impl<T: PartialEq> Link<T> {
         if let Some(flight) = before {
             self.expiries.remove(&(flight.expires, address));
         }
-        let expires = now + device.estimator.timeout();
+        let patience = self.config.radio.longest_frame() * PATIENCE_FRAMES;
+        let expires = now + device.estimator.timeout().max(patience);
         let cost = cost + before.map_or(Duration::ZERO, |flight| flight.cost);
         device.flight = Some(Flight { cost, expires, alone });
         device.answered = Some((device.asked, now));

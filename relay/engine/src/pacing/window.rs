@@ -1,9 +1,9 @@
 //! How much may be on its way at once on a link, in airtime: additive increase, multiplicative decrease, and a ceiling
 //! by what the link delivers.
 //!
-//! The ceiling matters most. A channel that is shared carries one answer at a time, so that a second of airtime in
-//! flight is too much for any link on which a round trip takes a second when nothing else is on its way: more than
-//! that only collides. Over one hop that is one answer at a time, over several hops a few.
+//! The ceiling matters most. A shared channel carries one frame at a time, so that a second answer on its way helps only
+//! where a round trip takes longer than its own frames do: over several hops. Anywhere else it only collides. So round
+//! trips are measured while nothing else is on its way: at first, and then now and again for a few answers.
 
 use sixfold_profile::Instant;
 use std::time::Duration;
@@ -12,8 +12,16 @@ use std::time::Duration;
 const DECREASE: f64 = 0.7;
 /// The share of time in which a link carries answers, until there is a measurement.
 const FIRST_SHARE: f64 = 0.6;
-/// How many answers the averages go over.
+/// How many answers the delivered share is averaged over.
 const MEMORY: f64 = 32.0;
+/// How much the window grows in the time in which one window is delivered: slowly, because what a fleet asks for
+/// lasts, and every step too far costs a loss.
+const INCREASE: f64 = 1.0 / 16.0;
+/// Nodes that hear each other share the channel: only from three hops on another answer has room beside the first.
+const REUSE: f64 = 1.5;
+/// How many round trips are measured in a row, and when the measurement is old.
+const PROBES: u8 = 8;
+const PROBE_EVERY: Duration = Duration::from_secs(10);
 
 /// The window of one link.
 #[derive(Clone, Debug)]
@@ -27,8 +35,17 @@ pub(crate) struct Window {
     busy_since: Instant,
     /// Airtime delivered for each second in which something was on its way.
     share: f64,
-    /// Round trips of answers that left alone, in multiples of their airtime.
-    stretch: Option<f64>,
+    probe: Probe,
+    /// The shortest round trip in multiples of its airtime, when it was measured last.
+    stretch: f64,
+}
+
+/// A measurement of round trips under way; without answers to go it waits for its time.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    to_go: u8,
+    least: f64,
+    at: Instant,
 }
 
 impl Window {
@@ -40,7 +57,8 @@ impl Window {
             last_cut: Instant::ZERO,
             busy_since: Instant::ZERO,
             share: FIRST_SHARE,
-            stretch: None,
+            probe: Probe { to_go: PROBES, least: f64::MAX, at: Instant::ZERO },
+            stretch: 1.0,
         }
     }
 
@@ -56,7 +74,7 @@ impl Window {
 
     /// Another answer may leave. One at a time always may.
     pub(crate) fn has_room(&self, cost: Duration) -> bool {
-        self.in_flight.is_zero() || self.in_flight + cost <= self.size()
+        self.in_flight.is_zero() || self.probe.to_go == 0 && self.in_flight + cost <= self.size()
     }
 
     /// How long the link takes for so much airtime.
@@ -75,6 +93,9 @@ impl Window {
         if alone {
             self.busy_since = now;
         }
+        if self.probe.to_go == 0 && now >= self.probe.at {
+            self.probe = Probe { to_go: PROBES, least: f64::MAX, ..self.probe };
+        }
         self.longest = self.longest.max(cost);
         self.in_flight += cost;
         alone
@@ -85,37 +106,42 @@ impl Window {
         self.in_flight = self.in_flight.saturating_sub(cost);
     }
 
-    /// An answer arrived, `round_trip` after it left. `wanted`: more was waiting, so that a larger window would be
-    /// used.
-    pub(crate) fn delivered(
-        &mut self,
-        now: Instant,
-        cost: Duration,
-        round_trip: Duration,
-        alone: bool,
-        wanted: bool,
-    ) {
+    /// An answer arrived. `stretch` is its round trip in multiples of the airtime in it, if it left alone. `wanted`:
+    /// more was waiting, so that a larger window would be used.
+    pub(crate) fn delivered(&mut self, now: Instant, cost: Duration, stretch: Option<f64>, wanted: bool) {
         let busy = now.since(self.busy_since).as_secs_f64();
         let share = (cost.as_secs_f64() / busy.max(1e-6)).min(1.0);
         self.share = (self.share + (share - self.share) / MEMORY).max(0.01);
         self.busy_since = now;
         self.ended(cost);
-        if alone {
-            let stretch = round_trip.as_secs_f64() / cost.as_secs_f64().max(1e-6);
-            let before = self.stretch.unwrap_or(stretch);
-            self.stretch = Some(before + (stretch - before) / MEMORY);
+        if let Some(stretch) = stretch {
+            self.measured(now, stretch);
         }
         if wanted {
             let part = cost.as_secs_f64() / self.longest.as_secs_f64().max(1e-6);
-            self.size = (self.size + part / self.size).min(self.stretch.unwrap_or(1.0)).max(1.0);
+            self.resize(self.size + INCREASE * part / self.size);
         }
+    }
+
+    fn measured(&mut self, now: Instant, stretch: f64) {
+        self.probe.least = self.probe.least.min(stretch);
+        self.probe.to_go = self.probe.to_go.saturating_sub(1);
+        if self.probe.to_go == 0 {
+            self.stretch = self.probe.least;
+            self.probe.at = now + PROBE_EVERY;
+            self.resize(self.size);
+        }
+    }
+
+    fn resize(&mut self, size: f64) {
+        self.size = size.min(self.stretch / REUSE).max(1.0);
     }
 
     /// An answer was lost: at most one cut in a round trip, since the answers of one round trip share one fate.
     pub(crate) fn lost(&mut self, now: Instant) {
-        if now.since(self.last_cut) > self.longest.mul_f64(self.stretch.unwrap_or(1.0)) {
+        if now.since(self.last_cut) > self.longest.mul_f64(self.stretch) {
             self.last_cut = now;
-            self.size = (self.size * DECREASE).max(1.0);
+            self.resize(self.size * DECREASE);
         }
     }
 }
