@@ -34,16 +34,15 @@ impl Admission {
         self.members
     }
 
-    /// Judges a newcomer. `appointment` is what it was told before, `answer` the time that the link takes for one
-    /// answer, `transfer` for all it came for.
+    /// Judges a newcomer. `appointment` is what it was told before, `turn` the time of one turn, `transfer` for all it came for.
     pub(crate) fn judge(
         &mut self,
         now: Instant,
         appointment: Option<Instant>,
-        answer: Duration,
+        turn: Duration,
         transfer: Duration,
     ) -> Verdict {
-        let full = answer * u32::try_from(self.members + 1).unwrap_or(u32::MAX) > LONGEST_ROUND;
+        let full = turn * u32::try_from(self.members + 1).unwrap_or(u32::MAX) > LONGEST_ROUND;
         match appointment {
             Some(at) if now < at => return Verdict::ComeBack(at),
             Some(_) if !full => {}

@@ -15,6 +15,11 @@ use std::time::Duration;
 const REQUEST: usize = 24;
 /// Nothing is given up earlier than this many maximal frames take: collisions happen.
 const PATIENCE_FRAMES: u32 = 8;
+/// A device that has not asked again after this many usual round trips is not waited for: its request was lost, or it
+/// writes to its flash.
+const USUAL: f64 = 2.0;
+/// For how long a device counts as missing: two retransmissions (RFC 7252 §4.2: after 2–3 s and 6–9 s).
+const MISSING: Duration = Duration::from_secs(10);
 /// An empty message.
 const EMPTY: usize = 4;
 /// While everybody's turn comes within this time nobody needs an empty ACK, and turns are one answer long: four
@@ -61,6 +66,8 @@ pub(crate) struct Link<T> {
     devices: HashMap<SocketAddr, Device, FixedState>,
     /// When answers are given up that nothing was heard of.
     expiries: BTreeSet<(Instant, SocketAddr)>,
+    /// Devices that should have asked again, and until when they are missed.
+    missing: BTreeSet<(Instant, SocketAddr)>,
     /// Of all devices: what a new one begins with.
     estimator: Estimator,
     /// The duty cycle lets the next answer leave then.
@@ -76,6 +83,7 @@ struct Device {
     answered: Option<(u32, Instant)>,
     member: bool,
     appointment: Option<Instant>,
+    missing: Option<Instant>,
 }
 
 /// An answer on its way.
@@ -96,6 +104,7 @@ impl<T: PartialEq> Link<T> {
             admission: Admission::default(),
             devices: HashMap::with_hasher(hasher),
             expiries: BTreeSet::new(),
+            missing: BTreeSet::new(),
             estimator: Estimator::new(config.algorithm),
             free_at: Instant::ZERO,
         }
@@ -111,6 +120,9 @@ impl<T: PartialEq> Link<T> {
         let wanted = self.fair.len() > 0;
         let device = self.devices.get_mut(&address)?;
         device.asked = num;
+        if let Some(until) = device.missing.take() {
+            self.missing.remove(&(until, address));
+        }
         let (answered, left) = device.answered?;
         let round_trip = now.since(left);
         let in_time = round_trip < device.estimator.timeout();
@@ -157,7 +169,7 @@ impl<T: PartialEq> Link<T> {
         cost: Duration,
         transfer: Duration,
     ) -> Verdict {
-        let estimator = self.estimator;
+        let (estimator, turn) = (self.estimator, self.turn());
         let device = self.devices.entry(address).or_insert_with(|| Device {
             estimator,
             flight: None,
@@ -165,12 +177,14 @@ impl<T: PartialEq> Link<T> {
             answered: None,
             member: false,
             appointment: None,
+            missing: None,
         });
         if device.member {
             return Verdict::Admitted;
         }
-        let (answer, transfer) = (self.window.time_for(cost), self.window.time_for(transfer));
-        let verdict = self.admission.judge(now, device.appointment, answer, transfer);
+        let turn = self.window.time_for(cost.max(turn));
+        let transfer = self.window.time_for(transfer);
+        let verdict = self.admission.judge(now, device.appointment, turn, transfer);
         device.member = verdict == Verdict::Admitted;
         device.appointment = match verdict {
             Verdict::Admitted => None,
@@ -210,9 +224,15 @@ impl<T: PartialEq> Link<T> {
             && at <= now
         {
             self.expiries.pop_first();
-            if let Some(flight) = self.devices.get_mut(&address).and_then(|device| device.flight.take()) {
-                self.window.ended(flight.cost);
-                expired += 1;
+            let Some(device) = self.devices.get_mut(&address) else { continue };
+            let Some(flight) = device.flight.take() else { continue };
+            self.window.ended(flight.cost);
+            expired += 1;
+            if device.member {
+                let until = now + MISSING;
+                let before = device.missing.replace(until);
+                before.map(|before| self.missing.remove(&(before, address)));
+                self.missing.insert((until, address));
             }
         }
         expired
@@ -249,7 +269,11 @@ impl<T: PartialEq> Link<T> {
     pub(crate) fn forget(&mut self, address: SocketAddr) {
         self.finished(address);
         self.fair.forget(address);
-        if let Some(flight) = self.devices.remove(&address).and_then(|device| device.flight) {
+        let Some(device) = self.devices.remove(&address) else { return };
+        if let Some(until) = device.missing {
+            self.missing.remove(&(until, address));
+        }
+        if let Some(flight) = device.flight {
             self.expiries.remove(&(flight.expires, address));
             self.window.ended(flight.cost);
         }
@@ -261,8 +285,16 @@ impl<T: PartialEq> Link<T> {
 
     fn sent(&mut self, now: Instant, address: SocketAddr, cost: Duration) {
         let alone = self.window.sent(now, cost);
+        let exchange = cost + self.config.radio.airtime(REQUEST);
         if self.config.duty_cycle < 100 {
             self.free_at = now.max(self.free_at) + cost * 100 / u32::from(self.config.duty_cycle.max(1));
+        }
+        // Requests of those that are missing need a quiet moment: CSMA/CA gives up on a channel that never has one.
+        while self.missing.first().is_some_and(|(until, _)| *until <= now) {
+            self.missing.pop_first();
+        }
+        if !self.missing.is_empty() {
+            self.free_at = self.free_at.max(now + exchange.mul_f64(1.1) + self.config.radio.longest_frame());
         }
         let Some(device) = self.devices.get_mut(&address) else { return self.window.ended(cost) };
         let before = device.flight.take();
@@ -270,20 +302,26 @@ impl<T: PartialEq> Link<T> {
             self.expiries.remove(&(flight.expires, address));
         }
         let patience = self.config.radio.longest_frame() * PATIENCE_FRAMES;
-        let expires = now + device.estimator.timeout().max(patience);
+        let usual = exchange.mul_f64(self.window.stretch() * USUAL);
+        let expires = now + device.estimator.timeout().min(usual).max(patience);
         let cost = cost + before.map_or(Duration::ZERO, |flight| flight.cost);
         device.flight = Some(Flight { cost, expires, alone });
         device.answered = Some((device.asked, now));
         self.expiries.insert((expires, address));
     }
 
-    /// How long a turn is.
+    /// A turn as it should be.
+    fn turn(&self) -> Duration {
+        self.cost(EMPTY) * 2 * TURN
+    }
+
+    /// A turn as it is now.
     fn quantum(&self) -> Duration {
         let devices = u32::try_from(self.fair.devices()).unwrap_or(u32::MAX).max(1);
         if self.window.time_for(self.fair.longest() * devices) < SHORT_ROUND {
             return Duration::ZERO;
         }
         let share = self.window.airtime_in(LONGEST_ROUND) / devices;
-        (self.cost(EMPTY) * 2 * TURN).min(share)
+        self.turn().min(share)
     }
 }

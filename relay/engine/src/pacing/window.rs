@@ -62,6 +62,11 @@ impl Window {
         }
     }
 
+    /// The shortest round trip, in multiples of its airtime.
+    pub(crate) const fn stretch(&self) -> f64 {
+        self.stretch
+    }
+
     /// The window, in airtime.
     pub(crate) fn size(&self) -> Duration {
         self.longest.mul_f64(self.size)
