@@ -243,8 +243,11 @@ impl<S: Store> Engine<S> {
     fn retransmit(&mut self, now: Instant, peer: SocketAddr, message_id: u16) {
         let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
         if let Some(timeout) = message.next_timeout() {
-            message.timer = self.timers.set(now + timeout, Timer::Retransmit(peer, message_id));
-            let (path, bytes) = (message.path, message.bytes.clone());
+            let (path, bytes, repeats) = (message.path, message.bytes.clone(), message.retransmissions);
+            let wait = self.patient(path, repeats, timeout);
+            let timer = self.timers.set(now + wait, Timer::Retransmit(peer, message_id));
+            let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
+            message.timer = timer;
             self.event(Event::RetransmittedResponse);
             return self.send(path, bytes);
         }

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::event::{Event, LinkEvent};
 use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::pacing::{Link, LinkConfig, Signal, Verdict};
+use crate::path::Path;
 use crate::requests::Found;
 use crate::store::Store;
 use sixfold_profile::Instant;
@@ -103,6 +104,14 @@ impl<S: Store> Engine<S> {
         }
         self.event(Event::Link(LinkEvent::Queued));
         Ok(false)
+    }
+
+    /// A time-out for a Confirmable message after its `repeats`-th retransmission: longer than RFC 7252's where the link is
+    /// slow, never shorter, because nothing is gained by haste while others use the link.
+    pub(crate) fn patient(&mut self, path: Path, repeats: u8, timeout: Duration) -> Duration {
+        let link = self.links.get_mut(path.interface);
+        link.and_then(|link| link.retransmission(path.peer, repeats))
+            .map_or(timeout, |estimate| timeout.max(estimate))
     }
 
     /// Lets leave what may leave now.

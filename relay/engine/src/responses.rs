@@ -114,7 +114,8 @@ impl<S: Store> Engine<S> {
     ) {
         let jitter = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
         let timeout: Duration = params::ACK_TIMEOUT + params::ACK_RANDOM_SPREAD.mul_f64(jitter);
-        let timer = self.timers.set(now + timeout, Timer::Retransmit(path.peer, message_id));
+        let wait = self.patient(path, 0, timeout);
+        let timer = self.timers.set(now + wait, Timer::Retransmit(path.peer, message_id));
         self.send(path, bytes.clone());
         self.outgoing
             .add(message_id, Confirmable { path, bytes, purpose, timeout, retransmissions: 0, timer });

@@ -7,8 +7,9 @@ use std::time::Duration;
 /// How long a device waits for its next turn at most. Clients wait 93 s after an empty ACK (RFC 7252 §4.8.2:
 /// MAX_TRANSMIT_WAIT is what most take), and the estimate may be wrong by half.
 pub(crate) const LONGEST_ROUND: Duration = Duration::from_secs(60);
-/// Nobody is sent away for longer: plans that reach further are guesses.
-const LONGEST_ABSENCE: Duration = Duration::from_secs(3600);
+/// Nobody is sent away for longer: a device that is silent for longer than EXCHANGE_LIFETIME (247 s) is forgotten, and its
+/// appointment with it.
+const LONGEST_ABSENCE: Duration = Duration::from_secs(200);
 const SHORTEST_ABSENCE: Duration = Duration::from_secs(1);
 
 /// The places of one link.
@@ -29,11 +30,6 @@ pub(crate) enum Verdict {
 }
 
 impl Admission {
-    /// Devices that are being served.
-    pub(crate) const fn members(&self) -> usize {
-        self.members
-    }
-
     /// Judges a newcomer. `appointment` is what it was told before, `turn` the time of one turn, `transfer` for all it came for.
     pub(crate) fn judge(
         &mut self,
@@ -61,8 +57,11 @@ impl Admission {
     /// Places become free one by one, each after the time of a transfer: so do appointments come.
     fn next(&mut self, now: Instant, transfer: Duration) -> Instant {
         let last = self.promised.map_or(now, |last| last.max(now));
-        let at = (last + transfer.max(Duration::from_millis(10))).min(now + LONGEST_ABSENCE);
-        let at = at.max(now + SHORTEST_ABSENCE);
+        let mut at = (last + transfer).max(now + SHORTEST_ABSENCE);
+        if at > now + LONGEST_ABSENCE {
+            // Full for as long as that: the next ones come between those who have an appointment already.
+            at = now + LONGEST_ABSENCE / 2;
+        }
         self.promised = Some(at);
         at
     }
@@ -94,7 +93,7 @@ mod tests {
             "places are promised"
         );
         assert_eq!(admission.judge(NOW + S * 20, Some(NOW + S * 20), S * 6, S), Verdict::Admitted);
-        assert_eq!(admission.members(), 10);
+        assert_eq!(admission.members, 10);
     }
 
     #[test]

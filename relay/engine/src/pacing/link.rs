@@ -18,15 +18,17 @@ const PATIENCE_FRAMES: u32 = 8;
 /// A device that has not asked again after this many usual round trips is not waited for: its request was lost, or it
 /// writes to its flash.
 const USUAL: f64 = 2.0;
-/// For how long a device counts as missing: two retransmissions (RFC 7252 §4.2: after 2–3 s and 6–9 s).
-const MISSING: Duration = Duration::from_secs(10);
+/// For how long a device counts as missing: as long as most clients repeat a request (RFC 7252 §4.2: up to 45 s after the
+/// first transmission), and when its first repetition did not arrive either.
+const MISSING: Duration = Duration::from_secs(45);
+const MISSED_TWICE: Duration = Duration::from_secs(4);
 /// An empty message.
 const EMPTY: usize = 4;
 /// While everybody's turn comes within this time nobody needs an empty ACK, and turns are one answer long: four
 /// fifths of what `requests` waits before it sends one.
 const SHORT_ROUND: Duration = Duration::from_millis(800);
-/// Otherwise a turn costs two empty messages more, and is this many times as long: 3 %.
-const TURN: u32 = 32;
+/// Otherwise a turn costs two empty messages more, and is this many times as long: 2.5 %.
+const TURN: u32 = 40;
 
 /// How a link is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub(crate) struct Link<T> {
     devices: HashMap<SocketAddr, Device, FixedState>,
     /// When answers are given up that nothing was heard of.
     expiries: BTreeSet<(Instant, SocketAddr)>,
-    /// Devices that should have asked again, and until when they are missed.
+    /// Devices that should have asked again, and since when they are missed.
     missing: BTreeSet<(Instant, SocketAddr)>,
     /// Of all devices: what a new one begins with.
     estimator: Estimator,
@@ -120,8 +122,8 @@ impl<T: PartialEq> Link<T> {
         let wanted = self.fair.len() > 0;
         let device = self.devices.get_mut(&address)?;
         device.asked = num;
-        if let Some(until) = device.missing.take() {
-            self.missing.remove(&(until, address));
+        if let Some(since) = device.missing.take() {
+            self.missing.remove(&(since, address));
         }
         let (answered, left) = device.answered?;
         let round_trip = now.since(left);
@@ -229,10 +231,8 @@ impl<T: PartialEq> Link<T> {
             self.window.ended(flight.cost);
             expired += 1;
             if device.member {
-                let until = now + MISSING;
-                let before = device.missing.replace(until);
-                before.map(|before| self.missing.remove(&(before, address)));
-                self.missing.insert((until, address));
+                let since = *device.missing.get_or_insert(now);
+                self.missing.insert((since, address));
             }
         }
         expired
@@ -265,13 +265,18 @@ impl<T: PartialEq> Link<T> {
         self.fair.withdraw(address, item);
     }
 
+    /// How long to wait for the acknowledgement of a separate response after its `repeats`-th retransmission.
+    pub(crate) fn retransmission(&self, address: SocketAddr, repeats: u8) -> Option<Duration> {
+        self.devices.get(&address).map(|device| device.estimator.after(repeats))
+    }
+
     /// A device is gone.
     pub(crate) fn forget(&mut self, address: SocketAddr) {
         self.finished(address);
         self.fair.forget(address);
         let Some(device) = self.devices.remove(&address) else { return };
-        if let Some(until) = device.missing {
-            self.missing.remove(&(until, address));
+        if let Some(since) = device.missing {
+            self.missing.remove(&(since, address));
         }
         if let Some(flight) = device.flight {
             self.expiries.remove(&(flight.expires, address));
@@ -289,12 +294,10 @@ impl<T: PartialEq> Link<T> {
         if self.config.duty_cycle < 100 {
             self.free_at = now.max(self.free_at) + cost * 100 / u32::from(self.config.duty_cycle.max(1));
         }
-        // Requests of those that are missing need a quiet moment: CSMA/CA gives up on a channel that never has one.
-        while self.missing.first().is_some_and(|(until, _)| *until <= now) {
-            self.missing.pop_first();
-        }
-        if !self.missing.is_empty() {
-            self.free_at = self.free_at.max(now + exchange.mul_f64(1.1) + self.config.radio.longest_frame());
+        if let Some(missing_for) = self.longest_missing(now) {
+            let pause = if missing_for > MISSED_TWICE { exchange / 2 } else { Duration::ZERO };
+            let quiet = exchange + pause + self.config.radio.longest_frame();
+            self.free_at = self.free_at.max(now + quiet);
         }
         let Some(device) = self.devices.get_mut(&address) else { return self.window.ended(cost) };
         let before = device.flight.take();
@@ -308,6 +311,18 @@ impl<T: PartialEq> Link<T> {
         device.flight = Some(Flight { cost, expires, alone });
         device.answered = Some((device.asked, now));
         self.expiries.insert((expires, address));
+    }
+
+    /// For how long a device has been missing. Its requests need a quiet moment: CSMA/CA gives up on a channel that never has
+    /// one, and a client that was not heard five times gives up for good.
+    fn longest_missing(&mut self, now: Instant) -> Option<Duration> {
+        while let Some(&(since, _)) = self.missing.first() {
+            if now.since(since) < MISSING {
+                return Some(now.since(since));
+            }
+            self.missing.pop_first();
+        }
+        None
     }
 
     /// A turn as it should be.

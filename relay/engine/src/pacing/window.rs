@@ -72,11 +72,6 @@ impl Window {
         self.longest.mul_f64(self.size)
     }
 
-    /// What is on its way, in airtime.
-    pub(crate) const fn in_flight(&self) -> Duration {
-        self.in_flight
-    }
-
     /// Another answer may leave. One at a time always may.
     pub(crate) fn has_room(&self, cost: Duration) -> bool {
         self.in_flight.is_zero() || self.probe.to_go == 0 && self.in_flight + cost <= self.size()
@@ -147,6 +142,95 @@ impl Window {
         if now.since(self.last_cut) > self.longest.mul_f64(self.stretch) {
             self.last_cut = now;
             self.resize(self.size * DECREASE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_micros(ms * 1000)
+    }
+
+    /// Delivers `count` answers of 10 ms one by one, each `stretch` times as long on its way; returns the time.
+    fn deliver(window: &mut Window, from: u64, count: u64, stretch: f64) -> u64 {
+        let each = (10.0 * stretch) as u64;
+        for n in 0..count {
+            let alone = window.sent(at(from + n * each), MS * 10);
+            window.delivered(at(from + (n + 1) * each), MS * 10, alone.then_some(stretch), true);
+        }
+        from + count * each
+    }
+
+    #[test]
+    fn over_one_hop_there_is_one_answer_at_a_time() {
+        let mut window = Window::new();
+        let end = deliver(&mut window, 0, 500, 1.2);
+        assert_eq!(window.size(), MS * 10);
+        window.sent(at(end), MS * 10);
+        assert!(!window.has_room(MS), "not even a small one");
+        window.ended(MS * 10);
+        assert!(window.has_room(MS * 1000), "one always goes");
+    }
+
+    #[test]
+    fn over_many_hops_it_grows_and_a_loss_cuts_it() {
+        let mut window = Window::new();
+        let end = deliver(&mut window, 0, 500, 6.0);
+        assert_eq!(window.size(), MS * 40, "six times the airtime, of which every third hop is free");
+        window.lost(at(end));
+        assert_eq!(window.size(), MS * 28);
+        window.lost(at(end + 1));
+        assert_eq!(window.size(), MS * 28, "the same round trip");
+        window.lost(at(end + 1000));
+        assert!(window.size() < MS * 20);
+    }
+
+    #[test]
+    fn round_trips_are_measured_alone_now_and_again() {
+        let mut window = Window::new();
+        let end = deliver(&mut window, 0, 500, 6.0) + 20_000;
+        window.sent(at(end), MS * 10);
+        assert!(!window.has_room(MS * 10), "measuring");
+        window.ended(MS * 10);
+        deliver(&mut window, end, u64::from(PROBES), 1.5);
+        assert_eq!(window.size(), MS * 10, "the route became shorter");
+    }
+
+    #[test]
+    fn the_share_of_time_is_learned() {
+        let mut window = Window::new();
+        deliver(&mut window, 0, 500, 4.0);
+        let time = window.time_for(MS * 100);
+        assert!(time > MS * 390 && time < MS * 410, "{time:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_stays_within_bounds(steps in proptest::collection::vec((0_u8..4, 1_u32..100, 0_u32..1000), 1..300)) {
+            let mut window = Window::new();
+            let (mut flying, mut now) = (Vec::new(), Instant::ZERO);
+            for (step, cost, wait) in steps {
+                now += MS * wait;
+                match step {
+                    0 if window.has_room(MS * cost) => {
+                        window.sent(now, MS * cost);
+                        flying.push(MS * cost);
+                    }
+                    1 => if let Some(cost) = flying.pop() {
+                        window.delivered(now, cost, Some(f64::from(wait) / 10.0), true);
+                    },
+                    2 => if let Some(cost) = flying.pop() { window.ended(cost); },
+                    _ => window.lost(now),
+                }
+                prop_assert_eq!(window.in_flight, flying.iter().sum::<Duration>());
+                prop_assert!(window.size >= 1.0 && window.size.is_finite() && window.share > 0.0);
+            }
         }
     }
 }
