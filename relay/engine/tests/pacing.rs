@@ -52,7 +52,10 @@ fn who_waits_longer_is_acknowledged_and_repetitions_are_absorbed() {
     bench.send(&block(1, 0));
     assert_eq!(bench.answers(), [], "absorbed");
     let later = bench.pass(MS * 1000);
-    assert_eq!((later[0].message_type, later[0].code, later[0].peer), (Type::Acknowledgement, Code::EMPTY, 1));
+    assert_eq!(
+        (later[0].message_type, later[0].code, later[0].peer),
+        (Type::Acknowledgement, Code::EMPTY, 1)
+    );
     bench.send(&block(1, 0));
     assert_eq!(bench.answers()[0].code, Code::EMPTY, "acknowledged again");
     let separate = bench.pass(MS * 2000);
@@ -86,7 +89,12 @@ fn lost_and_late_are_told_apart() {
     bench.pass(MS * 3000);
     bench.send(&block(0, 0));
     bench.answers();
-    assert_eq!((count(&bench, LinkEvent::Late), count(&bench, LinkEvent::Lost)), (1, 1), "{:?}", bench.events);
+    assert_eq!(
+        (count(&bench, LinkEvent::Late), count(&bench, LinkEvent::Lost)),
+        (1, 1),
+        "{:?}",
+        bench.events
+    );
     assert!(count(&bench, LinkEvent::Expired) > 0);
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Interface {
     /// Its number: never reused while the system runs, unlike the name.
     pub(crate) index: u32,
     /// Up, and able to send and receive multicast to others.
-    pub(super) multicast: bool,
+    pub(crate) multicast: bool,
 }
 
 /// Every interface. TUN devices are among them although they have no link-layer address.

@@ -4,9 +4,9 @@
 use sixfold_profile::Instant;
 use std::time::Duration;
 
-/// How long a device waits for its next turn at most. Clients wait 93 s after an empty ACK (RFC 7252 §4.8.2:
-/// MAX_TRANSMIT_WAIT is what most take), and the estimate may be wrong by half.
-pub(crate) const LONGEST_ROUND: Duration = Duration::from_secs(60);
+/// How long a device waits for its next turn, if all turns are half as long as they should be. Clients wait 93 s, and the
+/// estimate may be wrong.
+const LONGEST_ROUND: Duration = Duration::from_secs(60);
 /// Nobody is sent away for longer: a device that is silent for longer than EXCHANGE_LIFETIME (247 s) is forgotten, and its
 /// appointment with it.
 const LONGEST_ABSENCE: Duration = Duration::from_secs(200);

@@ -1,6 +1,6 @@
 //! One link: what is known of its devices, what is on its way, and what may leave next.
 
-use super::admission::{Admission, LONGEST_ROUND, Verdict};
+use super::admission::{Admission, Verdict};
 use super::airtime::Radio;
 use super::fair::Fair;
 use super::rto::{Algorithm, Estimator, Rto};
@@ -24,11 +24,14 @@ const MISSING: Duration = Duration::from_secs(45);
 const MISSED_TWICE: Duration = Duration::from_secs(4);
 /// An empty message.
 const EMPTY: usize = 4;
-/// While everybody's turn comes within this time nobody needs an empty ACK, and turns are one answer long: four
-/// fifths of what `requests` waits before it sends one.
-const SHORT_ROUND: Duration = Duration::from_millis(800);
-/// Otherwise a turn costs two empty messages more, and is this many times as long: 2.5 %.
-const TURN: u32 = 40;
+/// While everybody's turn comes within this time nobody needs an empty ACK, and turns are one answer long: half of what
+/// `requests` waits before it sends one, because at the edge every second answer would be acknowledged for nothing.
+const SHORT_ROUND: Duration = Duration::from_millis(500);
+/// Turns are shorter where otherwise a device would wait longer than this for the next one: clients that have an empty ACK
+/// wait 93 s for their answer (RFC 7252 §4.8.2: MAX_TRANSMIT_WAIT is what most take).
+const ROUND: Duration = Duration::from_secs(45);
+/// Otherwise a turn costs two empty messages more, and is this many times as long: 3 %.
+const TURN: u32 = 32;
 
 /// How a link is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +187,7 @@ impl<T: PartialEq> Link<T> {
         if device.member {
             return Verdict::Admitted;
         }
-        let turn = self.window.time_for(cost.max(turn));
+        let turn = self.window.time_for(cost.max(turn / 2));
         let transfer = self.window.time_for(transfer);
         let verdict = self.admission.judge(now, device.appointment, turn, transfer);
         device.member = verdict == Verdict::Admitted;
@@ -289,7 +292,7 @@ impl<T: PartialEq> Link<T> {
     }
 
     fn sent(&mut self, now: Instant, address: SocketAddr, cost: Duration) {
-        let alone = self.window.sent(now, cost);
+        let alone = self.window.sent(now, cost, self.fair.len() > 0);
         let exchange = cost + self.config.radio.airtime(REQUEST);
         if self.config.duty_cycle < 100 {
             self.free_at = now.max(self.free_at) + cost * 100 / u32::from(self.config.duty_cycle.max(1));
@@ -336,7 +339,7 @@ impl<T: PartialEq> Link<T> {
         if self.window.time_for(self.fair.longest() * devices) < SHORT_ROUND {
             return Duration::ZERO;
         }
-        let share = self.window.airtime_in(LONGEST_ROUND) / devices;
+        let share = self.window.airtime_in(ROUND) / devices;
         self.turn().min(share)
     }
 }

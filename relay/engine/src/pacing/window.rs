@@ -87,10 +87,11 @@ impl Window {
         time.mul_f64(self.share)
     }
 
-    /// An answer leaves; says whether it does so alone.
-    pub(crate) fn sent(&mut self, now: Instant, cost: Duration) -> bool {
+    /// An answer leaves; says whether it does so alone. `backlog`: others wait, so that time in which nothing was on its way
+    /// was lost, not spare.
+    pub(crate) fn sent(&mut self, now: Instant, cost: Duration, backlog: bool) -> bool {
         let alone = self.in_flight.is_zero();
-        if alone {
+        if alone && !backlog {
             self.busy_since = now;
         }
         if self.probe.to_go == 0 && now >= self.probe.at {
@@ -161,7 +162,7 @@ mod tests {
     fn deliver(window: &mut Window, from: u64, count: u64, stretch: f64) -> u64 {
         let each = (10.0 * stretch) as u64;
         for n in 0..count {
-            let alone = window.sent(at(from + n * each), MS * 10);
+            let alone = window.sent(at(from + n * each), MS * 10, false);
             window.delivered(at(from + (n + 1) * each), MS * 10, alone.then_some(stretch), true);
         }
         from + count * each
@@ -172,7 +173,7 @@ mod tests {
         let mut window = Window::new();
         let end = deliver(&mut window, 0, 500, 1.2);
         assert_eq!(window.size(), MS * 10);
-        window.sent(at(end), MS * 10);
+        window.sent(at(end), MS * 10, false);
         assert!(!window.has_room(MS), "not even a small one");
         window.ended(MS * 10);
         assert!(window.has_room(MS * 1000), "one always goes");
@@ -195,7 +196,7 @@ mod tests {
     fn round_trips_are_measured_alone_now_and_again() {
         let mut window = Window::new();
         let end = deliver(&mut window, 0, 500, 6.0) + 20_000;
-        window.sent(at(end), MS * 10);
+        window.sent(at(end), MS * 10, false);
         assert!(!window.has_room(MS * 10), "measuring");
         window.ended(MS * 10);
         deliver(&mut window, end, u64::from(PROBES), 1.5);
@@ -219,7 +220,7 @@ mod tests {
                 now += MS * wait;
                 match step {
                     0 if window.has_room(MS * cost) => {
-                        window.sent(now, MS * cost);
+                        window.sent(now, MS * cost, true);
                         flying.push(MS * cost);
                     }
                     1 => if let Some(cost) = flying.pop() {

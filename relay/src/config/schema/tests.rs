@@ -34,7 +34,7 @@ fn the_reference_is_the_defaults() {
     let mut plain = config.clone();
     plain.routes.clear();
     assert_eq!(plain.link.len(), 1, "one example");
-    assert_eq!(plain.link.remove(0).pacing, sixfold_engine::LinkConfig::default());
+    assert_eq!(plain.link.remove(0).pacing, LinkConfig::default());
     plain.cache.disk = None;
     plain.proxy.forward.clear();
     assert_eq!(plain, Config::default());
