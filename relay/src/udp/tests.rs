@@ -68,7 +68,7 @@ async fn more_than_a_batch_goes_round() {
             peer: client.local_addr().unwrap(),
             local: ours,
             socket: 3,
-            interface: 0,
+            interface: index_of("lo").unwrap(),
             multicast: false,
         };
         assert_eq!((path, bytes), (&expected, &vec![number as u8; 40]));
