@@ -38,7 +38,7 @@ impl Rto for Cocoa {
     fn sample(&mut self, rtt: Duration, repeats: u8) {
         let rto = match repeats {
             0 => (self.rto + Smoothed::take(&mut self.strong, rtt).rto(STRONG_K)) / 2,
-            ..=MAX_WEAK_REPEATS => (self.rto * 3 + Smoothed::take(&mut self.weak, rtt).rto(WEAK_K)) / 4,
+            1..=MAX_WEAK_REPEATS => (self.rto * 3 + Smoothed::take(&mut self.weak, rtt).rto(WEAK_K)) / 4,
             _ => return,
         };
         self.rto = rto.clamp(MIN, MAX);
