@@ -113,7 +113,7 @@ fn beyond_what_the_link_carries_newcomers_are_sent_away() {
     (0..300).for_each(|peer| bench.send(&block(peer, 0)));
     let refused: Vec<Answer> =
         bench.answers().into_iter().filter(|answer| answer.code == Code::SERVICE_UNAVAILABLE).collect();
-    assert!(refused.len() > 50, "{}", refused.len());
+    assert!(refused.len() > 30, "{}", refused.len());
     let ages: Vec<_> = refused.iter().filter_map(|answer| answer.uint(14)).collect();
     assert_eq!(ages.len(), refused.len(), "each has a Max-Age");
     assert!(ages.iter().min() < ages.iter().max(), "spread");
