@@ -298,7 +298,11 @@ impl<T: PartialEq> Link<T> {
             self.free_at = now.max(self.free_at) + cost * 100 / u32::from(self.config.duty_cycle.max(1));
         }
         if let Some(missing_for) = self.longest_missing(now) {
-            let pause = if missing_for > MISSED_TWICE { exchange / 2 } else { Duration::ZERO };
+            let pause = if missing_for > MISSED_TWICE || self.missing.len() > 1 {
+                exchange / 2
+            } else {
+                Duration::ZERO
+            };
             let quiet = exchange + pause + self.config.radio.longest_frame();
             self.free_at = self.free_at.max(now + quiet);
         }
