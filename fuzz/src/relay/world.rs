@@ -111,7 +111,13 @@ impl World {
     /// A device sends a datagram.
     pub fn datagram(&mut self, device: u8, multicast: bool, bytes: &[u8]) {
         let ours = Ipv6Addr::LOCALHOST.into();
-        let path = Path { peer: address(device), local: (!multicast).then_some(ours), socket: 0, multicast };
+        let path = Path {
+            peer: address(device),
+            local: (!multicast).then_some(ours),
+            socket: 0,
+            interface: 0,
+            multicast,
+        };
         self.engine.handle_datagram(self.now, path, bytes);
         self.settle();
     }
@@ -120,7 +126,7 @@ impl World {
     pub fn react_to_last(&mut self, reaction: Type) {
         if let Some((peer, message_id)) = self.last_sent {
             let [high, low] = message_id.to_be_bytes();
-            let path = Path { peer, local: None, socket: 0, multicast: false };
+            let path = Path { peer, local: None, socket: 0, interface: 0, multicast: false };
             self.engine.handle_datagram(self.now, path, &[0x40 | (reaction as u8) << 4, 0, high, low]);
             self.settle();
         }

@@ -79,9 +79,11 @@ fn per_block(szx: Szx, clients: u16) -> Result<f64> {
 }
 
 /// An engine that has the image already.
-fn engine_with(resource: &Resource, szx: Szx) -> Result<Engine<UnboundedStore>> {
+pub(super) fn engine_with(resource: &Resource, szx: Szx) -> Result<Engine<UnboundedStore>> {
     let routes = vec![Route { path: Vec::new(), origin: "https://origin/".into() }];
-    let config = Config { routes, limits: Limits::default(), ..Config::default() };
+    // Everybody in the larger benchmarks at once.
+    let limits = Limits { exchanges: 20_000, ..Limits::default() };
+    let config = Config { routes, limits, ..Config::default() };
     let mut engine = Engine::new(config, UnboundedStore::default(), [1; 32]);
     let mut buffer = [0; MAX_MESSAGE];
     let length = resource.request(0, 0, szx, &mut buffer)?;
@@ -106,5 +108,5 @@ fn engine_with(resource: &Resource, szx: Szx) -> Result<Engine<UnboundedStore>> 
 
 fn path(client: u16) -> Path {
     let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, client));
-    Path { peer, local: Some(Ipv6Addr::LOCALHOST.into()), socket: 0, multicast: false }
+    Path { peer, local: Some(Ipv6Addr::LOCALHOST.into()), socket: 0, interface: 0, multicast: false }
 }

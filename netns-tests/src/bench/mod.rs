@@ -15,6 +15,7 @@ mod exchange;
 mod idle;
 mod load;
 mod origin;
+pub mod pacing;
 mod plan;
 mod report;
 mod server;

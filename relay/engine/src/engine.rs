@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::event::{DropReason, Event};
 use crate::exchanges::{ExchangeId, Exchanges};
 use crate::fetches::Fetches;
+use crate::links::Links;
 use crate::observers::Observers;
 use crate::origin::{FetchCommand, FetchId};
 use crate::outgoing::{Outgoing, Purpose};
@@ -54,6 +55,8 @@ pub struct Engine<S> {
     pub(crate) exchanges: Exchanges,
     pub(crate) outgoing: Outgoing,
     pub(crate) observers: Observers,
+    pub(crate) links: Links,
+    pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
     pub(crate) url: String,
@@ -97,8 +100,10 @@ impl<S: Store> Engine<S> {
             resources: Resources::new(limits.resources, hasher.clone()),
             fetches: Fetches::default(),
             exchanges: Exchanges::new(hasher.clone()),
-            outgoing: Outgoing::new(hasher),
+            outgoing: Outgoing::new(hasher.clone()),
             observers: Observers::default(),
+            links: Links::default(),
+            hasher,
             leisurely: 0,
             url: String::new(),
             transmits: VecDeque::new(),
@@ -123,7 +128,7 @@ impl<S: Store> Engine<S> {
             Err(reason) => return self.reject(path, datagram, reason),
         };
         match message.message_type {
-            Type::Acknowledgement => self.acknowledged(path.peer, message.message_id),
+            Type::Acknowledgement => self.acknowledged(now, path, message.message_id),
             Type::Reset => self.reset(path.peer, message.message_id),
             _ if message.code.is_request() && path.multicast => self.group_request(now, path, &message),
             _ if message.code.is_request() => self.request(now, path, &message),
@@ -133,6 +138,7 @@ impl<S: Store> Engine<S> {
             }
             _ => self.drop(DropReason::Unmatched),
         }
+        self.release(now);
     }
 
     /// Lets time pass: call it when [`Engine::poll_timeout`] is due, or at any other time.
@@ -153,11 +159,13 @@ impl<S: Store> Engine<S> {
         while let Some((address, peer)) = self.peers.pop_silent(now) {
             self.forget(address, peer);
         }
+        self.expire(now);
+        self.release(now);
     }
 
     /// The next time at which [`Engine::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.peers.next_silence()].into_iter().flatten().min()
+        [self.timers.next(), self.peers.next_silence(), self.links.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The next datagram to be sent, now.
@@ -210,13 +218,15 @@ impl<S: Store> Engine<S> {
         self.drop(DropReason::Malformed);
     }
 
-    fn acknowledged(&mut self, peer: SocketAddr, message_id: u16) {
+    fn acknowledged(&mut self, now: Instant, path: Path, message_id: u16) {
+        let peer = path.peer;
         let Some(message) = self.outgoing.remove(peer, message_id) else {
             return self.drop(DropReason::Unmatched);
         };
         self.timers.cancel(message.timer);
-        if let Purpose::Notification { token } = message.purpose {
-            self.notification_arrived(peer, token);
+        match message.purpose {
+            Purpose::Response => self.hear_acknowledgement(now, path.interface, peer),
+            Purpose::Notification { token } => self.notification_arrived(peer, token),
         }
     }
 
@@ -233,8 +243,11 @@ impl<S: Store> Engine<S> {
     fn retransmit(&mut self, now: Instant, peer: SocketAddr, message_id: u16) {
         let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
         if let Some(timeout) = message.next_timeout() {
-            message.timer = self.timers.set(now + timeout, Timer::Retransmit(peer, message_id));
-            let (path, bytes) = (message.path, message.bytes.clone());
+            let (path, bytes, repeats) = (message.path, message.bytes.clone(), message.retransmissions);
+            let wait = self.patient(path, repeats, timeout);
+            let timer = self.timers.set(now + wait, Timer::Retransmit(peer, message_id));
+            let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
+            message.timer = timer;
             self.event(Event::RetransmittedResponse);
             return self.send(path, bytes);
         }
@@ -248,6 +261,7 @@ impl<S: Store> Engine<S> {
 
     /// Accounts for a device that is remembered no longer.
     pub(crate) fn forget(&mut self, address: SocketAddr, peer: Peer) {
+        self.links.forget(address);
         for transfer in peer.transfers {
             self.end_transfer(address, &transfer);
         }

@@ -68,6 +68,8 @@ pub enum Event {
         /// A stale copy is served in its place (RFC 5861 §4).
         stale: bool,
     },
+    /// The pacer of a link decided something, or learned what became of an answer.
+    Link(LinkEvent),
     /// A device registered as observer (RFC 7641).
     ObserverAdded,
     /// An observer is gone: it said so, rejected a notification or did not acknowledge one.
@@ -154,6 +156,41 @@ impl DropReason {
             Self::NoResponse => "no_response",
             Self::Unacknowledged => "unacknowledged",
             Self::Send => "send",
+        }
+    }
+}
+
+/// What the pacer of a link did, or heard: the `event` of `sixfold_link_answers_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkEvent {
+    /// An answer waits for its turn.
+    Queued,
+    /// A newcomer was told to come back later: there is no place.
+    Refused,
+    /// The next block was asked for: the answer before it arrived.
+    Delivered,
+    /// The same block was asked for again: its answer was lost.
+    Lost,
+    /// The same block was asked for again while its answer was on its way.
+    Late,
+    /// Nothing was heard of an answer within the time-out; its place in the window is free again.
+    Expired,
+}
+
+impl LinkEvent {
+    /// Every variant.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Refused, Self::Delivered, Self::Lost, Self::Late, Self::Expired];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Refused => "refused",
+            Self::Delivered => "delivered",
+            Self::Lost => "lost",
+            Self::Late => "late",
+            Self::Expired => "expired",
         }
     }
 }

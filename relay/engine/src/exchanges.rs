@@ -1,5 +1,5 @@
-//! Requests that cannot be answered yet: their bytes, or the origin's verdict, are still to come
-//! (RFC 7252 §5.2.2).
+//! Requests that cannot be answered yet (RFC 7252 §5.2.2): their bytes, or the origin's verdict, are still to come, or
+//! the link has no room for the answer.
 
 use crate::coap::{Token, Wants};
 use crate::path::Path;

@@ -12,6 +12,8 @@ pub struct Path {
     pub local: Option<IpAddr>,
     /// Which of our sockets.
     pub socket: usize,
+    /// The index of the network interface between us; 0 if it is not known.
+    pub interface: u32,
     /// The request was sent to a multicast group (RFC 7252 §8).
     pub multicast: bool,
 }

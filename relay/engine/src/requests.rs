@@ -7,7 +7,7 @@ use crate::coap::{Ask, Refusal, Response, Token, Wants};
 use crate::discovery;
 use crate::engine::{Engine, Timer};
 use crate::event::{CacheResult, DropReason, Event};
-use crate::exchanges::{Exchange, Reply};
+use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::fetches::Fetch;
 use crate::gateway;
 use crate::image::{ETag, Image};
@@ -34,7 +34,7 @@ const MAX_LEISURELY: usize = 64;
 const CORE_MAX_AGE_S: u32 = 30;
 
 /// What is at hand for a request.
-enum Found {
+pub(crate) enum Found {
     Image { image: Arc<Image>, max_age: u32, result: CacheResult },
     Fetching(FetchId),
     Negative(Refusal, u32),
@@ -108,6 +108,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), Refusal> {
         check_method(message.code, ask)?;
         let target = target::resolve(&self.config, message, ask, url)?;
+        self.hear(now, &reply, &ask.wants);
         if target == Target::WellKnownCore {
             let links = discovery::links(&self.config.routes, self.resources.iter(), message);
             self.answer_links(now, reply, &ask.wants, &links);
@@ -146,7 +147,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// The decision of the cache (RFC 9111 §4, with rule 2 of the design: a transfer stays with its version).
-    fn find(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> Found {
+    pub(crate) fn find(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> Found {
         let transfer = self.peers.peek(&reply.path.peer).and_then(|peer| peer.transfer(url));
         let pinned = transfer.filter(|_| !wants.starts_body()).map(|transfer| transfer.etag);
         let Some(resource) = self.resources.get_mut(url) else {
@@ -229,7 +230,7 @@ impl<S: Store> Engine<S> {
         self.wait(now, reply, wants, url, id)
     }
 
-    fn wait(
+    pub(crate) fn wait(
         &mut self,
         now: Instant,
         reply: Reply,
@@ -237,27 +238,39 @@ impl<S: Store> Engine<S> {
         url: Arc<str>,
         id: FetchId,
     ) -> Result<(), Refusal> {
+        let exchange = self.park(now, reply, wants, url)?;
+        if let Some(fetch) = self.fetches.get_mut(id) {
+            fetch.waiters.push(exchange);
+        }
+        Ok(())
+    }
+
+    /// Keeps a request that cannot be answered yet, and sees to it that its client does not repeat it.
+    pub(crate) fn park(
+        &mut self,
+        now: Instant,
+        reply: Reply,
+        wants: &Wants,
+        url: Arc<str>,
+    ) -> Result<ExchangeId, Refusal> {
         let limits = self.config.limits;
         if self.exchanges.len() >= limits.exchanges {
             self.drop(DropReason::Exchanges);
             return Err(Refusal::new(Code::SERVICE_UNAVAILABLE, "relay: too many requests waiting"));
         }
-        let Some(peer) = self.peers.peek_mut(&reply.path.peer) else { return Ok(()) };
+        let Some(peer) = self.peers.peek_mut(&reply.path.peer) else { return Ok(reply.exchange()) };
         if peer.waiting >= limits.exchanges_per_client {
             return Err(Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests waiting"));
         }
         peer.waiting += 1;
         let exchange = reply.exchange();
-        let timer = if reply.confirmable {
+        let timer = if reply.confirmable && !reply.acknowledged {
             self.timers.set(now + ACK_DELAY, Timer::Acknowledge(exchange))
         } else {
             self.timers.set(now + limits.patience, Timer::GiveUp(exchange))
         };
         self.exchanges.add(Exchange { reply, wants: wants.clone(), url, timer });
-        if let Some(fetch) = self.fetches.get_mut(id) {
-            fetch.waiters.push(exchange);
-        }
-        Ok(())
+        Ok(exchange)
     }
 
     fn answer_links(&mut self, now: Instant, reply: Reply, wants: &Wants, links: &str) {

@@ -27,8 +27,30 @@ pub(crate) struct Sent {
 }
 
 impl<S: Store> Engine<S> {
-    /// Sends an answer, registers an observer if it asked to be, and follows the device's progress.
+    /// Sends an answer; a block, when its link has room.
     pub(crate) fn deliver(
+        &mut self,
+        now: Instant,
+        reply: Reply,
+        wants: &Wants,
+        url: &str,
+        etag: ETag,
+        answer: Answer,
+    ) {
+        if let Answer::Block { response, .. } = &answer {
+            match self.may_leave(now, &reply, wants, url, response.payload.len()) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err((refusal, max_age)) => {
+                    return self.respond(now, reply, wants, Response::refusal(refusal, Some(max_age)));
+                }
+            }
+        }
+        self.emit(now, reply, wants, url, etag, answer);
+    }
+
+    /// Sends an answer now, registers an observer if it asked to be, and follows the device's progress.
+    pub(crate) fn emit(
         &mut self,
         now: Instant,
         reply: Reply,
@@ -45,6 +67,9 @@ impl<S: Store> Engine<S> {
                 response.observe = self.observation(now, &reply, wants, url);
                 self.respond(now, reply, wants, response);
                 self.progress(now, reply.path.peer, url, Sent { etag, start, end, last });
+                if last {
+                    self.leave_link(reply.path.interface, reply.path.peer);
+                }
             }
         }
     }
@@ -89,7 +114,8 @@ impl<S: Store> Engine<S> {
     ) {
         let jitter = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
         let timeout: Duration = params::ACK_TIMEOUT + params::ACK_RANDOM_SPREAD.mul_f64(jitter);
-        let timer = self.timers.set(now + timeout, Timer::Retransmit(path.peer, message_id));
+        let wait = self.patient(path, 0, timeout);
+        let timer = self.timers.set(now + wait, Timer::Retransmit(path.peer, message_id));
         self.send(path, bytes.clone());
         self.outgoing
             .add(message_id, Confirmable { path, bytes, purpose, timeout, retransmissions: 0, timer });
@@ -122,7 +148,8 @@ impl<S: Store> Engine<S> {
 
     pub(crate) fn give_up(&mut self, now: Instant, id: ExchangeId) {
         let Some(exchange) = self.take_exchange(id) else { return };
-        let refusal = Refusal::new(Code::GATEWAY_TIMEOUT, "origin: too slow");
+        self.withdraw(exchange.reply.path.interface, id);
+        let refusal = Refusal::new(Code::GATEWAY_TIMEOUT, "origin or link: too slow");
         self.respond(now, exchange.reply, &exchange.wants, Response::refusal(refusal, None));
         if let Some(fetch) = self.resources.peek(&exchange.url).and_then(|resource| resource.fetch) {
             self.leave(fetch, id);

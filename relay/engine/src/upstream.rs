@@ -30,6 +30,7 @@ impl<S: Store> Engine<S> {
             OriginEvent::NotModified(freshness) => self.not_modified(now, id, freshness),
             OriginEvent::Failed(failure) => self.fetch_failed(now, id, failure),
         }
+        self.release(now);
     }
 
     fn begin_body(&mut self, now: Instant, id: FetchId, head: Head) {

@@ -70,7 +70,7 @@ impl Relay {
 
 fn path() -> Path {
     let peer = "[fe80::ff:fe00:1]:5683".parse().unwrap();
-    Path { peer, local: None, socket: 0, multicast: false }
+    Path { peer, local: None, socket: 0, interface: 0, multicast: false }
 }
 
 fn origin_event(step: &Value) -> OriginEvent {

@@ -24,6 +24,8 @@ pub struct Config {
     pub listen: Listen,
     /// `[[route]]`
     pub routes: Vec<Route>,
+    /// `[[link]]`
+    pub link: Vec<Link>,
     /// `[proxy]`
     pub proxy: Proxy,
     /// `[cache]`
@@ -47,6 +49,15 @@ pub struct Listen {
     pub interface: Option<String>,
     /// The largest block that is offered.
     pub block_size: Szx,
+}
+
+/// How one interface is paced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Its name. It may appear later.
+    pub interface: String,
+    /// Its radio and the rest.
+    pub pacing: sixfold_engine::LinkConfig,
 }
 
 /// A reverse proxy for one path prefix.

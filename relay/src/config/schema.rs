@@ -1,9 +1,9 @@
 //! Which keys there are, what they mean, and what must fit together.
 
 use super::reader::{Section, Source};
-use super::{Config, Disk, Mistakes, Route, values};
+use super::{Config, Disk, Link, Mistakes, Route, values};
 use crate::origin::OriginSettings;
-use sixfold_engine::canonical_url;
+use sixfold_engine::{Algorithm, LinkConfig, canonical_url};
 use sixfold_profile::coap::MAX_NUM;
 use std::path::PathBuf;
 
@@ -29,6 +29,7 @@ fn read_all(source: &Source<'_>, trouble: Trouble<'_>) -> Config {
     let mut top = Section::top(source);
     top.section("listen", |section| read_listen(section, &mut config));
     top.sections("route", |section| read_route(section, &mut config, trouble));
+    top.sections("link", |section| read_link(section, &mut config));
     top.section("proxy", |section| read_proxy(section, &mut config, trouble));
     top.section("cache", |section| read_cache(section, &mut config));
     top.section("origin", |section| read_origin(section, &mut config));
@@ -51,6 +52,27 @@ fn read_listen(section: &mut Section<'_, '_>, config: &mut Config) {
         }
         seen.push(address);
     }
+}
+
+fn read_link(section: &mut Section<'_, '_>, config: &mut Config) {
+    let mut link = Link::default();
+    let line = section.require("interface", &mut link.interface, |value| {
+        values::interface(value)?.ok_or_else(|| "a link needs the name of its interface".to_owned())
+    });
+    let LinkConfig { radio, duty_cycle, algorithm } = &mut link.pacing;
+    section.read("bit_rate", &mut radio.bit_rate, values::positive);
+    section.read("frame", &mut radio.frame, |value| values::within(value, 64..=2047));
+    section.read("duty_cycle", duty_cycle, |value| values::within(value, 1..=100));
+    let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.label(), algorithm));
+    section.read("algorithm", algorithm, |value| values::one_of(value, &algorithms));
+    if !link.interface.is_empty() && config.link.iter().any(|other| other.interface == link.interface) {
+        section.mistake(
+            line,
+            "interface",
+            format!("{} has a link already; remove one of them", link.interface),
+        );
+    }
+    config.link.push(link);
 }
 
 fn read_route(section: &mut Section<'_, '_>, config: &mut Config, trouble: Trouble<'_>) {

@@ -2,7 +2,9 @@
 
 use bytesize::ByteSize;
 use sixfold_profile::coap::Szx;
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -68,6 +70,18 @@ pub(super) fn positive<T: TryFrom<u64>>(value: &DeValue<'_>) -> Outcome<T> {
         Some(0) => Err("0 would refuse everything; give at least 1".into()),
         _ => number(value),
     }
+}
+
+/// A whole number between two others.
+pub(super) fn within<T: TryFrom<u64> + PartialOrd + Display>(
+    value: &DeValue<'_>,
+    range: RangeInclusive<T>,
+) -> Outcome<T> {
+    let number = number(value)?;
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    Err(format!("{number} is out of range; give {} to {}", range.start(), range.end()))
 }
 
 fn integer(value: &DeValue<'_>) -> Option<u64> {

@@ -7,16 +7,18 @@
 mod clock;
 mod door;
 mod links;
+mod paced;
 
 use crate::config::Config;
 use crate::ops::{Metrics, Status, logging};
 use crate::origin::OriginClient;
 use crate::spool::Spool;
 use crate::store::MemoryStore;
-use crate::udp::RecvBatch;
+use crate::udp::{RecvBatch, interfaces};
 use clock::Clock;
 use door::Door;
 use links::Links;
+use paced::Paced;
 use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -49,6 +51,7 @@ pub struct Driver {
     spool: Option<Arc<Spool>>,
     engine: Engine<MemoryStore>,
     links: Links,
+    paced: Paced,
     origin: OriginClient,
     origin_events: mpsc::Receiver<(FetchId, OriginEvent)>,
     commands: mpsc::Receiver<Command>,
@@ -78,11 +81,12 @@ impl Driver {
         let store = MemoryStore::new(config.cache.memory);
         let engine = Engine::new(config.engine(), store, seed);
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
-        Ok(Self {
+        let mut driver = Self {
             config,
             spool,
             engine,
             links,
+            paced: Paced::default(),
             origin,
             origin_events,
             commands,
@@ -91,7 +95,9 @@ impl Driver {
             clock: Clock::start(),
             batch: RecvBatch::new(),
             outbox: Vec::new(),
-        })
+        };
+        driver.pace();
+        Ok(driver)
     }
 
     /// The addresses that CoAP is served on now.
@@ -179,8 +185,22 @@ impl Driver {
 
     fn keep_house(&mut self) {
         self.links.poll_interfaces();
+        self.pace();
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
         self.metrics.set_cache_bytes(self.engine.store().bytes());
+    }
+
+    /// Tells the engine which interfaces there are to pace.
+    fn pace(&mut self) {
+        let interfaces = match interfaces() {
+            Ok(interfaces) => interfaces,
+            Err(error) => return tracing::debug!("looking for interfaces: {error}"),
+        };
+        let now = self.clock.now();
+        for (interface, config) in self.paced.update(&interfaces, &self.config.link) {
+            tracing::debug!(interface, paced = config.is_some(), "link");
+            self.engine.set_link(now, interface, config);
+        }
     }
 
     /// Everything new is made before anything old is let go.
@@ -203,6 +223,7 @@ impl Driver {
         }
         self.spool = spool;
         self.config = config;
+        self.pace();
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
-use sixfold_engine::{CacheResult, DropReason, Event};
+use sixfold_engine::{CacheResult, DropReason, Event, LinkEvent};
 use sixfold_profile::coap::Code;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +27,7 @@ pub struct Metrics {
     responses: [IntCounter; 256],
     cache_requests: [IntCounter; CacheResult::ALL.len()],
     dropped: [IntCounter; DropReason::ALL.len()],
+    link_answers: [IntCounter; LinkEvent::ALL.len()],
     cache_bytes: IntGauge,
     blocks_sent: IntCounter,
     block_bytes_sent: IntCounter,
@@ -65,6 +66,11 @@ impl Metrics {
             "Datagrams not processed, not answered, not sent or not acknowledged.",
             "reason",
         )?;
+        let by_event = make.counters(
+            "link_answers_total",
+            "Answers on paced links, by what the pacer did or heard.",
+            "event",
+        )?;
         let transfers =
             make.counters("transfers_total", "Transfers of an image to a device that ended.", "outcome")?;
         let reloads =
@@ -84,6 +90,7 @@ impl Metrics {
             }),
             cache_requests: CacheResult::ALL.map(|result| by_result.with_label_values(&[result.label()])),
             dropped: DropReason::ALL.map(|reason| by_reason.with_label_values(&[reason.label()])),
+            link_answers: LinkEvent::ALL.map(|event| by_event.with_label_values(&[event.label()])),
             cache_bytes: make.gauge("cache_bytes", "Memory taken by complete images.")?,
             blocks_sent: make.counter("blocks_sent_total", "Blocks of images sent.")?,
             block_bytes_sent: make.counter("block_bytes_sent_total", "Payload bytes in blocks sent.")?,
@@ -122,6 +129,7 @@ impl Metrics {
             Event::Response(Code(code)) => self.responses[usize::from(*code)].inc(),
             Event::Cache(result) => self.cache_requests[*result as usize].inc(),
             Event::Dropped(reason) => self.dropped[*reason as usize].inc(),
+            Event::Link(event) => self.link_answers[*event as usize].inc(),
             Event::BlockSent(bytes) => {
                 self.blocks_sent.inc();
                 self.block_bytes_sent.inc_by(*bytes as u64);

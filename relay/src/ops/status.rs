@@ -335,7 +335,7 @@ mod tests {
         let config = Config { routes: vec![route], ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), [0; 32]);
         let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, 5683));
-        let path = Path { peer, local: None, socket: 0, multicast: false };
+        let path = Path { peer, local: None, socket: 0, interface: 0, multicast: false };
         let start = Instant::ZERO;
         // GET /a, Block2 0/_/64.
         engine.handle_datagram(start, path, b"\x40\x01\x00\x01\xb1a\xc1\x02");

@@ -5,24 +5,34 @@ use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use std::collections::BTreeMap;
 use std::io;
 
+/// ARPHRD_IEEE802154, ARPHRD_IEEE802154_MONITOR and ARPHRD_6LOWPAN (linux/if_arp.h).
+const LOW_POWER: [&str; 3] = ["804", "805", "825"];
+
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Interface {
-    pub(super) name: String,
+pub(crate) struct Interface {
+    pub(crate) name: String,
     /// Its number: never reused while the system runs, unlike the name.
-    pub(super) index: u32,
+    pub(crate) index: u32,
     /// Up, and able to send and receive multicast to others.
-    pub(super) multicast: bool,
+    pub(crate) multicast: bool,
 }
 
 /// Every interface. TUN devices are among them although they have no link-layer address.
-pub(super) fn interfaces() -> io::Result<Vec<Interface>> {
+pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
     let flags: BTreeMap<_, _> = getifaddrs()?.map(|entry| (entry.interface_name, entry.flags)).collect();
     let interfaces = flags.into_iter().filter_map(|(name, flags)| {
         let index = index_of(&name)?;
         Some(Interface { name, index, multicast: is_multicast(flags) })
     });
     Ok(interfaces.collect())
+}
+
+/// Whether the kernel says that an interface is of the low-power kind. It cannot of the TUN devices of Thread and Wi-SUN
+/// agents: those have to be named in the configuration.
+pub(crate) fn is_low_power(name: &str) -> bool {
+    let hardware = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
+    hardware.is_ok_and(|hardware| LOW_POWER.contains(&hardware.trim()))
 }
 
 /// The number of an interface; `None` while it is not there.
@@ -45,5 +55,6 @@ mod tests {
         let lo = all.iter().find(|interface| interface.name == "lo").unwrap();
         assert_eq!((Some(lo.index), lo.multicast), (index_of("lo"), false));
         assert_eq!(index_of("no-such-if"), None);
+        assert!(!is_low_power("lo") && !is_low_power("no-such-if"));
     }
 }

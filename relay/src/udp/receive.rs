@@ -90,7 +90,8 @@ impl Default for RecvBatch {
 }
 
 fn path(message: &RecvMsg<'_, '_, SockaddrStorage>, socket: usize) -> Option<Path> {
-    let mut path = Path { peer: peer(message.address.as_ref()?)?, local: None, socket, multicast: false };
+    let mut path =
+        Path { peer: peer(message.address.as_ref()?)?, local: None, socket, interface: 0, multicast: false };
     for control in message.cmsgs().into_iter().flatten() {
         match control {
             ControlMessageOwned::Ipv6PacketInfo(info) => asked_v6(&mut path, &info),
@@ -109,6 +110,7 @@ fn peer(address: &SockaddrStorage) -> Option<SocketAddr> {
 fn asked_v6(path: &mut Path, info: &libc::in6_pktinfo) {
     let asked = Ipv6Addr::from(info.ipi6_addr.s6_addr);
     path.multicast = asked.is_multicast();
+    path.interface = info.ipi6_ifindex;
     path.local = (!path.multicast).then_some(IpAddr::V6(asked));
     // An answer from a link-local address needs to know its interface, also when the peer's address does not.
     if let (true, SocketAddr::V6(peer)) = (asked.is_unicast_link_local(), &mut path.peer) {
@@ -119,6 +121,7 @@ fn asked_v6(path: &mut Path, info: &libc::in6_pktinfo) {
 /// `ipi_spec_dst` is the address of ours to answer from: another than the one asked if that was a group or a
 /// broadcast address.
 fn asked_v4(path: &mut Path, info: &libc::in_pktinfo) {
+    path.interface = u32::try_from(info.ipi_ifindex).unwrap_or(0);
     path.multicast = info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr;
     let ours = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
     path.local = (!path.multicast).then_some(IpAddr::V4(ours));

@@ -50,7 +50,7 @@ async fn send(socket: &mut BatchSocket, transmits: &[Transmit]) -> Vec<(SocketAd
 }
 
 fn to(peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> Transmit {
-    Transmit { path: Path { peer, local, socket: 3, multicast: false }, bytes: bytes.to_vec() }
+    Transmit { path: Path { peer, local, socket: 3, interface: 0, multicast: false }, bytes: bytes.to_vec() }
 }
 
 #[tokio::test]
@@ -64,7 +64,13 @@ async fn more_than_a_batch_goes_round() {
     let (received, _) = receive(&mut server, count).await;
     let ours = "::1".parse().ok();
     for (number, (path, bytes)) in received.iter().enumerate() {
-        let expected = Path { peer: client.local_addr().unwrap(), local: ours, socket: 3, multicast: false };
+        let expected = Path {
+            peer: client.local_addr().unwrap(),
+            local: ours,
+            socket: 3,
+            interface: index_of("lo").unwrap(),
+            multicast: false,
+        };
         assert_eq!((path, bytes), (&expected, &vec![number as u8; 40]));
     }
     let answers: Vec<_> = received.into_iter().map(|(path, bytes)| Transmit { path, bytes }).collect();

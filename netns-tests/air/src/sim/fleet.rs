@@ -190,7 +190,7 @@ fn endpoint(scenario: &Scenario, node: NodeId, port: u16) -> SocketAddrV6 {
 
 fn server_endpoint(scenario: &Scenario, kind: Server) -> SocketAddrV6 {
     let port = match kind {
-        Server::Ours | Server::Boot | Server::Rfc7252 => COAP_PORT,
+        Server::Ours | Server::Boot | Server::Legacy | Server::Rfc7252 => COAP_PORT,
         Server::Tftp | Server::TftpOptions => TFTP_PORT,
     };
     endpoint(scenario, NodeId::BORDER_ROUTER, port)
@@ -199,7 +199,7 @@ fn server_endpoint(scenario: &Scenario, kind: Server) -> SocketAddrV6 {
 fn server(scenario: &Scenario, kind: Server, image: &Arc<[u8]>, random: &mut Random) -> Box<dyn Host> {
     let local = server_endpoint(scenario, kind);
     match kind {
-        Server::Ours | Server::Boot => {
+        Server::Ours | Server::Boot | Server::Legacy => {
             let image = Bytes::copy_from_slice(image);
             Box::new(Relay::new(local, image, scenario.origin, random.seed()))
         }
@@ -238,7 +238,9 @@ impl Makings {
                 let restart_after = scenario.fetch.restart_after;
                 Box::new(Device::new(local, server, image, szx, restart_after, random.split()))
             }
-            Server::Rfc7252 => Box::new(CoapClient::new(local, server, image, szx, random.split())),
+            Server::Legacy | Server::Rfc7252 => {
+                Box::new(CoapClient::new(local, server, image, szx, random.split()))
+            }
             Server::Tftp => Box::new(TftpClient::new(local, server, image, TftpOptions::default())),
             Server::TftpOptions => {
                 let options = TftpOptions {

@@ -24,6 +24,8 @@ pub enum Server {
     Ours,
     /// The relay's engine, and devices that run the boot program's core over flash.
     Boot,
+    /// The relay's engine, and clients with RFC 7252's defaults that know nothing of it.
+    Legacy,
     /// A stateless block-wise server (RFC 7959) that answers at once, and clients with RFC 7252's defaults.
     Rfc7252,
     /// TFTP as RFC 1350 has it: 512 bytes in lock-step.
@@ -34,13 +36,15 @@ pub enum Server {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Ours, Self::Boot, Self::Rfc7252, Self::Tftp, Self::TftpOptions];
+    pub const ALL: [Self; 6] =
+        [Self::Ours, Self::Boot, Self::Legacy, Self::Rfc7252, Self::Tftp, Self::TftpOptions];
 
     /// The name in reports and on the command line.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::Boot => "boot",
+            Self::Legacy => "legacy",
             Self::Rfc7252 => "rfc7252",
             Self::Tftp => "tftp",
             Self::TftpOptions => "tftp-options",
@@ -51,7 +55,7 @@ impl Server {
     pub const fn block_bytes(self, fetch: &Fetch) -> u16 {
         match self {
             Self::Tftp => TFTP_BLOCK_SIZE,
-            Self::Ours | Self::Boot | Self::Rfc7252 | Self::TftpOptions => fetch.block_bytes,
+            Self::Ours | Self::Boot | Self::Legacy | Self::Rfc7252 | Self::TftpOptions => fetch.block_bytes,
         }
     }
 

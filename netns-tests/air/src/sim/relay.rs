@@ -5,14 +5,16 @@ use crate::peers::PATH;
 use crate::scenario::Origin;
 use bytes::Bytes;
 use sixfold_engine::{
-    Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, OriginEvent, Path, Route, UnboundedStore,
-    Validator,
+    Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, LinkConfig, OriginEvent, Path, Route,
+    UnboundedStore, Validator,
 };
 use sixfold_profile::Instant;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+/// The interface to the air.
+const INTERFACE: u32 = 1;
 /// How many bytes the origin's answer comes in at a time: as much as fits one TLS record.
 const CHUNK: usize = 16 * 1024;
 
@@ -33,7 +35,8 @@ impl Relay {
     pub fn new(local: SocketAddrV6, image: Bytes, origin: Origin, seed: [u8; 32]) -> Self {
         let route = Route { path: vec![PATH[0].to_owned()], origin: "https://origin.example/".to_owned() };
         let config = Config { routes: vec![route], ..Config::default() };
-        let engine = Engine::new(config, UnboundedStore::default(), seed);
+        let mut engine = Engine::new(config, UnboundedStore::default(), seed);
+        engine.set_link(Instant::ZERO, INTERFACE, Some(LinkConfig::default()));
         Self { local, engine, image, origin, upcoming: VecDeque::new(), origin_bytes: 0, retransmissions: 0 }
     }
 
@@ -90,6 +93,7 @@ impl Host for Relay {
             peer: SocketAddr::V6(datagram.from),
             local: (!multicast).then_some(IpAddr::V6(*datagram.to.ip())),
             socket: 0,
+            interface: INTERFACE,
             multicast,
         };
         self.engine.handle_datagram(now, path, &datagram.payload);

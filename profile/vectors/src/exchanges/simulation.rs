@@ -24,7 +24,7 @@ fn layout() -> Layout {
 
 fn path() -> Path {
     let address = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 1);
-    Path { peer: SocketAddr::from((address, 5683)), local: None, socket: 0, multicast: false }
+    Path { peer: SocketAddr::from((address, 5683)), local: None, socket: 0, interface: 0, multicast: false }
 }
 
 struct Simulation<'a, 't> {

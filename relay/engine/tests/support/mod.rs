@@ -107,7 +107,7 @@ pub fn config() -> Config {
 
 pub fn path(peer: u16) -> Path {
     let peer = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 10_000 + peer));
-    Path { peer, local: None, socket: 0, multicast: false }
+    Path { peer, local: None, socket: 0, interface: 0, multicast: false }
 }
 
 /// Bytes that differ everywhere, and between versions.

@@ -33,6 +33,8 @@ fn the_reference_is_the_defaults() {
     assert!(cache.disk.is_some() && proxy.forward.len() == 1, "examples of what is off by default");
     let mut plain = config.clone();
     plain.routes.clear();
+    assert_eq!(plain.link.len(), 1, "one example");
+    assert_eq!(plain.link.remove(0).pacing, LinkConfig::default());
     plain.cache.disk = None;
     plain.proxy.forward.clear();
     assert_eq!(plain, Config::default());

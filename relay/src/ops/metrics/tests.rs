@@ -72,6 +72,12 @@ fn each_result_and_reason_has_its_own_counter() {
         let series = format!("sixfold_cache_requests_total{{result=\"{}\"}}", result.label());
         assert_eq!(value(&metrics, &series), 1.0);
     }
+    for event in LinkEvent::ALL {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(&Event::Link(event));
+        let series = format!("sixfold_link_answers_total{{event=\"{}\"}}", event.label());
+        assert_eq!(value(&metrics, &series), 1.0);
+    }
     for reason in DropReason::ALL {
         let metrics = Metrics::new().unwrap();
         metrics.record(&Event::Dropped(reason));

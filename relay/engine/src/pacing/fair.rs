@@ -1,0 +1,244 @@
+//! Who is next: deficit round robin in airtime (Shreedhar and Varghese, 1995) over devices that ask for one block
+//! after another.
+//!
+//! Such a device has nothing waiting in the moment after its answer left. Its turn goes on nevertheless: what is
+//! left of its credit is there when it asks again, and then it comes before those that wait for a turn. So a turn
+//! can be several answers long, and only the first of them has waited.
+
+use foldhash::quality::FixedState;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The queue of one link. Each operation takes constant time, however many devices wait.
+#[derive(Debug)]
+pub(crate) struct Fair<T> {
+    accounts: HashMap<SocketAddr, Account<T>, FixedState>,
+    /// Those in the middle of their turn.
+    current: VecDeque<SocketAddr>,
+    /// Those that wait for a turn.
+    ring: VecDeque<SocketAddr>,
+    /// The longest answer so far: a turn is never shorter, so that it always suffices for one.
+    longest: Duration,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+struct Account<T> {
+    credit: Duration,
+    queue: VecDeque<(T, Duration)>,
+}
+
+impl<T: PartialEq> Fair<T> {
+    pub(crate) fn new(hasher: FixedState) -> Self {
+        Self {
+            accounts: HashMap::with_hasher(hasher),
+            current: VecDeque::new(),
+            ring: VecDeque::new(),
+            longest: Duration::ZERO,
+            waiting: 0,
+        }
+    }
+
+    /// Answers that wait.
+    pub(crate) const fn len(&self) -> usize {
+        self.waiting
+    }
+
+    /// Devices that wait.
+    pub(crate) fn devices(&self) -> usize {
+        self.current.len() + self.ring.len()
+    }
+
+    /// The longest answer so far.
+    pub(crate) const fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// What the next answer costs.
+    pub(crate) fn next_cost(&self) -> Option<Duration> {
+        let next = self.current.front().or(self.ring.front())?;
+        self.accounts.get(next)?.queue.front().map(|(_, cost)| *cost)
+    }
+
+    /// Lets an answer pass those that wait, if there are none, or if the device is in its turn and has nothing
+    /// waiting itself.
+    pub(crate) fn pass(&mut self, device: SocketAddr, cost: Duration) -> bool {
+        self.longest = self.longest.max(cost);
+        match self.accounts.get_mut(&device) {
+            Some(account) if account.queue.is_empty() && account.credit >= cost => {
+                account.credit -= cost;
+                true
+            }
+            _ => self.waiting == 0,
+        }
+    }
+
+    /// Puts an answer into the queue.
+    pub(crate) fn push(&mut self, device: SocketAddr, item: T, cost: Duration) {
+        self.longest = self.longest.max(cost);
+        self.waiting += 1;
+        let account = self
+            .accounts
+            .entry(device)
+            .or_insert_with(|| Account { credit: Duration::ZERO, queue: VecDeque::with_capacity(1) });
+        account.queue.push_back((item, cost));
+        if account.queue.len() > 1 {
+            return;
+        }
+        let place = if account.credit >= cost { &mut self.current } else { &mut self.ring };
+        place.push_back(device);
+    }
+
+    /// Takes the next answer, and charges it. A new turn is `quantum` of airtime long.
+    pub(crate) fn pop(&mut self, quantum: Duration) -> Option<(SocketAddr, T, Duration)> {
+        loop {
+            let device = match self.current.pop_front() {
+                Some(device) => device,
+                None => self.begin_turn(quantum)?,
+            };
+            let Some(account) = self.accounts.get_mut(&device) else { continue };
+            let Some((item, cost)) = account.queue.pop_front() else { continue };
+            account.credit = account.credit.saturating_sub(cost);
+            self.waiting -= 1;
+            match account.queue.front() {
+                Some((_, next)) if account.credit >= *next => self.current.push_front(device),
+                Some(_) => self.ring.push_back(device),
+                None => {}
+            }
+            return Some((device, item, cost));
+        }
+    }
+
+    fn begin_turn(&mut self, quantum: Duration) -> Option<SocketAddr> {
+        let device = self.ring.pop_front()?;
+        if let Some(account) = self.accounts.get_mut(&device) {
+            account.credit = account.credit.min(self.longest) + quantum.max(self.longest);
+        }
+        Some(device)
+    }
+
+    /// Everything that waits, in no order.
+    pub(crate) fn into_waiting(self) -> impl Iterator<Item = T> {
+        self.accounts.into_values().flat_map(|account| account.queue).map(|(item, _)| item)
+    }
+
+    /// Takes an answer back that nobody waits for any more.
+    pub(crate) fn withdraw(&mut self, device: SocketAddr, item: &T) {
+        let Some(account) = self.accounts.get_mut(&device) else { return };
+        let before = account.queue.len();
+        account.queue.retain(|(queued, _)| queued != item);
+        self.waiting -= before - account.queue.len();
+        if before > 0 && account.queue.is_empty() {
+            self.leave(device);
+        }
+    }
+
+    /// Forgets a device, with what it waits for.
+    pub(crate) fn forget(&mut self, device: SocketAddr) {
+        let Some(account) = self.accounts.remove(&device) else { return };
+        self.waiting -= account.queue.len();
+        if !account.queue.is_empty() {
+            self.leave(device);
+        }
+    }
+
+    fn leave(&mut self, device: SocketAddr) {
+        self.current.retain(|&other| other != device);
+        self.ring.retain(|&other| other != device);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn device(n: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], n))
+    }
+
+    fn fair() -> Fair<u32> {
+        Fair::new(FixedState::with_seed(1))
+    }
+
+    #[test]
+    fn a_turn_goes_on_when_its_device_asks_again() {
+        let mut fair = fair();
+        (0..3).for_each(|n| fair.push(device(n), u32::from(n), MS * 10));
+        assert_eq!(fair.pop(MS * 25), Some((device(0), 0, MS * 10)));
+        assert!(fair.pass(device(0), MS * 10), "10 of 25 are used");
+        assert!(!fair.pass(device(0), MS * 10), "20 are used");
+        assert!(!fair.pass(device(7), MS * 10), "others wait");
+        fair.push(device(0), 9, MS * 10);
+        let order: Vec<_> = std::iter::from_fn(|| fair.pop(MS * 25)).map(|(_, item, _)| item).collect();
+        assert_eq!(order, [1, 2, 9]);
+        assert!(fair.pass(device(7), MS * 10), "nobody waits");
+    }
+
+    #[test]
+    fn a_quantum_of_nothing_is_one_answer() {
+        let mut fair = fair();
+        for n in [0, 0, 1] {
+            fair.push(device(n), u32::from(n), MS * 10);
+        }
+        let order: Vec<_> =
+            std::iter::from_fn(|| fair.pop(Duration::ZERO)).map(|(_, item, _)| item).collect();
+        assert_eq!(order, [0, 1, 0]);
+    }
+
+    #[test]
+    fn what_was_withdrawn_or_forgotten_never_comes() {
+        let mut fair = fair();
+        (0..4).for_each(|n| fair.push(device(n), u32::from(n), MS));
+        fair.withdraw(device(1), &1);
+        fair.forget(device(2));
+        assert_eq!((fair.len(), fair.devices()), (2, 2));
+        let order: Vec<_> = std::iter::from_fn(|| fair.pop(MS)).map(|(_, item, _)| item).collect();
+        assert_eq!(order, [0, 3]);
+    }
+
+    proptest! {
+        /// Devices that always have something waiting get the same airtime, whatever the size of their answers: they
+        /// differ by no more than a turn and an answer.
+        #[test]
+        fn airtime_is_shared_equally(costs in proptest::collection::vec(1_u32..100, 2..20), quantum in 0_u32..300) {
+            let mut fair = fair();
+            let mut used = BTreeMap::new();
+            for (n, cost) in (0..).zip(&costs) {
+                (0..3).for_each(|item| fair.push(device(n), item, MS * *cost));
+            }
+            let longest = fair.longest();
+            for _ in 0..2000 {
+                let (device, item, cost) = fair.pop(MS * quantum).unwrap();
+                *used.entry(device).or_insert(Duration::ZERO) += cost;
+                fair.push(device, item, cost);
+            }
+            let (least, most) = (used.values().min().unwrap(), used.values().max().unwrap());
+            prop_assert!(*most - *least <= (MS * quantum).max(longest) + 2 * longest, "{used:?}");
+        }
+
+        /// Whatever is put in comes out once, unless it was taken back.
+        #[test]
+        fn nothing_is_lost(steps in proptest::collection::vec((0_u16..8, 1_u32..50, 0_u8..4), 0..200)) {
+            let mut fair = fair();
+            let mut inside = std::collections::BTreeSet::new();
+            for (number, (n, cost, step)) in (0..).zip(steps) {
+                match step {
+                    0 => if let Some((_, item, _)) = fair.pop(MS * 60) { prop_assert!(inside.remove(&item)); },
+                    1 => if let Some(&item) = inside.iter().next() {
+                        (0..8).for_each(|n| fair.withdraw(device(n), &item));
+                        inside.remove(&item);
+                    },
+                    _ => { fair.push(device(n), number, MS * cost); inside.insert(number); }
+                }
+                prop_assert_eq!(fair.len(), inside.len());
+            }
+            while let Some((_, item, _)) = fair.pop(MS) { prop_assert!(inside.remove(&item)); }
+            prop_assert!(inside.is_empty());
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Which interfaces the engine paces: those that the configuration names, and those that the kernel calls low-power.
+//! They come and go, so they are looked up again and again.
+
+use crate::config::Link;
+use crate::udp::{Interface, is_low_power};
+use sixfold_engine::LinkConfig;
+use std::collections::BTreeMap;
+
+/// What the engine was told, by the index of the interface. `None`: looked at, and not paced.
+#[derive(Debug, Default)]
+pub(crate) struct Paced(BTreeMap<u32, Option<LinkConfig>>);
+
+impl Paced {
+    /// Takes what interfaces there are now; returns what is different from before.
+    pub(crate) fn update(
+        &mut self,
+        interfaces: &[Interface],
+        links: &[Link],
+    ) -> Vec<(u32, Option<LinkConfig>)> {
+        let wanted: BTreeMap<_, _> =
+            interfaces.iter().map(|interface| (interface.index, self.wanted(interface, links))).collect();
+        let gone = self.0.keys().filter(|index| !wanted.contains_key(index)).map(|&index| (index, None));
+        let changed = wanted
+            .iter()
+            .filter(|(index, config)| self.0.get(index).copied().flatten() != **config)
+            .map(|(&index, &config)| (index, config));
+        let changes = gone.chain(changed).collect();
+        self.0 = wanted;
+        changes
+    }
+
+    fn wanted(&self, interface: &Interface, links: &[Link]) -> Option<LinkConfig> {
+        let named = links.iter().find(|link| link.interface == interface.name);
+        named.map(|link| link.pacing).or_else(|| {
+            let known = self.0.get(&interface.index).map(Option::is_some);
+            known.unwrap_or_else(|| is_low_power(&interface.name)).then(LinkConfig::default)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, index: u32) -> Interface {
+        Interface { name: name.to_owned(), index, multicast: true }
+    }
+
+    #[test]
+    fn links_are_told_when_they_come_change_and_go() {
+        let pacing = LinkConfig { duty_cycle: 10, ..LinkConfig::default() };
+        let link = |pacing| vec![Link { interface: "wpan0".to_owned(), pacing }];
+        let mut paced = Paced::default();
+        assert_eq!(paced.update(&[interface("lo", 1)], &link(pacing)), [], "loopback is not paced");
+        let both = [interface("lo", 1), interface("wpan0", 7)];
+        assert_eq!(paced.update(&both, &link(pacing)), [(7, Some(pacing))]);
+        assert_eq!(paced.update(&both, &link(pacing)), []);
+        let other = LinkConfig::default();
+        assert_eq!(paced.update(&both, &link(other)), [(7, Some(other))]);
+        assert_eq!(paced.update(&[interface("lo", 1)], &link(other)), [(7, None)]);
+    }
+}
