@@ -5,7 +5,7 @@ use sixfold_air::outcome::Outcome;
 use sixfold_air::scenario::{Overrides, Scenario};
 use sixfold_air::sim::{self, Server};
 use sixfold_netns_tests::lab::job;
-use sixfold_netns_tests::lab::network::{FrameSockets, Network};
+use sixfold_netns_tests::lab::network::{Network, NodeSockets};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::{sandbox, workspace};
 use std::fs;
@@ -34,7 +34,7 @@ fn completion_s(outcome: &Outcome) -> f64 {
 }
 
 fn compare(scenario: &Scenario) -> Result<()> {
-    let network = Network::create(scenario, SEED, &FrameSockets::new(), None)?;
+    let network = Network::create(scenario, SEED, &NodeSockets::new(), None)?;
     let real = job::run(scenario, &network, SEED, |_| ())?;
     let virtual_: Vec<Outcome> = (1..=SEEDS).map(|seed| sim::run(scenario, Server::Ours, seed)).collect();
     let mean = |figure: &dyn Fn(&Outcome) -> f64| virtual_.iter().map(figure).sum::<f64>() / SEEDS as f64;

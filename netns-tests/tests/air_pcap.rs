@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use sixfold_air::counters::Counters;
 use sixfold_air::scenario::{Overrides, Scenario};
 use sixfold_netns_tests::lab::job;
-use sixfold_netns_tests::lab::network::{FrameSockets, Network};
+use sixfold_netns_tests::lab::network::{Network, NodeSockets};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::sandbox;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn capture_a_fetch() -> Result<Counters> {
     let image_bytes = Some(64 * BLOCKS as u32);
     let overrides = Overrides { devices: Some(1), image_bytes, ..Overrides::default() };
     let scenario = Scenario::read(STAR, &overrides)?;
-    let network = Network::create(&scenario, 1, &FrameSockets::new(), Some(Path::new(CAPTURE)))?;
+    let network = Network::create(&scenario, 1, &NodeSockets::new(), Some(Path::new(CAPTURE)))?;
     let outcome = job::run(&scenario, &network, 1, |_| ())?;
     ensure!((outcome.done, outcome.wrong_bytes) == (1, 0), "{outcome:?}");
     Ok(network.air.stop()?.counters.into_iter().sum())

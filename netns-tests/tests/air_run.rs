@@ -9,7 +9,7 @@ use sixfold_air::topology::NodeId;
 use sixfold_netns_tests::aiocoap;
 use sixfold_netns_tests::coap_client::{self, Outcome};
 use sixfold_netns_tests::image::image;
-use sixfold_netns_tests::lab::network::{FrameSockets, Network};
+use sixfold_netns_tests::lab::network::{Network, NodeSockets};
 use sixfold_netns_tests::lab::service::{self, Service};
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::peer::{self, Peer};
@@ -91,7 +91,7 @@ fn devices_fetch_the_right_bytes_over_a_lossy_link() -> Result<()> {
 fn one_device() -> Result<Network> {
     let overrides = Overrides { devices: Some(1), ..Overrides::default() };
     let scenario = Scenario::read(&fs::read_to_string(scenario_file())?, &overrides)?;
-    Network::create(&scenario, 1, &FrameSockets::new(), None)
+    Network::create(&scenario, 1, &NodeSockets::new(), None)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use sixfold_air::frame;
 use sixfold_air::scenario::{Overrides, Scenario};
 use sixfold_air::topology::NodeId;
-use sixfold_netns_tests::lab::network::Network;
+use sixfold_netns_tests::lab::network::{Network, NodeSocket};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::{sandbox, wait};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
@@ -132,7 +132,7 @@ impl Stack {
 fn smoltcp_exchanges_datagrams_with_a_linux_socket() -> Result<()> {
     sandbox::run(&[Peer::Radvd, Peer::Tun], || {
         let scenario = Scenario::read(STAR, &Overrides { devices: Some(1), ..Overrides::default() })?;
-        let frames = HashMap::from([(STACK, AIR_SOCKET.into())]);
+        let frames = HashMap::from([(STACK, NodeSocket::Frames(AIR_SOCKET.into()))]);
         let network = Network::create(&scenario, 1, &frames, None)?;
         let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
         let server = border_router.enter(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, PORT)))??;

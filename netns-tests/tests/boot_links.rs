@@ -6,7 +6,7 @@ use sixfold_air::frame;
 use sixfold_air::scenario::{Overrides, Scenario};
 use sixfold_air::topology::NodeId;
 use sixfold_netns_tests::ca::Ca;
-use sixfold_netns_tests::lab::network::Network;
+use sixfold_netns_tests::lab::network::{Network, NodeSocket};
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::nginx::{self, Nginx, Site};
 use sixfold_netns_tests::peer::Peer;
@@ -144,7 +144,7 @@ fn a_boot_program_updates_over_the_air() -> Result<()> {
     sandbox::run(&[Peer::Nginx, Peer::Radvd, Peer::Tun], || {
         let overrides = Overrides { devices: Some(1), loss: Some(0.05), ..Overrides::default() };
         let scenario = Scenario::read(STAR, &overrides)?;
-        let frames = HashMap::from([(DEVICE, AIR_SOCKET.into())]);
+        let frames = HashMap::from([(DEVICE, NodeSocket::Frames(AIR_SOCKET.into()))]);
         let network = Network::create(&scenario, 1, &frames, None)?;
         let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
         let world = World::create(border_router, "lowpan0", 24 << 10)?;

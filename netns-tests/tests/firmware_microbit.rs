@@ -1,9 +1,13 @@
 //! The boot program on an emulated micro:bit: its flash, its serial line to the real relay, and its power.
 
 use anyhow::{Context, Result, ensure};
+use sixfold_air::scenario::{Overrides, Scenario};
+use sixfold_air::topology::NodeId;
+use sixfold_netns_tests::ca::Ca;
 use sixfold_netns_tests::image::image as random_bytes;
+use sixfold_netns_tests::lab::network::{Network, NodeSocket};
 use sixfold_netns_tests::netns::Netns;
-use sixfold_netns_tests::nginx;
+use sixfold_netns_tests::nginx::{self, Nginx, Site};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::qemu::Machine;
 use sixfold_netns_tests::qemu::image::{self, Images};
@@ -15,6 +19,7 @@ use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::DEVICE_INTERFACE;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::{Endpoint, MAX_TICKET};
+use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
 
@@ -28,6 +33,7 @@ const BLOCK_BYTES: usize = 256;
 const MOST_PACKETS_BETWEEN_RESETS: u8 = 24;
 /// Of the moments of resets.
 const SEED: u64 = 1;
+const AIR_SOCKET: &str = "/run/d1.sock";
 
 /// Runs `body` where machines, images and peers are to be had.
 fn run<F: FnOnce() -> Result<()>>(test: &str, body: F) -> Result<()> {
@@ -162,6 +168,38 @@ fn resets_at_any_moment_end_with_the_right_image() -> Result<()> {
         // From now on the image starts without the network.
         machine.monitor.reset()?;
         expect(&mut machine, &["boot", &new])
+    })
+}
+
+/// SLIP over the serial line, and from there 6LoWPAN over the laboratory's air, which loses frames.
+#[test]
+fn an_update_crosses_the_air_of_the_laboratory() -> Result<()> {
+    run("an_update_crosses_the_air_of_the_laboratory", || {
+        let overrides = Overrides { devices: Some(1), loss: Some(0.02), ..Overrides::default() };
+        let scenario = Scenario::read(include_str!("../scenarios/star.toml"), &overrides)?;
+        let sockets = HashMap::from([(NodeId(1), NodeSocket::Packets(AIR_SOCKET.into()))]);
+        let network = Network::create(&scenario, SEED, &sockets, None)?;
+        let netns = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
+        let link = PacketLink::join(AIR_SOCKET.as_ref(), "/run/microbit.sock".as_ref())?;
+        let (mut machine, old) = microbit(netns)?;
+        expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
+        // Its first pages are those of the factory's: what crosses the air is little enough for a test.
+        let image = main_program(2)?;
+        netns.ip("link set lo up\n address add 2001:db8:1::2/128 dev lo")?;
+        let identity_of_origin = Ca::create("ca")?.issue(&["origin.test"])?;
+        let site = Site { port: 443, identity: &identity_of_origin, directives: "" };
+        let origin = Nginx::start(netns, &[site])?;
+        nginx::publish("image.bin", &image)?;
+        let record = Record::new(&image, RELAY, &["fw", "image.bin"], Szx::MAX)?;
+        record.install(&mut machine.serial, record.parts())?;
+        machine.serial.send(b"R")?;
+        let _relay = Relay::start(netns, CONFIG)?;
+        let taken = update(&mut machine, &link, &identity(2, &image), SEED)?;
+        let frames = network.air.traffic()?.counters[0].frames;
+        println!("{} packets, {} resets, {frames} frames", taken.packets, taken.resets);
+        ensure!(taken.resets > 0 && frames > u64::from(taken.packets), "fragments and resets");
+        drop(origin);
+        Ok(())
     })
 }
 

@@ -38,6 +38,8 @@ pub enum Port {
     Tun(Tun),
     /// By frames: a stack of its own behind a socket, which sends to it from a named socket and is answered there.
     Frames(UnixDatagram),
+    /// By IPv6 packets, in the same way: a machine behind a serial line.
+    Packets(UnixDatagram),
 }
 
 /// The air, live.
@@ -149,8 +151,8 @@ fn go_first() {
 struct Driver<'p> {
     air: Air,
     ports: &'p [Port],
-    /// Where each node's frames go, once it has sent one.
-    frame_peers: Vec<Option<SocketAddr>>,
+    /// Where what a node hears goes, once it has sent something.
+    peers: Vec<Option<SocketAddr>>,
     capture: Option<Pcap<BufWriter<File>>>,
     clock: Clock,
     latest: Duration,
@@ -167,8 +169,8 @@ impl<'p> Driver<'p> {
                 air.use_frames(node);
             }
         }
-        let frame_peers = ports.iter().map(|_| None).collect();
-        Self { air, ports, frame_peers, capture, clock, latest: Duration::ZERO, refused: 0 }
+        let peers = ports.iter().map(|_| None).collect();
+        Self { air, ports, peers, capture, clock, latest: Duration::ZERO, refused: 0 }
     }
 
     fn run(mut self, inbox: &mpsc::Receiver<Request>, bell: &PipeReader) -> Result<Traffic> {
@@ -221,8 +223,8 @@ impl<'p> Driver<'p> {
     fn deliver(&mut self, node: NodeId, bytes: &[u8]) {
         let taken = match &self.ports[node.index()] {
             Port::Tun(tun) => tun.send(bytes),
-            Port::Frames(socket) => {
-                let peer = self.frame_peers[node.index()].as_ref();
+            Port::Frames(socket) | Port::Packets(socket) => {
+                let peer = self.peers[node.index()].as_ref();
                 peer.is_some_and(|peer| socket.send_to_addr(bytes, peer).is_ok())
             }
         };
@@ -240,10 +242,14 @@ impl<'p> Driver<'p> {
                     };
                     self.air.send_packet(self.clock.now(), node, &buffer[..length]);
                 }
-                Port::Frames(socket) => {
+                port @ (Port::Frames(socket) | Port::Packets(socket)) => {
                     let Ok((length, from)) = socket.recv_from(&mut buffer) else { return Ok(()) };
-                    self.frame_peers[node.index()] = Some(from);
-                    self.air.send_frame(self.clock.now(), node, &buffer[..length]);
+                    self.peers[node.index()] = Some(from);
+                    let (now, bytes) = (self.clock.now(), &buffer[..length]);
+                    match port {
+                        Port::Packets(_) => self.air.send_packet(now, node, bytes),
+                        _ => self.air.send_frame(now, node, bytes),
+                    }
                 }
             }
         }
@@ -276,7 +282,7 @@ impl AsFd for Port {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         match self {
             Self::Tun(tun) => tun.as_fd(),
-            Self::Frames(socket) => socket.as_fd(),
+            Self::Frames(socket) | Self::Packets(socket) => socket.as_fd(),
         }
     }
 }

@@ -36,7 +36,24 @@ const QUIET: Duration = Duration::from_millis(1500);
 const SETTLING_LIMIT: Duration = Duration::from_secs(60);
 
 /// Nodes with stacks of their own, and the sockets by which they are joined.
-pub type FrameSockets = HashMap<NodeId, PathBuf>;
+pub type NodeSockets = HashMap<NodeId, NodeSocket>;
+
+/// What goes through a node's socket, and where that is.
+#[derive(Clone, Debug)]
+pub enum NodeSocket {
+    /// IEEE 802.15.4 frames: MPDUs without FCS, one a datagram.
+    Frames(PathBuf),
+    /// IPv6 packets, one a datagram.
+    Packets(PathBuf),
+}
+
+impl NodeSocket {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Frames(path) | Self::Packets(path) => path,
+        }
+    }
+}
 
 /// The network of a scenario.
 #[derive(Debug)]
@@ -47,7 +64,7 @@ pub struct Network {
     pub air: LiveAir,
     /// The time of the air.
     pub clock: Clock,
-    /// One a node; `None` for those behind frame sockets.
+    /// One a node; `None` for those behind sockets.
     nodes: Vec<Option<Netns>>,
     scope: Scope,
     _sockets: Vec<SocketFile>,
@@ -58,7 +75,7 @@ impl Network {
     pub fn create(
         scenario: &Scenario,
         seed: u64,
-        sockets: &FrameSockets,
+        sockets: &NodeSockets,
         capture: Option<&Path>,
     ) -> Result<Self> {
         check(scenario)?;
@@ -78,7 +95,7 @@ impl Network {
         }
         let border_router = nodes.first().and_then(Option::as_ref).context("no border router")?;
         let radvd = Radvd::start(border_router, DEVICE_INTERFACE, PREFIX, ADVERTISEMENTS)?;
-        let _sockets = sockets.values().cloned().map(SocketFile).collect();
+        let _sockets = sockets.values().map(|socket| SocketFile(socket.path().to_owned())).collect();
         let network = Self { _radvd: radvd, air, clock, nodes, scope: scenario.network.scope, _sockets };
         network.learn_addresses()?;
         network.settle()?;
@@ -152,13 +169,18 @@ fn names_a_namespace(name: &str) -> bool {
     letters && (1..=64).contains(&name.len()) && !name.starts_with('-')
 }
 
-/// Makes a node's namespace and TUN device, or its frame socket.
-fn join(scenario: &Scenario, id: NodeId, socket: Option<&PathBuf>) -> Result<(Option<Netns>, Port)> {
-    if let Some(path) = socket {
+/// Makes a node's namespace and TUN device, or its socket.
+fn join(scenario: &Scenario, id: NodeId, socket: Option<&NodeSocket>) -> Result<(Option<Netns>, Port)> {
+    if let Some(node_socket) = socket {
+        let path = node_socket.path();
         remove_stale_socket(path)?;
         let socket = UnixDatagram::bind(path).with_context(|| format!("cannot bind {}", path.display()))?;
         socket.set_nonblocking(true)?;
-        return Ok((None, Port::Frames(socket)));
+        let port = match node_socket {
+            NodeSocket::Frames(_) => Port::Frames(socket),
+            NodeSocket::Packets(_) => Port::Packets(socket),
+        };
+        return Ok((None, port));
     }
     let netns = Netns::create(&scenario.topology.node(id).name)?;
     let tun = Tun::create(&netns, interface(id))?;

@@ -1,12 +1,16 @@
-//! The relay's end of a machine's serial line: a TUN device, as `slattach` would make one.
+//! The other end of a machine's serial line: a TUN device of the relay's, as `slattach` would make one, or a node of the
+//! radio laboratory.
 
 use super::serial::{Frame, SerialLine};
 use crate::lab::tun::Tun;
 use crate::netns::Netns;
 use anyhow::{Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{self, ErrorKind};
 use std::net::Ipv6Addr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 
 /// The interface that the relay serves.
 pub const INTERFACE: &str = "sl0";
@@ -30,7 +34,42 @@ pub enum Carried {
 /// An interface whose packets are the device's.
 #[derive(Debug)]
 pub struct PacketLink {
-    tun: Tun,
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    Relay(Tun),
+    Air(UnixDatagram),
+}
+
+impl End {
+    fn send(&self, packet: &[u8]) -> bool {
+        match self {
+            Self::Relay(tun) => tun.send(packet),
+            Self::Air(socket) => socket.send(packet).is_ok(),
+        }
+    }
+
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Self::Relay(tun) => tun.receive(buffer),
+            Self::Air(socket) => match socket.recv(buffer) {
+                Ok(length) => Ok(Some(length)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+impl AsFd for End {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Relay(tun) => tun.as_fd(),
+            Self::Air(socket) => socket.as_fd(),
+        }
+    }
 }
 
 impl PacketLink {
@@ -40,7 +79,15 @@ impl PacketLink {
         relay.ip(&format!(
             "link set {INTERFACE} mtu {MTU} up\naddress replace {RELAY}/64 dev {INTERFACE} nodad\n"
         ))?;
-        Ok(Self { tun })
+        Ok(Self { end: End::Relay(tun) })
+    }
+
+    /// Joins the laboratory's node that is behind the socket `air`; `own` is for its answers.
+    pub fn join(air: &Path, own: &Path) -> Result<Self> {
+        let socket = UnixDatagram::bind(own)?;
+        socket.connect(air)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { end: End::Air(socket) })
     }
 
     /// Carries the next packet, or gives the next line; waits for it.
@@ -48,13 +95,13 @@ impl PacketLink {
         loop {
             match serial.receive()? {
                 Some(Frame::Line(line)) => return Ok(Carried::Line(line)),
-                Some(Frame::Packet(packet)) if self.tun.send(&packet) => return Ok(Carried::Up),
+                Some(Frame::Packet(packet)) if self.end.send(&packet) => return Ok(Carried::Up),
                 // What the kernel does not take is no packet: the rest of one from before a reset.
                 Some(Frame::Packet(_)) => continue,
                 None => {}
             }
             let mut packet = [0; MTU];
-            if let Some(length) = self.tun.receive(&mut packet)? {
+            if let Some(length) = self.end.receive(&mut packet)? {
                 serial.send(&packet[..length])?;
                 return Ok(Carried::Down);
             }
@@ -63,7 +110,7 @@ impl PacketLink {
     }
 
     fn wait(&self, serial: &SerialLine) -> Result<()> {
-        let mut ends = [self.tun.as_fd(), serial.as_fd()].map(|end| PollFd::new(end, PollFlags::POLLIN));
+        let mut ends = [self.end.as_fd(), serial.as_fd()].map(|end| PollFd::new(end, PollFlags::POLLIN));
         match poll(&mut ends, PollTimeout::from(SILENCE))? {
             0 => bail!("nothing on the serial line for {SILENCE} ms"),
             _ => Ok(()),

@@ -8,7 +8,7 @@ use sixfold_air::scenario::Scenario;
 use sixfold_air::topology::NodeId;
 use sixfold_netns_tests::isolation;
 use sixfold_netns_tests::lab::job;
-use sixfold_netns_tests::lab::network::{self, FrameSockets, Network};
+use sixfold_netns_tests::lab::network::{self, Network, NodeSocket, NodeSockets};
 use sixfold_netns_tests::peer::{self, Peer};
 use sixfold_netns_tests::workspace;
 use std::env;
@@ -59,7 +59,7 @@ fn complain(code: u8, what: &str) -> ExitCode {
 fn inside(
     options: &LiveOptions,
     scenario: &Scenario,
-    sockets: &FrameSockets,
+    sockets: &NodeSockets,
     node: NodeId,
 ) -> Result<ExitCode> {
     let outer_pid = isolation::hold_lifeline()?;
@@ -126,12 +126,12 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(code.unwrap_or(FAILED))
 }
 
-fn frame_sockets(options: &LiveOptions, scenario: &Scenario) -> Result<FrameSockets> {
+fn frame_sockets(options: &LiveOptions, scenario: &Scenario) -> Result<NodeSockets> {
     let sockets = options.frames.iter().map(|(name, path)| {
         let node =
             scenario.topology.find(name).with_context(|| format!("--frames: there is no node {name}"))?;
         ensure!(scenario.topology.node(node).parent.is_some(), "--frames: {name} must stay a namespace");
-        Ok((node, path.clone()))
+        Ok((node, NodeSocket::Frames(path.clone())))
     });
     sockets.collect()
 }
@@ -148,7 +148,7 @@ fn hold(scenario: &Scenario, network: &Network, pid: &str) -> ! {
 }
 
 /// Where the command runs.
-fn command_node(options: &LiveOptions, scenario: &Scenario, sockets: &FrameSockets) -> Result<NodeId> {
+fn command_node(options: &LiveOptions, scenario: &Scenario, sockets: &NodeSockets) -> Result<NodeId> {
     let name = &options.node;
     let node = scenario.topology.find(name).with_context(|| format!("--node: there is no node {name}"))?;
     ensure!(!sockets.contains_key(&node), "--node: {name} has a stack of its own");
