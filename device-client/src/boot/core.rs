@@ -41,7 +41,7 @@ pub struct Boot<'t, F> {
     /// It is erased, and nothing was written to it since.
     is_erased: bool,
     state: State,
-    /// When sleep is over.
+    /// When sleep is over, or a chunk is to be judged.
     until: Instant,
     /// Since the last chunk that was right; no more than [`MOST_DOUBLINGS`] are counted.
     failures: u8,
@@ -223,8 +223,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Fetching => self.blocks.poll_timeout(),
-            State::Judging => Some(Instant::ZERO),
-            State::Sleeping => Some(self.until),
+            State::Judging | State::Sleeping => Some(self.until),
             State::Bootable => None,
         }
     }
@@ -255,6 +254,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             });
         }
         self.blocks.stop();
+        self.until = now;
         self.state = State::Judging;
         Ok(None)
     }
