@@ -1,9 +1,9 @@
 //! The record: what a boot program needs in flash beside the image.
 //!
 //! ```text
-//! +--------+-----------------------------------------+------------------------------+
-//! | ticket | journal: one entry a chunk, one for all | chunk index: 32 bytes a chunk |
-//! +--------+-----------------------------------------+------------------------------+
+//! +--------+-------------------------------------------+------------------------------+
+//! | ticket | journal: two entries a chunk, one for all | chunk index: 32 bytes a chunk |
+//! +--------+-------------------------------------------+------------------------------+
 //! each part begins with an erase page; the ticket has the pages that 512 bytes need
 //! ```
 //!
@@ -64,18 +64,25 @@ impl RecordLayout {
         let chunks = chunk_size.count(image_size);
         let entry = SMALLEST_ENTRY.max(write_unit);
         let journal = start.checked_add(whole(MAX_TICKET as u32)?)?;
-        // No overflow: there are no more than 2²⁴ chunks.
-        let entries = (chunks + 1) * entry;
+        // No overflow: there are no more than 2²⁴ chunks, and an entry has 16 bytes at most.
+        let entries = (2 * chunks + 1) * entry;
         let index = journal.checked_add(whole(entries)?)?;
         let end = index.checked_add(whole(chunk_size.index_length(image_size))?)?;
         Some(Self { journal: journal..index, index: index..end, chunks, entry })
     }
 
-    /// Where an entry is: that of a chunk, or behind them that of the whole image; `None` behind that.
+    /// Where an entry is: that of a chunk, behind them that of the whole image, behind that whether a chunk is open
+    /// ([`RecordLayout::opening`]); `None` behind those.
     pub fn entry_range(&self, number: u32) -> Option<Range<u32>> {
-        let number = Some(number).filter(|number| *number <= self.chunks)?;
+        let number = Some(number).filter(|number| *number <= 2 * self.chunks)?;
         let start = self.journal.start.checked_add(number.checked_mul(self.entry)?)?;
         Some(start..start.checked_add(self.entry)?)
+    }
+
+    /// The entry that says that a chunk was erased for this image, so that whatever is in it by now belongs to the image: what
+    /// reads as ones is missing.
+    pub const fn opening(&self, chunk: u32) -> u32 {
+        self.chunks + 1 + chunk
     }
 }
 
@@ -106,7 +113,9 @@ mod tests {
         assert_eq!(RecordLayout::new(8193, 1, chunk, 4096, 8), None);
         assert_eq!(layout.entry_range(0), Some(4096..4104));
         assert_eq!(layout.entry_range(6), Some(4144..4152));
-        assert_eq!(layout.entry_range(7), None);
+        assert_eq!((layout.opening(0), layout.opening(5)), (7, 12));
+        assert_eq!(layout.entry_range(12), Some(4192..4200));
+        assert_eq!(layout.entry_range(13), None);
         let small = RecordLayout::new(0, 1000, ChunkSize::MIN, 256, 1).unwrap();
         assert_eq!((small.journal, small.index, small.entry), (512..768, 768..1024, 4));
     }

@@ -22,6 +22,12 @@ pub const COSE_ENCRYPT: u16 = 96;
 /// `application/cose; cose-type="cose-sign"`
 pub const COSE_SIGN: u16 = 98;
 
+/// `application/informative-response+cbor` (draft-ietf-core-observe-multicast-notifications), which has no number yet: one
+/// of those for experiments (RFC 7252 §12.3)
+pub const INFORMATIVE_RESPONSE: u16 = 65_010;
+/// Of this profile, for experiments: a parity symbol ([`crate::parity`])
+pub const PARITY: u16 = 65_011;
+
 const MEDIA_TYPES: &[(&str, u16)] = &[
     ("text/plain", TEXT_PLAIN),
     ("application/link-format", LINK_FORMAT),

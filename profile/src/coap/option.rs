@@ -50,6 +50,8 @@ pub const SIZE1: u16 = 60;
 pub const ECHO: u16 = 252;
 /// RFC 7967 §2
 pub const NO_RESPONSE: u16 = 258;
+/// Of this profile, in the range for experiments: what a device misses of a stream; elective, safe, not part of the Cache-Key
+pub const MISSING: u16 = 65_020;
 /// RFC 9175 §3.2
 pub const REQUEST_TAG: u16 = 292;
 
