@@ -194,7 +194,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         self.answered(now, answer)
     }
 
-    pub(super) fn answered(&mut self, now: Instant, answer: Answer<'_>) -> Result<Option<Event>, BootError<F::Error>> {
+    pub(super) fn answered(
+        &mut self,
+        now: Instant,
+        answer: Answer<'_>,
+    ) -> Result<Option<Event>, BootError<F::Error>> {
         let cause = match answer {
             Answer::Wait(time) => return Ok(Some(Event::Wait(time))),
             Answer::Block(block, response) => return self.take(now, block, response.payload),

@@ -94,7 +94,7 @@ impl<'t> Listen<'t> {
     /// Uses smaller blocks from now on, if these are; false when they are too small for a member.
     fn adopt(&mut self, szx: Szx) -> bool {
         let image_size = self.ticket.image_size();
-        if szx < SMALLEST || image_size - 1 >> szx.bits() > MAX_NUM {
+        if szx < SMALLEST || (image_size - 1) >> szx.bits() > MAX_NUM {
             return false;
         }
         self.szx = self.szx.min(szx);
@@ -152,7 +152,8 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let is_open = matches!(self.state, State::Sleeping | State::Fetching) && !self.listen.is_deaf;
         let message = Message::parse(datagram).ok().filter(|_| self.listen.is_on && is_open);
         if let Some(message) = message.filter(|message| self.is_of_stream(message)) {
-            let is_parity = message.uint_option(option::CONTENT_FORMAT) == Some(content_format::PARITY.into());
+            let is_parity =
+                message.uint_option(option::CONTENT_FORMAT) == Some(content_format::PARITY.into());
             match (block_option(&message, option::BLOCK2), is_parity) {
                 (Ok(Some(block)), false) => self.hear_block(now, block, message.payload)?,
                 (Ok(None), true) => self.hear_parity(now, message.payload)?,

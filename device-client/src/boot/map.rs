@@ -54,3 +54,29 @@ impl<'t> Map<'t> {
 pub(super) const fn units(bytes: u32) -> u32 {
     (bytes >> UNIT_BITS) + (bytes & (UNIT as u32 - 1) != 0) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_set_and_cleared_one_by_one_and_the_rest_stays() {
+        let mut bits = std::vec![0; Map::size(64 * 17 + 1)];
+        assert_eq!(bits.len(), 3, "18 pieces");
+        let mut map = Map::new(&mut bits);
+        assert_eq!(map.first(), None);
+        map.fill(&(64 * 3..64 * 17 + 1), true);
+        map.set(4, false);
+        map.set(17, false);
+        let missing: std::vec::Vec<u32> = (0..30).filter(|unit| map.is_missing(*unit)).collect();
+        assert!(
+            missing.iter().eq([3].iter().chain((5..17).collect::<std::vec::Vec<_>>().iter())),
+            "{missing:?}"
+        );
+        assert_eq!(map.first(), Some(3));
+        assert!(map.misses(&(0..64 * 3 + 1)) && !map.misses(&(0..64 * 3)));
+        assert!(!map.misses(&(64 * 4..64 * 5)) && map.misses(&(64 * 4..64 * 5 + 1)));
+        map.set(1000, true);
+        assert!(!map.is_missing(1000), "there is no room for it");
+    }
+}

@@ -228,5 +228,148 @@ impl<'t> Decoder<'t> {
 }
 
 const fn row_length(columns: u32, szx: Szx) -> usize {
-    (columns as usize + 7) / 8 + szx.size()
+    (columns as usize).div_ceil(8) + szx.size()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::convert::Infallible;
+    use proptest::prelude::*;
+    use sixfold_profile::parity::HEADER;
+    use std::vec::Vec;
+
+    fn image(length: usize, seed: u32) -> Vec<u8> {
+        (0..length as u32).map(|at| ((at ^ seed).wrapping_mul(0x9e37_79b9) >> 23) as u8).collect()
+    }
+
+    fn is_in(seed: u16, place: usize) -> bool {
+        word(seed, (place / 32) as u8) >> (place % 32) & 1 != 0
+    }
+
+    /// What a relay sends, made in the most obvious way.
+    fn payload(image: &[u8], segment: u8, seed: u16, szx: Szx) -> Vec<u8> {
+        let mut payload = Vec::from(Parity::header(segment, seed));
+        payload.resize(HEADER + szx.size(), 0);
+        let symbols = image.chunks(szx.size()).skip(usize::from(segment) * SYMBOLS as usize);
+        for (place, symbol) in symbols.take(SYMBOLS as usize).enumerate() {
+            if is_in(seed, place) {
+                payload[HEADER..].iter_mut().zip(symbol).for_each(|(to, from)| *to ^= from);
+            }
+        }
+        payload
+    }
+
+    /// The rank of the equations of these seeds over these symbols, by elimination of rows of booleans.
+    fn naive_rank(missing: &[u32], seeds: &[u16], known: &[u32]) -> usize {
+        let place = |symbol: &u32| *symbol as usize;
+        let of_seed =
+            |seed: &u16| missing.iter().map(|symbol| is_in(*seed, place(symbol))).collect::<Vec<_>>();
+        let of_block = |num: &u32| missing.iter().map(|symbol| symbol == num).collect::<Vec<_>>();
+        let mut rows: Vec<Vec<bool>> = seeds.iter().map(of_seed).chain(known.iter().map(of_block)).collect();
+        let mut rank = 0;
+        for column in 0..missing.len() {
+            let Some(pivot) = (rank..rows.len()).find(|row| rows[*row][column]) else { continue };
+            rows.swap(rank, pivot);
+            let pivot = rows[rank].clone();
+            for row in rows.iter_mut().skip(rank + 1).filter(|row| row[column]) {
+                row.iter_mut().zip(&pivot).for_each(|(to, from)| *to ^= from);
+            }
+            rank += 1;
+        }
+        rank
+    }
+
+    fn take(decoder: &mut Decoder<'_>, image: &[u8], missing: &[u32], payload: &[u8]) -> bool {
+        let parity = Parity::read(payload).unwrap();
+        let size = parity.szx.size();
+        let taken = decoder.take_parity(&parity, image.len() as u32, |offset, to| {
+            let offset = offset as usize;
+            assert!(!missing.contains(&((offset / size) as u32)), "what is missing cannot be read");
+            to.iter_mut().zip(&image[offset..]).for_each(|(to, from)| *to ^= from);
+            Ok::<(), Infallible>(())
+        });
+        taken.unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Blocks of any size, any of them missing, some of which come later, between parity symbols.
+        #[test]
+        fn rank_and_symbols_are_those_of_a_naive_solver(
+            exponent in 2..7_u8,
+            length in 1..30_000_usize,
+            share in 1..8_u32,
+            seed: u32,
+            is_block in proptest::collection::vec(0..6_u8, 200),
+        ) {
+            let (szx, image) = (Szx::new(exponent).unwrap(), image(length, seed));
+            let all = length.div_ceil(szx.size()) as u32;
+            let mut missing: Vec<u32> =
+                (0..all).filter(|num| (num ^ seed).wrapping_mul(0x85eb_ca6b) >> 29 < share).collect();
+            missing.truncate(150);
+            prop_assume!(!missing.is_empty());
+            let mut memory = std::vec![0x5a; Decoder::size(missing.len() as u32, szx)];
+            let mut decoder = Decoder::new(&mut memory);
+            decoder.begin(0, szx, missing.iter().copied());
+            let (mut seeds, mut known) = (Vec::new(), Vec::new());
+            for (n, kind) in is_block.into_iter().enumerate() {
+                let before = missing.len() as u32 - decoder.lacks();
+                if kind == 0 {
+                    let num = missing[n % missing.len()];
+                    known.push(num);
+                    decoder.take_block(num, image.chunks(szx.size()).nth(num as usize).unwrap());
+                } else {
+                    let seed = (seed as u16).wrapping_add(n as u16);
+                    seeds.push(seed);
+                    let is_new = take(&mut decoder, &image, &missing, &payload(&image, 0, seed, szx));
+                    prop_assert_eq!(is_new, missing.len() as u32 - decoder.lacks() > before);
+                }
+                let rank = missing.len() - decoder.lacks() as usize;
+                prop_assert_eq!(rank, naive_rank(&missing, &seeds, &known));
+                if decoder.is_solved() {
+                    break;
+                }
+            }
+            if decoder.is_solved() {
+                prop_assert!(decoder.offsets().eq(missing.iter().map(|num| num << szx.bits())));
+                for offset in missing.iter().flat_map(|num| {
+                    (num << szx.bits()..(num + 1) << szx.bits()).step_by(UNIT)
+                }) {
+                    let mut expected = image[(offset as usize).min(length)..].to_vec();
+                    expected.resize(UNIT.max(expected.len()), 0);
+                    prop_assert_eq!(&decoder.solved(offset).unwrap()[..], &expected[..UNIT]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_later_segment_is_solved_with_its_own_symbols() {
+        let image = image(64 * (SYMBOLS as usize + 50) + 7, 1);
+        let missing: Vec<u32> = [0, 3, 20, 49, 50].map(|place| SYMBOLS + place).into();
+        let mut memory = std::vec![0; Decoder::size(5, Szx::B64)];
+        let mut decoder = Decoder::new(&mut memory);
+        decoder.begin(SYMBOLS, Szx::B64, missing.iter().copied());
+        let mut seeds = 0..;
+        while !decoder.is_solved() {
+            take(&mut decoder, &image, &missing, &payload(&image, 1, seeds.next().unwrap(), Szx::B64));
+        }
+        let last = decoder.solved((SYMBOLS + 50) * 64).unwrap();
+        assert_eq!((&last[..7], &last[7..]), (&image[image.len() - 7..], &[0; 57][..]));
+    }
+
+    #[test]
+    fn it_does_not_begin_without_room() {
+        let mut memory = std::vec![0; Decoder::size(5, Szx::B64) - 1];
+        let mut decoder = Decoder::new(&mut memory);
+        decoder.begin(0, Szx::B64, 0..5);
+        assert!(!decoder.is_of_size(Szx::B64) && !decoder.is_solved() && decoder.lacks() == 0);
+        decoder.begin(0, Szx::B64, 0..4);
+        assert!(decoder.is_of(0, Szx::B64) && decoder.lacks() == 4);
+        assert!(!decoder.is_of(SYMBOLS, Szx::B64) && !decoder.is_of_size(Szx::MAX));
+        decoder.begin(0, Szx::B64, 0..0);
+        assert!(!decoder.is_solved(), "nothing is missing: there is nothing to be solved");
+    }
 }
