@@ -159,7 +159,8 @@ impl Relay {
         } else if self.is_legacy {
             answer.header.code = MessageClass::from(Code::BAD_OPTION.0);
         } else {
-            assert_eq!(values(&request, option::OBSERVE), [vec![]], "a member registers");
+            let observe: Vec<Vec<u8>> = vec![Vec::new()];
+            assert_eq!(values(&request, option::OBSERVE), observe, "a member registers");
             self.asked += 1;
             self.member(now, device, &request, &wanted, &mut answer);
         }
