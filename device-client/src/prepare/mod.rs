@@ -6,10 +6,11 @@
 //!
 //! It needs the standard library, but brings no sockets and no clock: whoever calls it fetches ([`Source`]) and verifies.
 
+pub mod discover;
 mod interface_identifier;
 mod steps;
 mod target;
 
-pub use interface_identifier::{Origin, interface_identifier};
+pub use interface_identifier::{Origin, SHORTEST_SECRET, interface_identifier};
 pub use steps::{PrepareError, Prepared, Probe, Request, Source, prepare};
 pub use target::{Target, TargetError};

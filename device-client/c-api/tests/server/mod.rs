@@ -1,4 +1,4 @@
-//! A CoAP server in a thread: GET with Block2 for what was put there.
+//! A CoAP server in a thread: GET with Block2 for what was put there, and a list of routes for who asks for a relay.
 
 use sixfold_profile::coap::{Block, Code, Message, Szx, Type, Writer, option};
 use std::collections::HashMap;
@@ -86,6 +86,12 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
 fn answer(request: &Message<'_>, bodies: &HashMap<String, Vec<u8>>, buffer: &mut [u8]) -> usize {
     let segments = request.options().filter(|option| option.number == option::URI_PATH);
     let path: String = segments.map(|option| format!("/{}", String::from_utf8_lossy(option.value))).collect();
+    if path == "/.well-known/core" {
+        let (kind, id) = (request.message_type, request.message_id.wrapping_add(1));
+        assert_eq!(kind, Type::NonConfirmable, "a question may go to a group");
+        let writer = Writer::new(buffer, kind, Code::CONTENT, id, request.token).unwrap();
+        return writer.payload(b"</fw>;rt=\"sixfold.route\"").unwrap();
+    }
     let block =
         request.option(option::BLOCK2).map_or(Block::first(Szx::MAX), |value| Block::decode(value).unwrap());
     let body = bodies.get(&path);

@@ -11,16 +11,15 @@ use crate::{boot, discover};
 use embedded_storage::nor_flash::NorFlash;
 use serde_json::json;
 use sixfold_device::flash_file::FlashFile;
-use sixfold_device::prepare::{Origin, Prepared, Request, Target, interface_identifier, prepare};
+use sixfold_device::prepare::{
+    Origin, Prepared, Request, SHORTEST_SECRET, Target, interface_identifier, prepare,
+};
 use sixfold_device::uri::{CoapUri, Host};
 use sixfold_manifest::Device;
 use sixfold_profile::ticket::Endpoint;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-
-/// RFC 7217 §5: at least 128 bits.
-const SHORTEST_SECRET: usize = 16;
 
 /// Leaves a ticket, and says for what.
 pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
