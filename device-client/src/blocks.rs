@@ -206,7 +206,7 @@ impl<'t> Blocks<'t> {
 }
 
 /// Adds the next options, up to the number `last`.
-fn copy(options: &mut Options<'_>, last: u16, writer: &mut Writer<'_>) -> Result<(), Full> {
+pub(crate) fn copy(options: &mut Options<'_>, last: u16, writer: &mut Writer<'_>) -> Result<(), Full> {
     let mut ahead = options.clone();
     while let Some(Opt { number, value }) = ahead.next().filter(|option| option.number <= last) {
         writer.option(number, value)?;

@@ -123,6 +123,7 @@ int main(int argc, char **argv) {
                              .manifest = argv[6],
                              .key = read_text(argv[7]),
                              .szx = 6,
+                             .group = true,
                              .seed = seed};
   memcpy(request.relay_address, &address.sin6_addr, sizeof request.relay_address);
   read_uuid(argv[8], request.vendor);

@@ -197,6 +197,10 @@ typedef struct sixfold_request {
    */
   uint8_t szx;
   /**
+   * Whether to ask the relay for a group, in which the boot program can hear what is sent to many devices.
+   */
+  bool group;
+  /**
    * No manifest with a lower sequence number is accepted, whatever the flash says; 0 when nothing is known.
    */
   uint64_t last_sequence_number;

@@ -5,12 +5,12 @@ mod compiler;
 mod server;
 
 use hmac_sha256::Hash;
-use server::Server;
+use server::{GROUP, Server};
 use sixfold_device::prepare::{Origin, interface_identifier};
 use sixfold_manifest::keys::{Algorithm, SigningKey};
 use sixfold_manifest::{Manifest, chunk_index, class_identifier, suit, vendor_identifier};
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, Group, MAX_TICKET, Ticket};
 use std::io::{BufRead, BufReader};
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
@@ -117,6 +117,9 @@ fn a_boot_program_in_c_brings_the_image_that_a_main_program_in_c_asked_for() {
         Origin { prefix: Ipv6Addr::LOCALHOST, interface: "", network: b"", dad_counter: 0, secret: SECRET };
     assert_eq!(*ticket.interface_identifier(), interface_identifier(origin));
     assert_eq!(ticket.relay(), Endpoint { address: Ipv6Addr::LOCALHOST, port: server.port() });
+    let endpoint = Endpoint { address: GROUP, port: 5683 };
+    assert_eq!(ticket.group(), Ok(Some(Group { endpoint, token: b"on" })));
+    assert!(text(&prepared).contains("group [ff12::6f]:5683, Token 6f6e"), "{}", text(&prepared));
 
     // The relay goes silent in the middle, and the program is killed there.
     server.silent_after(Some(20));
