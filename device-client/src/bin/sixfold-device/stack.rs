@@ -4,8 +4,8 @@ use crate::cli::{Link, Run};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::radio::Radio;
-use crate::way::Way;
-use sixfold_ip::{Buffers, Config, HardwareAddress, Sockets, Stack, State};
+use crate::way::{Heard, Way};
+use sixfold_ip::{Buffers, Config, HardwareAddress, Received, Sockets, Stack, State};
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::Ticket;
 use smoltcp::phy::{self, Device, Medium, TunTapInterface};
@@ -135,11 +135,12 @@ impl<D: Device + AsRawFd> Way for StackWay<'_, D> {
         self.stack.poll(now, &mut self.device);
     }
 
-    fn receive<'b>(&mut self, until: Instant, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    fn receive<'b>(&mut self, until: Instant, buffer: &'b mut [u8]) -> Option<Heard<'b>> {
         loop {
             self.work();
-            if let Some(length) = self.stack.receive(buffer) {
-                return buffer.get(..length);
+            if let Some(Received { length, is_for_group }) = self.stack.receive(buffer) {
+                let datagram = buffer.get(..length)?;
+                return Some(if is_for_group { Heard::Group(datagram) } else { Heard::Own(datagram) });
             }
             if self.now() >= until {
                 return None;
