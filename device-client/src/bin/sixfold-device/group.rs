@@ -86,7 +86,11 @@ fn towards(relay: Endpoint) -> io::Result<u32> {
     probe.connect((relay.address, relay.port))?;
     let IpAddr::V6(own) = probe.local_addr()?.ip() else { return Err(ErrorKind::NotFound.into()) };
     let is_own = |address: &nix::ifaddrs::InterfaceAddress| {
-        address.address.as_ref().and_then(|address| address.as_sockaddr_in6()).is_some_and(|found| found.ip() == own)
+        address
+            .address
+            .as_ref()
+            .and_then(|address| address.as_sockaddr_in6())
+            .is_some_and(|found| found.ip() == own)
     };
     let found = nix::ifaddrs::getifaddrs()?.find(is_own).ok_or(ErrorKind::NotFound)?;
     Ok(if_nametoindex(found.interface_name.as_str())?)

@@ -73,8 +73,8 @@ enum Ready {
 
 /// Waits for one of them, for so long at most.
 fn wait(own: Option<BorrowedFd<'_>>, group: Option<BorrowedFd<'_>>, limit: Duration) -> Ready {
-    let place = |fd: BorrowedFd<'_>| PollFd::new(fd, PollFlags::POLLIN);
-    let mut places: Vec<PollFd<'_>> = own.into_iter().chain(group).map(place).collect();
+    let fds = own.into_iter().chain(group);
+    let mut places: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     // Rounded up: who wakes up too early finds nothing to do, and would spin.
     let limit = limit.as_micros().div_ceil(1000).min(i32::MAX as u128) as i32;
     // When waiting fails, the sockets say why.
