@@ -22,6 +22,7 @@
 mod core;
 mod install;
 mod layout;
+mod note;
 mod plan;
 pub mod record;
 mod sha256;
