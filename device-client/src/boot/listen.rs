@@ -509,7 +509,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             let is_many = listen.is_stream_heard && wanted.count(0, u32::MAX) > MOST_LISTED;
             let most = if listen.is_stream_heard && !is_many { MOST_LISTED } else { 1 };
             wanted.write_list(first.with_more(is_many), most, options, writer)?;
-            if is_many { wanted.write_missing(listen.deficit(wanted, first.num()), options, writer) } else { Ok(()) }
+            if is_many {
+                wanted.write_missing(listen.deficit(wanted, first.num()), options, writer)
+            } else {
+                Ok(())
+            }
         })
     }
 }

@@ -409,7 +409,10 @@ mod tests {
         let none = begun(&mut memory, 0, Szx::B64, 2000, &[0, 1, 2, 3, 4]);
         assert!(!none.is_of_size(Szx::B64) && !none.is_solved());
         let four = begun(&mut memory, 0, Szx::B64, 2000, &[0, 1, 2, 30]);
-        assert!(four.is_of(0, Szx::B64) && [0, 1, 2, 3, 4].map(|column| four.symbol(column)) == [0, 1, 2, 30, u32::MAX]);
+        assert!(
+            four.is_of(0, Szx::B64)
+                && [0, 1, 2, 3, 4].map(|column| four.symbol(column)) == [0, 1, 2, 30, u32::MAX]
+        );
         assert!(!four.is_of(SYMBOLS, Szx::B64) && !four.is_of_size(Szx::MAX));
         let nothing = begun(&mut memory, 0, Szx::B64, 2000, &[]);
         assert!(!nothing.is_solved(), "nothing is missing: there is nothing to be solved");

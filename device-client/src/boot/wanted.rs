@@ -138,7 +138,10 @@ mod tests {
         let szx = Szx::from_size(256).unwrap();
         with(1000, &[3, 4, 5, 15], szx, |wanted| {
             assert_eq!(wanted.count(0, u32::MAX), 3);
-            assert_eq!([0, 1, 2, 3, 4].map(|num| wanted.next(num, 9)), [Some(0), Some(1), Some(3), Some(3), None]);
+            assert_eq!(
+                [0, 1, 2, 3, 4].map(|num| wanted.next(num, 9)),
+                [Some(0), Some(1), Some(3), Some(3), None]
+            );
             assert_eq!((wanted.count(1, 3), wanted.next(2, 3)), (1, None));
         });
     }
@@ -149,7 +152,10 @@ mod tests {
         let units = [0, 1, 2, 3, 4, 40, 98, 99];
         with(6390, &units, Szx::B64, |wanted| {
             let options = options(|options, writer| wanted.write_missing(0x0102, options, writer).unwrap());
-            assert_eq!(options.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [11, 60, option::MISSING]);
+            assert_eq!(
+                options.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+                [11, 60, option::MISSING]
+            );
             let missing = Missing::read(&options[2].1).unwrap();
             assert_eq!(missing.deficit, 0x0102);
             let groups: Vec<_> = missing.groups().filter(|(.., count)| *count > 0).collect();
