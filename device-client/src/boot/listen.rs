@@ -140,6 +140,13 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         self.listen.ticket.group().ok().flatten().filter(|_| self.listen.is_on)
     }
 
+    /// How many bytes of the image are missing, in pieces of 64. `None` when the device does not listen, or has not looked
+    /// through all chunks yet.
+    pub fn missing(&self) -> Option<u32> {
+        let is_known = self.listen.is_on && self.chunk == self.record.chunks();
+        is_known.then(|| (self.listen.map.count() << UNIT_BITS).min(self.image_size))
+    }
+
     /// Takes a datagram that came from the relay's endpoint to the group's address and port. What is not of this image's stream
     /// is ignored. As after any datagram, call [`Boot::handle_timeout`] then.
     ///

@@ -44,6 +44,11 @@ impl<'t> Map<'t> {
         (range.start >> UNIT_BITS..units(range.end)).any(|unit| self.is_missing(unit))
     }
 
+    /// How many pieces are missing.
+    pub(super) fn count(&self) -> u32 {
+        self.bits.iter().map(|byte| byte.count_ones()).sum()
+    }
+
     /// The first piece that is missing.
     pub(super) fn first(&self) -> Option<u32> {
         (0..self.bits.len() as u32 * 8).find(|unit| self.is_missing(*unit))

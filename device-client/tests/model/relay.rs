@@ -171,8 +171,7 @@ impl Relay {
         } else if self.is_legacy {
             answer.header.code = MessageClass::from(Code::BAD_OPTION.0);
         } else {
-            let observe: Vec<Vec<u8>> = vec![Vec::new()];
-            assert_eq!(values(&request, option::OBSERVE), observe, "a member registers");
+            assert_eq!(values(&request, option::OBSERVE), [Vec::<u8>::new()], "a member registers");
             self.asked += 1;
             self.member(now, device, &request, &wanted, &mut answer);
         }
