@@ -83,7 +83,7 @@ impl Air {
     /// Silence.
     pub fn new(topology: Topology, radio: Radio, network: Network, seed: u64) -> Self {
         let layer = |node: NodeId| {
-            let factor = if node == NodeId::BORDER_ROUTER { BORDER_ROUTER_BUFFERS } else { 1 };
+            let factor = if topology.is_root(node) { BORDER_ROUTER_BUFFERS } else { 1 };
             let buffers = network.reassembly_buffers.saturating_mul(factor);
             let reassembly = Reassembly::new(buffers, network.reassembly_timeout);
             Layer { reassembly, tag: 0, seen: VecDeque::new(), frames: false }
@@ -119,6 +119,11 @@ impl Air {
     /// From now on every frame comes out as [`Event::Sent`] too.
     pub fn sniff(&mut self) {
         self.channel.sniff();
+    }
+
+    /// Gives a node power, or takes it; all have it at first.
+    pub fn switch(&mut self, node: NodeId, on: bool) {
+        self.channel.switch(node, on);
     }
 
     /// The counters of a node.
@@ -260,7 +265,7 @@ impl Air {
     /// Whether `node` repeats a multicast packet of another.
     fn repeats(&self, node: NodeId, group: Ipv6Addr) -> bool {
         let link_local = group.octets()[1] & 0x0f <= 2;
-        self.channel.is_router(node) && !(node == NodeId::BORDER_ROUTER && link_local)
+        self.channel.is_router(node) && !(self.channel.topology().is_root(node) && link_local)
     }
 
     fn owner(&self, address: Ipv6Addr) -> NodeId {

@@ -5,6 +5,7 @@
 use super::flash::{Flash, Misuse, PAGE};
 use crate::host::{Client, Datagram, Host, Progress, State};
 use crate::random::Random;
+use crate::sim::target;
 use hmac_sha256::Hash;
 use sixfold_device::Boot;
 use sixfold_device::boot::{BootError, Event, Layout, Record, Which, install};
@@ -12,11 +13,13 @@ use sixfold_profile::Instant;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Ticket};
+use std::collections::VecDeque;
 use std::net::SocketAddrV6;
+use std::rc::Rc;
 
 const LONGEST_REQUEST: usize = 64;
-/// The options of every request: [`crate::peers::PATH`].
-static OPTIONS: &[u8] = b"\xb2fw\x05image";
+/// How many datagrams wait in the receiver's buffers while the flash is busy; more are lost.
+const BUFFERS: usize = 32;
 
 /// What a main program left in every device's flash.
 #[derive(Clone, Debug)]
@@ -28,8 +31,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// A ticket for `image`; `None` when it has no place in flash.
-    pub(super) fn new(relay: SocketAddrV6, image: &[u8], szx: Szx) -> Option<Self> {
+    /// A ticket for `image`, which has this number; `None` when it has no place in flash.
+    pub(super) fn new(relay: SocketAddrV6, number: u32, image: &[u8], szx: Szx) -> Option<Self> {
         let chunk_size = ChunkSize::from_bytes(PAGE as u32)?;
         let index: Vec<u8> = image.chunks(PAGE).flat_map(Hash::hash).collect();
         let image_size = u32::try_from(image.len()).ok()?;
@@ -48,7 +51,7 @@ impl Prepared {
             etag: None,
             group: None,
             session: None,
-            options: OPTIONS,
+            options: target::bytes(number),
         };
         let mut flash = Flash::new(2 * record as usize / PAGE, image);
         let which = install(&mut flash, &layout, &fields, &index).ok()?;
@@ -59,8 +62,8 @@ impl Prepared {
         Some(Self { flash, layout, which, ticket })
     }
 
-    fn boot(&self, seed: u32) -> Option<Boot<'static, Flash>> {
-        Boot::new(self.flash.clone(), &self.layout, self.which, self.ticket, seed).ok()
+    fn boot(&self, flash: Flash, seed: u32) -> Option<Boot<'static, Flash>> {
+        Boot::new(flash, &self.layout, self.which, self.ticket, seed).ok()
     }
 }
 
@@ -69,14 +72,21 @@ impl Prepared {
 pub(super) struct BootDevice {
     local: SocketAddrV6,
     relay: SocketAddrV6,
+    prepared: Option<Rc<Prepared>>,
     boot: Option<Boot<'static, Flash>>,
+    random: Random,
     /// Its flash is busy until then.
     busy: Instant,
+    /// What came while it was.
+    waiting: VecDeque<Datagram>,
     /// It may have something to say as soon as its flash is idle.
     pending: bool,
     received: u64,
     wrong: u64,
+    discarded: u64,
     state: State,
+    /// Of the cores before this one.
+    retransmissions: u64,
 }
 
 impl BootDevice {
@@ -84,13 +94,27 @@ impl BootDevice {
     pub(super) fn new(
         local: SocketAddrV6,
         relay: SocketAddrV6,
-        prepared: Option<&Prepared>,
-        random: &mut Random,
+        prepared: Option<Rc<Prepared>>,
+        mut random: Random,
     ) -> Self {
         let seed = random.bits();
-        let boot = prepared.and_then(|prepared| prepared.boot(seed));
+        let boot = prepared.as_ref().and_then(|prepared| prepared.boot(prepared.flash.clone(), seed));
         let state = if boot.is_some() { State::Fetching } else { State::GaveUp };
-        Self { local, relay, boot, busy: Instant::ZERO, pending: false, received: 0, wrong: 0, state }
+        Self {
+            local,
+            relay,
+            prepared,
+            boot,
+            random,
+            busy: Instant::ZERO,
+            waiting: VecDeque::new(),
+            pending: false,
+            received: 0,
+            wrong: 0,
+            discarded: 0,
+            state,
+            retransmissions: 0,
+        }
     }
 
     /// Gives an input to the core, and notes what comes of it.
@@ -103,6 +127,7 @@ impl BootDevice {
         let event = input(boot);
         self.busy = now.max(self.busy) + boot.flash_mut().take_spent();
         self.pending = true;
+        self.discarded = boot.flash_mut().discarded();
         match event {
             Ok(Some(Event::Chunks { done, .. })) => self.received = u64::from(done) * PAGE as u64,
             Ok(Some(Event::Bootable)) => {
@@ -113,17 +138,32 @@ impl BootDevice {
             Err(_) => self.state = State::GaveUp,
         }
     }
-}
 
-impl Host for BootDevice {
-    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram) {
+    fn take(&mut self, now: Instant, datagram: &Datagram) {
         if datagram.from == self.relay && datagram.to == self.local {
             self.input(now, |boot| boot.handle_datagram(now, &datagram.payload));
         }
     }
+}
+
+impl Host for BootDevice {
+    fn handle_datagram(&mut self, now: Instant, datagram: &Datagram) {
+        if now >= self.busy && self.waiting.is_empty() {
+            self.take(now, datagram);
+        } else if self.waiting.len() < BUFFERS {
+            self.waiting.push_back(datagram.clone());
+        }
+    }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.input(now, |boot| boot.handle_timeout(now));
+        while now >= self.busy
+            && let Some(datagram) = self.waiting.pop_front()
+        {
+            self.take(now, &datagram);
+        }
+        if now >= self.busy {
+            self.input(now, |boot| boot.handle_timeout(now));
+        }
     }
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Datagram> {
@@ -141,16 +181,28 @@ impl Host for BootDevice {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        if self.pending { Some(self.busy) } else { self.boot.as_ref()?.poll_timeout() }
+        if self.pending || !self.waiting.is_empty() {
+            return Some(self.busy);
+        }
+        self.boot.as_ref()?.poll_timeout().map(|due| due.max(self.busy))
     }
 
     fn retransmissions(&self) -> u64 {
-        self.boot.as_ref().map_or(0, |boot| boot.exchange().retransmissions().into())
+        self.retransmissions + self.boot.as_ref().map_or(0, |boot| boot.exchange().retransmissions().into())
     }
 }
 
 impl Client for BootDevice {
     fn progress(&self) -> Progress {
-        Progress { state: self.state, received: self.received, wrong: self.wrong }
+        let Self { state, received, wrong, discarded, .. } = *self;
+        Progress { state, received, wrong, discarded }
+    }
+
+    fn power_cut(&mut self) {
+        self.retransmissions = self.retransmissions();
+        self.waiting.clear();
+        let (boot, prepared) = (self.boot.take(), self.prepared.clone());
+        let seed = self.random.bits();
+        self.boot = boot.zip(prepared).and_then(|(boot, prepared)| prepared.boot(boot.into_flash(), seed));
     }
 }

@@ -7,7 +7,10 @@ mod boot;
 mod device;
 mod flash;
 mod fleet;
+mod makings;
+mod power;
 mod relay;
+mod target;
 
 pub use device::Device;
 pub use relay::Relay;
@@ -15,7 +18,9 @@ pub use relay::Relay;
 use crate::outcome::Outcome;
 use crate::peers::TFTP_BLOCK_SIZE;
 use crate::scenario::{Fetch, Scenario};
+use crate::topology::Role;
 use fleet::Fleet;
+use target::target;
 
 /// Who serves the image to the devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,16 +64,24 @@ impl Server {
         }
     }
 
-    /// Why it cannot carry this image, if so: TFTP counts 65 535 blocks (RFC 1350 §5).
-    pub fn refuses(self, fetch: &Fetch) -> Option<String> {
+    /// Why it cannot run this scenario, if so: TFTP counts 65 535 blocks (RFC 1350 §5), and only the relay has several
+    /// images and links, and something to defend.
+    pub fn refuses(self, scenario: &Scenario) -> Option<String> {
+        let (label, fetch) = (self.label(), &scenario.fetch);
         let block = self.block_bytes(fetch);
         let most = u32::from(block) * u32::from(u16::MAX);
-        (matches!(self, Self::Tftp | Self::TftpOptions) && fetch.image_bytes >= most).then(|| {
-            format!(
-                "{} cannot carry {} bytes in blocks of {block}: it counts 65535 blocks; give a smaller image or larger blocks",
-                self.label(),
+        if matches!(self, Self::Tftp | Self::TftpOptions) && fetch.image_bytes >= most {
+            return Some(format!(
+                "{label} cannot carry {} bytes in blocks of {block}: it counts 65535 blocks; give a smaller image or larger blocks",
                 fetch.image_bytes
-            )
+            ));
+        }
+        let topology = &scenario.topology;
+        let is_guest = |role| !matches!(role, Role::Forward | Role::Fetch);
+        let has_guests = topology.nodes.iter().any(|node| is_guest(node.role));
+        let is_relay = matches!(self, Self::Ours | Self::Boot | Self::Legacy);
+        (!is_relay && (fetch.images > 1 || has_guests || topology.roots().count() > 1)).then(|| {
+            format!("{label} serves one image to its own devices on one link; give a server that is the relay's engine")
         })
     }
 }
