@@ -169,6 +169,24 @@ impl Record {
         has_digest(flash, place, Expected::At(self.index + chunk * DIGEST as u32))
     }
 
+    /// Whether what is in `place` would be what the index says of a chunk, if it were what `read` says.
+    #[cfg(feature = "listen")]
+    pub(super) fn would_be_right<F: NorFlash>(
+        &self,
+        flash: &mut F,
+        chunk: u32,
+        place: Range<u32>,
+        read: impl FnMut(&mut F, u32, &mut [u8; BLOCK]) -> Result<(), F::Error>,
+    ) -> Result<bool, F::Error> {
+        digest_is(flash, place, Expected::At(self.index + chunk * DIGEST as u32), read)
+    }
+
+    /// The entry that says that a chunk is open ([`RecordLayout::opening`]).
+    #[cfg(feature = "listen")]
+    pub(super) const fn opening(&self, chunk: u32) -> u32 {
+        self.chunks + 1 + chunk
+    }
+
     /// Whether a chunk is marked; the entry behind the last chunk's is that of the whole image.
     ///
     /// # Errors
@@ -228,13 +246,23 @@ pub(super) fn has_digest<F: NorFlash>(
     range: Range<u32>,
     expected: Expected<'_>,
 ) -> Result<bool, F::Error> {
+    digest_is(flash, range, expected, |flash, offset, block| flash.read(offset, block))
+}
+
+#[inline]
+fn digest_is<F: NorFlash>(
+    flash: &mut F,
+    range: Range<u32>,
+    expected: Expected<'_>,
+    mut read: impl FnMut(&mut F, u32, &mut [u8; BLOCK]) -> Result<(), F::Error>,
+) -> Result<bool, F::Error> {
     let mut hash = Sha256::new();
     let mut offset = range.start;
     loop {
         let rest = range.end - offset;
         if rest > 0 {
             // Whole blocks: a read may have to be longer than what is asked for, and pages are multiples of it.
-            flash.read(offset, hash.block_mut())?;
+            read(flash, offset, hash.block_mut())?;
         }
         if rest < BLOCK as u32 {
             break;
