@@ -50,7 +50,11 @@ async fn send(socket: &mut BatchSocket, transmits: &[Transmit]) -> Vec<(SocketAd
 }
 
 fn to(peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> Transmit {
-    Transmit { path: Path { peer, local, socket: 3, interface: 0, multicast: false }, bytes: bytes.to_vec() }
+    Transmit {
+        path: Path { peer, local, socket: 3, interface: 0, multicast: false },
+        bytes: bytes.to_vec(),
+        hop_limit: None,
+    }
 }
 
 #[tokio::test]
@@ -73,7 +77,8 @@ async fn more_than_a_batch_goes_round() {
         };
         assert_eq!((path, bytes), (&expected, &vec![number as u8; 40]));
     }
-    let answers: Vec<_> = received.into_iter().map(|(path, bytes)| Transmit { path, bytes }).collect();
+    let answers: Vec<_> =
+        received.into_iter().map(|(path, bytes)| Transmit { path, bytes, hop_limit: None }).collect();
     assert_eq!(send(&mut server, &answers).await, []);
     let (echoed, _) = receive(&mut client, count).await;
     assert!(echoed.iter().map(|(_, bytes)| bytes).eq(requests.iter().map(|request| &request.bytes)));
@@ -100,7 +105,8 @@ async fn answers_leave_from_the_address_that_was_asked() {
     let (received, _) = receive(&mut server, asked.len()).await;
     let locals: Vec<_> = received.iter().filter_map(|(path, _)| path.local).collect();
     assert_eq!(locals, asked);
-    let answers: Vec<_> = received.into_iter().map(|(path, bytes)| Transmit { path, bytes }).collect();
+    let answers: Vec<_> =
+        received.into_iter().map(|(path, bytes)| Transmit { path, bytes, hop_limit: None }).collect();
     assert_eq!(send(&mut server, &answers).await, []);
     for address in asked {
         let (_, from) = client.recv_from(&mut [0; 8]).unwrap();
@@ -229,7 +235,7 @@ mod namespace {
                 assert!(path.multicast && path.local.is_none(), "{path:?}");
                 let SocketAddr::V6(peer) = path.peer else { panic!("{path:?}") };
                 assert_eq!(Some(peer.scope_id()), index_of("lowpan0"));
-                assert_eq!(send(socket, &[Transmit { path, bytes }]).await, []);
+                assert_eq!(send(socket, &[Transmit { path, bytes, hop_limit: None }]).await, []);
                 let (_, from) = neighbour.recv_from(&mut [0; 8]).unwrap();
                 assert_eq!(from, SocketAddrV6::new("fe80::1".parse().unwrap(), 5683, 0, index).into());
             }
@@ -335,7 +341,7 @@ mod namespace {
             let (path, bytes) = receive(&mut socket, 1).await.0.remove(0);
             assert_eq!(path.peer.ip(), device.local_addr().unwrap().ip());
             assert_eq!(path.local, Some((*asked.ip()).into()));
-            assert_eq!(send(&mut socket, &[Transmit { path, bytes }]).await, []);
+            assert_eq!(send(&mut socket, &[Transmit { path, bytes, hop_limit: None }]).await, []);
             let (_, from) = device.recv_from(&mut [0; 8]).unwrap();
             assert_eq!(from, asked.into());
         });
