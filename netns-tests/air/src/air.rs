@@ -16,7 +16,7 @@ use crate::topology::{NodeId, Topology};
 use sixfold_profile::Instant;
 use smoltcp::wire::Ipv6Packet;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -48,7 +48,9 @@ struct Layer {
     reassembly: Reassembly,
     /// The tag of the next packet that needs fragments (RFC 4944 §5.3).
     tag: u16,
-    seen: VecDeque<(Instant, u64)>,
+    /// Multicast packets of late, by their hashes, and in the order in which they came.
+    seen: HashSet<u64>,
+    order: VecDeque<(Instant, u64)>,
     /// The node has a stack of its own and wants frames.
     frames: bool,
 }
@@ -86,7 +88,7 @@ impl Air {
             let factor = if topology.is_root(node) { BORDER_ROUTER_BUFFERS } else { 1 };
             let buffers = network.reassembly_buffers.saturating_mul(factor);
             let reassembly = Reassembly::new(buffers, network.reassembly_timeout);
-            Layer { reassembly, tag: 0, seen: VecDeque::new(), frames: false }
+            Layer { reassembly, tag: 0, seen: HashSet::new(), order: VecDeque::new(), frames: false }
         };
         Self {
             nodes: topology.ids().map(layer).collect(),
@@ -310,10 +312,13 @@ impl Layer {
         let mut hasher = DefaultHasher::new();
         packet.hash(&mut hasher);
         let hash = hasher.finish();
-        self.seen.retain(|(at, _)| now.since(*at) < MULTICAST_MEMORY);
-        let new = self.seen.iter().all(|(_, seen)| *seen != hash);
+        while let Some((_, old)) = self.order.front().filter(|(at, _)| now.since(*at) >= MULTICAST_MEMORY) {
+            self.seen.remove(old);
+            self.order.pop_front();
+        }
+        let new = self.seen.insert(hash);
         if new {
-            self.seen.push_back((now, hash));
+            self.order.push_back((now, hash));
         }
         new
     }

@@ -2,6 +2,7 @@
 
 use sixfold_profile::Instant;
 use std::net::SocketAddrV6;
+use std::time::Duration;
 
 /// A UDP datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,14 @@ pub struct Stream {
     pub blocks: u64,
     /// Messages with a parity symbol.
     pub parity: u64,
+    /// How often a stream began.
+    pub starts: u64,
+    /// When the first message left.
+    pub began: Option<Instant>,
+    /// When the first stream had ended.
+    pub first_ended: Option<Instant>,
+    /// How long nothing was sent between the first message and the last.
+    pub silence: Duration,
 }
 
 /// A host that fetches the image.

@@ -68,6 +68,14 @@ pub struct Outcome {
     pub group_blocks: u64,
     /// Messages with parity symbols that the relay sent to groups.
     pub group_parity: u64,
+    /// How often the relay began a stream.
+    pub group_starts: u64,
+    /// When the first message to a group left.
+    pub group_began_s: Option<f64>,
+    /// When the first stream had ended.
+    pub group_first_ended_s: Option<f64>,
+    /// How long its streams were silent between the first message and the last, in seconds.
+    pub group_silence_s: f64,
     /// Bytes of the image that devices had and threw away, to fetch them again.
     pub discarded_bytes: u64,
     /// Milliseconds of transmission, for a device on average.
@@ -189,6 +197,10 @@ impl Outcome {
             origin_bytes: totals.origin_bytes,
             group_blocks: totals.stream.blocks,
             group_parity: totals.stream.parity,
+            group_starts: totals.stream.starts,
+            group_began_s: totals.stream.began.map(|began| seconds(start, began)),
+            group_first_ended_s: totals.stream.first_ended.map(|ended| seconds(start, ended)),
+            group_silence_s: totals.stream.silence.as_secs_f64(),
             discarded_bytes: devices.iter().map(|device| device.progress.discarded).sum(),
             tx_ms_per_device: mean_ms(devices, |device| device.transmitting),
             rx_ms_per_device: mean_ms(devices, |device| {

@@ -16,6 +16,7 @@ pub use overrides::{Overrides, block_bytes_from_szx};
 pub use read::MOST_IMAGES;
 
 use crate::topology::Topology;
+use sixfold_engine::Repair;
 use std::time::Duration;
 
 /// What is simulated.
@@ -122,6 +123,8 @@ pub struct Fetch {
     pub images: u32,
     /// How many bytes of memory a listening device has for it.
     pub listen_memory: usize,
+    /// How the relay makes up for what listening devices lose.
+    pub repair: Repair,
     /// Every device powers on at a random moment within this time.
     pub power_on_within: Duration,
     /// When the run ends, whoever is not done then.
@@ -137,6 +140,7 @@ impl Default for Fetch {
             block_bytes: 64,
             images: 1,
             listen_memory: 16 * 1024,
+            repair: Repair::Parity,
             power_on_within: Duration::from_secs(1),
             give_up_after: Duration::from_secs(6 * 3600),
             restart_after: None,

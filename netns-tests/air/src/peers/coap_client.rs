@@ -204,7 +204,7 @@ impl CoapClient {
     }
 }
 
-pub(super) fn write_request(
+pub(crate) fn write_request(
     message_id: u16,
     token: [u8; 4],
     name: &str,

@@ -17,6 +17,7 @@ mod tftp_packet;
 mod tftp_server;
 
 pub use coap_client::CoapClient;
+pub(crate) use coap_client::write_request;
 pub use coap_server::CoapServer;
 pub use flooder::Flooder;
 pub(crate) use image_check::ImageCheck;

@@ -7,6 +7,7 @@ use super::reader::{Section, Source};
 use super::values::{self, MOST};
 use super::{Disturbance, Fetch, InterfaceIdentifiers, Network, Origin, Radio, Scenario, Scope};
 use crate::loss::Loss;
+use sixfold_engine::Repair;
 use std::time::Duration;
 
 /// RFC 4944 §5.3: the reassembly time-out is at most this long.
@@ -143,6 +144,8 @@ fn fetch(top: &mut Section<'_, '_>, overrides: &Overrides) -> Fetch {
         section.read("block", &mut fetch.block_bytes, values::block);
         section.read("images", &mut fetch.images, values::whole(1, MOST_IMAGES));
         section.read("listen_memory", &mut fetch.listen_memory, values::whole(0, MOST));
+        let repairs = values::one_of(Repair::ALL.map(|repair| (repair.label(), repair)));
+        section.read("repair", &mut fetch.repair, repairs);
         section.read("power_on_within_s", &mut fetch.power_on_within, values::seconds_or_none);
         section.read("give_up_after_s", &mut fetch.give_up_after, values::seconds);
         section.read("restart_after_s", &mut fetch.restart_after, |value| {

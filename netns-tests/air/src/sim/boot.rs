@@ -9,17 +9,29 @@ use crate::sim::target;
 use hmac_sha256::Hash;
 use sixfold_device::Boot;
 use sixfold_device::boot::{BootError, Event, Layout, Record, Which, install};
+use sixfold_engine::Fanout;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Ticket};
 use std::collections::VecDeque;
 use std::net::SocketAddrV6;
 use std::rc::Rc;
 
-const LONGEST_REQUEST: usize = 64;
+const LONGEST_REQUEST: usize = 128;
 /// How many datagrams wait in the receiver's buffers while the flash is busy; more are lost.
 const BUFFERS: usize = 32;
+
+/// A stream's Token is the beginning of the image's ETag.
+const GROUP_TOKEN: usize = 2;
+
+/// What a main program was told by the relay.
+#[derive(Debug)]
+pub(super) struct Told<'d> {
+    pub(super) relay: SocketAddrV6,
+    pub(super) group: Fanout,
+    pub(super) etag: &'d [u8],
+}
 
 /// What a main program left in every device's flash.
 #[derive(Clone, Debug)]
@@ -32,7 +44,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// A ticket for `image`, which has this number; `None` when it has no place in flash.
-    pub(super) fn new(relay: SocketAddrV6, number: u32, image: &[u8], szx: Szx) -> Option<Self> {
+    pub(super) fn new(told: &Told<'_>, number: u32, image: &[u8], szx: Szx) -> Option<Self> {
         let chunk_size = ChunkSize::from_bytes(PAGE as u32)?;
         let index: Vec<u8> = image.chunks(PAGE).flat_map(Hash::hash).collect();
         let image_size = u32::try_from(image.len()).ok()?;
@@ -46,10 +58,13 @@ impl Prepared {
             chunk_size,
             szx,
             sequence_number: 1,
-            relay: Endpoint { address: *relay.ip(), port: relay.port() },
+            relay: Endpoint { address: *told.relay.ip(), port: told.relay.port() },
             interface_identifier: [0; 8],
-            etag: None,
-            group: None,
+            etag: Some(told.etag),
+            group: Some(Group {
+                endpoint: Endpoint { address: told.group.group, port: told.group.port },
+                token: told.etag.get(..GROUP_TOKEN)?,
+            }),
             session: None,
             options: target::bytes(number),
         };
@@ -62,18 +77,25 @@ impl Prepared {
         Some(Self { flash, layout, which, ticket })
     }
 
-    fn boot(&self, flash: Flash, seed: u32) -> Option<Boot<'static, Flash>> {
-        Boot::new(flash, &self.layout, self.which, self.ticket, seed).ok()
+    /// A core that listens if there is memory for it.
+    fn boot<'m>(&self, flash: Flash, memory: Option<&'m mut [u8]>, seed: u32) -> Option<Boot<'m, Flash>> {
+        let mut boot = Boot::new(flash, &self.layout, self.which, self.ticket, seed).ok()?;
+        if let Some(memory) = memory {
+            boot.listen(memory);
+        }
+        Some(boot)
     }
 }
 
 /// One device. It never gives up.
 #[derive(Debug)]
-pub(super) struct BootDevice {
+pub(super) struct BootDevice<'m> {
     local: SocketAddrV6,
     relay: SocketAddrV6,
     prepared: Option<Rc<Prepared>>,
-    boot: Option<Boot<'static, Flash>>,
+    boot: Option<Boot<'m, Flash>>,
+    /// Memory for listening, for each time that it powers on.
+    memory: Vec<&'m mut [u8]>,
     random: Random,
     /// Its flash is busy until then.
     busy: Instant,
@@ -89,22 +111,24 @@ pub(super) struct BootDevice {
     retransmissions: u64,
 }
 
-impl BootDevice {
+impl<'m> BootDevice<'m> {
     /// A device that begins when it is first polled; without a ticket that can be used, it has given up.
     pub(super) fn new(
         local: SocketAddrV6,
         relay: SocketAddrV6,
         prepared: Option<Rc<Prepared>>,
+        mut memory: Vec<&'m mut [u8]>,
         mut random: Random,
     ) -> Self {
-        let seed = random.bits();
-        let boot = prepared.as_ref().and_then(|prepared| prepared.boot(prepared.flash.clone(), seed));
+        let (seed, lent) = (random.bits(), memory.pop());
+        let boot = prepared.as_ref().and_then(|prepared| prepared.boot(prepared.flash.clone(), lent, seed));
         let state = if boot.is_some() { State::Fetching } else { State::GaveUp };
         Self {
             local,
             relay,
             prepared,
             boot,
+            memory,
             random,
             busy: Instant::ZERO,
             waiting: VecDeque::new(),
@@ -121,7 +145,7 @@ impl BootDevice {
     fn input(
         &mut self,
         now: Instant,
-        input: impl FnOnce(&mut Boot<'static, Flash>) -> Result<Option<Event>, BootError<Misuse>>,
+        input: impl FnOnce(&mut Boot<'m, Flash>) -> Result<Option<Event>, BootError<Misuse>>,
     ) {
         let Some(boot) = &mut self.boot else { return };
         let event = input(boot);
@@ -139,14 +163,25 @@ impl BootDevice {
         }
     }
 
+    /// Whether it has joined the group that a datagram is for.
+    fn is_for_group(&self, datagram: &Datagram) -> bool {
+        let group = self.boot.as_ref().and_then(Boot::group).map(|group| group.endpoint);
+        group.is_some_and(|group| (group.address, group.port) == (*datagram.to.ip(), datagram.to.port()))
+    }
+
     fn take(&mut self, now: Instant, datagram: &Datagram) {
-        if datagram.from == self.relay && datagram.to == self.local {
+        if datagram.from != self.relay {
+            return;
+        }
+        if datagram.to == self.local {
             self.input(now, |boot| boot.handle_datagram(now, &datagram.payload));
+        } else if self.is_for_group(datagram) {
+            self.input(now, |boot| boot.handle_group_datagram(now, &datagram.payload));
         }
     }
 }
 
-impl Host for BootDevice {
+impl Host for BootDevice<'_> {
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram) {
         if now >= self.busy && self.waiting.is_empty() {
             self.take(now, datagram);
@@ -192,7 +227,7 @@ impl Host for BootDevice {
     }
 }
 
-impl Client for BootDevice {
+impl Client for BootDevice<'_> {
     fn progress(&self) -> Progress {
         let Self { state, received, wrong, discarded, .. } = *self;
         Progress { state, received, wrong, discarded }
@@ -202,7 +237,8 @@ impl Client for BootDevice {
         self.retransmissions = self.retransmissions();
         self.waiting.clear();
         let (boot, prepared) = (self.boot.take(), self.prepared.clone());
-        let seed = self.random.bits();
-        self.boot = boot.zip(prepared).and_then(|(boot, prepared)| prepared.boot(boot.into_flash(), seed));
+        let (seed, lent) = (self.random.bits(), self.memory.pop());
+        self.boot =
+            boot.zip(prepared).and_then(|(boot, prepared)| prepared.boot(boot.into_flash(), lent, seed));
     }
 }

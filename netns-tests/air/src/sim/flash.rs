@@ -125,7 +125,8 @@ impl ReadNorFlash for Flash {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Misuse> {
-        self.spent += self.time_to_read(offset as usize, bytes.len());
+        let time = self.time_to_read(offset as usize, bytes.len());
+        self.spent += time;
         let mut at = offset as usize;
         let mut rest = bytes;
         while !rest.is_empty() {

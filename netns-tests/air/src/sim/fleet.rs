@@ -29,15 +29,15 @@ pub(super) struct Fleet<'s> {
     /// By which radio the server sends from which address.
     radios: HashMap<Ipv6Addr, NodeId>,
     /// One for every node that does more than forward, `None` for the others.
-    clients: Vec<Option<Member>>,
+    clients: Vec<Option<Member<'s>>>,
     /// How many devices have not ended.
     fetching: usize,
     agenda: Agenda,
 }
 
 /// A client and its life.
-struct Member {
-    client: Box<dyn Client>,
+struct Member<'s> {
+    client: Box<dyn Client + 's>,
     power_on: Instant,
     /// When its power fails, until it has.
     fails: Option<Instant>,
@@ -50,9 +50,9 @@ struct Member {
 }
 
 impl<'s> Fleet<'s> {
-    pub(super) fn new(scenario: &'s Scenario, kind: Server, seed: u64) -> Self {
+    pub(super) fn new(scenario: &'s Scenario, kind: Server, seed: u64, memory: &'s mut [Vec<u8>]) -> Self {
         let mut random = Random::new(seed, STREAM);
-        let mut makings = Makings::new(scenario, kind, seed);
+        let mut makings = Makings::new(scenario, kind, seed, memory);
         let topology = &scenario.topology;
         let nodes = topology.nodes.len();
         let mut fleet = Self {
@@ -81,7 +81,7 @@ impl<'s> Fleet<'s> {
     }
 
     /// Adds a client, and says when it powers on were it not late.
-    fn add(&mut self, node: NodeId, makings: &mut Makings, random: &mut Random) -> Instant {
+    fn add(&mut self, node: NodeId, makings: &mut Makings<'s>, random: &mut Random) -> Instant {
         let power_on = Instant::ZERO + power::share_of(self.scenario.fetch.power_on_within, random);
         let client = makings.client(self.scenario, node, random);
         let counts = matches!(self.scenario.topology.node(node).role, Role::Fetch | Role::Legacy);
@@ -218,7 +218,7 @@ impl<'s> Fleet<'s> {
     }
 }
 
-impl Member {
+impl Member<'_> {
     fn is_on(&self, now: Instant) -> bool {
         now >= self.off_until
     }

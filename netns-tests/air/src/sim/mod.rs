@@ -29,6 +29,8 @@ pub enum Server {
     Ours,
     /// The relay's engine, and devices that run the boot program's core over flash.
     Boot,
+    /// The relay's engine, and devices that run the boot program's core over flash and hear what goes to their group.
+    Fanout,
     /// The relay's engine, and clients with RFC 7252's defaults that know nothing of it.
     Legacy,
     /// A stateless block-wise server (RFC 7959) that answers at once, and clients with RFC 7252's defaults.
@@ -41,14 +43,15 @@ pub enum Server {
 
 impl Server {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Ours, Self::Boot, Self::Legacy, Self::Rfc7252, Self::Tftp, Self::TftpOptions];
+    pub const ALL: [Self; 7] =
+        [Self::Ours, Self::Boot, Self::Fanout, Self::Legacy, Self::Rfc7252, Self::Tftp, Self::TftpOptions];
 
     /// The name in reports and on the command line.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Ours => "ours",
             Self::Boot => "boot",
+            Self::Fanout => "fanout",
             Self::Legacy => "legacy",
             Self::Rfc7252 => "rfc7252",
             Self::Tftp => "tftp",
@@ -60,8 +63,18 @@ impl Server {
     pub const fn block_bytes(self, fetch: &Fetch) -> u16 {
         match self {
             Self::Tftp => TFTP_BLOCK_SIZE,
-            Self::Ours | Self::Boot | Self::Legacy | Self::Rfc7252 | Self::TftpOptions => fetch.block_bytes,
+            _ => fetch.block_bytes,
         }
+    }
+
+    /// Whether it is the relay's engine.
+    pub const fn is_relay(self) -> bool {
+        matches!(self, Self::Ours | Self::Boot | Self::Fanout | Self::Legacy)
+    }
+
+    /// Whether its devices run the boot program's core.
+    const fn is_boot(self) -> bool {
+        matches!(self, Self::Boot | Self::Fanout)
     }
 
     /// Why it cannot run this scenario, if so: TFTP counts 65 535 blocks (RFC 1350 §5), and only the relay has several
@@ -79,8 +92,7 @@ impl Server {
         let topology = &scenario.topology;
         let is_guest = |role| !matches!(role, Role::Forward | Role::Fetch);
         let has_guests = topology.nodes.iter().any(|node| is_guest(node.role));
-        let is_relay = matches!(self, Self::Ours | Self::Boot | Self::Legacy);
-        (!is_relay && (fetch.images > 1 || has_guests || topology.roots().count() > 1)).then(|| {
+        (!self.is_relay() && (fetch.images > 1 || has_guests || topology.roots().count() > 1)).then(|| {
             format!("{label} serves one image to its own devices on one link; give a server that is the relay's engine")
         })
     }
@@ -88,5 +100,8 @@ impl Server {
 
 /// Runs a scenario until every device is done or has given up, or its time is over.
 pub fn run(scenario: &Scenario, server: Server, seed: u64) -> Outcome {
-    Fleet::new(scenario, server, seed).run()
+    // A device lends its memory anew when its power comes back, which happens once at most.
+    let listeners = if server == Server::Fanout { 2 * scenario.topology.fetchers().count() } else { 0 };
+    let mut memory = vec![vec![0; scenario.fetch.listen_memory]; listeners];
+    Fleet::new(scenario, server, seed, &mut memory).run()
 }

@@ -1,20 +1,23 @@
 //! The relay: its engine, and an origin server that is a delay and a rate.
 
-use crate::host::{Datagram, Host};
-use crate::peers::{PATH, image_name};
+use crate::host::{Datagram, Host, Stream};
+use crate::peers::{PATH, image_name, write_request};
 use crate::scenario::Origin;
 use bytes::Bytes;
 use sixfold_engine::{
-    Config, Engine, Event, Failure, FetchCommand, FetchId, Freshness, Head, LinkConfig, OriginEvent, Path,
-    Route, UnboundedStore, Validator,
+    Config, Engine, Event, Failure, Fanout, FanoutEvent, FetchCommand, FetchId, Freshness, Head, LinkConfig,
+    OriginEvent, Path, Route, UnboundedStore, Validator,
 };
 use sixfold_profile::Instant;
+use sixfold_profile::coap::{Block, Message, Szx, option};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 /// The interface to the first radio; the others follow.
 const INTERFACE: u32 = 1;
+/// A stream that has sent nothing for so long is silent.
+const SILENCE: Duration = Duration::from_millis(50);
 /// How many bytes the origin's answer comes in at a time: as much as fits one TLS record.
 const CHUNK: usize = 16 * 1024;
 
@@ -29,16 +32,26 @@ pub struct Relay {
     upcoming: VecDeque<(Instant, FetchId, OriginEvent)>,
     origin_bytes: u64,
     retransmissions: u64,
+    stream: Stream,
+    /// When something left to a group.
+    streamed: Option<Instant>,
 }
 
 impl Relay {
     /// A relay at `locals`, an interface each, with an empty cache.
-    pub fn new(locals: Vec<SocketAddrV6>, images: Vec<Bytes>, origin: Origin, seed: [u8; 32]) -> Self {
+    pub fn new(
+        locals: Vec<SocketAddrV6>,
+        images: Vec<Bytes>,
+        origin: Origin,
+        fanout: Fanout,
+        seed: [u8; 32],
+    ) -> Self {
         let route = Route { path: vec![PATH[0].to_owned()], origin: "https://origin.example/".to_owned() };
         let config = Config { routes: vec![route], ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), seed);
         for (interface, _) in (INTERFACE..).zip(&locals) {
-            engine.set_link(Instant::ZERO, interface, Some(LinkConfig::default()));
+            let config = LinkConfig { fanout: Some(fanout), ..LinkConfig::default() };
+            engine.set_link(Instant::ZERO, interface, Some(config));
         }
         Self {
             locals,
@@ -48,6 +61,42 @@ impl Relay {
             upcoming: VecDeque::new(),
             origin_bytes: 0,
             retransmissions: 0,
+            stream: Stream::default(),
+            streamed: None,
+        }
+    }
+
+    /// The ETag that devices get with an image; of a relay that is good for nothing else then.
+    pub(super) fn etag(mut self, number: u32) -> Option<Vec<u8>> {
+        let to = *self.locals.first()?;
+        let payload = write_request(1, [0; 4], &image_name(number), Block::first(Szx::MAX)).ok()?;
+        let from = SocketAddrV6::new(Ipv6Addr::LOCALHOST, to.port(), 0, 0);
+        self.handle_datagram(Instant::ZERO, &Datagram { from, to, payload });
+        loop {
+            let now = self.poll_timeout()?;
+            self.handle_timeout(now);
+            while let Some(answer) = self.poll_transmit(now) {
+                let message = Message::parse(&answer.payload).ok()?;
+                if let Some(etag) = message.option(option::ETAG) {
+                    return Some(etag.to_vec());
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, now: Instant, event: FanoutEvent) {
+        let stream = &mut self.stream;
+        match event {
+            FanoutEvent::Block(_) => stream.blocks += 1,
+            FanoutEvent::Parity => stream.parity += 1,
+            FanoutEvent::Started(_) => stream.starts += 1,
+            FanoutEvent::Ended => _ = stream.first_ended.get_or_insert(now),
+            _ => {}
+        }
+        if matches!(event, FanoutEvent::Block(_) | FanoutEvent::Parity) {
+            stream.began.get_or_insert(now);
+            let gap = self.streamed.replace(now).map_or(Duration::ZERO, |last| now.since(last));
+            stream.silence += if gap > SILENCE { gap } else { Duration::ZERO };
         }
     }
 
@@ -136,9 +185,13 @@ impl Host for Relay {
         self.take_commands(now);
     }
 
-    fn poll_transmit(&mut self, _now: Instant) -> Option<Datagram> {
+    fn poll_transmit(&mut self, now: Instant) -> Option<Datagram> {
         while let Some(event) = self.engine.poll_event() {
-            self.retransmissions += u64::from(event == Event::RetransmittedResponse);
+            match event {
+                Event::RetransmittedResponse => self.retransmissions += 1,
+                Event::Fanout(event) => self.note(now, event),
+                _ => {}
+            }
         }
         let transmit = self.engine.poll_transmit()?;
         let SocketAddr::V6(to) = transmit.path.peer else { return None };
@@ -157,5 +210,9 @@ impl Host for Relay {
 
     fn origin_bytes(&self) -> u64 {
         self.origin_bytes
+    }
+
+    fn stream(&self) -> Stream {
+        self.stream
     }
 }
