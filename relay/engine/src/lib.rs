@@ -38,12 +38,12 @@ mod upstream;
 
 pub use config::{Config, Limits, Route};
 pub use engine::{Engine, Load};
-pub use event::{CacheResult, DropReason, Event, LinkEvent};
+pub use event::{CacheResult, DropReason, Event, LinkDecision, LinkEvent};
 pub use image::{ETag, Image, Validator};
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};
 pub use sixfold_profile::Instant;
-pub use status::{ImageState, ImageStatus, TransferStatus};
+pub use status::{ImageState, ImageStatus, LinkStatus, TransferState, TransferStatus};
 pub use store::{Store, UnboundedStore};
 pub use target::canonical_url;

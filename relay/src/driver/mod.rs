@@ -16,7 +16,7 @@ use crate::spool::Spool;
 use crate::store::MemoryStore;
 use crate::udp::{RecvBatch, interfaces};
 use clock::Clock;
-use door::Door;
+use door::{Door, Entry};
 use links::Links;
 use paced::Paced;
 use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
@@ -154,10 +154,10 @@ impl Driver {
         self.links.receive(ready, &mut self.batch);
         let now = self.clock.now();
         for datagram in self.batch.iter() {
-            if self.door.admits(datagram.path.peer.ip()) {
-                self.engine.handle_datagram(now, datagram.path, datagram.bytes);
-            } else {
-                self.metrics.record(&Event::Dropped(DropReason::ClientRate));
+            match self.door.judge(datagram.path.peer.ip()) {
+                Entry::Admitted => self.engine.handle_datagram(now, datagram.path, datagram.bytes),
+                Entry::Refused => self.engine.handle_excess(now, datagram.path, datagram.bytes),
+                Entry::Dropped => self.metrics.record(&Event::Dropped(DropReason::ClientRate)),
             }
         }
         for _ in 0..self.batch.truncated() {
