@@ -47,8 +47,20 @@ impl<'n> Service<'n> {
 
 fn start_relay<'n>(border_router: &'n Netns, origin: &DemoOrigin) -> Result<Relay<'n>> {
     fs::write(CA_FILE, origin.ca_pem())?;
+    // A TUN device does not say what radio is behind it, as on a Thread border router: the link is named, and is paced as
+    // `sixfold_air::sim`'s is.
     let config = format!(
-        "[listen]\ninterface = \"{DEVICE_INTERFACE}\"\n\n[[route]]\npath = \"/fw\"\norigin = \"{}\"\nca_file = \"{CA_FILE}\"\n",
+        "[listen]
+interface = \"{DEVICE_INTERFACE}\"
+
+[[link]]
+interface = \"{DEVICE_INTERFACE}\"
+
+[[route]]
+path = \"/fw\"
+origin = \"{}\"
+ca_file = \"{CA_FILE}\"
+",
         origin.url()
     );
     Relay::start(border_router, &config)
