@@ -49,6 +49,8 @@ pub struct ImageStatus {
     pub url: Arc<str>,
     /// The version, once known.
     pub etag: Option<ETag>,
+    /// The SHA-256 digest of the version, once all of it was here.
+    pub digest: Option<[u8; 32]>,
     /// How it stands.
     pub state: ImageState,
     /// Bytes that are here.
@@ -169,6 +171,7 @@ impl<S: Store> Engine<S> {
         ImageStatus {
             url: resource.url.clone(),
             etag: partial.map(|partial| partial.etag).or(current.map(|current| current.etag)),
+            digest: current.filter(|_| partial.is_none()).map(|current| current.digest),
             state,
             available: partial
                 .map_or(stored.map_or(0, |image| image.body.len()), |partial| partial.body.len()),

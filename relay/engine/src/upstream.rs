@@ -61,15 +61,17 @@ impl<S: Store> Engine<S> {
         if length > max_object {
             return self.abort(now, id, Failure::TooLarge);
         }
-        partial.body.extend_from_slice(bytes);
+        partial.extend(bytes);
         self.wake(now, id);
     }
 
     fn complete_body(&mut self, now: Instant, id: FetchId) {
         let Some(mut fetch) = self.end_fetch(id) else { return };
         let partial = fetch.partial.take();
-        let freshness = partial.as_ref().map(|partial| (partial.received_at, partial.head.freshness));
-        let (Some(image), Some((received_at, freshness))) = (partial.and_then(Partial::complete), freshness)
+        let known =
+            partial.as_ref().map(|partial| (partial.received_at, partial.head.freshness, partial.digest()));
+        let (Some(image), Some((received_at, freshness, digest))) =
+            (partial.and_then(Partial::complete), known)
         else {
             return self.fail(now, &fetch, Failure::Mismatch);
         };
@@ -77,7 +79,7 @@ impl<S: Store> Engine<S> {
         let bytes = image.body.len() as u64;
         let duration = now.since(fetch.started);
         self.event(Event::ImageFetched { url: fetch.url.to_string(), etag: image.etag, bytes, duration });
-        let previous = self.adopt(received_at, &fetch.url, &image, freshness);
+        let previous = self.adopt(received_at, &fetch.url, &image, digest, freshness);
         self.store.insert(image.clone());
         self.answer_waiters(now, &fetch, &image);
         let old_bytes_differ = |old: ETag| self.store.image(old).is_none_or(|old| old.body != image.body);
@@ -94,6 +96,7 @@ impl<S: Store> Engine<S> {
         received_at: Instant,
         url: &str,
         image: &Image,
+        digest: [u8; 32],
         freshness: Freshness,
     ) -> Option<ETag> {
         let resource = self.resources.peek_mut(url)?;
@@ -102,6 +105,7 @@ impl<S: Store> Engine<S> {
             validator: image.validator.clone(),
             content_format: image.content_format,
             length: image.body.len(),
+            digest,
             fresh_until: received_at,
             stale_until: received_at,
         };

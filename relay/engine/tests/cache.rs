@@ -258,8 +258,12 @@ fn resources_are_bounded_and_those_in_use_stay() {
         let id = bench.fetch();
         bench.deliver(id, 1, b"x", 60);
     }
-    let urls: Vec<_> =
-        bench.engine.images(bench.now, 0, 100).iter().map(|image| (image.url.to_string(), image.state)).collect();
+    let urls: Vec<_> = bench
+        .engine
+        .images(bench.now, 0, 100)
+        .iter()
+        .map(|image| (image.url.to_string(), image.state))
+        .collect();
     assert_eq!(urls.len(), 3);
     assert!(urls.iter().all(|(url, state)| !url.ends_with("/a") && *state == ImageState::Fresh));
 }

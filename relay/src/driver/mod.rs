@@ -10,6 +10,7 @@ mod links;
 mod paced;
 
 use crate::config::Config;
+use crate::ops::status::{Around, Page};
 use crate::ops::{Metrics, Status, logging};
 use crate::origin::OriginClient;
 use crate::spool::Spool;
@@ -39,8 +40,8 @@ pub enum Command {
     /// Take this configuration from now on; images and running transfers stay. Answers with what is wrong with
     /// it, if anything; then the old one stays in force.
     Reload(Box<Config>, oneshot::Sender<anyhow::Result<()>>),
-    /// Describe yourself.
-    Status(oneshot::Sender<Status>),
+    /// Describe yourself, with this part of the long tables.
+    Status(Page, oneshot::Sender<Status>),
     /// Finish what is under way and stop.
     Drain,
 }
@@ -117,7 +118,7 @@ impl Driver {
                 biased;
                 Some(command) = self.commands.recv() => match command {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
-                    Command::Status(reply) => drop(reply.send(self.status())),
+                    Command::Status(page, reply) => drop(reply.send(self.status(page))),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
@@ -188,6 +189,9 @@ impl Driver {
         self.pace();
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
         self.metrics.set_cache_bytes(self.engine.store().bytes());
+        let links = self.engine.link_status(self.clock.now());
+        let links = links.iter().map(|link| (self.paced.label(link.interface), link));
+        self.metrics.set_links(links);
     }
 
     /// Tells the engine which interfaces there are to pace.
@@ -227,17 +231,18 @@ impl Driver {
         Ok(())
     }
 
-    fn status(&mut self) -> Status {
+    fn status(&mut self, page: Page) -> Status {
         let now = self.clock.now();
         let listen = self.links.addresses();
-        Status::describe(
-            &self.engine,
-            self.config.cache.memory,
-            &self.origin.traffic(),
-            now,
-            self.clock.uptime(),
-            &listen,
-        )
+        let around = Around {
+            cache_limit_bytes: self.config.cache.memory,
+            origin: &self.origin.traffic(),
+            transfers_active: self.metrics.transfers_active(),
+            uptime: self.clock.uptime(),
+            listen: &listen,
+            interface: &|index| self.paced.label(index),
+        };
+        Status::describe(&self.engine, &around, now, page)
     }
 }
 

@@ -30,9 +30,9 @@ impl Paced {
         changes
     }
 
-    /// The name of an interface, as it was when it was looked at last.
-    pub(crate) fn name(&self, index: u32) -> Option<&str> {
-        self.0.get(&index).map(|(name, _)| name.as_str())
+    /// What people call an interface: its name when it was looked at last, or its index.
+    pub(crate) fn label(&self, index: u32) -> String {
+        self.0.get(&index).map_or_else(|| index.to_string(), |(name, _)| name.clone())
     }
 
     fn config(&self, index: u32) -> Option<LinkConfig> {
@@ -65,7 +65,7 @@ mod tests {
         let both = [interface("lo", 1), interface("wpan0", 7)];
         assert_eq!(paced.update(&both, &link(pacing)), [(7, Some(pacing))]);
         assert_eq!(paced.update(&both, &link(pacing)), []);
-        assert_eq!((paced.name(7), paced.name(8)), (Some("wpan0"), None));
+        assert_eq!((paced.label(7).as_str(), paced.label(8).as_str()), ("wpan0", "8"));
         let other = LinkConfig::default();
         assert_eq!(paced.update(&both, &link(other)), [(7, Some(other))]);
         assert_eq!(paced.update(&[interface("lo", 1)], &link(other)), [(7, None)]);
