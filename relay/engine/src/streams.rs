@@ -4,11 +4,12 @@ use crate::body::Body;
 use crate::coap::{Refusal, Response, Wants};
 use crate::engine::Engine;
 use crate::event::{Event, FanoutEvent};
-use crate::exchanges::{Reply, Waiting};
+use crate::exchanges::Reply;
 use crate::fanout::{self, AROUND_BLOCK, Addresses, Fanout, Group, Item, Key, Repair, Verdict};
 use crate::image::{ETag, Image};
-use crate::links::{Paced, seconds};
+use crate::links::{Paced, Waiting, seconds};
 use crate::origin::FetchId;
+use crate::pacing::{Parcel, Sign};
 use crate::path::{Path, Transmit};
 use crate::responses::Sent;
 use crate::store::Store;
@@ -66,12 +67,10 @@ impl<S: Store> Engine<S> {
         wants: &Wants,
         url: &str,
         etag: ETag,
-        total: Option<usize>,
     ) -> bool {
+        let Some(lacks) = &wants.lacks else { return false };
         // A body of unknown length is streamed when it is complete.
-        let (Some(lacks), Some(total)) = (&wants.lacks, total.filter(|&total| total > 0)) else {
-            return false;
-        };
+        let Some(total) = self.length_of(url, etag).filter(|&total| total > 0) else { return false };
         if lacks.szx < SMALLEST {
             return false;
         }
@@ -99,12 +98,20 @@ impl<S: Store> Engine<S> {
             return false;
         }
         let here = fanout::here(lacks, total);
-        self.advance(now, peer, url, Sent { etag, start: here.min(1), end: here, last: false });
+        let offered = lacks.szx;
+        self.advance(now, peer, url, Sent { etag, start: here.min(1), end: here, last: false, offered });
         self.leave_link(interface, peer);
         let max_age = seconds(age).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
         let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
         self.respond(now, *reply, wants, Response::refusal(refusal, Some(max_age)));
         true
+    }
+
+    /// The same for a request whose bytes are still to come.
+    pub(crate) fn takes_part(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> bool {
+        let fetch = self.resources.peek(url).and_then(|resource| resource.fetch);
+        let partial = fetch.and_then(|id| self.fetches.get(id)?.partial.as_ref());
+        partial.map(|partial| partial.etag).is_some_and(|etag| self.take_part(now, reply, wants, url, etag))
     }
 
     /// The group of this key, made if need be; `None` where the link does not fan out, or there are too many.
@@ -172,11 +179,12 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some((place, _)) = self.next_group(interface) else { return };
-        let szx = self.streams.groups.get(place).map_or(SMALLEST, Group::szx);
+        let payload = self.streams.groups.get(place).map_or(SMALLEST, Group::szx).size();
         let Some(paced) = self.links.of(interface) else { return };
         let Some(fanout) = paced.link.config().fanout else { return };
-        let cost = paced.link.cost_to_group(szx.size() + AROUND_BLOCK, paced.loss.slow());
-        paced.link.push(fanout.address(interface), Waiting::Stream, cost);
+        let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign: Sign::Group };
+        paced.link.slow_down(paced.loss.slow());
+        paced.link.push(fanout.address(interface), Waiting::Stream(interface), parcel);
         paced.stream_waits = true;
     }
 
@@ -303,7 +311,6 @@ fn datagram(etag: ETag, message_id: u16, body: &Body<'_>, szx: Szx, item: Item) 
 }
 
 /// When a stream will have sent all that is planned, if nothing else goes over the link.
-fn time_left(group: &Group, paced: &mut Paced) -> Duration {
-    let cost = paced.link.cost_to_group(group.szx().size() + AROUND_BLOCK, paced.loss.slow());
-    paced.link.interval(cost).saturating_mul(group.left())
+fn time_left(group: &Group, paced: &Paced) -> Duration {
+    paced.link.interval(group.szx().size() + AROUND_BLOCK).saturating_mul(group.left())
 }
