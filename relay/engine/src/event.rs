@@ -209,6 +209,8 @@ pub enum FanoutEvent {
     Merged,
     /// A member asked that does not hear the stream, as it seems.
     Ignored,
+    /// A member asked so often that it is told nothing this time.
+    Silenced,
     /// A block left to a group, with this many bytes of payload.
     Block(usize),
     /// A parity symbol left to a group.

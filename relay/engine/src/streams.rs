@@ -17,7 +17,7 @@ use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Message, Szx, content_format};
 use sixfold_profile::parity::SMALLEST;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,9 +93,10 @@ impl<S: Store> Engine<S> {
             Verdict::Started(kind) => FanoutEvent::Started(kind),
             Verdict::Merged => FanoutEvent::Merged,
             Verdict::Ignored => FanoutEvent::Ignored,
+            Verdict::Silenced => FanoutEvent::Silenced,
         }));
-        if verdict == Verdict::Alone {
-            return false;
+        if matches!(verdict, Verdict::Alone | Verdict::Silenced) {
+            return verdict == Verdict::Silenced;
         }
         let here = fanout::here(lacks, total);
         let offered = lacks.szx;
@@ -145,6 +146,7 @@ impl<S: Store> Engine<S> {
             self.version(now, &reply, url).filter(|_| wants.observe == Some(0)).ok_or(NO)?;
         // An address that the system chose is not known here; who asked knows it.
         let server = reply.path.local.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let server = SocketAddr::new(server, self.config.port);
         let addresses = Addresses { server, group: fanout.address(interface) };
         self.event(Event::Fanout(FanoutEvent::Informed));
         let response = Response {

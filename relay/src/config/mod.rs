@@ -11,7 +11,7 @@ pub use mistakes::{Mistake, Mistakes};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
-use sixfold_profile::coap::Szx;
+use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -199,6 +199,7 @@ impl Config {
             forward: self.proxy.forward.clone(),
             block_size: self.listen.block_size,
             max_object: self.cache.max_object,
+            port: self.listen.coap.first().map_or(params::PORT, SocketAddr::port),
             limits: sixfold_engine::Limits { negative_ttl: self.cache.negative_ttl, ..self.limits.engine },
         }
     }
