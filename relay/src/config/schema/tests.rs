@@ -114,6 +114,14 @@ fn each_mistake_has_its_place() {
         ("[origin]\nmax_retry_delay = 1\nretry_delay = \"20 s\"".into(), 2, "origin.max_retry_delay"),
         ("[[link]]\ninterface = \"wpan0\"\nmtu = 100".into(), 3, "link.mtu"),
         ("[[link]]\ninterface = \"wpan0\"\nduty_cycle = 0".into(), 3, "link.duty_cycle"),
+        ("[[link]]\ninterface = \"wpan0\"\nfanout = 1".into(), 3, "link.fanout"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup = \"fe80::1\"".into(), 3, "link.group"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup = \"ff01::1\"".into(), 3, "link.group"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup = \"ff02::1\"".into(), 3, "link.group"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup_port = 0".into(), 3, "link.group_port"),
+        ("[[link]]\ninterface = \"wpan0\"\nhop_limit = 256".into(), 3, "link.hop_limit"),
+        ("[[link]]\ninterface = \"wpan0\"\nstream_block_size = 32".into(), 3, "link.stream_block_size"),
+        ("[[link]]\ninterface = \"wpan0\"\nfanout = false\nrepair = \"prayer\"".into(), 4, "link.repair"),
         ("[limits]\nexchanges = 0".into(), 2, "limits.exchanges"),
         ("[limits]\nclient_rate = -1".into(), 2, "limits.client_rate"),
         ("[limits]\nclient_rate = 5000000000".into(), 2, "limits.client_rate"),
@@ -130,6 +138,20 @@ fn each_mistake_has_its_place() {
 fn syntax_errors_have_a_line() {
     let found = mistakes("[listen]\ncoap = [\n\n[cache\n");
     assert!(!found.is_empty() && found.iter().all(|(line, _)| *line > 0), "{found:?}");
+}
+
+#[test]
+fn a_stream_goes_as_far_as_its_group_reaches() {
+    let fanout = |keys: &str| {
+        let text = format!("[[link]]\ninterface = \"wpan0\"\n{keys}");
+        parse(&text).unwrap().link[0].pacing.fanout
+    };
+    let hops = |keys| fanout(keys).unwrap().hop_limit;
+    assert_eq!([hops(""), hops("group = \"ff32::7\""), hops("group = \"ff03::fd\"")], [1, 1, 64]);
+    assert_eq!(hops("group = \"ff03::fd\"\nhop_limit = 3"), 3);
+    assert_eq!(fanout("fanout = false\nhop_limit = 3"), None);
+    let blocks = fanout("repair = \"blocks\"\nstream_block_size = 256").unwrap();
+    assert_eq!((blocks.repair, blocks.block_size.size()), (Repair::Blocks, 256));
 }
 
 #[test]

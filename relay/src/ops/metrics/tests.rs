@@ -2,7 +2,7 @@ use super::*;
 use crate::origin::{OriginClient, OriginSettings, Retries, Settings};
 use hyper_util::client::proxy::matcher::Matcher;
 use prometheus::proto::{MetricFamily, MetricType};
-use sixfold_engine::{ETag, FetchCommand, FetchId, LinkConfig};
+use sixfold_engine::{ETag, FanoutEvent, FetchCommand, FetchId, PlanKind, LinkConfig};
 use sixfold_profile::coap::Szx;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -91,6 +91,40 @@ fn each_result_and_reason_has_its_own_counter() {
         let series = format!("sixfold_dropped_total{{reason=\"{}\"}}", reason.label());
         assert_eq!(value(&metrics, &series), 1.0);
     }
+}
+
+#[test]
+fn what_fan_out_does_has_its_own_counters() {
+    let requests = |result: &str| format!("sixfold_fanout_requests_total{{result=\"{result}\"}}");
+    let datagrams = |kind: &str| format!("sixfold_fanout_datagrams_total{{kind=\"{kind}\"}}");
+    let events = [
+        (FanoutEvent::Informed, requests("informed")),
+        (FanoutEvent::Alone, requests("alone")),
+        (FanoutEvent::Started(PlanKind::Pass), requests("started")),
+        (FanoutEvent::Merged, requests("merged")),
+        (FanoutEvent::Ignored, requests("ignored")),
+        (FanoutEvent::Silenced, requests("silenced")),
+        (FanoutEvent::Block(1), datagrams("block")),
+        (FanoutEvent::Block(1), "sixfold_fanout_block_bytes_total".to_owned()),
+        (FanoutEvent::Parity, datagrams("parity")),
+        (FanoutEvent::Ended, "sixfold_fanout_streams_ended_total".to_owned()),
+        (FanoutEvent::Disbanded, "sixfold_fanout_groups_disbanded_total".to_owned()),
+    ];
+    for (event, series) in events {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(&Event::Fanout(event));
+        assert_eq!(value(&metrics, &series), 1.0, "{event:?}");
+    }
+    for kind in PlanKind::ALL {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(&Event::Fanout(FanoutEvent::Started(kind)));
+        let series = format!("sixfold_fanout_streams_started_total{{kind=\"{}\"}}", kind.label());
+        assert_eq!(value(&metrics, &series), 1.0);
+    }
+    let metrics = Metrics::new().unwrap();
+    metrics.set_fanout(Load { groups: 2, members: 7, ..Load::default() });
+    assert_eq!(value(&metrics, "sixfold_fanout_groups"), 2.0);
+    assert_eq!(value(&metrics, "sixfold_fanout_members"), 7.0);
 }
 
 #[test]
