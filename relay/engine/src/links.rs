@@ -17,6 +17,7 @@ use crate::requests::Found;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, MAX_NUM, Szx};
+use sixfold_profile::parity::SMALLEST;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +122,9 @@ impl<S: Store> Engine<S> {
         let Some(link) = self.links.get(path.interface) else { return most };
         let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
         let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
-        let suits = link.block_size().min(before);
+        // Members of groups count in blocks of 64 bytes or more.
+        let least = if wants.lacks.is_some() { SMALLEST } else { Szx::MIN };
+        let suits = link.block_size().min(before).max(least);
         let counts = |szx: &Szx| total.is_none_or(|total| total.div_ceil(szx.size()) <= MAX_NUM as usize + 1);
         let enough = (suits.exponent()..).map_while(Szx::new).find(counts).unwrap_or(Szx::MAX);
         most.min(enough)

@@ -70,8 +70,10 @@ impl<S: Store> Engine<S> {
     ) -> bool {
         let Some(lacks) = &wants.lacks else { return false };
         // A body of unknown length is streamed when it is complete.
-        let Some(total) = self.length_of(url, etag).filter(|&total| total > 0) else { return false };
-        if lacks.szx < SMALLEST {
+        let stored = self.store.image(etag).map(|image| image.body.len());
+        let total = stored.or_else(|| self.length_of(url, etag));
+        let Some(total) = total.filter(|&total| total > 0) else { return false };
+        if lacks.szx.min(self.config.block_size) < SMALLEST {
             return false;
         }
         let Path { interface, socket, local, peer, .. } = reply.path;
@@ -82,7 +84,7 @@ impl<S: Store> Engine<S> {
             return false;
         };
         if !group.moves() {
-            let limit = fanout.block_size.min(group.limit()).min(lacks.szx);
+            let limit = fanout.block_size.min(self.config.block_size).min(group.limit()).min(lacks.szx);
             let radio = paced.link.config().radio;
             group.resize(fanout::best(radio, limit, group.szx(), paced.loss.estimate()));
         }

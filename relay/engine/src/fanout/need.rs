@@ -6,8 +6,8 @@ use sixfold_profile::missing::{Missing, NO_PARITY};
 use sixfold_profile::parity::SYMBOLS;
 use std::ops::Range;
 
-/// Where more than one block in so many is missing, blocks are sent: parity would be as many.
-const DENSE: u32 = 3;
+/// Where more than three in four blocks are missing, blocks are sent: parity symbols would be about as many.
+const DENSE: (u32, u32) = (3, 4);
 
 /// What a member lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Need {
         let keeps = self.deficit.is_some_and(|deficit| deficit < self.lacking);
         let (dense, few): (Vec<_>, Vec<_>) = parts
             .into_iter()
-            .partition(|(range, lacking)| lacking * DENSE > range.end - range.start && !keeps);
+            .partition(|(range, lacking)| lacking * DENSE.1 > (range.end - range.start) * DENSE.0 && !keeps);
         let sum = dense.iter().map(|(_, lacking)| lacking).sum();
         let is_blind = self.deficit.is_none();
         self.dense.extend(dense.into_iter().map(|(range, _)| range));

@@ -213,6 +213,10 @@ impl<T> Link<T> {
         let round_trip = now.since(left);
         let in_time = round_trip < device.estimator.timeout();
         let flight = self.flights.land(address);
+        if flight.is_some() {
+            // Until now the link was not free: nothing is late.
+            self.free_at = self.free_at.max(now);
+        }
         if answered == num {
             self.window.ended(flight.map_or(Duration::ZERO, |flight| flight.cost));
             if in_time {
@@ -374,6 +378,7 @@ impl<T> Link<T> {
         let mut expired = 0;
         while let Some((address, flight)) = self.flights.expire(now) {
             self.window.ended(flight.cost);
+            self.free_at = self.free_at.max(now);
             expired += 1;
             if let Some(device) = self.devices.get_mut(&address).filter(|device| device.member) {
                 let since = *device.missing.get_or_insert(now);

@@ -2,7 +2,7 @@ use super::*;
 use crate::origin::{OriginClient, OriginSettings, Retries, Settings};
 use hyper_util::client::proxy::matcher::Matcher;
 use prometheus::proto::{MetricFamily, MetricType};
-use sixfold_engine::{ETag, FanoutEvent, FetchCommand, FetchId, PlanKind, LinkConfig};
+use sixfold_engine::{ETag, FanoutEvent, FetchCommand, FetchId, LinkConfig, PlanKind};
 use sixfold_profile::coap::Szx;
 use std::collections::BTreeSet;
 use std::io::Write;
