@@ -388,7 +388,7 @@ fn the_parity_symbol_of_the_example() {
             payload[parity::HEADER..].iter_mut().zip(symbol).for_each(|(to, from)| *to ^= from);
         }
     }
-    assert_eq!(fenced("B.5. A parity symbol", ""), hex_lines(&payload));
+    assert_eq!(fenced("B.5. A parity symbol", "payload"), hex_lines(&payload));
     let read = parity::Parity::read(&payload).unwrap();
     assert_eq!((read.segment, read.seed, read.szx), (0, seed, Szx::B64));
 }
