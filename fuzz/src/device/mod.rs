@@ -3,9 +3,11 @@
 #[path = "../../../device-client/tests/model/mod.rs"]
 mod model;
 
+mod flash_trailer;
 mod script;
 mod target;
 mod world;
 
+pub use flash_trailer::flash_trailer;
 pub use script::boot;
 pub use target::target_reference;
