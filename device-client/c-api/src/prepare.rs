@@ -6,13 +6,15 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use sixfold_device::Fetch;
 use sixfold_device::boot::BootError;
 use sixfold_device::fetch::{Event, Received};
-use sixfold_device::prepare::{PrepareError, Prepared, Probe, Request, Source, Target, prepare};
+use sixfold_device::prepare::{
+    Inquiry, NoGroup, PrepareError, Prepared, Probe, Request, Source, Target, prepare,
+};
 use sixfold_device::uri::encode;
 use sixfold_manifest::cms::{self, TrustAnchors};
 use sixfold_manifest::keys::VerifyingKey;
 use sixfold_manifest::{Device, Distrust, Manifest, Refusal, suit};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Code, Options, Szx};
+use sixfold_profile::coap::{Code, Full, Options, Szx};
 use sixfold_profile::ticket::Endpoint;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -67,6 +69,8 @@ pub struct SixfoldRequest {
     pub interface_identifier: [u8; 8],
     /// The largest block that the boot program has room for: an exponent 0 to 6 for 16 to 1024 bytes.
     pub szx: u8,
+    /// Whether to ask the relay for a group, in which the boot program can hear what is sent to many devices.
+    pub group: bool,
     /// No manifest with a lower sequence number is accepted, whatever the flash says; 0 when nothing is known.
     pub last_sequence_number: u64,
     /// Random bits, hard to guess.
@@ -211,10 +215,15 @@ fn run(
         ..wanted.request.device.clone()
     };
     let request = Request { device, ..wanted.request.clone() };
-    let Prepared { manifest, record } =
+    let Prepared { manifest, record, group } =
         prepare(&mut flash, &layout, &mut relay, |signed| wanted.verify(signed), &request)
             .map_err(refused)?;
-    let what = format!("sequence number {}, {} bytes", manifest.sequence_number, manifest.image_size);
+    let group = match group {
+        Some(Ok(told)) => format!(", group {told}"),
+        Some(Err(why)) => format!(", no group: {why}"),
+        None => String::new(),
+    };
+    let what = format!("sequence number {}, {} bytes{group}", manifest.sequence_number, manifest.image_size);
     Ok((if record.is_some() { SixfoldPrepared::Ticket } else { SixfoldPrepared::Runs }, what))
 }
 
@@ -314,6 +323,7 @@ impl Wanted {
                 },
                 interface_identifier: request.interface_identifier,
                 szx,
+                group: request.group,
             },
             keys: keys.transpose().map_err(argument)?.into_iter().collect(),
             anchors,
@@ -356,6 +366,18 @@ impl Relay {
         Instant::from_micros(unsafe { (self.now)(self.context) })
     }
 
+    fn send(&self, datagram: &[u8]) {
+        // SAFETY: as in `now`; the bytes are there.
+        unsafe { (self.send)(self.context, datagram.as_ptr(), datagram.len()) };
+    }
+
+    fn receive<'b>(&self, buffer: &'b mut [u8], until: Instant) -> Option<&'b [u8]> {
+        // SAFETY: as in `now`; there is room for so many bytes.
+        let length =
+            unsafe { (self.receive)(self.context, buffer.as_mut_ptr(), buffer.len(), until.as_micros()) };
+        buffer.get(..length).filter(|datagram| !datagram.is_empty())
+    }
+
     /// Hands every block to `take` until that says that it is enough, or the body is complete; `None`: it starts over.
     fn blocks(
         &mut self,
@@ -371,14 +393,9 @@ impl Relay {
         loop {
             let now = self.now();
             while let Some(length) = fetch.poll_transmit(now, &mut request).map_err(Trouble::refused)? {
-                // SAFETY: as in `now`; the bytes are there.
-                unsafe { (self.send)(self.context, request.as_ptr(), length) };
+                self.send(&request[..length]);
             }
-            let until = fetch.poll_timeout().map_or(0, Instant::as_micros);
-            // SAFETY: as in `now`; there is room for so many bytes.
-            let length =
-                unsafe { (self.receive)(self.context, response.as_mut_ptr(), response.len(), until) };
-            let heard = response.get(..length).filter(|datagram| !datagram.is_empty());
+            let heard = self.receive(&mut response, fetch.poll_timeout().unwrap_or(Instant::ZERO));
             let now = self.now();
             let event = match heard {
                 Some(datagram) => fetch.handle_datagram(now, datagram),
@@ -442,6 +459,31 @@ impl Source for Relay {
             Ok(block.is_some())
         })?;
         Ok(probe)
+    }
+
+    fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup> {
+        // A target that was fetched fits a request, with two short options more.
+        let too_long = |Full| NoGroup::Silence;
+        let options = encode(&target.options).map_err(too_long)?;
+        self.seed = self.seed.wrapping_add(1);
+        let mut inquiry = Inquiry::new(Options::new(&options), self.now(), self.seed);
+        let (mut request, mut response) = ([0; LONGEST_REQUEST], [0; LONGEST_RESPONSE]);
+        let mut outcome = None;
+        loop {
+            let now = self.now();
+            while let Some(length) = inquiry.poll_transmit(now, &mut request).map_err(too_long)? {
+                self.send(&request[..length]);
+            }
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            let heard = self.receive(&mut response, inquiry.poll_timeout());
+            let now = self.now();
+            outcome = match heard {
+                Some(datagram) => inquiry.handle_datagram(now, datagram),
+                None => inquiry.handle_timeout(now),
+            };
+        }
     }
 }
 

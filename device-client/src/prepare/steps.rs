@@ -1,5 +1,7 @@
 //! The steps of a preparation, in their order.
 
+use super::informative::{self, Told};
+use super::inquiry::NoGroup;
 use super::target::{Target, TargetError};
 use crate::ETag;
 use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, choose, install, record};
@@ -29,6 +31,12 @@ pub trait Source {
     /// # Errors
     /// When it does not arrive.
     fn probe(&mut self, target: &Target, szx: Szx) -> Result<Probe, Self::Error>;
+
+    /// Asks for an image's group ([`super::Inquiry`]): the payload of the informative response.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup>;
 }
 
 /// What the first block tells of a body.
@@ -55,6 +63,8 @@ pub struct Request {
     pub interface_identifier: [u8; 8],
     /// The largest block that the boot program has room for.
     pub szx: Szx,
+    /// Whether to ask for a group, so that the boot program can hear what the relay sends to many.
+    pub group: bool,
 }
 
 /// What came of it.
@@ -64,6 +74,8 @@ pub struct Prepared {
     pub manifest: Manifest,
     /// The record that was written; `None` when this image is what the device runs already.
     pub record: Option<Which>,
+    /// The group in the ticket, or why there is none; `None` when the relay was not asked.
+    pub group: Option<Result<Told, NoGroup>>,
 }
 
 /// Why nothing was prepared. The flash is as it was before, or holds one more whole ticket.
@@ -144,7 +156,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
     };
     manifest.check(&device).map_err(PrepareError::Refused)?;
     match running(flash, layout, &manifest).map_err(PrepareError::Flash)? {
-        Running::This => return Ok(Prepared { manifest, record: None }),
+        Running::This => return Ok(Prepared { manifest, record: None, group: None }),
         Running::SameNumber if !layout.is_single() => {
             return Err(PrepareError::Reused { sequence_number: manifest.sequence_number });
         }
@@ -157,6 +169,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         return Err(PrepareError::OtherSize { signed: manifest.image_size, offered });
     }
     let options = image.encode().map_err(PrepareError::Target)?;
+    let group = request.group.then(|| group(source, &image, request.relay));
     let ticket = Fields {
         image_size: manifest.image_size,
         image_digest: manifest.image_digest,
@@ -167,12 +180,12 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         relay: request.relay,
         interface_identifier: request.interface_identifier,
         etag: probe.etag.as_ref().map(ETag::as_bytes).filter(|etag| !etag.is_empty()),
-        group: None,
+        group: group.as_ref().and_then(|told| told.as_ref().ok()).map(Told::group),
         session: None,
         options: &options,
     };
     let record = install(flash, layout, &ticket, &index).map_err(PrepareError::Flash)?;
-    Ok(Prepared { record: Some(record), manifest })
+    Ok(Prepared { record: Some(record), manifest, group })
 }
 
 type Failed<S, V, F> = PrepareError<<S as Source>::Error, V, F>;
@@ -221,6 +234,11 @@ fn index<S: Source, V, F>(
     };
     manifest.check_index(&index).map_err(PrepareError::Refused)?;
     Ok(index)
+}
+
+/// Where the relay sends the image to all who listen. The device does without when it does not say so, or says nonsense.
+fn group<S: Source>(source: &mut S, image: &Target, relay: Endpoint) -> Result<Told, NoGroup> {
+    informative::read(&source.group(image)?, relay).map_err(NoGroup::Nonsense)
 }
 
 /// What the device runs, compared with a manifest.

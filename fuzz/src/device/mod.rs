@@ -4,10 +4,12 @@
 mod model;
 
 mod flash_trailer;
+mod informative;
 mod script;
 mod target;
 mod world;
 
 pub use flash_trailer::flash_trailer;
+pub use informative::informative_response;
 pub use script::boot;
 pub use target::target_reference;

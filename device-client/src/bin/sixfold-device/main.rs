@@ -10,6 +10,7 @@ mod cli;
 mod discover;
 mod failure;
 mod flash;
+mod group;
 mod partial;
 mod prepare;
 mod progress;
@@ -19,7 +20,6 @@ mod request;
 mod stack;
 mod transfer;
 mod trust;
-
 mod way;
 mod wire;
 

@@ -108,6 +108,9 @@ pub(crate) struct What {
     /// The largest block for the boot program: an exponent 0 to 6, or a size of 16 to 1024 bytes.
     #[arg(long, default_value = "6", value_parser = szx)]
     pub(crate) szx: Szx,
+    /// Do not ask the relay for a group to hear blocks in that it sends to many devices.
+    #[arg(long)]
+    pub(crate) no_group: bool,
 }
 
 impl What {
