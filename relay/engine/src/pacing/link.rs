@@ -138,7 +138,7 @@ impl<T> Link<T> {
     pub(crate) fn new(config: LinkConfig, hasher: FixedState) -> Self {
         Self {
             config,
-            window: Window::new(),
+            window: Window::new(f64::from(config.duty_cycle) / 100.0),
             fair: Fair::new(hasher.clone()),
             admission: Admission::default(),
             flights: Flights::new(hasher.clone()),

@@ -215,7 +215,7 @@ and 2 more
     fn bars_are_never_longer_than_full() {
         assert_eq!(bar(0, Some(7)), "[....................]   0 %");
         assert_eq!(bar(9, Some(7)), "[####################] 100 %");
-        assert_eq!((bar(5, None), bar(0, Some(0))), ("5/?".to_owned(), "0/?".to_owned()));
+        assert_eq!((bar(5, None), bar(0, Some(0))), ("5/?".to_owned(), "0/0".to_owned()));
         assert_eq!([rate(999), rate(25_449), rate(2_000_000)], ["999 bit/s", "25.4 kbit/s", "2.0 Mbit/s"]);
     }
 
