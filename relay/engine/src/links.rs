@@ -9,7 +9,8 @@ use crate::answer::{Answer, Representation};
 use crate::coap::{Refusal, Response, Token, Wants};
 use crate::engine::Engine;
 use crate::event::{DropReason, Event, LinkDecision, LinkEvent};
-use crate::exchanges::{Exchange, ExchangeId, Reply};
+use crate::exchanges::{Exchange, ExchangeId, Reply, Waiting};
+use crate::fanout::Loss;
 use crate::pacing::{AROUND_PAYLOAD, Link, LinkConfig, Parcel, Sign, Signal, Verdict};
 use crate::path::Path;
 use crate::requests::Found;
@@ -23,43 +24,48 @@ use std::time::Duration;
 /// Max-Age for those who may try again as soon as others are done.
 pub(crate) const SOON_S: u32 = 1;
 
-/// What waits for a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
-    /// The answer to a request.
-    Answer(ExchangeId),
-    /// A notification to the observer with this Token.
-    Notification(SocketAddr, Token),
+/// The paced links.
+#[derive(Debug, Default)]
+pub(crate) struct Links(Vec<Paced>);
+
+/// One link, and what goes to groups of it.
+#[derive(Debug)]
+pub(crate) struct Paced {
+    pub(crate) interface: u32,
+    pub(crate) link: Link<Waiting>,
+    pub(crate) loss: Loss,
+    /// The next datagram of a stream waits for its turn.
+    pub(crate) stream_waits: bool,
 }
 
-/// The paced links, by the index of their interface.
-#[derive(Debug, Default)]
-pub(crate) struct Links(Vec<(u32, Link<Waiting>)>);
-
 impl Links {
-    fn get_mut(&mut self, interface: u32) -> Option<&mut Link<Waiting>> {
-        self.0.iter_mut().find(|(index, _)| *index == interface).map(|(_, link)| link)
+    pub(crate) fn of(&mut self, interface: u32) -> Option<&mut Paced> {
+        self.0.iter_mut().find(|paced| paced.interface == interface)
+    }
+
+    pub(crate) fn get_mut(&mut self, interface: u32) -> Option<&mut Link<Waiting>> {
+        self.of(interface).map(|paced| &mut paced.link)
     }
 
     pub(crate) fn get(&self, interface: u32) -> Option<&Link<Waiting>> {
-        self.0.iter().find(|(index, _)| *index == interface).map(|(_, link)| link)
+        self.iter().find(|paced| paced.interface == interface).map(|paced| &paced.link)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link<Waiting>)> {
-        self.0.iter().map(|(index, link)| (*index, link))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Paced> {
+        self.0.iter()
     }
 
     /// Whether an answer to a device waits, and whether the device is missing; `None` if no link knows it.
     pub(crate) fn of_device(&self, device: SocketAddr) -> Option<(bool, bool)> {
-        self.0.iter().find_map(|(_, link)| link.describe_device(device))
+        self.0.iter().find_map(|paced| paced.link.describe_device(device))
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.0.iter().filter_map(|(_, link)| link.poll_timeout()).min()
+        self.0.iter().filter_map(|paced| paced.link.poll_timeout()).min()
     }
 
     pub(crate) fn forget(&mut self, device: SocketAddr) {
-        self.0.iter_mut().for_each(|(_, link)| link.forget(device));
+        self.0.iter_mut().for_each(|paced| paced.link.forget(device));
     }
 }
 
@@ -67,11 +73,15 @@ impl<S: Store> Engine<S> {
     /// Paces what is sent to an interface from now on, or no longer. Answers that wait there leave.
     pub fn set_link(&mut self, now: Instant, interface: u32, config: Option<LinkConfig>) {
         let hasher = self.hasher.clone();
-        let before = self.links.0.iter().position(|(index, _)| *index == interface);
-        let before = before.map(|place| self.links.0.swap_remove(place).1);
-        self.links.0.extend(config.map(|config| (interface, Link::new(config, hasher))));
+        let before = self.links.0.iter().position(|paced| paced.interface == interface);
+        let before = before.map(|place| self.links.0.swap_remove(place).link);
+        self.disband(interface);
+        self.links.0.extend(config.map(|config| {
+            let (link, loss) = (Link::new(config, hasher), Loss::default());
+            Paced { interface, link, loss, stream_waits: false }
+        }));
         for waiting in before.into_iter().flat_map(Link::into_waiting) {
-            self.depart(now, waiting);
+            self.depart(now, interface, waiting);
         }
     }
 
@@ -98,6 +108,10 @@ impl<S: Store> Engine<S> {
     pub(crate) fn offered(&self, path: Path, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
         let most = self.config.block_size;
         let Some(link) = self.links.get(path.interface) else { return most };
+        // RFC 9177 §4.4: within a body that is asked for with Q-Block2 sizes stay.
+        if wants.lacks.is_some() {
+            return most;
+        }
         let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
         let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
         let suits = link.block_size().min(before);
@@ -161,11 +175,13 @@ impl<S: Store> Engine<S> {
         let waiting = Waiting::Notification(path.peer, token);
         let bytes = payload + AROUND_PAYLOAD + token.as_slice().len();
         let parcel = Parcel { bytes, payload, sign: Sign::Acknowledgement };
-        let Some(link) = self.links.get_mut(path.interface) else { return self.depart(now, waiting) };
+        let Some(link) = self.links.get_mut(path.interface) else {
+            return self.depart(now, path.interface, waiting);
+        };
         // One that still waits will be the newest when it leaves.
         link.withdraw(path.peer, |other| *other == waiting);
         if link.pass(now, path.peer, parcel) {
-            return self.depart(now, waiting);
+            return self.depart(now, path.interface, waiting);
         }
         link.push(path.peer, waiting, parcel);
     }
@@ -188,8 +204,8 @@ impl<S: Store> Engine<S> {
 
     /// Reports what the pacers decided.
     fn report(&mut self) {
-        for (_, link) in &mut self.links.0 {
-            self.events.extend(link.decisions().map(Event::Decided));
+        for paced in &mut self.links.0 {
+            self.events.extend(paced.link.decisions().map(Event::Decided));
         }
     }
 
@@ -204,8 +220,10 @@ impl<S: Store> Engine<S> {
     /// Lets leave what may leave now.
     pub(crate) fn release(&mut self, now: Instant) {
         for place in 0..self.links.0.len() {
-            while let Some(waiting) = self.links.0.get_mut(place).and_then(|(_, link)| link.poll(now)) {
-                self.depart(now, waiting);
+            let Some(interface) = self.links.0.get(place).map(|paced| paced.interface) else { return };
+            self.queue_stream(interface);
+            while let Some(waiting) = self.links.0.get_mut(place).and_then(|paced| paced.link.poll(now)) {
+                self.depart(now, interface, waiting);
             }
         }
         self.report();
@@ -213,7 +231,7 @@ impl<S: Store> Engine<S> {
 
     /// Gives up answers of which nothing was heard in time.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let expired: usize = self.links.0.iter_mut().map(|(_, link)| link.handle_timeout(now)).sum();
+        let expired: usize = self.links.0.iter_mut().map(|paced| paced.link.handle_timeout(now)).sum();
         (0..expired).for_each(|_| self.event(Event::Link(LinkEvent::Expired)));
     }
 
@@ -231,10 +249,11 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn depart(&mut self, now: Instant, waiting: Waiting) {
+    fn depart(&mut self, now: Instant, interface: u32, waiting: Waiting) {
         match waiting {
             Waiting::Answer(id) => self.answer_in_turn(now, id),
             Waiting::Notification(peer, token) => self.send_notification(now, peer, token),
+            Waiting::Stream => self.stream(now, interface),
         }
     }
 
@@ -276,6 +295,6 @@ fn num(wants: &Wants) -> u32 {
 }
 
 /// Whole seconds, rounded up: nobody shall come too early.
-fn seconds(time: Duration) -> u32 {
+pub(crate) fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }

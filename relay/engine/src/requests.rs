@@ -108,6 +108,9 @@ impl<S: Store> Engine<S> {
             self.answer_links(now, reply, &ask.wants, &links);
             return Ok(());
         }
+        if ask.wants.accept == Some(content_format::INFORMATIVE_RESPONSE.into()) {
+            return self.inform(now, reply, &ask.wants, url, message);
+        }
         match self.find(now, &reply, &ask.wants, url) {
             Found::Image { image, max_age, result } => {
                 self.event(Event::Cache(result));
@@ -213,9 +216,15 @@ impl<S: Store> Engine<S> {
         let Some(fetch) = self.fetches.get_mut(id) else { return Ok(()) };
         fetch.last_asked = now;
         let url = fetch.url.clone();
-        match self.answer_from(now, id, reply.path, wants) {
-            None | Some(Answer::NotYet) => {}
-            Some(answer) => {
+        let known = fetch.partial.as_ref().map(|partial| (partial.etag, partial.total()));
+        match (self.answer_from(now, id, reply.path, wants), known) {
+            (Some(Answer::NotYet), Some((etag, total))) => {
+                if self.take_part(now, &reply, wants, &url, etag, total) {
+                    return Ok(());
+                }
+            }
+            (None | Some(Answer::NotYet), _) => {}
+            (Some(answer), _) => {
                 self.deliver(now, reply, wants, &url, answer);
                 return Ok(());
             }

@@ -192,6 +192,7 @@ impl Driver {
         let links = self.engine.link_status(self.clock.now());
         let links = links.iter().map(|link| (self.paced.label(link.interface), link));
         self.metrics.set_links(links);
+        self.metrics.set_fanout(self.engine.load());
     }
 
     /// Tells the engine which interfaces there are to pace.

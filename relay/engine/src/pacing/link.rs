@@ -9,6 +9,7 @@ use super::flights::{Flight, Flights};
 use super::rto::{Algorithm, Rto};
 use super::window::Window;
 use crate::event::LinkDecision;
+use crate::fanout::Fanout;
 use crate::status::LinkStatus;
 use foldhash::quality::FixedState;
 use sixfold_profile::Instant;
@@ -44,6 +45,10 @@ const TURN: u32 = 32;
 /// otherwise refusals would be a way to fill the link.
 const REFUSAL_EVERY: Duration = Duration::from_secs(1);
 const REFUSALS_AT_ONCE: u32 = 3;
+/// What a stream may send late: no longer than this, so that timers may be a few milliseconds late without making it slower.
+const BURST: Duration = Duration::from_millis(20);
+/// A datagram to a group keeps the channel as long as it takes: up to this stretch everybody hears everybody.
+const ONE_HOP: f64 = 1.5;
 
 /// How a link is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +61,14 @@ pub struct LinkConfig {
     pub duty_cycle: u8,
     /// How time-outs are estimated.
     pub algorithm: Algorithm,
+    /// How blocks leave once for many devices; `None`: they do not.
+    pub fanout: Option<Fanout>,
 }
 
 impl Default for LinkConfig {
     fn default() -> Self {
-        Self { radio: Radio::default(), mtu: 1280, duty_cycle: 100, algorithm: Algorithm::default() }
+        let (radio, algorithm, fanout) = (Radio::default(), Algorithm::default(), Some(Fanout::default()));
+        Self { radio, mtu: 1280, duty_cycle: 100, algorithm, fanout }
     }
 }
 
@@ -84,6 +92,8 @@ pub(crate) enum Sign {
     Acknowledgement,
     /// Nothing: the client has what it wanted.
     Nothing,
+    /// Nothing: it goes to a group.
+    Group,
 }
 
 /// An answer, as far as a link cares.
@@ -115,6 +125,8 @@ pub(crate) struct Link<T> {
     free_at: Instant,
     /// A missing device has a quiet moment until then.
     quiet_until: Instant,
+    /// How many times longer than needed what goes to a group keeps the link.
+    slow: f64,
     decisions: Vec<LinkDecision>,
 }
 
@@ -149,6 +161,7 @@ impl<T> Link<T> {
             block_size: BlockSize::new(config.radio, config.mtu),
             free_at: Instant::ZERO,
             quiet_until: Instant::ZERO,
+            slow: 1.0,
             decisions: Vec::new(),
         }
     }
@@ -156,6 +169,28 @@ impl<T> Link<T> {
     /// The largest block that suits the link now.
     pub(crate) const fn block_size(&self) -> Szx {
         self.block_size.now()
+    }
+
+    /// Its configuration.
+    pub(crate) const fn config(&self) -> &LinkConfig {
+        &self.config
+    }
+
+    /// How long a datagram of `bytes` to a group keeps the channel.
+    pub(crate) fn cost_to_group(&self, bytes: usize) -> Duration {
+        self.config.radio.airtime_to_group(bytes)
+    }
+
+    /// Takes how many times longer than needed what goes to a group keeps the link from now on.
+    pub(crate) const fn slow_down(&mut self, slow: f64) {
+        self.slow = slow;
+    }
+
+    /// How long something to a group keeps the link, with all that is kept for others before the next.
+    pub(crate) fn interval(&self, cost: Duration) -> Duration {
+        let stretch = if self.window.stretch() > ONE_HOP { self.window.stretch() } else { 1.0 };
+        let interval = cost.mul_f64(stretch * self.slow);
+        interval.max(cost * 100 / u32::from(self.config.duty_cycle.clamp(1, 100)))
     }
 
     /// How long a datagram with `bytes` of payload keeps the channel.
@@ -291,7 +326,7 @@ impl<T> Link<T> {
 
     /// Lets an answer leave now, if nobody is before it.
     pub(crate) fn pass(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) -> bool {
-        let cost = self.cost(parcel.bytes);
+        let cost = self.price(&parcel);
         let passes = self.is_open(now, cost) && self.fair.pass(address, cost);
         if passes {
             self.decisions.push(LinkDecision::Passed);
@@ -302,8 +337,10 @@ impl<T> Link<T> {
 
     /// Lets an answer wait.
     pub(crate) fn push(&mut self, address: SocketAddr, item: T, parcel: Parcel) {
-        let cost = self.cost(parcel.bytes);
-        self.decisions.push(LinkDecision::Queued);
+        let cost = self.price(&parcel);
+        if parcel.sign != Sign::Group {
+            self.decisions.push(LinkDecision::Queued);
+        }
         self.fair.push(address, (item, parcel), cost);
     }
 
@@ -402,6 +439,7 @@ impl<T> Link<T> {
             waiting: self.fair.len(),
             members: self.admission.members(),
             missing: self.missing.len(),
+            groups: Vec::new(),
         }
     }
 
@@ -415,11 +453,25 @@ impl<T> Link<T> {
         self.window.has_room(cost) && now >= self.free_at && now >= self.quiet_until
     }
 
-    fn sent(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) {
-        if parcel.sign == Sign::Nothing {
-            return;
+    /// What a datagram costs.
+    fn price(&self, parcel: &Parcel) -> Duration {
+        match parcel.sign {
+            Sign::Group => self.cost_to_group(parcel.bytes),
+            _ => self.cost(parcel.bytes),
         }
-        let cost = self.cost(parcel.bytes);
+    }
+
+    fn sent(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) {
+        let cost = self.price(&parcel);
+        match parcel.sign {
+            Sign::Request | Sign::Acknowledgement => {}
+            Sign::Nothing => return,
+            Sign::Group => {
+                // Nobody acknowledges it: the link is taken for as long as it is on the air, and free again then.
+                self.free_at = self.free_at.max(now - BURST) + self.interval(cost);
+                return self.estimate.sent(now, cost);
+            }
+        }
         let alone = self.window.sent(now, cost, self.fair.len() > 0);
         let exchange = cost + self.config.radio.airtime(REQUEST);
         self.be_quiet(now, exchange);
