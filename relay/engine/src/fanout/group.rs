@@ -6,6 +6,7 @@ use super::plan::{Item, Plan};
 use crate::coap::Lacks;
 use crate::event::PlanKind;
 use crate::image::ETag;
+use crate::status::GroupStatus;
 use foldhash::quality::FixedState;
 use lru::LruCache;
 use sixfold_profile::Instant;
@@ -138,6 +139,19 @@ impl Group {
     /// How many datagrams are to go.
     pub(crate) fn left(&self) -> u32 {
         self.plan.left()
+    }
+
+    /// How it stands, for people.
+    pub(crate) fn describe(&self) -> GroupStatus {
+        GroupStatus {
+            url: self.url.clone(),
+            etag: self.key.etag,
+            members: self.members.len(),
+            planned: self.plan.left(),
+            block_size: self.szx(),
+            blocks: self.sent.blocks,
+            parity: self.sent.parity,
+        }
     }
 
     /// Devices that take part.
