@@ -21,6 +21,8 @@ const NEEDS_LIBCOAP: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::CoapClient];
 const MEMBERS: usize = 5;
 const BLOCK: usize = 64;
 const BLOCKS: usize = 768;
+/// Where one device after the other asks for each.
+const FEW: usize = 100;
 /// Ethernet, IPv6, UDP, and what a block has before its payload, at most.
 const DATAGRAM: usize = 14 + 40 + 8 + 22 + BLOCK;
 const LIMIT: Duration = Duration::from_secs(120);
@@ -45,9 +47,9 @@ fn config(fanout: bool) -> String {
     format!("{}\n[[link]]\ninterface = \"lowpan0\"\nfanout = {fanout}\n", relay::CONFIG)
 }
 
-/// Signs an image for lamps into nginx's folder.
-fn release() -> Result<Vec<u8>> {
-    let image = image::image(7, BLOCKS * BLOCK - 3);
+/// Signs an image of so many blocks for lamps into nginx's folder.
+fn release(blocks: usize) -> Result<Vec<u8>> {
+    let image = image::image(7, blocks * BLOCK - 3);
     fs::write("/run/lamp.bin", &image)?;
     fs::write("/run/secret", [7; 32])?;
     for arguments in [
@@ -138,7 +140,7 @@ fn blocks_leave_once_for_all_who_listen() -> Result<()> {
     sandbox::run(NEEDS_LIBCOAP, || {
         let scene = Scene::with_devices(MEMBERS + 1, "")?;
         let relay = Relay::start(&scene.net.relay, &config(true))?;
-        let image = release()?;
+        let image = release(BLOCKS)?;
         let (members, legacy) = scene.net.devices.split_at(MEMBERS);
         let lamps: Vec<_> =
             members.iter().enumerate().map(|(n, netns)| Lamp::create(n, netns)).collect::<Result<_>>()?;
@@ -189,7 +191,7 @@ fn who_does_not_listen_is_served_as_before() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         let relay = Relay::start(&scene.net.relay, &config(true))?;
-        let image = release()?;
+        let image = release(FEW)?;
         let lamp = Lamp::create(0, &scene.net.devices[0])?;
         let (printed, said) = lamp.prepare(&["--no-group"])?;
         ensure!(serde_json::from_str::<Value>(&printed)?["group"].is_null(), "{printed}");
@@ -210,7 +212,7 @@ fn where_the_relay_does_not_fan_out_there_is_no_group() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         let relay = Relay::start(&scene.net.relay, &config(false))?;
-        let image = release()?;
+        let image = release(FEW)?;
         let lamp = Lamp::create(0, &scene.net.devices[0])?;
         let (printed, said) = lamp.prepare(&[])?;
         ensure!(serde_json::from_str::<Value>(&printed)?["group"].is_null(), "{printed}");
@@ -224,7 +226,7 @@ fn where_the_relay_does_not_fan_out_there_is_no_group() -> Result<()> {
             lamp.prepare(&[]).is_ok_and(|(_, said)| said.contains("sends it to the group"))
         })?;
         relay.reload(&config(false))?;
-        ensure!(lamp.ends_with(&image, lamp.boot("boot-member", &[])?)? < BLOCKS as u64);
+        ensure!(lamp.ends_with(&image, lamp.boot("boot-member", &[])?)? < FEW as u64);
         Ok(())
     })
 }
