@@ -46,13 +46,45 @@ typedef enum sixfold_prepared {
    */
   SIXFOLD_PREPARED_ARGUMENT,
   /**
-   * Manifest, index or image could not be fetched: relay, origin or link.
+   * The relay has no such manifest, index or image.
    */
-  SIXFOLD_PREPARED_FETCH,
+  SIXFOLD_PREPARED_NOT_FOUND,
   /**
-   * The manifest is not signed by anybody whom this device trusts, or is none.
+   * No answer in time: relay or link.
+   */
+  SIXFOLD_PREPARED_SILENCE,
+  /**
+   * Manifest, index or image changed more than three times while they were fetched.
+   */
+  SIXFOLD_PREPARED_UNSTABLE,
+  /**
+   * The relay refuses, or its answers make no sense.
+   */
+  SIXFOLD_PREPARED_REFUSED,
+  /**
+   * The manifest is none, or says what is not understood.
+   */
+  SIXFOLD_PREPARED_MALFORMED,
+  /**
+   * The manifest is not signed by anybody whom this device trusts.
    */
   SIXFOLD_PREPARED_UNTRUSTED,
+  /**
+   * A signature is wrong: of the manifest, or in the chain of certificates.
+   */
+  SIXFOLD_PREPARED_BAD_SIGNATURE,
+  /**
+   * A certificate is expired, or not valid yet.
+   */
+  SIXFOLD_PREPARED_OUT_OF_TIME,
+  /**
+   * A certificate is revoked.
+   */
+  SIXFOLD_PREPARED_REVOKED,
+  /**
+   * There are revocation lists, but none that tells whether a certificate is revoked.
+   */
+  SIXFOLD_PREPARED_UNKNOWN_REVOCATION,
   /**
    * The manifest is for devices of another vendor.
    */
@@ -65,6 +97,10 @@ typedef enum sixfold_prepared {
    * The manifest was superseded.
    */
   SIXFOLD_PREPARED_SEQUENCE,
+  /**
+   * The image that runs has the manifest's sequence number, and is another one.
+   */
+  SIXFOLD_PREPARED_REUSED,
   /**
    * The image is too large for the slot.
    */
@@ -86,7 +122,11 @@ typedef enum sixfold_prepared {
    */
   SIXFOLD_PREPARED_OTHER_SIZE,
   /**
-   * The record cannot be written: the flash failed, or the layout does not fit.
+   * Record or image do not fit their places in flash, or the library was built for other flash.
+   */
+  SIXFOLD_PREPARED_LAYOUT,
+  /**
+   * The flash failed.
    */
   SIXFOLD_PREPARED_FLASH,
 } sixfold_prepared;

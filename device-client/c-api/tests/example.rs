@@ -6,6 +6,7 @@ mod server;
 
 use hmac_sha256::Hash;
 use server::{GROUP, Server};
+use sixfold::SixfoldPrepared;
 use sixfold_device::prepare::{Origin, interface_identifier};
 use sixfold_manifest::keys::{Algorithm, SigningKey};
 use sixfold_manifest::{Manifest, chunk_index, class_identifier, suit, vendor_identifier};
@@ -104,10 +105,10 @@ fn a_boot_program_in_c_brings_the_image_that_a_main_program_in_c_asked_for() {
     server.put("/fw/lamp.bin", world.image.clone());
 
     let refused = world.prepare(&server, &key, "heater");
-    assert_eq!(refused.status.code(), Some(6), "{}", text(&refused));
+    assert_eq!(refused.status.code(), Some(SixfoldPrepared::Class as i32), "{}", text(&refused));
     assert!(text(&refused).contains("another class"), "{}", text(&refused));
     let stranger = world.prepare(&server, &SigningKey::generate(Algorithm::Ed25519).unwrap(), "lamp");
-    assert_eq!(stranger.status.code(), Some(4), "{}", text(&stranger));
+    assert_eq!(stranger.status.code(), Some(SixfoldPrepared::Untrusted as i32), "{}", text(&stranger));
 
     let prepared = world.prepare(&server, &key, "lamp");
     assert_eq!(prepared.status.code(), Some(0), "{}", text(&prepared));
@@ -143,7 +144,8 @@ fn a_boot_program_in_c_brings_the_image_that_a_main_program_in_c_asked_for() {
     let same = world.prepare(&server, &key, "lamp");
     assert_eq!(same.status.code(), Some(1), "{}", text(&same));
     server.put("/fw/lamp.bin.suit", world.manifest(&key, 1));
-    assert_eq!(world.prepare(&server, &key, "lamp").status.code(), Some(7), "superseded");
+    let superseded = world.prepare(&server, &key, "lamp");
+    assert_eq!(superseded.status.code(), Some(SixfoldPrepared::Sequence as i32), "{}", text(&superseded));
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use super::{Blocks, copy};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Block, Full, Writer, option};
+use sixfold_profile::coap::{Block, Full, Options, Writer, option};
 
 impl Blocks<'_> {
-    /// Asks as a member for what begins with this block; what was asked before is forgotten.
-    pub(crate) const fn seek_as_member(&mut self, block: Block) {
+    /// [`Blocks::seek`], as a member of a group or as everybody does.
+    pub(crate) const fn seek_as(&mut self, is_member: bool, block: Block) {
         self.seek(block);
-        self.is_member = true;
+        self.is_member = is_member;
     }
 
     /// Whether the block is, or was, asked for as a member.
@@ -16,28 +16,35 @@ impl Blocks<'_> {
         self.is_member
     }
 
-    /// [`Blocks::poll_transmit`] for a member. `wanted` adds the Q-Block2 options, the first of which is for the block that is
-    /// asked for; `missing` adds what comes after the ticket's options.
+    /// When the server asked us to come back; zero when it did not.
+    pub(crate) const fn pause(&self) -> Instant {
+        self.pause
+    }
+
+    /// [`Blocks::poll_transmit`], for a member if it asks as one. `list` adds the options from Observe to Q-Block2 and what is
+    /// behind them, and those of the ticket, which it is given, up to there; the others follow.
     ///
     /// # Errors
     /// As [`Blocks::poll_transmit`].
-    pub(crate) fn poll_transmit_as_member(
+    pub(crate) fn poll_transmit_with(
         &mut self,
         now: Instant,
         buffer: &mut [u8],
-        wanted: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
-        missing: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+        list: impl FnOnce(Block, &mut Options<'_>, &mut Writer<'_>) -> Result<(), Full>,
     ) -> Result<Option<usize>, Full> {
-        let Self { target, exchange, .. } = self;
+        let Self { target, exchange, block, is_member, .. } = self;
         exchange.poll_transmit(now, buffer, |writer| {
             let mut options = target.clone();
-            copy(&mut options, option::OBSERVE, writer)?;
-            // To register (RFC 7641 §2).
-            writer.uint_option(option::OBSERVE, 0)?;
-            copy(&mut options, option::Q_BLOCK2, writer)?;
-            wanted(writer)?;
-            copy(&mut options, option::MISSING, writer)?;
-            missing(writer)
+            if *is_member {
+                copy(&mut options, option::OBSERVE, writer)?;
+                // To register (RFC 7641 §2).
+                writer.uint_option(option::OBSERVE, 0)?;
+                list(*block, &mut options, writer)?;
+            } else {
+                copy(&mut options, option::BLOCK2, writer)?;
+                writer.uint_option(option::BLOCK2, block.encode())?;
+            }
+            copy(&mut options, u16::MAX, writer)
         })
     }
 }

@@ -189,16 +189,9 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let Some(answer) = self.blocks.handle_datagram(now, datagram) else { return Ok(None) };
         #[cfg(feature = "listen")]
         if self.listen.is_on {
-            return self.answered_member(now, answer);
+            self.answered_member(now, answer)?;
+            return Ok(self.listen.event.take());
         }
-        self.answered(now, answer)
-    }
-
-    pub(super) fn answered(
-        &mut self,
-        now: Instant,
-        answer: Answer<'_>,
-    ) -> Result<Option<Event>, BootError<F::Error>> {
         let cause = match answer {
             Answer::Wait(time) => return Ok(Some(Event::Wait(time))),
             Answer::Block(block, response) => return self.take(now, block, response.payload),
@@ -216,7 +209,10 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         match self.state {
             State::Sleeping if now < self.until => Ok(None),
             #[cfg(feature = "listen")]
-            State::Sleeping | State::Judging if self.listen.is_on => self.go_on(now),
+            State::Sleeping | State::Judging if self.listen.is_on => {
+                self.go_on(now)?;
+                Ok(self.listen.event.take())
+            }
             State::Sleeping | State::Judging => self.advance(now).map(Some),
             State::Fetching => {
                 let is_silent = self.blocks.handle_timeout(now);
@@ -236,10 +232,10 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         buffer: &mut [u8],
     ) -> Result<Option<usize>, BootError<F::Error>> {
         #[cfg(feature = "listen")]
-        if self.blocks.is_member() {
-            return self.transmit_as_member(now, buffer).map_err(|Full| BootError::Request);
-        }
-        self.blocks.poll_transmit(now, buffer, false).map_err(|Full| BootError::Request)
+        let written = self.transmit(now, buffer);
+        #[cfg(not(feature = "listen"))]
+        let written = self.blocks.poll_transmit(now, buffer, false);
+        written.map_err(|Full| BootError::Request)
     }
 
     /// When [`Boot::handle_timeout`] is due; `None` when the image may run. Ask after [`Boot::poll_transmit`] has nothing
@@ -318,7 +314,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             self.chunk += 1;
             self.is_erased = false;
         }
-        self.finish(now)
+        Ok(self.finish(now)?)
     }
 
     /// Erases a chunk, unless it is, and asks for its first block.
@@ -337,7 +333,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     }
 
     /// All chunks are there: judges the whole image.
-    pub(super) fn finish(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
+    pub(super) fn finish(&mut self, now: Instant) -> Result<Event, F::Error> {
         self.blocks.stop();
         let image = self.slot..self.slot + self.image_size;
         let is_right = has_digest(&mut self.flash, image, Expected::Is(self.image_digest))?;

@@ -6,7 +6,7 @@
 
 use super::core::{Boot, Cause, Event, State};
 use super::map::{Map, UNIT, UNIT_BITS, units};
-use super::parity::Decoder;
+use super::parity::{Decoder, Solution};
 use super::record::{BootError, ERASED, round_up, write};
 use super::wanted::Wanted;
 use crate::blocks::{Answer, block_option};
@@ -27,10 +27,12 @@ const QUIET_BITS: u32 = 3;
 /// Then members ask in slots of 2¹⁴ µs, of which each has twice as many members as the one before.
 const SLOT_BITS: u32 = 14;
 const LAST_SLOT: u32 = 9;
-/// A stream that brings nothing new for so long does not hold a member back any more.
-const PATIENCE_US: u64 = 32_000_000;
+/// A stream that brings nothing new for so long, in units of 2²⁰ µs, does not hold a member back any more.
+const PATIENCE: u32 = 32;
 /// After so many answers 5.03, and no stream, a member asks as everybody does.
 const MOST_PUT_OFF: u8 = 3;
+/// More missing blocks than these are not listed.
+const MOST_LISTED: u32 = 8;
 
 /// The bytes of memory with which [`Boot::listen`] finds up to `missing` blocks of size `szx` of an image from parity symbols: a
 /// bit for every 64 bytes of the image; and for each missing block its number, the block itself, and a bit for every
@@ -59,13 +61,15 @@ pub(super) struct Listen<'t> {
     is_deaf: bool,
     /// A stream was heard since the reset.
     is_stream_heard: bool,
-    /// When the group was heard last, and when something new was.
-    heard: Instant,
-    useful: Instant,
+    /// When the group was heard last, in microseconds, and when something new was, in units of 2²⁰. Both may have wrapped around.
+    heard_us: u32,
+    useful: u32,
     /// The average gap between datagrams of a stream.
     gap_us: u32,
     /// When it may ask.
     ask_at: Instant,
+    /// What is to be reported.
+    pub(super) event: Option<Event>,
     /// Answers 5.03 since the group was heard; from [`MOST_PUT_OFF`] on it asks as everybody does.
     put_off: u8,
 }
@@ -83,10 +87,11 @@ impl<'t> Listen<'t> {
             fetched: None,
             is_deaf: false,
             is_stream_heard: false,
-            heard: Instant::ZERO,
-            useful: Instant::ZERO,
+            heard_us: 0,
+            useful: 0,
             gap_us: SHORTEST_GAP_US,
             ask_at: Instant::ZERO,
+            event: None,
             put_off: 0,
         }
     }
@@ -102,18 +107,14 @@ impl<'t> Listen<'t> {
     }
 
     /// How many more parity symbols would do, with luck.
-    fn deficit(&self, wanted: Wanted<'_, '_>) -> u16 {
-        let Some(first) = wanted.blocks().next() else { return 0 };
-        let missing = wanted.blocks().count() as u32;
-        let lacks = if self.decoder.is_of_size(wanted.szx) {
-            let columns = self.decoder.offsets().filter(|offset| self.map.is_missing(offset >> UNIT_BITS));
-            missing - columns.count() as u32 + self.decoder.lacks()
-        } else {
-            let first = first & !(SYMBOLS - 1);
-            let of_segment = wanted.among(first..first + SYMBOLS).count() as u32;
-            if self.decoder.has_room(of_segment, wanted.szx) { missing } else { NO_PARITY.into() }
-        };
-        if self.is_distrustful { NO_PARITY } else { u16::try_from(lacks).unwrap_or(NO_PARITY) }
+    fn deficit(&self, wanted: Wanted<'_, '_>, first: u32) -> u16 {
+        let segment = first & !(SYMBOLS - 1);
+        let of_segment = wanted.count(segment, segment + SYMBOLS);
+        if self.is_distrustful || !self.decoder.has_room(of_segment, wanted.szx) {
+            return NO_PARITY;
+        }
+        let lacks = wanted.count(0, u32::MAX).saturating_sub(self.decoder.finds());
+        u16::try_from(lacks).unwrap_or(NO_PARITY)
     }
 }
 
@@ -207,7 +208,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let Self { listen: Listen { map, decoder, .. }, flash, image_size, slot, .. } = self;
         if !decoder.is_of(first, parity.szx) {
             let wanted = Wanted { map, image_size: *image_size, szx: parity.szx };
-            decoder.begin(first, parity.szx, wanted.among(first..first + SYMBOLS));
+            decoder.begin(first, wanted);
         }
         if !decoder.is_of(first, parity.szx) {
             return Ok(false);
@@ -223,15 +224,14 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     /// The group was heard: asking is held back, or goes on if it brings nothing new for long.
     fn heard(&mut self, now: Instant, is_new: bool) {
         if is_new {
-            self.listen.useful = now;
-        } else if now >= self.listen.useful.after_micros(PATIENCE_US) {
+            self.listen.useful = coarse(now);
+        } else if coarse(now).wrapping_sub(self.listen.useful) >= PATIENCE {
             return;
         }
-        let gap = now.as_micros().saturating_sub(self.listen.heard.as_micros());
-        let average = self.listen.gap_us;
-        let gap = u32::try_from(gap).unwrap_or(u32::MAX).min(average << 1).min(LONGEST_GAP_US);
+        let (now_us, average) = (now.as_micros() as u32, self.listen.gap_us);
+        let gap = now_us.wrapping_sub(self.listen.heard_us).min(average << 1).min(LONGEST_GAP_US);
         self.listen.gap_us = (average - (average >> 3) + (gap >> 3)).max(SHORTEST_GAP_US);
-        self.listen.heard = now;
+        self.listen.heard_us = now_us;
         self.listen.is_stream_heard = true;
         self.listen.put_off = 0;
         self.hold_back(now);
@@ -247,7 +247,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     /// Lets the others go first, each of which may ask for all.
     fn hold_back(&mut self, now: Instant) {
         let random = self.blocks.random_bits();
-        let slot = LAST_SLOT - LAST_SLOT.min(random.leading_zeros());
+        // Of 512 members one is in the first slot, and one in the second, two in the next, ...
+        let mut slot = LAST_SLOT;
+        while slot > 0 && random >> (31 - LAST_SLOT + slot) == 0 {
+            slot -= 1;
+        }
         let jitter = random & ((1 << SLOT_BITS) - 1);
         let wait = (self.listen.gap_us << QUIET_BITS) + (slot << SLOT_BITS) + jitter;
         self.listen.ask_at = now.after_micros(wait.into());
@@ -302,45 +306,52 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     }
 
     /// Takes an answer of the relay.
-    pub(super) fn answered_member(
-        &mut self,
-        now: Instant,
-        answer: Answer<'_>,
-    ) -> Result<Option<Event>, BootError<F::Error>> {
+    pub(super) fn answered_member(&mut self, now: Instant, answer: Answer<'_>) -> Result<(), F::Error> {
         let is_member = self.blocks.is_member();
         match answer {
             Answer::Block(block, response) if !self.is_block(block, response.payload) => {
-                Ok(Some(self.sleep(now, Cause::OtherSize)))
+                self.give_up(now, Cause::OtherSize);
             }
             Answer::Block(block, _) if !self.listen.adopt(block.szx) => {
                 // Chunk by chunk, from now on.
                 self.listen.is_on = false;
                 self.chunk = 0;
-                Ok(Some(self.sleep(now, Cause::Refused)))
+                self.give_up(now, Cause::Refused);
             }
             Answer::Block(block, response) => {
                 self.store(now, block, response.payload)?;
                 self.listen.ask_at = now;
-                if self.state == State::Fetching { self.ask(now) } else { Ok(None) }
+                if self.state == State::Fetching {
+                    self.ask(now);
+                }
             }
-            Answer::Wait(time) if is_member => {
-                self.blocks.stop();
-                self.listen.put_off += 1;
-                self.listen.ask_at = now + time;
-                self.until = self.listen.ask_at;
-                self.state = State::Sleeping;
-                Ok(Some(Event::Wait(time)))
+            Answer::Wait(time) => {
+                self.listen.event = Some(Event::Wait(time));
+                if is_member {
+                    self.listen.put_off += 1;
+                    self.listen.ask_at = self.blocks.pause();
+                    self.blocks.stop();
+                    self.resume(now);
+                }
             }
             Answer::Refused(response) if is_member && response.code == Code::BAD_OPTION => {
                 self.listen.put_off = MOST_PUT_OFF;
-                self.ask(now)
+                self.ask(now);
             }
-            answer => self.answered(now, answer),
+            Answer::TimedOut | Answer::Reset => self.give_up(now, Cause::Silence),
+            Answer::Refused(_) | Answer::NotBlockwise | Answer::Violation(_) => {
+                self.give_up(now, Cause::Refused);
+            }
         }
+        Ok(())
+    }
+
+    fn give_up(&mut self, now: Instant, cause: Cause) {
+        self.listen.event = Some(self.sleep(now, cause));
     }
 
     /// Time is up: the next step of looking, judging or asking.
-    pub(super) fn go_on(&mut self, now: Instant) -> Result<Option<Event>, BootError<F::Error>> {
+    pub(super) fn go_on(&mut self, now: Instant) -> Result<(), F::Error> {
         if let Some(chunk) = self.listen.fetched.take() {
             return self.judge(now, chunk, false);
         }
@@ -348,11 +359,15 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             return self.use_solution(now);
         }
         self.listen.is_deaf = false;
-        if self.chunk < self.record.chunks() { self.look(now) } else { self.ask(now) }
+        if self.chunk < self.record.chunks() {
+            return self.look(now);
+        }
+        self.ask(now);
+        Ok(())
     }
 
     /// The next chunk after a reset: is it there, or how much of it is?
-    fn look(&mut self, now: Instant) -> Result<Option<Event>, BootError<F::Error>> {
+    fn look(&mut self, now: Instant) -> Result<(), F::Error> {
         let (chunk, range) = (self.chunk, self.range(self.chunk));
         if chunk == 0 {
             self.listen.done = 0;
@@ -368,9 +383,9 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         }
         self.chunk += 1;
         if self.chunk < self.record.chunks() {
-            return Ok(None);
+            return Ok(());
         }
-        self.listen.useful = now;
+        self.listen.useful = coarse(now);
         self.hold_back(now);
         self.progress(now)
     }
@@ -406,12 +421,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     }
 
     /// Judges a chunk of which all is there.
-    fn judge(
-        &mut self,
-        now: Instant,
-        chunk: u32,
-        is_solved: bool,
-    ) -> Result<Option<Event>, BootError<F::Error>> {
+    fn judge(&mut self, now: Instant, chunk: u32, is_solved: bool) -> Result<(), F::Error> {
         if self.is_whole(chunk)? {
             self.record.mark(&mut self.flash, chunk)?;
             self.failures = 0;
@@ -423,20 +433,24 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         if self.failures > 0 {
             // Not again and again: flash wears out.
             self.listen.is_deaf = true;
-            return Ok(Some(self.sleep(now, Cause::WrongChunk)));
+            self.give_up(now, Cause::WrongChunk);
+            return Ok(());
         }
         self.failures = 1;
         self.resume(now);
-        Ok(Some(Event::Sleep { cause: Cause::WrongChunk, until: self.until }))
+        self.listen.event = Some(Event::Sleep { cause: Cause::WrongChunk, until: self.until });
+        Ok(())
     }
 
-    fn progress(&mut self, now: Instant) -> Result<Option<Event>, BootError<F::Error>> {
+    fn progress(&mut self, now: Instant) -> Result<(), F::Error> {
         let (done, all) = (self.listen.done, self.record.chunks());
+        self.listen.event = Some(Event::Chunks { done, all });
         if done == all {
-            return self.finish(now).map(Some);
+            self.listen.event = Some(self.finish(now)?);
+        } else {
+            self.resume(now);
         }
-        self.resume(now);
-        Ok(Some(Event::Chunks { done, all }))
+        Ok(())
     }
 
     /// Goes on with looking at once, with asking when it is time.
@@ -449,82 +463,62 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     }
 
     /// Writes the next chunk of those that parity symbols made whole, if its digest says that they did.
-    fn use_solution(&mut self, now: Instant) -> Result<Option<Event>, BootError<F::Error>> {
+    fn use_solution(&mut self, now: Instant) -> Result<(), F::Error> {
         let Listen { decoder, map, .. } = &self.listen;
-        let chunks = decoder.offsets().map(|offset| offset >> self.chunk_size.exponent());
-        let Some(chunk) = { chunks }.find(|chunk| map.misses(&self.range(*chunk))) else {
-            self.listen.decoder.forget();
-            self.resume(now);
-            return Ok(None);
-        };
-        let range = self.range(chunk);
-        if !self.is_solution(chunk, &range)? {
-            self.listen.decoder.forget();
-            self.listen.is_distrustful = true;
-            self.resume(now);
-            return Ok(None);
-        }
-        let Listen { decoder, map, .. } = &mut self.listen;
-        for unit in range.start >> UNIT_BITS..units(range.end) {
-            let offset = unit << UNIT_BITS;
-            if let Some(piece) = decoder.solved(offset).filter(|_| map.is_missing(unit)) {
-                map.set(unit, false);
-                let length = UNIT.min((range.end - offset) as usize);
-                write(&mut self.flash, self.slot + offset, piece.get(..length).unwrap_or_default())?;
-            }
-        }
-        self.judge(now, chunk, true)
-    }
-
-    /// Whether a chunk is right with what parity symbols say is missing of it.
-    fn is_solution(&mut self, chunk: u32, range: &Range<u32>) -> Result<bool, F::Error> {
-        let Self { listen: Listen { decoder, map, .. }, flash, slot, .. } = self;
-        let place = *slot + range.start..*slot + range.end;
-        self.record.would_be_right(flash, chunk, place, |flash, place, block| {
-            let offset = place - *slot;
-            match decoder.solved(offset).filter(|_| map.is_missing(offset >> UNIT_BITS)) {
-                Some(piece) => {
-                    *block = *piece;
-                    Ok(())
+        let chunk = decoder.missing(map).map(|offset| offset >> self.chunk_size.exponent());
+        if let Some(chunk) = chunk {
+            let range = self.range(chunk);
+            let Listen { decoder, map, .. } = &mut self.listen;
+            let solution = Solution { decoder, map };
+            if self.record.would_be_right(&mut self.flash, chunk, self.slot, &range, &solution)? {
+                for unit in range.start >> UNIT_BITS..units(range.end) {
+                    let offset = unit << UNIT_BITS;
+                    if let Some(piece) = decoder.solved(offset).filter(|_| map.is_missing(unit)) {
+                        map.set(unit, false);
+                        let length = UNIT.min((range.end - offset) as usize);
+                        let piece = piece.get(..length).unwrap_or_default();
+                        write(&mut self.flash, self.slot + offset, piece)?;
+                    }
                 }
-                None => flash.read(place, block),
+                return self.judge(now, chunk, true);
             }
-        })
+            self.listen.is_distrustful = true;
+        }
+        self.listen.decoder.forget();
+        self.resume(now);
+        Ok(())
     }
 
     /// Asks for what is missing.
-    fn ask(&mut self, now: Instant) -> Result<Option<Event>, BootError<F::Error>> {
+    fn ask(&mut self, now: Instant) {
         let szx = self.listen.szx;
         let first = self.listen.map.first().map(|unit| unit << UNIT_BITS >> szx.bits());
         let Some(block) = first.and_then(|num| Block::new(num, false, szx)) else {
-            return Ok(Some(self.sleep(now, Cause::Refused)));
+            return self.give_up(now, Cause::Refused);
         };
-        if self.listen.put_off < MOST_PUT_OFF {
-            self.blocks.seek_as_member(block);
-        } else {
-            self.blocks.seek(block);
-        }
+        let is_member = self.listen.put_off < MOST_PUT_OFF;
+        self.blocks.seek_as(is_member, block);
         self.state = State::Fetching;
-        Ok(None)
     }
 
-    /// Writes the request of a member, if it is to leave now.
-    pub(super) fn transmit_as_member(
-        &mut self,
-        now: Instant,
-        buffer: &mut [u8],
-    ) -> Result<Option<usize>, Full> {
+    /// Writes the request, if it is to leave now: a member's says what is missing.
+    pub(super) fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, Full> {
         let Self { listen, blocks, image_size, .. } = self;
         let wanted = Wanted { map: &listen.map, image_size: *image_size, szx: listen.szx };
-        let is_heard = listen.is_stream_heard;
-        blocks.poll_transmit_as_member(
-            now,
-            buffer,
-            |writer| wanted.write(writer, is_heard),
-            |writer| match is_heard && wanted.are_many() {
-                true => wanted.write_missing(writer, listen.deficit(wanted)),
-                false => Ok(()),
-            },
-        )
+        blocks.poll_transmit_with(now, buffer, |first, options, writer| {
+            let is_many = listen.is_stream_heard && wanted.count(0, u32::MAX) > MOST_LISTED;
+            let most = if listen.is_stream_heard && !is_many { MOST_LISTED } else { 1 };
+            wanted.write_list(first.with_more(is_many), most, options, writer)?;
+            if is_many {
+                wanted.write_missing(listen.deficit(wanted, first.num()), options, writer)
+            } else {
+                Ok(())
+            }
+        })
     }
+}
+
+/// Time in units of 2²⁰ µs.
+const fn coarse(now: Instant) -> u32 {
+    (now.as_micros() >> 20) as u32
 }

@@ -26,6 +26,7 @@ mod layout;
 mod listen;
 #[cfg(feature = "listen")]
 mod map;
+mod note;
 #[cfg(feature = "listen")]
 mod parity;
 mod plan;

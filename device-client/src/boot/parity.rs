@@ -12,10 +12,25 @@
 //! a row: a bit for each column, then a symbol
 //! ```
 
-use super::map::UNIT;
+use super::map::{Map, UNIT, UNIT_BITS};
+use super::wanted::Wanted;
 use core::ops::Range;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::parity::{Parity, SYMBOLS, word};
+
+/// A chunk as it would be with what was found of it.
+#[derive(Debug)]
+pub(super) struct Solution<'m, 't> {
+    pub(super) decoder: &'m Decoder<'t>,
+    pub(super) map: &'m Map<'t>,
+}
+
+impl Solution<'_, '_> {
+    /// The 64 bytes of the image from this offset on, if they are missing and were found.
+    pub(super) fn piece(&self, offset: u32) -> Option<&[u8; UNIT]> {
+        self.decoder.solved(offset).filter(|_| self.map.is_missing(offset >> UNIT_BITS))
+    }
+}
 
 /// The equations of one segment.
 #[derive(Debug)]
@@ -25,6 +40,8 @@ pub(super) struct Decoder<'t> {
     columns: u32,
     /// How many rows there are.
     rank: u32,
+    /// How many of its symbols came as blocks since.
+    blocks: u32,
     /// The first symbol of the segment.
     first: u32,
     szx: Szx,
@@ -32,7 +49,7 @@ pub(super) struct Decoder<'t> {
 
 impl<'t> Decoder<'t> {
     pub(super) const fn new(memory: &'t mut [u8]) -> Self {
-        Self { memory, columns: 0, rank: 0, first: 0, szx: Szx::MAX }
+        Self { memory, columns: 0, rank: 0, blocks: 0, first: 0, szx: Szx::MAX }
     }
 
     /// The bytes that so many missing symbols take.
@@ -57,28 +74,32 @@ impl<'t> Decoder<'t> {
 
     /// Forgets everything.
     pub(super) const fn forget(&mut self) {
-        self.columns = 0;
-        self.rank = 0;
+        (self.columns, self.rank, self.blocks) = (0, 0, 0);
     }
 
-    /// Begins with a segment whose missing symbols are these, if there is room for them.
-    pub(super) fn begin(&mut self, first: u32, szx: Szx, missing: impl Iterator<Item = u32> + Clone) {
+    /// Begins with the segment from symbol `first` on, if there is room for what is missing of it.
+    pub(super) fn begin(&mut self, first: u32, missing: Wanted<'_, '_>) {
         self.forget();
-        let columns = missing.clone().count() as u32;
-        if !self.has_room(columns, szx) {
+        let end = first + SYMBOLS;
+        let columns = missing.count(first, end);
+        if !self.has_room(columns, missing.szx) {
             return;
         }
         self.memory.fill(0);
-        for (place, symbol) in self.memory.as_chunks_mut().0.iter_mut().zip(missing) {
-            // Segments have 2048 symbols at most.
-            *place = ((symbol - first) as u16).to_be_bytes();
+        let mut symbol = first;
+        let (places, _) = self.memory.as_chunks_mut();
+        for place in places {
+            let Some(missing) = missing.next(symbol, end) else { break };
+            // Segments have 2048 symbols.
+            *place = ((missing - first) as u16).to_be_bytes();
+            symbol = missing + 1;
         }
-        (self.columns, self.first, self.szx) = (columns, first, szx);
+        (self.columns, self.first, self.szx) = (columns, first, missing.szx);
     }
 
-    /// How many more equations are needed.
-    pub(super) const fn lacks(&self) -> u32 {
-        self.columns - self.rank
+    /// How many equations came, beside those that say no more than that a block is there.
+    pub(super) const fn finds(&self) -> u32 {
+        self.rank.saturating_sub(self.blocks)
     }
 
     /// Whether every symbol is known.
@@ -86,9 +107,10 @@ impl<'t> Decoder<'t> {
         self.columns > 0 && self.rank == self.columns
     }
 
-    /// Where the symbols that were missing are in the image.
-    pub(super) fn offsets(&self) -> impl Iterator<Item = u32> {
-        (0..self.columns).filter_map(|column| self.symbol(column)).map(|symbol| symbol << self.szx.bits())
+    /// Where in the image the first symbol is of which something is missing still.
+    pub(super) fn missing(&self, map: &Map<'_>) -> Option<u32> {
+        let offsets = (0..self.columns).map(|column| self.symbol(column) << self.szx.bits());
+        { offsets }.find(|offset| map.misses(&(*offset..offset + self.szx.size() as u32)))
     }
 
     /// Takes a parity symbol. `known` adds 64 bytes of the image, from this offset on, to what it is given; there are
@@ -112,7 +134,7 @@ impl<'t> Decoder<'t> {
             }
             bits = if place & 31 == 0 { word(parity.seed, (place >> 5) as u8) } else { bits >> 1 };
             let is_in = bits & 1 != 0;
-            if self.symbol(column) == Some(self.first + place) {
+            if self.symbol(column) == self.first + place {
                 if is_in {
                     self.set(column);
                 }
@@ -126,25 +148,32 @@ impl<'t> Decoder<'t> {
 
     /// Takes a block, if it was missing.
     pub(super) fn take_block(&mut self, num: u32, payload: &[u8]) {
-        if let Some(column) = (0..self.columns).find(|column| self.symbol(*column) == Some(num)) {
+        if let Some(column) = self.column(num) {
             self.clear(payload);
             self.set(column);
+            self.blocks += 1;
             self.insert();
         }
     }
 
     /// The 64 bytes of the image from this offset on, once all symbols are known.
     pub(super) fn solved(&self, offset: u32) -> Option<&[u8; UNIT]> {
-        let symbol = offset >> self.szx.bits();
-        let column = (0..self.columns).find(|column| self.symbol(*column) == Some(symbol))?;
+        let column = self.column(offset >> self.szx.bits())?;
         let within = offset as usize & (self.szx.size() - 1);
         self.memory.get(self.data(column + 1)).and_then(|data| data.get(within..)?.first_chunk())
     }
 
-    /// The symbol of a column.
-    fn symbol(&self, column: u32) -> Option<u32> {
-        let columns = self.memory.as_chunks().0.get(..self.columns as usize)?;
-        columns.get(column as usize).map(|place| self.first + u32::from(u16::from_be_bytes(*place)))
+    /// The symbol of a column; behind the last one there is none, but no symbol that is one either.
+    fn symbol(&self, column: u32) -> u32 {
+        match self.memory.as_chunks().0.get(column as usize) {
+            Some(place) if column < self.columns => self.first + u32::from(u16::from_be_bytes(*place)),
+            _ => u32::MAX,
+        }
+    }
+
+    /// The column of a symbol.
+    fn column(&self, symbol: u32) -> Option<u32> {
+        (0..self.columns).find(|column| self.symbol(*column) == symbol)
     }
 
     /// Where a row is: 0 is the one that is being made, behind it are those of the columns.
@@ -209,13 +238,16 @@ impl<'t> Decoder<'t> {
         true
     }
 
+    #[inline(never)]
     fn add(&mut self, from: u32, to: u32) {
-        let rows = [self.row(from), self.row(to)];
-        if let Ok([from, to]) = self.memory.get_disjoint_mut(rows) {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to ^= *from);
+        let (from, to) = (self.row(from), self.row(to));
+        for (from, to) in from.zip(to) {
+            let byte = self.memory.get(from).copied().unwrap_or_default();
+            self.memory.get_mut(to).into_iter().for_each(|to| *to ^= byte);
         }
     }
 
+    #[inline(never)]
     fn has(&self, row: u32, column: u32) -> bool {
         let place = self.row(row).start + (column >> 3) as usize;
         self.memory.get(place).is_some_and(|byte| byte >> (column & 7) & 1 != 0)
@@ -233,6 +265,7 @@ const fn row_length(columns: u32, szx: Szx) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::map::Map;
     use super::*;
     use core::convert::Infallible;
     use proptest::prelude::*;
@@ -280,6 +313,18 @@ mod tests {
         rank
     }
 
+    /// A decoder that began with a segment of which these symbols are missing.
+    fn begun<'m>(memory: &'m mut [u8], first: u32, szx: Szx, length: usize, missing: &[u32]) -> Decoder<'m> {
+        let mut bits = std::vec![0; Map::size(length as u32)];
+        let mut map = Map::new(&mut bits);
+        for num in missing {
+            map.fill(&(num << szx.bits()..((num + 1) << szx.bits()).min(length as u32)), true);
+        }
+        let mut decoder = Decoder::new(memory);
+        decoder.begin(first, Wanted { map: &map, image_size: length as u32, szx });
+        decoder
+    }
+
     fn take(decoder: &mut Decoder<'_>, image: &[u8], missing: &[u32], payload: &[u8]) -> bool {
         let parity = Parity::read(payload).unwrap();
         let size = parity.szx.size();
@@ -311,11 +356,10 @@ mod tests {
             missing.truncate(150);
             prop_assume!(!missing.is_empty());
             let mut memory = std::vec![0x5a; Decoder::size(missing.len() as u32, szx)];
-            let mut decoder = Decoder::new(&mut memory);
-            decoder.begin(0, szx, missing.iter().copied());
+            let mut decoder = begun(&mut memory, 0, szx, length, &missing);
             let (mut seeds, mut known) = (Vec::new(), Vec::new());
             for (n, kind) in is_block.into_iter().enumerate() {
-                let before = missing.len() as u32 - decoder.lacks();
+                let before = decoder.rank;
                 if kind == 0 {
                     let num = missing[n % missing.len()];
                     known.push(num);
@@ -324,16 +368,16 @@ mod tests {
                     let seed = (seed as u16).wrapping_add(n as u16);
                     seeds.push(seed);
                     let is_new = take(&mut decoder, &image, &missing, &payload(&image, 0, seed, szx));
-                    prop_assert_eq!(is_new, missing.len() as u32 - decoder.lacks() > before);
+                    prop_assert_eq!(is_new, decoder.rank > before);
                 }
-                let rank = missing.len() - decoder.lacks() as usize;
-                prop_assert_eq!(rank, naive_rank(&missing, &seeds, &known));
+                prop_assert_eq!(decoder.rank as usize, naive_rank(&missing, &seeds, &known));
                 if decoder.is_solved() {
                     break;
                 }
             }
             if decoder.is_solved() {
-                prop_assert!(decoder.offsets().eq(missing.iter().map(|num| num << szx.bits())));
+                let symbols = (0..decoder.columns).map(|column| decoder.symbol(column));
+                prop_assert!(symbols.eq(missing.iter().copied()));
                 for offset in missing.iter().flat_map(|num| {
                     (num << szx.bits()..(num + 1) << szx.bits()).step_by(UNIT)
                 }) {
@@ -350,8 +394,7 @@ mod tests {
         let image = image(64 * (SYMBOLS as usize + 50) + 7, 1);
         let missing: Vec<u32> = [0, 3, 20, 49, 50].map(|place| SYMBOLS + place).into();
         let mut memory = std::vec![0; Decoder::size(5, Szx::B64)];
-        let mut decoder = Decoder::new(&mut memory);
-        decoder.begin(SYMBOLS, Szx::B64, missing.iter().copied());
+        let mut decoder = begun(&mut memory, SYMBOLS, Szx::B64, image.len(), &missing);
         let mut seeds = 0..;
         while !decoder.is_solved() {
             take(&mut decoder, &image, &missing, &payload(&image, 1, seeds.next().unwrap(), Szx::B64));
@@ -363,13 +406,15 @@ mod tests {
     #[test]
     fn it_does_not_begin_without_room() {
         let mut memory = std::vec![0; Decoder::size(5, Szx::B64) - 1];
-        let mut decoder = Decoder::new(&mut memory);
-        decoder.begin(0, Szx::B64, 0..5);
-        assert!(!decoder.is_of_size(Szx::B64) && !decoder.is_solved() && decoder.lacks() == 0);
-        decoder.begin(0, Szx::B64, 0..4);
-        assert!(decoder.is_of(0, Szx::B64) && decoder.lacks() == 4);
-        assert!(!decoder.is_of(SYMBOLS, Szx::B64) && !decoder.is_of_size(Szx::MAX));
-        decoder.begin(0, Szx::B64, 0..0);
-        assert!(!decoder.is_solved(), "nothing is missing: there is nothing to be solved");
+        let none = begun(&mut memory, 0, Szx::B64, 2000, &[0, 1, 2, 3, 4]);
+        assert!(!none.is_of_size(Szx::B64) && !none.is_solved());
+        let four = begun(&mut memory, 0, Szx::B64, 2000, &[0, 1, 2, 30]);
+        assert!(
+            four.is_of(0, Szx::B64)
+                && [0, 1, 2, 3, 4].map(|column| four.symbol(column)) == [0, 1, 2, 30, u32::MAX]
+        );
+        assert!(!four.is_of(SYMBOLS, Szx::B64) && !four.is_of_size(Szx::MAX));
+        let nothing = begun(&mut memory, 0, Szx::B64, 2000, &[]);
+        assert!(!nothing.is_solved(), "nothing is missing: there is nothing to be solved");
     }
 }

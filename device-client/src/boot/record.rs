@@ -2,6 +2,8 @@
 //!
 //! No journal entry is written twice between erasures, so that flash with error correction can hold it.
 
+#[cfg(feature = "listen")]
+use super::parity::Solution;
 use super::sha256::{BLOCK, Sha256};
 use core::fmt;
 use core::ops::Range;
@@ -169,16 +171,19 @@ impl Record {
         has_digest(flash, place, Expected::At(self.index + chunk * DIGEST as u32))
     }
 
-    /// Whether what is in `place` would be what the index says of a chunk, if it were what `read` says.
+    /// Whether a chunk, which begins at `start`, would be what the index says of it if what was found were in its place.
     #[cfg(feature = "listen")]
     pub(super) fn would_be_right<F: NorFlash>(
         &self,
         flash: &mut F,
         chunk: u32,
-        place: Range<u32>,
-        read: impl FnMut(&mut F, u32, &mut [u8; BLOCK]) -> Result<(), F::Error>,
+        slot: u32,
+        range: &Range<u32>,
+        solution: &Solution<'_, '_>,
     ) -> Result<bool, F::Error> {
-        digest_is(flash, place, Expected::At(self.index + chunk * DIGEST as u32), read)
+        let place = slot + range.start..slot + range.end;
+        let expected = Expected::At(self.index + chunk * DIGEST as u32);
+        has_digest_with(flash, place, expected, Some((slot, solution)))
     }
 
     /// The entry that says that a chunk is open ([`RecordLayout::opening`]).
@@ -240,6 +245,7 @@ pub(super) enum Expected<'d> {
 }
 
 /// Whether a piece of flash, which begins with a page, has this SHA-256.
+#[cfg(not(feature = "listen"))]
 #[inline(never)] // the digest in the making is on the stack only here
 pub(super) fn has_digest<F: NorFlash>(
     flash: &mut F,
@@ -247,6 +253,36 @@ pub(super) fn has_digest<F: NorFlash>(
     expected: Expected<'_>,
 ) -> Result<bool, F::Error> {
     digest_is(flash, range, expected, |flash, offset, block| flash.read(offset, block))
+}
+
+/// The same.
+#[cfg(feature = "listen")]
+pub(super) fn has_digest<F: NorFlash>(
+    flash: &mut F,
+    range: Range<u32>,
+    expected: Expected<'_>,
+) -> Result<bool, F::Error> {
+    has_digest_with(flash, range, expected, None)
+}
+
+/// The same, with what was found in its place; the slot is where it is said.
+#[cfg(feature = "listen")]
+#[inline(never)] // as above
+fn has_digest_with<F: NorFlash>(
+    flash: &mut F,
+    range: Range<u32>,
+    expected: Expected<'_>,
+    found: Option<(u32, &Solution<'_, '_>)>,
+) -> Result<bool, F::Error> {
+    digest_is(flash, range, expected, |flash, offset, block| {
+        match found.and_then(|(slot, solution)| solution.piece(offset - slot)) {
+            Some(piece) => {
+                *block = *piece;
+                Ok(())
+            }
+            None => flash.read(offset, block),
+        }
+    })
 }
 
 #[inline]

@@ -1,12 +1,9 @@
 //! What a member of a group asks for: the options that say which blocks are missing.
 
 use super::map::Map;
-use core::ops::Range;
-use sixfold_profile::coap::{Block, Full, Szx, Writer, option};
+use crate::blocks::copy;
+use sixfold_profile::coap::{Block, Full, Options, Szx, Writer, option};
 use sixfold_profile::missing::{self, LONGEST};
-
-/// A list of Q-Block2 options has no more than this many.
-const MOST_LISTED: usize = 8;
 
 /// Blocks of one size, of an image of which some are missing.
 #[derive(Clone, Copy, Debug)]
@@ -22,51 +19,66 @@ impl Wanted<'_, '_> {
         ((self.image_size - 1) >> self.szx.bits()) + 1
     }
 
-    /// Those of a range that are missing.
-    pub(super) fn among(self, range: Range<u32>) -> impl Iterator<Item = u32> + Clone {
-        let (bits, all) = (self.szx.bits(), self.all());
-        (range.start..range.end.min(all)).filter(move |num| {
-            let end = self.image_size.min((num + 1) << bits);
-            self.map.misses(&(num << bits..end))
-        })
+    /// The first that is missing of those from `num` to before `end`.
+    #[inline(never)] // small, and called often
+    pub(super) fn next(self, num: u32, end: u32) -> Option<u32> {
+        let bits = self.szx.bits();
+        (num..end.min(self.all()))
+            .find(|num| self.map.misses(&(num << bits..self.image_size.min((num + 1) << bits))))
     }
 
-    /// All that are missing.
-    pub(super) fn blocks(self) -> impl Iterator<Item = u32> + Clone {
-        self.among(0..self.all())
+    /// How many of these are missing.
+    #[inline(never)]
+    pub(super) fn count(self, mut num: u32, end: u32) -> u32 {
+        let mut count = 0;
+        while let Some(missing) = self.next(num, end) {
+            num = missing + 1;
+            count += 1;
+        }
+        count
     }
 
-    /// Whether they are too many for a list.
-    pub(super) fn are_many(self) -> bool {
-        self.blocks().nth(MOST_LISTED).is_some()
-    }
-
-    /// Adds the Q-Block2 options: the first missing block alone, until a stream was heard; then each, or, if they are too many,
-    /// the first with M, which is for everything after it.
-    pub(super) fn write(self, writer: &mut Writer<'_>, is_stream_heard: bool) -> Result<(), Full> {
-        let is_many = self.are_many();
-        let listed = if is_stream_heard && !is_many { MOST_LISTED } else { 1 };
-        for num in self.blocks().take(listed) {
-            let block = Block::new(num, is_stream_heard && is_many, self.szx).ok_or(Full)?;
+    /// Adds options of the ticket, and a Q-Block2 option for `first` and up to `most - 1` blocks behind it that are missing.
+    #[inline(never)]
+    pub(super) fn write_list(
+        self,
+        first: Block,
+        most: u32,
+        options: &mut Options<'_>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), Full> {
+        copy(options, option::Q_BLOCK2, writer)?;
+        let mut block = first;
+        for _ in 0..most {
             writer.uint_option(option::Q_BLOCK2, block.encode())?;
+            let next = self.next(block.num() + 1, u32::MAX);
+            match next.and_then(|num| Block::new(num, false, self.szx)) {
+                Some(next) => block = next,
+                None => break,
+            }
         }
         Ok(())
     }
 
-    /// Adds the option MISSING.
-    pub(super) fn write_missing(self, writer: &mut Writer<'_>, deficit: u16) -> Result<(), Full> {
-        let (all, group) = (self.all(), missing::group(self.all()));
-        let [high, low] = deficit.to_be_bytes();
+    /// Adds options of the ticket, and the option MISSING.
+    pub(super) fn write_missing(
+        self,
+        deficit: u16,
+        options: &mut Options<'_>,
+        writer: &mut Writer<'_>,
+    ) -> Result<(), Full> {
+        copy(options, option::MISSING, writer)?;
+        let group = missing::group(self.all());
         let mut value = [0; LONGEST];
-        let mut length = 0;
-        let counts = (0..=(all - 1) >> group).map(|place| {
-            let missing = self.among(place << group..(place + 1) << group).count() as u32;
-            missing::count(group, missing)
-        });
-        for (place, byte) in value.iter_mut().zip([high, low, group].into_iter().chain(counts)) {
-            *place = byte;
-            length += 1;
+        let [high, low] = deficit.to_be_bytes();
+        let [a, b, c, counts @ ..] = &mut value;
+        (*a, *b, *c) = (high, low, group);
+        let mut num = 0;
+        for count in counts {
+            *count = missing::count(group, self.count(num, num + (1 << group)));
+            num += 1 << group;
         }
+        let length = 4 + ((self.all() - 1) >> group) as usize;
         writer.option(option::MISSING, value.get(..length).unwrap_or_default())
     }
 }
@@ -86,33 +98,38 @@ mod tests {
         act(Wanted { map: &map, image_size: size, szx })
     }
 
-    fn q_blocks(wanted: Wanted<'_, '_>, is_stream_heard: bool) -> Vec<(u32, bool)> {
+    /// What a request says that has these options in the ticket: Size1 is before the option MISSING.
+    fn options(write: impl FnOnce(&mut Options<'_>, &mut Writer<'_>)) -> Vec<(u16, Vec<u8>)> {
         let mut buffer = [0; 100];
         let mut writer = Writer::new(&mut buffer, Type::Confirmable, Code::GET, 1, &[]).unwrap();
-        wanted.write(&mut writer, is_stream_heard).unwrap();
+        write(&mut Options::new(&[0xb1, b'a', 0xd0, 36]), &mut writer);
         let length = writer.finish();
         let message = Message::parse(&buffer[..length]).unwrap();
-        let blocks = message.options().map(|option| {
-            assert_eq!(option.number, option::Q_BLOCK2);
-            let block = Block::decode(option.value).unwrap();
-            assert_eq!(block.szx, wanted.szx);
-            (block.num(), block.more)
+        message.options().map(|option| (option.number, option.value.into())).collect()
+    }
+
+    fn listed(wanted: Wanted<'_, '_>, first: Block, most: u32) -> Vec<u32> {
+        let options = options(|options, writer| wanted.write_list(first, most, options, writer).unwrap());
+        assert_eq!(options[0], (option::URI_PATH, b"a".to_vec()));
+        let blocks = options[1..].iter().map(|(number, value)| {
+            assert_eq!(*number, option::Q_BLOCK2);
+            let block = Block::decode(value).unwrap();
+            assert_eq!((block.szx, block.more), (wanted.szx, first.more));
+            block.num()
         });
         blocks.collect()
     }
 
     #[test]
-    fn one_is_asked_for_then_a_list_then_everything() {
+    fn so_many_are_listed_and_no_more() {
         let units = [3, 4, 5, 7, 9, 11, 13, 15];
+        let first = Block::new(3, false, Szx::B64).unwrap();
         with(1000, &units, Szx::B64, |wanted| {
-            assert_eq!(q_blocks(wanted, false), [(3, false)], "nothing was heard of a stream");
-            assert_eq!(q_blocks(wanted, true), units.map(|unit| (unit, false)));
-            assert!(!wanted.are_many());
-        });
-        with(1000, &[3, 4, 5, 7, 9, 11, 12, 13, 15], Szx::B64, |wanted| {
-            assert_eq!(q_blocks(wanted, true), [(3, true)]);
-            assert_eq!(q_blocks(wanted, false), [(3, false)]);
-            assert!(wanted.are_many());
+            assert_eq!(listed(wanted, first, 1), [3]);
+            assert_eq!(listed(wanted, first, 7), units[..7]);
+            assert_eq!(listed(wanted, first, 8), units);
+            assert_eq!(listed(wanted, first, 9), units);
+            assert_eq!(listed(wanted, first.with_more(true), 1), [3]);
         });
     }
 
@@ -120,8 +137,12 @@ mod tests {
     fn a_block_is_missing_when_a_piece_of_it_is() {
         let szx = Szx::from_size(256).unwrap();
         with(1000, &[3, 4, 5, 15], szx, |wanted| {
-            assert_eq!(wanted.blocks().collect::<Vec<_>>(), [0, 1, 3]);
-            assert_eq!(wanted.among(1..3).collect::<Vec<_>>(), [1]);
+            assert_eq!(wanted.count(0, u32::MAX), 3);
+            assert_eq!(
+                [0, 1, 2, 3, 4].map(|num| wanted.next(num, 9)),
+                [Some(0), Some(1), Some(3), Some(3), None]
+            );
+            assert_eq!((wanted.count(1, 3), wanted.next(2, 3)), (1, None));
         });
     }
 
@@ -130,12 +151,12 @@ mod tests {
         // 100 blocks are counted by fours.
         let units = [0, 1, 2, 3, 4, 40, 98, 99];
         with(6390, &units, Szx::B64, |wanted| {
-            let mut buffer = [0; 100];
-            let mut writer = Writer::new(&mut buffer, Type::Confirmable, Code::GET, 1, &[]).unwrap();
-            wanted.write_missing(&mut writer, 0x0102).unwrap();
-            let length = writer.finish();
-            let message = Message::parse(&buffer[..length]).unwrap();
-            let missing = Missing::read(message.option(option::MISSING).unwrap()).unwrap();
+            let options = options(|options, writer| wanted.write_missing(0x0102, options, writer).unwrap());
+            assert_eq!(
+                options.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
+                [11, 60, option::MISSING]
+            );
+            let missing = Missing::read(&options[2].1).unwrap();
             assert_eq!(missing.deficit, 0x0102);
             let groups: Vec<_> = missing.groups().filter(|(.., count)| *count > 0).collect();
             assert_eq!(groups, [(0, 4, 4), (4, 4, 1), (40, 4, 1), (96, 4, 2)]);

@@ -101,6 +101,12 @@ pub enum PrepareError<S, V, F> {
         /// Bytes that the relay offers.
         offered: u32,
     },
+    /// With two slots: the manifest has the sequence number of the image that runs, and is of another one. Which of them is newer
+    /// nobody could tell after a restart. The publisher is to blame, who used a number twice.
+    Reused {
+        /// The number.
+        sequence_number: u64,
+    },
     /// The record cannot be written.
     Flash(BootError<F>),
 }
@@ -115,6 +121,10 @@ impl<S: fmt::Display, V: fmt::Display, F: fmt::Debug> fmt::Display for PrepareEr
             Self::OtherSize { signed, offered } => write!(
                 f,
                 "the image has {offered} bytes at the relay, but {signed} were signed: publish image and manifest together"
+            ),
+            Self::Reused { sequence_number } => write!(
+                f,
+                "the image that runs has sequence number {sequence_number} too, and is another one: sign with a higher number"
             ),
             Self::Flash(error) => error.fmt(f),
         }
@@ -145,8 +155,12 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         ..request.device.clone()
     };
     manifest.check(&device).map_err(PrepareError::Refused)?;
-    if runs(flash, layout, &manifest).map_err(PrepareError::Flash)? {
-        return Ok(Prepared { manifest, record: None, group: None });
+    match running(flash, layout, &manifest).map_err(PrepareError::Flash)? {
+        Running::This => return Ok(Prepared { manifest, record: None, group: None }),
+        Running::SameNumber if !layout.is_single() => {
+            return Err(PrepareError::Reused { sequence_number: manifest.sequence_number });
+        }
+        Running::SameNumber | Running::Another => {}
     }
     let image = image_target(&request.manifest, &manifest).map_err(PrepareError::Target)?;
     let index = index(source, &image, &manifest)?;
@@ -227,17 +241,37 @@ fn group<S: Source>(source: &mut S, image: &Target, relay: Endpoint) -> Result<T
     informative::read(&source.group(image)?, relay).map_err(NoGroup::Nonsense)
 }
 
-/// Whether the image that the device runs is the manifest's.
-fn runs<F: NorFlash>(
+/// What the device runs, compared with a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Running {
+    /// Its image, and there is nothing to do.
+    This,
+    /// Another image of the same sequence number.
+    SameNumber,
+    /// Anything else.
+    Another,
+}
+
+fn running<F: NorFlash>(
     flash: &mut F,
     layout: &Layout,
     manifest: &Manifest,
-) -> Result<bool, BootError<F::Error>> {
+) -> Result<Running, BootError<F::Error>> {
     let mut buffer = [0; MAX_TICKET];
-    let Choice::Run(which) = choose(flash, layout, &mut buffer)? else { return Ok(false) };
+    let (which, is_in_force) = match choose(flash, layout, &mut buffer)? {
+        Choice::Run(which) => (which, true),
+        Choice::Update { fallback: Some(which), .. } => (which, false),
+        Choice::Update { fallback: None, .. } | Choice::Nothing | Choice::Lost => {
+            return Ok(Running::Another);
+        }
+    };
     let ticket = record::read_ticket(flash, layout.record(which), &mut buffer)?;
-    Ok(*ticket.image_digest() == manifest.image_digest
-        && ticket.sequence_number() == manifest.sequence_number)
+    let is_same_number = ticket.sequence_number() == manifest.sequence_number;
+    Ok(match (is_same_number, *ticket.image_digest() == manifest.image_digest) {
+        (true, true) if is_in_force => Running::This,
+        (true, false) => Running::SameNumber,
+        _ => Running::Another,
+    })
 }
 
 #[cfg(test)]

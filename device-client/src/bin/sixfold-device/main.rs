@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             progress::print_line(&format!("sixfold-device: {failure}"));
-            failure.exit_code()
+            ExitCode::from(failure.status())
         }
     }
 }

@@ -22,7 +22,8 @@ Exit status:
   4  not done within --timeout
   7  trouble with local files, or with the flash
   20 there is no ticket: prepare first
-  21 the only image was being replaced, and its record is gone: the device needs a new one";
+  21 the only image was being replaced, and its record is gone: the device needs a new one
+  24 record or image do not fit their places in flash";
 
 /// Do what a boot program does after a reset: go on with the update that is in flash until its image is whole.
 #[derive(Args, Debug)]
