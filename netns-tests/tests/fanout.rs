@@ -17,7 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
-const NEEDS_LIBCOAP: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::CoapClient];
+const NEEDS_ALL: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::CoapClient, Peer::Tun];
 const MEMBERS: usize = 5;
 const BLOCK: usize = 64;
 const BLOCKS: usize = 768;
@@ -137,24 +137,30 @@ impl<'n> Lamp<'n> {
 
 #[test]
 fn blocks_leave_once_for_all_who_listen() -> Result<()> {
-    sandbox::run(NEEDS_LIBCOAP, || {
+    sandbox::run(NEEDS_ALL, || {
         let scene = Scene::with_devices(MEMBERS + 1, "")?;
         let relay = Relay::start(&scene.net.relay, &config(true))?;
         let image = release(BLOCKS)?;
         let (members, legacy) = scene.net.devices.split_at(MEMBERS);
-        let lamps: Vec<_> =
+        let mut lamps: Vec<_> =
             members.iter().enumerate().map(|(n, netns)| Lamp::create(n, netns)).collect::<Result<_>>()?;
+        // The last one has a stack of its own, on a port of the relay's bridge.
+        lamps.push(Lamp::create(MEMBERS, &members[0])?);
+        scene.net.relay.ip("tuntap add dev tap0 mode tap\nlink set tap0 mtu 1280 master lowpan0 up")?;
         for lamp in &lamps {
             let (printed, said) = lamp.prepare(&[])?;
             let group = &serde_json::from_str::<Value>(&printed)?["group"];
             ensure!(group["address"] == "ff02::fd" && group["port"] == 61_616, "{printed}{said}");
             ensure!(said.contains("the relay sends it to the group [ff02::fd]:61616, Token "), "{said}");
         }
+        lamps[MEMBERS].netns = &scene.net.relay;
+        let link = |number| if number == MEMBERS { &["--tap", "tap0"][..] } else { &[] };
         let sent_before = scene.net.relay.sent_bytes("lowpan0")?;
         let unicast_before = relay.metric("sixfold_responses_total{code=\"2.05\"")?;
 
         let uri = format!("coap://{RELAY}/fw/lamp.bin");
-        let mut boots: Vec<_> = lamps.iter().map(|lamp| lamp.boot("boot", &[])).collect::<Result<_>>()?;
+        let start = |(number, lamp): (usize, &Lamp<'_>)| lamp.boot("boot", link(number));
+        let mut boots: Vec<_> = lamps.iter().enumerate().map(start).collect::<Result<_>>()?;
         let mut client = coap_client::start(&legacy[0], "legacy", &uri, &["-N", "-b", "64"])?;
         // One loses power in the middle.
         wait::until_true("a third of the blocks", LIMIT, || {
@@ -168,7 +174,9 @@ fn blocks_leave_once_for_all_who_listen() -> Result<()> {
         for (number, (lamp, boot)) in lamps.iter().zip(boots).enumerate() {
             let heard = lamp.ends_with(&image, boot)?;
             eprintln!("device {number} heard {heard}");
-            ensure!(number == 0 || heard >= BLOCKS as u64 * 9 / 10, "device {number} heard {heard}");
+            // A stack of one's own needs seconds for its address, and comes late.
+            let least = if number == MEMBERS { BLOCKS / 4 } else { BLOCKS * 9 / 10 };
+            ensure!(number == 0 || heard >= least as u64, "device {number} heard {heard}");
         }
         let status = client.wait(LIMIT)?;
         ensure!(status.success() && fs::read(output_file("legacy"))? == image, "libcoap: {}", client.log());
@@ -178,10 +186,11 @@ fn blocks_leave_once_for_all_who_listen() -> Result<()> {
         let sent = scene.net.relay.sent_bytes("lowpan0")? - sent_before;
         let text = format!("{to_group} to the group, {unicast} to one each, {sent} bytes");
         eprintln!("{text}");
-        // Once to all, and what the one that was killed missed; to libcoap once more, or twice: it sometimes asks again.
-        ensure!((BLOCKS as f64..BLOCKS as f64 * 1.5).contains(&to_group), "{text}");
+        // Once to all, and what the one that was killed and the one that came late missed; to libcoap once more, or twice: it
+        // sometimes asks again.
+        ensure!((BLOCKS as f64..BLOCKS as f64 * 2.0).contains(&to_group), "{text}");
         ensure!(unicast >= BLOCKS as f64, "{text}");
-        ensure!(sent < (4 * BLOCKS * DATAGRAM) as u64, "{text}, and not for {} devices", MEMBERS + 1);
+        ensure!(sent < (5 * BLOCKS * DATAGRAM) as u64, "{text}, and not for {} devices", MEMBERS + 2);
         Ok(())
     })
 }
