@@ -22,6 +22,7 @@ pub mod netns;
 pub mod nginx;
 pub mod peer;
 pub mod process;
+pub mod proof;
 pub mod qemu;
 pub mod radvd;
 pub mod relay;
