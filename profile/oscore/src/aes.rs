@@ -4,6 +4,8 @@
 //! one looks bytes up, so that its time tells of the key where there is a data cache. It is for cores that have none; with
 //! the feature `fast` it is left out. Tests hold it against the crate.
 
+use crate::aead::xor;
+
 /// Bytes of a block, and of a key.
 pub(crate) const BLOCK: usize = 16;
 /// Rounds with a 128-bit key (§5, figure 4).
@@ -15,7 +17,8 @@ static S_BOX: [u8; 256] = s_box();
 /// Encrypts one block in place.
 pub(crate) fn encrypt(key: &[u8; BLOCK], block: &mut [u8; BLOCK]) {
     let (mut round_key, mut constant) = (*key, 1);
-    add(block, &round_key);
+    // AddRoundKey (§5.1.4).
+    xor(block, &round_key);
     for round in 1..=ROUNDS {
         substitute_and_shift(block);
         if round < ROUNDS {
@@ -23,13 +26,8 @@ pub(crate) fn encrypt(key: &[u8; BLOCK], block: &mut [u8; BLOCK]) {
         }
         expand(&mut round_key, constant);
         constant = double(constant);
-        add(block, &round_key);
+        xor(block, &round_key);
     }
-}
-
-/// AddRoundKey (§5.1.4).
-pub(crate) fn add(to: &mut [u8], from: &[u8]) {
-    to.iter_mut().zip(from).for_each(|(to, from)| *to ^= from);
 }
 
 /// SubBytes (§5.1.1) and ShiftRows (§5.1.2): bytes stand column by column, and row `r` moves `r` columns.
@@ -55,7 +53,7 @@ fn expand(key: &mut [u8; BLOCK], constant: u8) {
     let [.., a, b, c, d] = *key;
     let mut last = [substitute(b) ^ constant, substitute(c), substitute(d), substitute(a)];
     for word in key.as_chunks_mut::<4>().0 {
-        add(word, &last);
+        xor(word, &last);
         last = *word;
     }
 }

@@ -1,6 +1,6 @@
 //! AES-CCM-16-64-128 (RFC 9053 §4.2; RFC 3610 with M = 8 and L = 2) in little code.
 
-use crate::aead::{KEY, NONCE, TAG};
+use crate::aead::{KEY, NONCE, TAG, xor};
 use crate::aes::{self, BLOCK};
 
 /// Flags of the first block: additional data is there, M' is 3, L' is 1 (RFC 3610 §2.2).
@@ -43,15 +43,15 @@ impl Ccm<'_> {
             if is_sealing {
                 mac.absorb(chunk);
             }
-            aes::add(chunk, &self.key_stream(n + 1));
+            xor(chunk, &self.key_stream(n + 1));
             if !is_sealing {
                 mac.absorb(chunk);
             }
         }
         mac.pad();
         let mut tag = [0; TAG];
-        aes::add(&mut tag, &mac.block);
-        aes::add(&mut tag, &self.key_stream(0));
+        xor(&mut tag, &mac.block);
+        xor(&mut tag, &self.key_stream(0));
         tag
     }
 
@@ -64,9 +64,10 @@ impl Ccm<'_> {
     /// Flags, nonce, and a number of 16 bits.
     fn block(&self, flags: u8, number: usize) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
-        let [.., high, low] = (number as u32).to_be_bytes();
-        let bytes = [flags].into_iter().chain(*self.nonce).chain([high, low]);
-        block.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        let [first, rest @ .., high, low] = &mut block;
+        *first = flags;
+        xor(rest, self.nonce);
+        [*high, *low] = (number as u16).to_be_bytes();
         block
     }
 }

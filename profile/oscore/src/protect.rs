@@ -165,16 +165,15 @@ impl Seal<'_> {
         plain: &Plain<'m, impl Iterator<Item = Opt<'m>> + Clone>,
         buffer: &mut [u8],
     ) -> Result<usize, ProtectError> {
-        let has_observe = plain.options.clone().any(|option| option.number == option::OBSERVE);
-        let [without, with] = self.codes;
-        let code = if has_observe { with } else { without };
+        let [mut code, with_observe] = self.codes;
         let mut writer = Writer::new(buffer, plain.message_type, code, plain.message_id, plain.token)?;
         let (value, length) = self.option.encode().ok_or(ProtectError::Full)?;
         let mut oscore = value.get(..length);
         for option in plain.options.clone() {
             match class(option.number) {
                 Class::Inner => continue,
-                Class::Outer | Class::InnerAndOuter => {}
+                Class::Outer => {}
+                Class::InnerAndOuter => code = with_observe,
                 Class::Split => return Err(ProtectError::ProxyUri),
                 Class::Oscore => return Err(ProtectError::Nested),
             }
@@ -188,7 +187,11 @@ impl Seal<'_> {
         if let Some(value) = oscore {
             writer.option(option::OSCORE, value)?;
         }
-        Ok(writer.finish())
+        let length = writer.finish();
+        if let [_, place, ..] = buffer {
+            *place = code.0;
+        }
+        Ok(length)
     }
 }
 

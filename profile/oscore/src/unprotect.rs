@@ -179,10 +179,11 @@ impl Context<'_> {
         if option.kid_context.is_some() || !is_of_this_context {
             return Err(UnprotectError::UnknownContext);
         }
-        let nonce = match option.partial_iv {
-            Some(number) => aead::nonce(self.common_iv, self.recipient_id, number),
-            None => aead::nonce(self.common_iv, self.sender_id, request),
+        let (generator, number) = match option.partial_iv {
+            Some(number) => (self.recipient_id, number),
+            None => (self.sender_id, request),
         };
+        let nonce = aead::nonce(self.common_iv, generator, number);
         let partial_iv = option.partial_iv;
         let to = HEADER + message.token.len();
         let from = datagram.len().saturating_sub(message.payload.len());
