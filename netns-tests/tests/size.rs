@@ -5,8 +5,8 @@
 use anyhow::{Result, ensure};
 use sixfold_netns_tests::qemu::image::{self, Images};
 use sixfold_netns_tests::{sandbox, workspace};
-use sixfold_size_report::budget::{BUDGET, Budget};
-use sixfold_size_report::report::{self, CORE, Measured};
+use sixfold_size_report::budget::{self, BUDGET, Budget};
+use sixfold_size_report::report::{self, CORE, Measured, OSCORE};
 use std::fs;
 use std::process::Command;
 
@@ -38,6 +38,17 @@ fn the_boot_core_keeps_within_its_ram() -> Result<()> {
             "the program does not say its state's size"
         );
         ensure_no(&core.faults(Budget { flash: u64::MAX, ..BUDGET }))
+    })
+}
+
+#[test]
+fn oscore_keeps_within_its_flash_and_cannot_panic() -> Result<()> {
+    run("oscore_keeps_within_its_flash_and_cannot_panic", |core| {
+        let oscore = Measured::read(&image::folder(), OSCORE)?;
+        let more = oscore.more_flash_than(&core);
+        ensure!(more > 1024, "{more} bytes: the linker has thrown it away");
+        ensure!(more <= budget::OSCORE, "{more} bytes are more than the budget of {}", budget::OSCORE);
+        ensure_no(&oscore.faults(Budget { flash: u64::MAX, ram: u64::MAX }))
     })
 }
 

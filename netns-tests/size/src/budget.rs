@@ -14,6 +14,8 @@ pub struct Budget {
 
 /// The boot core's on a Cortex-M0.
 pub const BUDGET: Budget = Budget { flash: 6 * 1024, ram: 512 };
+/// What sessions (OSCORE) may make it larger, in bytes of flash.
+pub const OSCORE: u64 = 4 * 1024;
 
 /// Parts of the names of what panics, as core and alloc call it.
 const PANICS: [&str; 5] = ["panic", "unwrap_failed", "expect_failed", "_fail", "slice_index"];

@@ -32,6 +32,23 @@ pub const CORE: Alone = Alone {
         "core_deadline",
     ],
 };
+/// The boot core, and beside it what a session needs: the functions of a board that protects requests and unprotects
+/// responses.
+pub const OSCORE: Alone = Alone {
+    title: "Sixfold's boot core and OSCORE",
+    file: "sixfold-boot-core-oscore.elf",
+    entries: &[
+        "core_choose",
+        "core_begin",
+        "core_datagram",
+        "core_timeout",
+        "core_transmit",
+        "core_deadline",
+        "core_number",
+        "core_protect",
+        "core_unprotect",
+    ],
+};
 /// What it is measured against.
 pub const TFTP: [Alone; 2] = [
     Alone {
@@ -81,6 +98,11 @@ impl Measured {
         budget::faults(&self.program, &self.paths, budget)
     }
 
+    /// Bytes of flash beyond those of another program.
+    pub fn more_flash_than(&self, other: &Self) -> u64 {
+        self.program.flash().saturating_sub(other.program.flash())
+    }
+
     fn deepest(&self) -> u64 {
         self.paths.iter().map(stack::bytes).max().unwrap_or_default()
     }
@@ -88,11 +110,13 @@ impl Measured {
 
 /// All tables, of the images in `folder`.
 pub fn tables(folder: &path::Path, core: &Measured, budget: Budget) -> Result<String> {
-    let mut text = summary(core, budget);
-    text += &format!("\n### Flash by part\n\n{}", by_part(&[("boot core", &core.program)]));
-    text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&core.paths));
+    let oscore = Measured::read(folder, OSCORE)?;
+    let mut text = summary(core, budget) + &session(core, &oscore);
+    let programs = [("boot core", &core.program), ("and OSCORE", &oscore.program)];
+    text += &format!("\n### Flash by part\n\n{}", by_part(&programs));
+    text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&oscore.paths));
     let tftp = TFTP.into_iter().map(|alone| Measured::read(folder, alone)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = [core].into_iter().chain(&tftp).collect();
+    let all: Vec<_> = [core, &oscore].into_iter().chain(&tftp).collect();
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
     let images = IMAGES.map(|file| Program::read(&folder.join(file)).map(|program| (file, program)));
     let images = images.into_iter().collect::<Result<Vec<_>>>()?;
@@ -117,6 +141,12 @@ fn summary(core: &Measured, budget: Budget) -> String {
         program.static_ram(),
         core.deepest(),
     )
+}
+
+/// A row below [`summary`].
+fn session(core: &Measured, oscore: &Measured) -> String {
+    let more = oscore.more_flash_than(core);
+    format!("| flash, more with OSCORE | {more} | {} | stack {} |\n", budget::OSCORE, oscore.deepest())
 }
 
 /// A row for each part, a column for each program.
