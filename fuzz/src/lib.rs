@@ -5,5 +5,6 @@
 pub mod device;
 pub mod ip;
 pub mod manifest;
+pub mod oscore;
 pub mod profile;
 pub mod relay;

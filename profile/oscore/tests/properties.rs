@@ -404,6 +404,26 @@ fn encrypted(client: &Derived, plaintext: &[u8]) -> Vec<u8> {
     message(Type::Confirmable, Code::POST, b"tok", &[(option::OSCORE, b"\x09\x07c".to_vec())], &ciphertext)
 }
 
+/// Where an option of class U was encrypted all the same, the outer one does not count.
+#[test]
+fn what_was_encrypted_wins_over_what_was_not() {
+    let client = pair(b"c", b"s", None);
+    let protected = encrypted(&client, b"\x01\x35inner\x82fw");
+    let outer = Message::parse(&protected).unwrap();
+    let options = [
+        (option::URI_HOST, b"outer".to_vec()),
+        (option::OSCORE, outer.option(option::OSCORE).unwrap().to_vec()),
+        (option::PROXY_SCHEME, b"coap".to_vec()),
+    ];
+    let protected = message(Type::Confirmable, Code::POST, b"tok", &options, outer.payload);
+    let (plain, _) = unprotect_request(&client, &mut ReplayWindow::new(), &protected).unwrap();
+    let plain = Message::parse(&plain).unwrap();
+    let left: Vec<_> = plain.options().map(|option| (option.number, option.value)).collect();
+    let expected: [(u16, &[u8]); 3] =
+        [(option::URI_HOST, b"inner"), (option::URI_PATH, b"fw"), (option::PROXY_SCHEME, b"coap")];
+    assert_eq!(left, expected);
+}
+
 /// A sender that has the key and encrypts nonsense is told so.
 #[test]
 fn a_plaintext_that_is_no_message_is_undecodable() {
