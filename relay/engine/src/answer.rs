@@ -54,7 +54,8 @@ impl<'a> Representation<'a> {
                 response: Response {
                     code: Some(Code::CONTENT),
                     content_format: self.content_format,
-                    block,
+                    block: block.filter(|_| wants.lacks.is_none()),
+                    q_block: block.filter(|_| wants.lacks.is_some()),
                     size: self.body.total.filter(|_| wants.size).and_then(|total| u32::try_from(total).ok()),
                     payload: bytes.to_vec(),
                     ..common

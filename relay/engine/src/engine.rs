@@ -13,6 +13,7 @@ use crate::path::{Path, Transmit};
 use crate::peers::{Peer, Peers};
 use crate::resources::Resources;
 use crate::store::Store;
+use crate::streams::Streams;
 use crate::timers::Timers;
 use foldhash::quality::FixedState;
 use rand_chacha::ChaCha12Rng;
@@ -56,6 +57,7 @@ pub struct Engine<S> {
     pub(crate) outgoing: Outgoing,
     pub(crate) observers: Observers,
     pub(crate) links: Links,
+    pub(crate) streams: Streams,
     pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
@@ -82,6 +84,10 @@ pub struct Load {
     pub observers: usize,
     /// Deadlines.
     pub timers: usize,
+    /// Groups that images are streamed to.
+    pub groups: usize,
+    /// Devices that take part in them.
+    pub members: usize,
 }
 
 impl<S: Store> Engine<S> {
@@ -103,6 +109,7 @@ impl<S: Store> Engine<S> {
             outgoing: Outgoing::new(hasher.clone()),
             observers: Observers::default(),
             links: Links::default(),
+            streams: Streams::default(),
             hasher,
             leisurely: 0,
             url: String::new(),
@@ -160,12 +167,19 @@ impl<S: Store> Engine<S> {
             self.forget(address, peer);
         }
         self.expire(now);
+        self.disband_silent(now);
         self.release(now);
     }
 
     /// The next time at which [`Engine::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.peers.next_silence(), self.links.poll_timeout()].into_iter().flatten().min()
+        let deadlines = [
+            self.timers.next(),
+            self.peers.next_silence(),
+            self.links.poll_timeout(),
+            self.streams.next_end(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The next datagram to be sent, now.
@@ -193,6 +207,8 @@ impl<S: Store> Engine<S> {
             outgoing: self.outgoing.len(),
             observers: self.observers.len(),
             timers: self.timers.len(),
+            groups: self.streams.len(),
+            members: self.streams.members(),
         }
     }
 
@@ -268,7 +284,7 @@ impl<S: Store> Engine<S> {
     }
 
     pub(crate) fn send(&mut self, path: Path, bytes: Vec<u8>) {
-        self.transmits.push_back(Transmit { path, bytes });
+        self.transmits.push_back(Transmit { path, bytes, hop_limit: None });
     }
 
     pub(crate) fn event(&mut self, event: Event) {

@@ -70,6 +70,8 @@ pub enum Event {
     },
     /// The pacer of a link decided something, or learned what became of an answer.
     Link(LinkEvent),
+    /// Fan-out decided something.
+    Fanout(FanoutEvent),
     /// A device registered as observer (RFC 7641).
     ObserverAdded,
     /// An observer is gone: it said so, rejected a notification or did not acknowledge one.
@@ -191,6 +193,57 @@ impl LinkEvent {
             Self::Lost => "lost",
             Self::Late => "late",
             Self::Expired => "expired",
+        }
+    }
+}
+
+/// What fan-out did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FanoutEvent {
+    /// A device was told where streams of an image go.
+    Informed,
+    /// A member that is alone asked for a block: it is answered as everybody else.
+    Alone,
+    /// A member asked, and a stream began.
+    Started(PlanKind),
+    /// A member asked while a stream moved.
+    Merged,
+    /// A member asked that does not hear the stream, as it seems.
+    Ignored,
+    /// A block left to a group, with this many bytes of payload.
+    Block(usize),
+    /// A parity symbol left to a group.
+    Parity,
+    /// All that was planned has left.
+    Ended,
+    /// A group was forgotten: nobody asks any more, its image is gone, or its link.
+    Disbanded,
+}
+
+/// What a stream is made of when it begins: the `kind` of `sixfold_fanout_streams_started_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PlanKind {
+    /// The image, from the first block that anybody asked for.
+    Pass,
+    /// Blocks that somebody lacks.
+    Blocks,
+    /// Parity symbols.
+    Parity,
+    /// Both.
+    Both,
+}
+
+impl PlanKind {
+    /// Every variant.
+    pub const ALL: [Self; 4] = [Self::Pass, Self::Blocks, Self::Parity, Self::Both];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Blocks => "blocks",
+            Self::Parity => "parity",
+            Self::Both => "both",
         }
     }
 }

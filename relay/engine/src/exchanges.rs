@@ -16,6 +16,15 @@ pub(crate) struct ExchangeId {
     pub(crate) message_id: u16,
 }
 
+/// What waits for its turn on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The answer to a request.
+    Answer(ExchangeId),
+    /// The next datagram of the link's streams.
+    Stream,
+}
+
 /// Where an answer goes and how it travels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reply {

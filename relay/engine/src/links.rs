@@ -8,7 +8,8 @@ use crate::answer::{Answer, Representation};
 use crate::coap::{Refusal, Response, Wants};
 use crate::engine::Engine;
 use crate::event::{Event, LinkEvent};
-use crate::exchanges::{Exchange, ExchangeId, Reply};
+use crate::exchanges::{Exchange, ExchangeId, Reply, Waiting};
+use crate::fanout::Loss;
 use crate::pacing::{Link, LinkConfig, Signal, Verdict};
 use crate::path::Path;
 use crate::requests::Found;
@@ -22,21 +23,35 @@ use std::time::Duration;
 /// Header, ETag, Block2, Max-Age, payload marker, as they usually are, in bytes.
 const AROUND_PAYLOAD: usize = 4 + 9 + 4 + 3 + 1;
 
-/// The paced links, by the index of their interface.
+/// The paced links.
 #[derive(Debug, Default)]
-pub(crate) struct Links(Vec<(u32, Link<ExchangeId>)>);
+pub(crate) struct Links(Vec<Paced>);
+
+/// One link, and what goes to groups of it.
+#[derive(Debug)]
+pub(crate) struct Paced {
+    pub(crate) interface: u32,
+    pub(crate) link: Link<Waiting>,
+    pub(crate) loss: Loss,
+    /// The next datagram of a stream waits for its turn.
+    pub(crate) stream_waits: bool,
+}
 
 impl Links {
-    fn get_mut(&mut self, interface: u32) -> Option<&mut Link<ExchangeId>> {
-        self.0.iter_mut().find(|(index, _)| *index == interface).map(|(_, link)| link)
+    pub(crate) fn of(&mut self, interface: u32) -> Option<&mut Paced> {
+        self.0.iter_mut().find(|paced| paced.interface == interface)
+    }
+
+    pub(crate) fn get_mut(&mut self, interface: u32) -> Option<&mut Link<Waiting>> {
+        self.of(interface).map(|paced| &mut paced.link)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.0.iter().filter_map(|(_, link)| link.poll_timeout()).min()
+        self.0.iter().filter_map(|paced| paced.link.poll_timeout()).min()
     }
 
     pub(crate) fn forget(&mut self, device: SocketAddr) {
-        self.0.iter_mut().for_each(|(_, link)| link.forget(device));
+        self.0.iter_mut().for_each(|paced| paced.link.forget(device));
     }
 }
 
@@ -44,11 +59,17 @@ impl<S: Store> Engine<S> {
     /// Paces what is sent to an interface from now on, or no longer. Answers that wait there leave.
     pub fn set_link(&mut self, now: Instant, interface: u32, config: Option<LinkConfig>) {
         let hasher = self.hasher.clone();
-        let before = self.links.0.iter().position(|(index, _)| *index == interface);
-        let before = before.map(|place| self.links.0.swap_remove(place).1);
-        self.links.0.extend(config.map(|config| (interface, Link::new(config, hasher))));
-        for id in before.into_iter().flat_map(Link::into_waiting) {
-            self.depart(now, id);
+        let before = self.links.0.iter().position(|paced| paced.interface == interface);
+        let before = before.map(|place| self.links.0.swap_remove(place).link);
+        self.disband(interface);
+        self.links.0.extend(config.map(|config| {
+            let (link, loss) = (Link::new(config, hasher), Loss::default());
+            Paced { interface, link, loss, stream_waits: false }
+        }));
+        for waiting in before.into_iter().flat_map(Link::into_waiting) {
+            if let Waiting::Answer(id) = waiting {
+                self.depart(now, id);
+            }
         }
     }
 
@@ -100,7 +121,7 @@ impl<S: Store> Engine<S> {
         };
         let id = self.park(now, *reply, wants, url).map_err(|refusal| (refusal, 1))?;
         if let Some(link) = self.links.get_mut(interface) {
-            link.push(peer, id, cost);
+            link.push(peer, Waiting::Answer(id), cost);
         }
         self.event(Event::Link(LinkEvent::Queued));
         Ok(false)
@@ -117,15 +138,20 @@ impl<S: Store> Engine<S> {
     /// Lets leave what may leave now.
     pub(crate) fn release(&mut self, now: Instant) {
         for place in 0..self.links.0.len() {
-            while let Some(id) = self.links.0.get_mut(place).and_then(|(_, link)| link.poll(now)) {
-                self.depart(now, id);
+            let Some(interface) = self.links.0.get(place).map(|paced| paced.interface) else { return };
+            self.queue_stream(interface);
+            while let Some(waiting) = self.links.0.get_mut(place).and_then(|paced| paced.link.poll(now)) {
+                match waiting {
+                    Waiting::Answer(id) => self.depart(now, id),
+                    Waiting::Stream => self.stream(now, interface),
+                }
             }
         }
     }
 
     /// Gives up answers of which nothing was heard in time.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let expired: usize = self.links.0.iter_mut().map(|(_, link)| link.handle_timeout(now)).sum();
+        let expired: usize = self.links.0.iter_mut().map(|paced| paced.link.handle_timeout(now)).sum();
         (0..expired).for_each(|_| self.event(Event::Link(LinkEvent::Expired)));
     }
 
@@ -139,7 +165,7 @@ impl<S: Store> Engine<S> {
     /// Nobody waits for this answer any more.
     pub(crate) fn withdraw(&mut self, interface: u32, id: ExchangeId) {
         if let Some(link) = self.links.get_mut(interface) {
-            link.withdraw(id.peer, &id);
+            link.withdraw(id.peer, &Waiting::Answer(id));
         }
     }
 
@@ -186,6 +212,6 @@ fn num(wants: &Wants) -> u32 {
 }
 
 /// Whole seconds, rounded up: nobody shall come too early.
-fn seconds(time: Duration) -> u32 {
+pub(crate) fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }

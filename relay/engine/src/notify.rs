@@ -31,7 +31,8 @@ impl<S: Store> Engine<S> {
     ) -> Option<u32> {
         let peer = reply.path.peer;
         match wants.observe {
-            Some(0) if wants.starts_body() => self.register(now, reply, wants, url),
+            // A member of a group is told nothing of later versions.
+            Some(0) if wants.starts_body() && wants.lacks.is_none() => self.register(now, reply, wants, url),
             Some(1) => {
                 self.remove_observer(peer, reply.token);
                 None

@@ -114,6 +114,9 @@ impl<S: Store> Engine<S> {
             self.answer_links(now, reply, &ask.wants, &links);
             return Ok(());
         }
+        if ask.wants.accept == Some(content_format::INFORMATIVE_RESPONSE.into()) {
+            return self.inform(now, reply, &ask.wants, url, message);
+        }
         match self.find(now, &reply, &ask.wants, url) {
             Found::Image { image, max_age, result } => {
                 self.event(Event::Cache(result));
@@ -219,8 +222,13 @@ impl<S: Store> Engine<S> {
         let url = fetch.url.clone();
         if let Some(partial) = &fetch.partial {
             let etag = partial.etag;
+            let total = partial.total();
             match partial.representation(now).answer(wants, self.config.block_size) {
-                Answer::NotYet => {}
+                Answer::NotYet => {
+                    if self.take_part(now, &reply, wants, &url, etag, total) {
+                        return Ok(());
+                    }
+                }
                 answer => {
                     self.deliver(now, reply, wants, &url, etag, answer);
                     return Ok(());

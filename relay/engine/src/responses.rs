@@ -38,6 +38,10 @@ impl<S: Store> Engine<S> {
         answer: Answer,
     ) {
         if let Answer::Block { response, .. } = &answer {
+            let total = wants.lacks.as_ref().and_then(|_| self.length_of(url, etag));
+            if self.take_part(now, &reply, wants, url, etag, total) {
+                return;
+            }
             match self.may_leave(now, &reply, wants, url, response.payload.len()) {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -169,8 +173,13 @@ impl<S: Store> Engine<S> {
     /// Follows a device through its image. A block that repeats what a finished transfer had already is no new
     /// transfer, unless it is the first.
     pub(crate) fn progress(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
+        self.event(Event::BlockSent(block.end - block.start));
+        self.advance(now, address, url, block);
+    }
+
+    /// The same for what a device says of itself.
+    pub(crate) fn advance(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
         let Sent { etag, start, end, last } = block;
-        self.event(Event::BlockSent(end - start));
         let Some(peer) = self.peers.peek_mut(&address) else { return };
         match peer.transfer_mut(url).filter(|transfer| transfer.etag == etag) {
             Some(transfer) if transfer.finished && start > 0 => {}
@@ -201,6 +210,17 @@ impl<S: Store> Engine<S> {
         self.event(Event::TransferStarted);
         if last {
             self.event(ended(address, &transfer));
+        }
+    }
+
+    /// A device is done with a version, as far as anybody can know.
+    pub(crate) fn finish_transfer(&mut self, address: SocketAddr, url: &str, etag: ETag) {
+        let Some(transfer) = self.peers.peek_mut(&address).and_then(|peer| peer.transfer_mut(url)) else {
+            return;
+        };
+        if transfer.etag == etag && !std::mem::replace(&mut transfer.finished, true) {
+            let ended = ended(address, transfer);
+            self.event(ended);
         }
     }
 

@@ -128,7 +128,8 @@ impl<S: Store> Engine<S> {
         .collect()
     }
 
-    fn length_of(&self, url: &str, etag: ETag) -> Option<usize> {
+    /// The length of a version that is known.
+    pub(crate) fn length_of(&self, url: &str, etag: ETag) -> Option<usize> {
         let resource = self.resources.peek(url)?;
         let current =
             resource.current.as_ref().filter(|current| current.etag == etag).map(|current| current.length);

@@ -3,9 +3,13 @@
 use super::reader::{Section, Source};
 use super::{Config, Disk, Link, Mistakes, Route, values};
 use crate::origin::OriginSettings;
-use sixfold_engine::{Algorithm, LinkConfig, canonical_url};
+use sixfold_engine::{Algorithm, Fanout, LinkConfig, Repair, canonical_url};
 use sixfold_profile::coap::MAX_NUM;
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
+
+/// How far a stream goes in a mesh, if nothing else is said: as far as a packet of RFC 6282 that compresses its hop limit.
+const MESH_HOPS: u8 = 64;
 
 /// Says what is wrong with the settings of an origin, and the files that they name, by key.
 type Trouble<'f> = &'f dyn Fn(&OriginSettings) -> Vec<(&'static str, String)>;
@@ -59,12 +63,13 @@ fn read_link(section: &mut Section<'_, '_>, config: &mut Config) {
     let line = section.require("interface", &mut link.interface, |value| {
         values::interface(value)?.ok_or_else(|| "a link needs the name of its interface".to_owned())
     });
-    let LinkConfig { radio, duty_cycle, algorithm } = &mut link.pacing;
+    let LinkConfig { radio, duty_cycle, algorithm, fanout } = &mut link.pacing;
     section.read("bit_rate", &mut radio.bit_rate, values::positive);
     section.read("frame", &mut radio.frame, |value| values::within(value, 64..=2047));
     section.read("duty_cycle", duty_cycle, |value| values::within(value, 1..=100));
     let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.label(), algorithm));
     section.read("algorithm", algorithm, |value| values::one_of(value, &algorithms));
+    read_fanout(section, fanout);
     if !link.interface.is_empty() && config.link.iter().any(|other| other.interface == link.interface) {
         section.mistake(
             line,
@@ -73,6 +78,26 @@ fn read_link(section: &mut Section<'_, '_>, config: &mut Config) {
         );
     }
     config.link.push(link);
+}
+
+/// The keys of fan-out are checked also where it is off.
+fn read_fanout(section: &mut Section<'_, '_>, fanout: &mut Option<Fanout>) {
+    let (mut on, mut settings) = (true, Fanout::default());
+    section.read("fanout", &mut on, values::flag);
+    let mut hops = None;
+    section.read("group", &mut settings.group, values::group);
+    section.read("group_port", &mut settings.port, |value| values::within(value, 1..=u16::MAX));
+    section.read("hop_limit", &mut hops, |value| values::within(value, 1..=255).map(Some));
+    section.read("stream_block_size", &mut settings.block_size, values::stream_block_size);
+    let repairs = Repair::ALL.map(|repair| (repair.label(), repair));
+    section.read("repair", &mut settings.repair, |value| values::one_of(value, &repairs));
+    settings.hop_limit = hops.unwrap_or(if is_link_local(settings.group) { 1 } else { MESH_HOPS });
+    *fanout = on.then_some(settings);
+}
+
+/// Scope 2 (RFC 4291 §2.7).
+const fn is_link_local(group: Ipv6Addr) -> bool {
+    group.octets()[1] & 0xf == 2
 }
 
 fn read_route(section: &mut Section<'_, '_>, config: &mut Config, trouble: Trouble<'_>) {

@@ -2,8 +2,9 @@
 
 use bytesize::ByteSize;
 use sixfold_profile::coap::Szx;
+use sixfold_profile::parity::SMALLEST;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -127,6 +128,20 @@ pub(super) fn block_size(value: &DeValue<'_>) -> Outcome<Szx> {
         .ok()
         .and_then(Szx::from_size)
         .ok_or_else(|| format!("{bytes} is no block size; give 16, 32, 64, 128, 256, 512 or 1024 (RFC 7959)"))
+}
+
+/// A block size that a stream can have.
+pub(super) fn stream_block_size(value: &DeValue<'_>) -> Outcome<Szx> {
+    let size = block_size(value)?;
+    if size >= SMALLEST { Ok(size) } else { Err("streams have blocks of 64 bytes or more".into()) }
+}
+
+/// A multicast address.
+pub(super) fn group(value: &DeValue<'_>) -> Outcome<Ipv6Addr> {
+    let text = text(value)?;
+    text.parse().ok().filter(Ipv6Addr::is_multicast).ok_or_else(|| {
+        format!("\"{}\" is no IPv6 multicast address like \"ff02::fd\" or \"ff03::fd\"", text.escape_debug())
+    })
 }
 
 pub(super) fn address(value: &DeValue<'_>) -> Outcome<SocketAddr> {

@@ -188,6 +188,7 @@ impl Driver {
         self.pace();
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
         self.metrics.set_cache_bytes(self.engine.store().bytes());
+        self.metrics.set_fanout(self.engine.load());
     }
 
     /// Tells the engine which interfaces there are to pace.

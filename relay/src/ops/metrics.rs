@@ -3,12 +3,13 @@
 //! Every label value is known beforehand, so no request can make a new time series, and what is counted per
 //! datagram is one atomic addition. Times per device or URL are deliberately left out: the status has them.
 
+use self::fanout::FanoutCounters;
 use crate::origin::Traffic;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
-use sixfold_engine::{CacheResult, DropReason, Event, LinkEvent};
+use sixfold_engine::{CacheResult, DropReason, Event, LinkEvent, Load};
 use sixfold_profile::coap::Code;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,6 +43,7 @@ pub struct Metrics {
     images_changed: IntCounter,
     reloads_ok: IntCounter,
     reloads_refused: IntCounter,
+    fanout: FanoutCounters,
     origin: OriginCounters,
 }
 
@@ -117,6 +119,7 @@ impl Metrics {
                 .counter("images_changed_total", "New versions found where an older one was held.")?,
             reloads_ok: reloads.with_label_values(&["ok"]),
             reloads_refused: reloads.with_label_values(&["refused"]),
+            fanout: FanoutCounters::new(&make)?,
             origin: OriginCounters::new(&make)?,
             registry,
         })
@@ -130,6 +133,7 @@ impl Metrics {
             Event::Cache(result) => self.cache_requests[*result as usize].inc(),
             Event::Dropped(reason) => self.dropped[*reason as usize].inc(),
             Event::Link(event) => self.link_answers[*event as usize].inc(),
+            Event::Fanout(event) => self.fanout.record(*event),
             Event::BlockSent(bytes) => {
                 self.blocks_sent.inc();
                 self.block_bytes_sent.inc_by(*bytes as u64);
@@ -158,6 +162,11 @@ impl Metrics {
     /// Sets how much memory complete images take.
     pub fn set_cache_bytes(&self, bytes: u64) {
         self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many devices take part in how many groups.
+    pub fn set_fanout(&self, load: Load) {
+        self.fanout.set(load);
     }
 
     /// Blocks of images sent since the start.
@@ -275,5 +284,6 @@ impl Maker<'_> {
     }
 }
 
+mod fanout;
 #[cfg(test)]
 mod tests;

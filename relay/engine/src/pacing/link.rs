@@ -5,6 +5,7 @@ use super::airtime::Radio;
 use super::fair::Fair;
 use super::rto::{Algorithm, Estimator, Rto};
 use super::window::Window;
+use crate::fanout::Fanout;
 use foldhash::quality::FixedState;
 use sixfold_profile::Instant;
 use std::collections::{BTreeSet, HashMap};
@@ -32,6 +33,10 @@ const SHORT_ROUND: Duration = Duration::from_millis(500);
 const ROUND: Duration = Duration::from_secs(45);
 /// Otherwise a turn costs two empty messages more, and is this many times as long: 3 %.
 const TURN: u32 = 32;
+/// What a stream may send late: no longer than this, so that timers may be a few milliseconds late without making it slower.
+const BURST: Duration = Duration::from_millis(20);
+/// A datagram to a group keeps the channel as long as it takes: up to this stretch everybody hears everybody.
+const ONE_HOP: f64 = 1.5;
 
 /// How a link is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +47,14 @@ pub struct LinkConfig {
     pub duty_cycle: u8,
     /// How time-outs are estimated.
     pub algorithm: Algorithm,
+    /// How blocks leave once for many devices; `None`: they do not.
+    pub fanout: Option<Fanout>,
 }
 
 impl Default for LinkConfig {
     fn default() -> Self {
-        Self { radio: Radio::default(), duty_cycle: 100, algorithm: Algorithm::default() }
+        let (radio, algorithm, fanout) = (Radio::default(), Algorithm::default(), Some(Fanout::default()));
+        Self { radio, duty_cycle: 100, algorithm, fanout }
     }
 }
 
@@ -75,8 +83,10 @@ pub(crate) struct Link<T> {
     missing: BTreeSet<(Instant, SocketAddr)>,
     /// Of all devices: what a new one begins with.
     estimator: Estimator,
-    /// The duty cycle lets the next answer leave then.
+    /// The duty cycle, or what goes to a group, lets the next answer leave then.
     free_at: Instant,
+    /// How many times longer than needed what goes to a group keeps the link.
+    slow: f64,
 }
 
 #[derive(Debug)]
@@ -112,7 +122,26 @@ impl<T: PartialEq> Link<T> {
             missing: BTreeSet::new(),
             estimator: Estimator::new(config.algorithm),
             free_at: Instant::ZERO,
+            slow: 1.0,
         }
+    }
+
+    /// Its configuration.
+    pub(crate) const fn config(&self) -> &LinkConfig {
+        &self.config
+    }
+
+    /// How long a datagram with `bytes` of payload to a group keeps the link, `slow` times longer than needed.
+    pub(crate) fn cost_to_group(&mut self, bytes: usize, slow: f64) -> Duration {
+        self.slow = slow;
+        self.config.radio.airtime_to_group(bytes)
+    }
+
+    /// The same with all that is kept for others between two of them.
+    pub(crate) fn interval(&self, cost: Duration) -> Duration {
+        let stretch = if self.window.stretch() > ONE_HOP { self.window.stretch() } else { 1.0 };
+        let interval = cost.mul_f64(stretch * self.slow);
+        interval.max(cost * 100 / u32::from(self.config.duty_cycle.clamp(1, 100)))
     }
 
     /// How long a datagram with `bytes` of payload keeps the channel.
@@ -292,6 +321,11 @@ impl<T: PartialEq> Link<T> {
     }
 
     fn sent(&mut self, now: Instant, address: SocketAddr, cost: Duration) {
+        if address.ip().is_multicast() {
+            // Nobody acknowledges it: the link is taken for as long as it is on the air, and free again then.
+            self.free_at = self.free_at.max(now - BURST) + self.interval(cost);
+            return;
+        }
         let alone = self.window.sent(now, cost, self.fair.len() > 0);
         let exchange = cost + self.config.radio.airtime(REQUEST);
         if self.config.duty_cycle < 100 {
