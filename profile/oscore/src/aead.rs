@@ -1,13 +1,9 @@
 //! The AEAD of this crate, AES-CCM-16-64-128 (RFC 9053 §4.2), and what goes into it (RFC 8613 §5.2, §5.4).
 
+use crate::ccm;
 use crate::context::MAX_ID;
 use crate::sequence::{self, MAX_PARTIAL_IV};
 use core::fmt;
-
-#[cfg(not(feature = "fast"))]
-use crate::compact as cipher;
-#[cfg(feature = "fast")]
-use crate::library as cipher;
 
 /// Bytes of a Sender Key or Recipient Key.
 pub const KEY: usize = 16;
@@ -20,8 +16,8 @@ pub(crate) const ALGORITHM: u8 = 10;
 
 /// The longest plaintext: the length has 16 bits (RFC 3610 §2.2).
 const LONGEST: usize = 0xffff;
-/// Everything but `kid` and Partial IV.
-const FIXED: usize = 19;
+/// The length in front, and everything but `kid` and Partial IV.
+const FIXED: usize = 2 + 19;
 
 /// A key, which no log shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,7 +40,7 @@ pub(crate) fn seal(
 ) -> Option<usize> {
     let (text, rest) = room.split_at_mut_checked(length.min(LONGEST))?;
     let place = rest.first_chunk_mut::<TAG>().filter(|_| length <= LONGEST)?;
-    *place = cipher::seal(key.0, nonce, aad.as_slice(), text);
+    *place = ccm::seal(key.0, nonce, aad.as_slice(), text);
     Some(length + TAG)
 }
 
@@ -57,7 +53,7 @@ pub(crate) fn open<'r>(
     room: &'r mut [u8],
 ) -> Option<&'r mut [u8]> {
     let (text, tag) = room.split_last_chunk_mut::<TAG>().filter(|(text, _)| text.len() <= LONGEST)?;
-    cipher::open(key.0, nonce, aad.as_slice(), text, tag).then_some(text)
+    ccm::open(key.0, nonce, aad.as_slice(), text, tag).then_some(text)
 }
 
 /// The nonce of a message (§5.2).
@@ -97,6 +93,8 @@ pub(crate) fn xor(to: &mut [u8], from: &[u8]) {
 /// ```text
 /// [ "Encrypt0", h'', bstr .cbor [ 1, [ 10 ], request_kid, request_piv, h'' ] ]
 /// ```
+///
+/// CCM wants its length in front, in two bytes (RFC 3610 §2.2).
 pub(crate) struct Aad {
     bytes: [u8; FIXED + MAX_ID + MAX_PARTIAL_IV],
     length: usize,
@@ -108,6 +106,7 @@ impl Aad {
         let mut aad = Self { bytes: [0; _], length: 0 };
         let (piv, piv_length) = sequence::encode(number);
         let piv = piv.get(MAX_PARTIAL_IV.saturating_sub(piv_length)..).unwrap_or_default();
+        aad.put(&[0, (FIXED - 2 + kid.len() + piv_length) as u8]);
         aad.put(b"\x83\x68Encrypt0\x40");
         aad.put(&[byte_string(7 + kid.len() + piv_length), 0x85, 1, 0x81, ALGORITHM, byte_string(kid.len())]);
         aad.put(kid);
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn the_longest_additional_data() {
         let aad = Aad::new(&[0xaa; MAX_ID], sequence::LAST);
-        let expected = b"\x83\x68Encrypt0\x40\x53\x85\x01\x81\x0a\x47\xaa\xaa\xaa\xaa\xaa\xaa\xaa\x45\xff\xff\xff\xff\xff\x40";
+        let expected = b"\x00\x1f\x83\x68Encrypt0\x40\x53\x85\x01\x81\x0a\x47\xaa\xaa\xaa\xaa\xaa\xaa\xaa\x45\xff\xff\xff\xff\xff\x40";
         assert_eq!(aad.as_slice(), expected);
     }
 
@@ -148,7 +147,7 @@ mod tests {
     #[test]
     fn the_additional_data_of_the_standard() {
         let aad = Aad::new(&[0x00], 0x25);
-        assert_eq!(aad.as_slice(), b"\x83\x68Encrypt0\x40\x49\x85\x01\x81\x0a\x41\x00\x41\x25\x40");
+        assert_eq!(aad.as_slice(), b"\x00\x15\x83\x68Encrypt0\x40\x49\x85\x01\x81\x0a\x41\x00\x41\x25\x40");
     }
 
     /// RFC 8613, Appendix C.1 to C.3, with Partial IV 0; C.4 to C.6, with 20.

@@ -4,29 +4,37 @@
 //! one looks bytes up, so that its time tells of the key where there is a data cache. It is for cores that have none; with
 //! the feature `fast` it is left out. Tests hold it against the crate.
 
-use crate::aead::xor;
+use crate::aead::{KEY, xor};
+use crate::ccm::BLOCK;
 
-/// Bytes of a block, and of a key.
-pub(crate) const BLOCK: usize = 16;
 /// Rounds with a 128-bit key (§5, figure 4).
 const ROUNDS: u8 = 10;
 
 /// §5.1.1, from its definition.
 static S_BOX: [u8; 256] = s_box();
 
-/// Encrypts one block in place.
-pub(crate) fn encrypt(key: &[u8; BLOCK], block: &mut [u8; BLOCK]) {
-    let (mut round_key, mut constant) = (*key, 1);
-    // AddRoundKey (§5.1.4).
-    xor(block, &round_key);
-    for round in 1..=ROUNDS {
-        substitute_and_shift(block);
-        if round < ROUNDS {
-            mix_columns(block);
-        }
-        expand(&mut round_key, constant);
-        constant = double(constant);
+/// A key.
+pub(crate) struct Cipher<'k>(&'k [u8; KEY]);
+
+impl<'k> Cipher<'k> {
+    pub(crate) const fn new(key: &'k [u8; KEY]) -> Self {
+        Self(key)
+    }
+
+    /// Encrypts one block in place.
+    pub(crate) fn encrypt(&self, block: &mut [u8; BLOCK]) {
+        let (mut round_key, mut constant) = (*self.0, 1);
+        // AddRoundKey (§5.1.4).
         xor(block, &round_key);
+        for round in 1..=ROUNDS {
+            substitute_and_shift(block);
+            if round < ROUNDS {
+                mix_columns(block);
+            }
+            expand(&mut round_key, constant);
+            constant = double(constant);
+            xor(block, &round_key);
+        }
     }
 }
 
@@ -97,7 +105,7 @@ mod tests {
     fn the_example_of_fips_197_appendix_b() {
         let key = 0x2b7e_1516_28ae_d2a6_abf7_1588_09cf_4f3c_u128.to_be_bytes();
         let mut block = 0x3243_f6a8_885a_308d_3131_98a2_e037_0734_u128.to_be_bytes();
-        encrypt(&key, &mut block);
+        Cipher::new(&key).encrypt(&mut block);
         assert_eq!(block, 0x3925_841d_02dc_09fb_dc11_8597_196a_0b32_u128.to_be_bytes());
     }
 
@@ -105,7 +113,7 @@ mod tests {
         #[test]
         fn as_the_library(key: [u8; BLOCK], block: [u8; BLOCK]) {
             let (mut ours, mut theirs) = (block, block.into());
-            encrypt(&key, &mut ours);
+            Cipher::new(&key).encrypt(&mut ours);
             Aes128::new(&key.into()).encrypt_block(&mut theirs);
             prop_assert_eq!(&ours[..], &theirs[..]);
         }

@@ -25,9 +25,9 @@
 //!   key derivation with SHA-256 in its unrolled form (10 KB); it calls itself a stopgap.
 //! - **coap-handler**, **coap-message**: interfaces, no OSCORE. **aiocoap** (Python), libcoap and uoscore-uedhoc (C): peers.
 //!
-//! The ciphers are those of RustCrypto where there is room (feature `fast`). On a Cortex-M0, sealing and opening with them takes
-//! 5.1 KB of flash (`ccm` 0.5 and `aes` 0.8, `aes_compact`) or 7.4 KB (`ccm` 0.6 and `aes` 0.9, `compact`), and panics are
-//! reachable: so there is a small one here, and tests hold the two together.
+//! AES is that of the crate `aes` where there is room (feature `fast`), and CCM is here, over either. On a Cortex-M0, sealing and
+//! opening with RustCrypto's take 5.1 KB of flash (`ccm` 0.5 and `aes` 0.8, `aes_compact`) or 7.4 KB (`ccm` 0.6 and `aes` 0.9,
+//! `compact`), and panics are reachable: so there is a small AES here too. Tests hold both against the crates.
 //!
 //! # What it does not do
 //!
@@ -56,9 +56,8 @@ extern crate std;
 mod aead;
 #[cfg(any(test, not(feature = "fast")))]
 mod aes;
+mod ccm;
 mod class;
-#[cfg(any(test, not(feature = "fast")))]
-mod compact;
 mod context;
 #[cfg(feature = "derive")]
 mod derive;
