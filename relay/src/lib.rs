@@ -2,7 +2,7 @@
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
 //! ([`origin`]), memory ([`store`]), a disk ([`spool`]), an event loop ([`driver`]) and an operator ([`config`],
-//! [`ops`], [`cli`]).
+//! [`ops`], [`cli`], [`output`]).
 
 pub mod app;
 pub mod cli;
@@ -11,6 +11,7 @@ pub mod demo;
 pub mod driver;
 pub mod ops;
 pub mod origin;
+pub mod output;
 pub mod spool;
 pub mod store;
 pub mod udp;

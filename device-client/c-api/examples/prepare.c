@@ -113,7 +113,7 @@ int main(int argc, char **argv) {
   int relay = find_relay(argv[4], argv[5], seed, &address);
   if (relay < 0) {
     fprintf(stderr, "prepare: no relay answers at %s\n", argv[4]);
-    return SIXFOLD_PREPARED_FETCH;
+    return SIXFOLD_PREPARED_SILENCE;
   }
 
   int file;

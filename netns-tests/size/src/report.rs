@@ -32,22 +32,28 @@ pub const CORE: Alone = Alone {
         "core_deadline",
     ],
 };
-/// The boot core, and beside it what a session needs: the functions of a board that protects requests and unprotects
-/// responses.
-pub const OSCORE: Alone = Alone {
-    title: "Sixfold's boot core and OSCORE",
-    file: "sixfold-boot-core-oscore.elf",
+/// The boot core with the feature `listen`, which has a budget of its own.
+pub const LISTENING: Alone = Alone {
+    title: "Sixfold's boot core, with its part in a group",
+    file: "sixfold-boot-core-listen.elf",
     entries: &[
         "core_choose",
         "core_begin",
+        "core_listen",
+        "core_group",
         "core_datagram",
+        "core_group_datagram",
         "core_timeout",
         "core_transmit",
         "core_deadline",
-        "core_number",
-        "core_protect",
-        "core_unprotect",
     ],
+};
+/// The boot core, and beside it what a session needs: the functions of a board that protects requests and unprotects
+/// responses.
+pub const OSCORE: Alone = Alone {
+    title: "Sixfold's boot core, and OSCORE beside it",
+    file: "sixfold-boot-core-oscore.elf",
+    entries: &["core_number", "core_protect", "core_unprotect"],
 };
 /// What it is measured against.
 pub const TFTP: [Alone; 2] = [
@@ -108,15 +114,29 @@ impl Measured {
     }
 }
 
-/// All tables, of the images in `folder`.
-pub fn tables(folder: &path::Path, core: &Measured, budget: Budget) -> Result<String> {
+/// All tables, of the images in `folder`, with the budgets of the boot core and of the one that listens.
+pub fn tables(
+    folder: &path::Path,
+    core: &Measured,
+    listening: &Measured,
+    budgets: [Budget; 2],
+) -> Result<String> {
+    let [budget, with_group] = budgets;
+    let mut text = summary("boot core, thumbv6m", core, budget);
+    text += &format!("\n{}", summary("with the feature `listen`", listening, with_group));
     let oscore = Measured::read(folder, OSCORE)?;
-    let mut text = summary(core, budget) + &session(core, &oscore);
-    let programs = [("boot core", &core.program), ("and OSCORE", &oscore.program)];
-    text += &format!("\n### Flash by part\n\n{}", by_part(&programs));
-    text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&oscore.paths));
+    text += &format!("\n{}", session(core, &oscore));
+    let columns = [
+        ("boot core", &core.program),
+        ("with `listen`", &listening.program),
+        ("with OSCORE", &oscore.program),
+    ];
+    text += &format!("\n### Flash by part\n\n{}", by_part(&columns));
+    text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&core.paths));
+    text += &format!("\nWith the feature `listen`:\n\n{}", stacks(&listening.paths));
+    text += &format!("\nOSCORE, beside the core:\n\n{}", stacks(&oscore.paths));
     let tftp = TFTP.into_iter().map(|alone| Measured::read(folder, alone)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = [core, &oscore].into_iter().chain(&tftp).collect();
+    let all: Vec<_> = [core, listening, &oscore].into_iter().chain(&tftp).collect();
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
     let images = IMAGES.map(|file| Program::read(&folder.join(file)).map(|program| (file, program)));
     let images = images.into_iter().collect::<Result<Vec<_>>>()?;
@@ -126,13 +146,13 @@ pub fn tables(folder: &path::Path, core: &Measured, budget: Budget) -> Result<St
     Ok(text)
 }
 
-fn summary(core: &Measured, budget: Budget) -> String {
+fn summary(title: &str, core: &Measured, budget: Budget) -> String {
     let program = &core.program;
     let (flash, ram) = (program.flash(), budget::ram(program, &core.paths));
     let sections: Vec<_> =
         program.sections.iter().map(|section| format!("{} {}", section.name, section.size)).collect();
     format!(
-        "| boot core, thumbv6m | bytes | budget | of these |\n|---|--:|--:|---|\n\
+        "| {title} | bytes | budget | of these |\n|---|--:|--:|---|\n\
          | flash | {flash} | {} | {} |\n| RAM beside buffers | {ram} | {} | state {}, statics {}, stack {} |\n",
         budget.flash,
         sections.join(", "),
@@ -143,10 +163,10 @@ fn summary(core: &Measured, budget: Budget) -> String {
     )
 }
 
-/// A row below [`summary`].
+/// A table of its own below [`summary`].
 fn session(core: &Measured, oscore: &Measured) -> String {
     let more = oscore.more_flash_than(core);
-    format!("| flash, more with OSCORE | {more} | {} | stack {} |\n", budget::OSCORE, oscore.deepest())
+    format!("| with OSCORE | bytes more | budget |\n|---|--:|--:|\n| flash | {more} | {} |\n", budget::OSCORE)
 }
 
 /// A row for each part, a column for each program.

@@ -6,8 +6,8 @@ use sixfold_profile::missing::{Missing, NO_PARITY};
 use sixfold_profile::parity::SYMBOLS;
 use std::ops::Range;
 
-/// Where more than one block in so many is missing, blocks are sent: parity would be as many.
-const DENSE: u32 = 3;
+/// Where more than three in four blocks are missing, blocks are sent: parity symbols would be about as many.
+const DENSE: (u32, u32) = (3, 4);
 
 /// What a member lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,20 +74,24 @@ impl Need {
     /// Divides what is missing into blocks and parity.
     fn divide(&mut self, parts: Vec<(Range<u32>, u32)>, blocks: u32) {
         self.scattered = vec![0; blocks.div_ceil(SYMBOLS) as usize];
-        let mut dense = 0;
-        for (range, lacking) in parts {
-            let length = range.end - range.start;
-            // A device that keeps parity symbols already can use more of them wherever it lacks something.
-            let keeps = self.deficit.is_some_and(|deficit| deficit < self.lacking);
-            if self.deficit.is_none() || lacking * DENSE > length && !keeps {
-                dense += lacking;
-                self.dense.push(range);
-            } else {
-                self.scatter(range, lacking);
+        // A device that keeps parity symbols already can use more of them wherever it lacks something.
+        let keeps = self.deficit.is_some_and(|deficit| deficit < self.lacking);
+        let (dense, few): (Vec<_>, Vec<_>) = parts
+            .into_iter()
+            .partition(|(range, lacking)| lacking * DENSE.1 > (range.end - range.start) * DENSE.0 && !keeps);
+        let sum = dense.iter().map(|(_, lacking)| lacking).sum();
+        let is_blind = self.deficit.is_none();
+        self.dense.extend(dense.into_iter().map(|(range, _)| range));
+        for (range, lacking) in few {
+            match (is_blind, sum) {
+                (false, _) => self.scatter(range, lacking),
+                (true, 0) => self.dense.push(range),
+                // It has less to ask for when it has the others, and may be able to use parity symbols then.
+                (true, _) => {}
             }
         }
         let scattered: u32 = self.scattered.iter().sum();
-        let left = self.deficit.unwrap_or(0).saturating_sub(dense);
+        let left = self.deficit.unwrap_or(0).saturating_sub(sum);
         if left < scattered {
             for part in &mut self.scattered {
                 *part = (u64::from(*part) * u64::from(left)).div_ceil(u64::from(scattered)) as u32;
@@ -142,7 +146,9 @@ mod tests {
         assert_eq!((need.dense, need.scattered), (vec![4..8, 12..14], vec![1]));
         assert_eq!((need.lacking, need.deficit), (7, Some(7)));
         let blind = Need::read(&lacks(2, &[], Some(1), &[0xff, 0xff, 2, 1, 4, 0, 2]), szx(2), 14, true);
-        assert_eq!((blind.dense, blind.deficit), (vec![1..4, 4..8, 12..14], None));
+        assert_eq!((blind.dense, blind.deficit), (vec![4..8, 12..14], None), "the others later");
+        let blind = Need::read(&lacks(2, &[], Some(1), &[0xff, 0xff, 2, 1, 0, 0, 0]), szx(2), 14, true);
+        assert_eq!((blind.dense, blind.scattered), (vec![Range { start: 1, end: 4 }], vec![0]));
     }
 
     #[test]
