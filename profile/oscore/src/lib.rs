@@ -41,8 +41,9 @@
 //!
 //! - **B.1**, the same context: the sender goes on behind the numbers that it had reserved in lasting memory
 //!   ([`SenderSequence::new`] with a range, [`SenderSequence::reserve`] after it was written). A receiver that lost its window
-//!   answers the first request with 4.01 and an Echo option (RFC 9175 §2.3), protected with a number of its own, and begins
-//!   with [`ReplayWindow::up_to`] the number of the request that brings the Echo value back.
+//!   has [`ReplayWindow::lost`], reads safe requests all the same ([`Repetition::Safe`]), answers them with 4.01 and an Echo option
+//!   (RFC 9175 §2.3), protected with a number of its own, and goes on with [`ReplayWindow::up_to`] the number of the request that
+//!   brings the Echo value back.
 //! - **B.2**, a new context from the same Master Secret and random ID Contexts: [`Derived::new`] with the new ID Context. The
 //!   negotiation's requests carry it (`kid context`); responses that do are refused here.
 //!

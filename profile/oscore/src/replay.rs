@@ -1,5 +1,7 @@
 //! What was received already (RFC 8613 §3.2.2, §7.4).
 
+use crate::sequence::LAST;
+
 /// How many numbers below the highest one are told apart. The default of §3.2.2 is 32; 64 cost no more memory, and a relay
 /// that answers late sees requests overtake each other.
 pub const WINDOW: u32 = 64;
@@ -18,6 +20,13 @@ impl ReplayWindow {
     /// Nothing was received yet: the context is new.
     pub const fn new() -> Self {
         Self { next: 0, accepted: 0 }
+    }
+
+    /// What was received is not known: everything counts as received. So nothing but repeated safe requests is unprotected
+    /// ([`Repetition::Safe`](crate::Repetition::Safe)), and no nonce of a request is used for its response: the server may have used it
+    /// before it lost the window. It asks for freshness with Echo (Appendix B.1.2).
+    pub const fn lost() -> Self {
+        Self::up_to(LAST)
     }
 
     /// All up to this number count as received. For a server that lost its window: the number is that of a request that was
@@ -98,7 +107,7 @@ mod tests {
         }
         assert!(window.accept(6), "64 below the next");
         assert!(!window.accept(2), "too old to tell");
-        assert!(window.accept(crate::sequence::LAST));
+        assert!(window.accept(LAST));
         assert!(!window.accept(68));
     }
 
@@ -107,6 +116,13 @@ mod tests {
         let mut window = ReplayWindow::up_to(100);
         assert!([0, 36, 37, 99, 100].into_iter().all(|number| !window.is_new(number)));
         assert!(window.accept(101) && window.accept(103) && window.accept(102) && !window.accept(100));
+    }
+
+    #[test]
+    fn nothing_is_new_to_a_lost_window() {
+        let mut window = ReplayWindow::lost();
+        assert!([0, 1, 1 << 20, LAST - 64, LAST - 1, LAST].into_iter().all(|number| !window.accept(number)));
+        assert_eq!(window, ReplayWindow::lost());
     }
 
     #[test]

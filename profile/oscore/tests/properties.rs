@@ -270,6 +270,38 @@ fn the_nonce_of_a_request_makes_one_response() {
     assert_eq!(protect_response(&client, &mut received, None, &plain), Err(ProtectError::NonceUsed));
 }
 
+/// Appendix B.1.2: a server that lost its window takes nothing for new until an Echo value comes back.
+#[test]
+fn a_lost_window_is_found_again_with_echo() {
+    let client = pair(b"c", b"s", None);
+    let (mut window, mut buffer) = (ReplayWindow::lost(), [0; 256]);
+    let mut ask = |iv: u64, options: &[Entry]| {
+        let plain = message(Type::Confirmable, Code::GET, b"tok", options, &[]);
+        let protected = protect_request(&client, iv, &plain).unwrap();
+        let message = Message::parse(&protected).unwrap();
+        let request =
+            client.peer().unprotect_request(&mut window, Repetition::Safe, &message, &mut buffer).unwrap();
+        let echo =
+            Message::parse(&buffer[..request.length]).unwrap().option(option::ECHO).map(<[u8]>::to_vec);
+        if request.is_repetition && echo.as_deref() == Some(b"fresh") {
+            window = ReplayWindow::up_to(request.received.number());
+        }
+        (request.received, request.is_repetition, echo)
+    };
+    let (mut received, is_repetition, _) = ask(40, &[]);
+    assert!(is_repetition, "it may be");
+    let answer =
+        message(Type::Acknowledgement, Code::UNAUTHORIZED, b"tok", &[(option::ECHO, b"fresh".to_vec())], &[]);
+    assert_eq!(protect_response(&client, &mut received, None, &answer), Err(ProtectError::NonceUsed));
+    let mut answer = protect_response(&client, &mut received, Some(9), &answer).unwrap();
+    let response = client.context().unprotect_response(40, &mut answer).unwrap();
+    let echo = Message::parse(&answer[..response.length]).unwrap().option(option::ECHO).unwrap().to_vec();
+    ask(41, &[(option::ECHO, echo)]);
+    assert!(!ask(42, &[]).1, "new from now on");
+    assert!(ask(42, &[]).1, "and once");
+    assert!(ask(39, &[]).1, "what came before is old");
+}
+
 /// Section 4.1.3.5: the outer value is as it was, the inner one is empty, and there is a Partial IV.
 #[test]
 fn notifications_have_numbers_of_their_own() {
