@@ -35,6 +35,12 @@ pub enum Peer {
     Qemu,
     /// The firmware's machines.
     QemuArm,
+    /// Judges units of systemd.
+    Systemd,
+    /// The shell and tools of a router.
+    Busybox,
+    /// Judges shell scripts.
+    Shellcheck,
 }
 
 impl Peer {
@@ -51,6 +57,9 @@ impl Peer {
             Self::Tftpd => in_path("in.tftpd"),
             Self::Qemu => in_path("qemu-system-x86_64"),
             Self::QemuArm => in_path("qemu-system-arm"),
+            Self::Systemd => in_path("systemd-analyze"),
+            Self::Busybox => in_path("busybox"),
+            Self::Shellcheck => in_path("shellcheck"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
         }
@@ -70,6 +79,9 @@ impl Peer {
             Self::Tftpd => "in.tftpd is missing (Debian: tftpd-hpa)",
             Self::Qemu => "qemu-system-x86_64 is missing (Debian: qemu-system-x86)",
             Self::QemuArm => "qemu-system-arm is missing (Debian: qemu-system-arm)",
+            Self::Systemd => "systemd-analyze is missing (Debian: systemd)",
+            Self::Busybox => "busybox is missing (Debian: busybox-static)",
+            Self::Shellcheck => "shellcheck is missing (Debian: shellcheck)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

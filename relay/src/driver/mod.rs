@@ -39,6 +39,8 @@ pub enum Command {
     /// Take this configuration from now on; images and running transfers stay. Answers with what is wrong with
     /// it, if anything; then the old one stays in force.
     Reload(Box<Config>, oneshot::Sender<anyhow::Result<()>>),
+    /// Answer, to show that the event loop turns.
+    Turn(oneshot::Sender<()>),
     /// Describe yourself.
     Status(oneshot::Sender<Status>),
     /// Finish what is under way and stop.
@@ -117,6 +119,7 @@ impl Driver {
                 biased;
                 Some(command) = self.commands.recv() => match command {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
+                    Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(reply) => drop(reply.send(self.status())),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
