@@ -47,7 +47,9 @@ fn programs() -> [Command; 3] {
     let mut names = names.into_iter();
     programs.map(|program| {
         let name = names.next().unwrap_or_default();
-        program.name(name).bin_name(name).version(env!("CARGO_PKG_VERSION"))
+        let program = program.name(name).bin_name(name).version(env!("CARGO_PKG_VERSION"));
+        // A page about `help help` helps nobody.
+        program.disable_help_subcommand(true).mut_subcommands(|below| below.disable_help_subcommand(true))
     })
 }
 
@@ -57,7 +59,7 @@ mod tests {
 
     /// The subcommands below a command, as man pages name them: `sixfold-device-flash-show`.
     fn pages(command: &Command, name: &str) -> Vec<String> {
-        let below = command.get_subcommands().filter(|command| command.get_name() != "help");
+        let below = command.get_subcommands();
         let below = below.flat_map(|command| pages(command, &format!("{name}-{}", command.get_name())));
         std::iter::once(name.to_owned()).chain(below).collect()
     }
