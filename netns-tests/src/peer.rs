@@ -21,6 +21,10 @@ pub enum Peer {
     Aiocoap,
     /// Checks metrics.
     Promtool,
+    /// Collects metrics.
+    Prometheus,
+    /// Grafana's SDK, in the same virtual environment.
+    FoundationSdk,
     /// Echo requests.
     Ping,
     /// Wireshark's dissectors.
@@ -51,6 +55,7 @@ impl Peer {
             Self::Radvd => in_path("radvd"),
             Self::CoapClient => in_path("coap-client-notls"),
             Self::Promtool => in_path("promtool"),
+            Self::Prometheus => in_path("prometheus"),
             Self::Ping => in_path("ping"),
             Self::Tshark => in_path("tshark"),
             Self::Tftp => in_path("tftp"),
@@ -61,7 +66,7 @@ impl Peer {
             Self::Busybox => in_path("busybox"),
             Self::Shellcheck => in_path("shellcheck"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
-            Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
+            Self::Aiocoap | Self::FoundationSdk => Some(workspace::target_dir().join("venv/bin/python")),
         }
         .filter(|program| program.exists())
     }
@@ -73,6 +78,8 @@ impl Peer {
             Self::Radvd => "radvd is missing (Debian: radvd)",
             Self::CoapClient => "coap-client-notls is missing (Debian: libcoap3-bin)",
             Self::Promtool => "promtool is missing (Debian: prometheus)",
+            Self::Prometheus => "prometheus is missing (Debian: prometheus)",
+            Self::FoundationSdk => "Grafana's SDK is missing (scripts/setup makes its virtual environment)",
             Self::Ping => "ping is missing (Debian: iputils-ping)",
             Self::Tshark => "tshark is missing (Debian: tshark)",
             Self::Tftp => "tftp is missing (Debian: tftp-hpa)",
