@@ -15,7 +15,7 @@ bench:
 	@cargo build --quiet --locked --profile bench --bin sixfold-relay --bin sixfold-bench
 	@cargo run --quiet --locked --profile bench --bin sixfold-bench -- $(ARGS)
 
-# 1560 fleets in virtual time: some minutes, and the compiler before it; ARGS="--small" for a first look.
+# 1860 fleets in virtual time: some minutes, and the compiler before it; ARGS="--small" for a first look.
 fleet:
 	@cargo build --quiet --locked --release --bin sixfold-air
 	@target/release/sixfold-air fleet $(ARGS)

@@ -157,22 +157,85 @@ def devices(board):
 
 def links(board):
     rate = "[$__rate_interval]"
-    lost = (
-        f'sum(rate(sixfold_link_answers_total{{,event="lost"}}{rate})) / '
-        f'sum(rate(sixfold_link_answers_total{{,event=~"lost|delivered"}}{rate}))'
-    )
+    named = "{{instance}} {{interface}}"
     return (
         board.with_row(dashboard.Row("Links"))
         .with_panel(
+            chart("Rate", "Payload delivered on each link.", "Bps", query("sixfold_link_rate_bytes_per_second{}", named))
+        )
+        .with_panel(
+            chart("Loss", "Share of the last answers that were lost.", "percentunit", query("sixfold_link_loss_ratio{}", named))
+        )
+        .with_panel(
             chart(
-                "Blocks on paced links",
-                "By what the pacer did or heard. Queued is normal when many update; refused come back later.",
-                "cps",
-                query(f"sum by (event) (rate(sixfold_link_answers_total{{}}{rate}))", "{{event}}"),
+                "Round trip",
+                "From an answer to the next request, smoothed. Seconds are normal on Wi-SUN.",
+                "s",
+                query("sixfold_link_round_trip_seconds{}", named),
             )
         )
         .with_panel(
-            chart("Loss", "Of the blocks whose fate the pacer learnt, those that were lost.", "percentunit", query(lost, "lost"))
+            chart(
+                "Airtime",
+                "How much may be on its way (window), and how much is.",
+                "s",
+                query("sixfold_link_window_seconds{}", "window " + named),
+                query("sixfold_link_in_flight_seconds{}", "in flight " + named),
+            )
+        )
+        .with_panel(
+            chart(
+                "Busy",
+                "Share of the time in which the relay sent; duty_cycle limits it.",
+                "percentunit",
+                query("sixfold_link_busy_ratio{}", named),
+            )
+        )
+        .with_panel(
+            chart(
+                "Devices on links",
+                "Served, missing (they should have asked again), and answers that wait for their turn.",
+                "short",
+                query("sixfold_link_devices{}", "served " + named),
+                query("sixfold_link_missing_devices{}", "missing " + named),
+                query("sixfold_link_queue{}", "waiting " + named),
+            )
+        )
+        .with_panel(
+            chart(
+                "What was heard of blocks",
+                "Delivered, lost, late, or nothing within twice the usual round trip.",
+                "cps",
+                query(f"sum by (event) (rate(sixfold_link_answers_total{{}}{rate}))", "{{event}}"),
+                stacked=True,
+            )
+        )
+        .with_panel(
+            chart(
+                "Decisions of the pacer",
+                "Queued is normal when many update. Refused come back later: many of them say that the link is too small.",
+                "cps",
+                query(f"sum by (decision) (rate(sixfold_link_decisions_total{{}}{rate}))", "{{decision}}"),
+                stacked=True,
+            )
+        )
+        .with_panel(
+            chart(
+                "Members of groups",
+                "Devices that get an image as a stream, together.",
+                "short",
+                query("sixfold_fanout_members{}", "members {{instance}}"),
+                query("sixfold_fanout_groups{}", "groups {{instance}}"),
+            )
+        )
+        .with_panel(
+            chart(
+                "Streams",
+                "Datagrams sent to groups, blocks and parity.",
+                "pps",
+                query(f"sum by (kind) (rate(sixfold_fanout_datagrams_total{{}}{rate}))", "{{kind}}"),
+                stacked=True,
+            )
         )
     )
 

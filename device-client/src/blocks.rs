@@ -3,6 +3,9 @@
 //! Checks that an answer is one to the question, and waits when the server says so. Which block comes next is the owner's
 //! choice, and whether blocks belong together its problem.
 
+#[cfg(feature = "listen")]
+mod member;
+
 use crate::exchange::{Exchange, Heard};
 use core::fmt;
 use core::time::Duration;
@@ -22,6 +25,9 @@ pub struct Blocks<'t> {
     block: Block,
     /// The server asked us to come back then; zero when it did not.
     pause: Instant,
+    /// The block is asked for with Q-Block2.
+    #[cfg(feature = "listen")]
+    is_member: bool,
 }
 
 /// What came of a request. After all but [`Answer::Wait`] nothing more is asked until [`Blocks::seek`].
@@ -79,13 +85,24 @@ impl<'t> Blocks<'t> {
     /// in every request, but not Block2 and Size2. `seed` as in [`Exchange::new`].
     pub const fn new(target: Options<'t>, seed: u32) -> Self {
         let (block, exchange) = (Block::first(Szx::MAX), Exchange::new(seed));
-        Self { target, exchange, block, pause: Instant::ZERO }
+        Self {
+            target,
+            exchange,
+            block,
+            pause: Instant::ZERO,
+            #[cfg(feature = "listen")]
+            is_member: false,
+        }
     }
 
     /// Asks for this block; what was asked before is forgotten.
     pub const fn seek(&mut self, block: Block) {
         self.block = block;
         self.pause = Instant::ZERO;
+        #[cfg(feature = "listen")]
+        {
+            self.is_member = false;
+        }
         self.exchange.request();
     }
 
@@ -167,8 +184,17 @@ impl<'t> Blocks<'t> {
         if self.pause == Instant::ZERO { self.exchange.poll_timeout() } else { Some(self.pause) }
     }
 
+    /// The option that says which block: in a request, and in its answer.
+    const fn number(&self) -> u16 {
+        #[cfg(feature = "listen")]
+        if self.is_member {
+            return option::Q_BLOCK2;
+        }
+        option::BLOCK2
+    }
+
     fn response<'d>(&mut self, now: Instant, response: Message<'d>) -> Result<Answer<'d>, Violation> {
-        let block = block2(&response)?;
+        let block = block_option(&response, self.number())?;
         Ok(match (response.code, block) {
             (Code::CONTENT, Some(block)) => {
                 self.check(block, response.payload.len())?;
@@ -206,7 +232,7 @@ impl<'t> Blocks<'t> {
 }
 
 /// Adds the next options, up to the number `last`.
-fn copy(options: &mut Options<'_>, last: u16, writer: &mut Writer<'_>) -> Result<(), Full> {
+pub(crate) fn copy(options: &mut Options<'_>, last: u16, writer: &mut Writer<'_>) -> Result<(), Full> {
     let mut ahead = options.clone();
     while let Some(Opt { number, value }) = ahead.next().filter(|option| option.number <= last) {
         writer.option(number, value)?;
@@ -215,12 +241,12 @@ fn copy(options: &mut Options<'_>, last: u16, writer: &mut Writer<'_>) -> Result
     Ok(())
 }
 
-/// The Block2 option, if there is one. Any other critical option, and a second Block2, is one that we do not
+/// The block option of this number, if there is one. Any other critical option, and a second one, is one that we do not
 /// understand (RFC 7252 §5.4.1, §5.4.5).
-fn block2(response: &Message<'_>) -> Result<Option<Block>, Violation> {
+pub(crate) fn block_option(response: &Message<'_>, expected: u16) -> Result<Option<Block>, Violation> {
     let mut block = None;
     for Opt { number, value } in response.options() {
-        if number == option::BLOCK2 && block.is_none() {
+        if number == expected && block.is_none() {
             block = Some(Block::decode(value).map_err(|_| Violation::BlockOption)?);
         } else if option::is_critical(number) {
             return Err(Violation::CriticalOption(number));

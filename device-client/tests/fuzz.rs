@@ -19,3 +19,8 @@ fn boot() {
 fn target_reference() {
     corpus::replay(HERE, "target_reference", 100_000, targets::target_reference);
 }
+
+#[test]
+fn informative_response() {
+    corpus::replay(HERE, "informative_response", 100_000, targets::informative_response);
+}

@@ -2,13 +2,16 @@
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "/run/ca";
+/// The serial number of whoever signs firmware.
+const SIGNER: u64 = 7;
 
 /// A certificate authority with files under `/run/ca`.
 #[derive(Debug)]
@@ -59,8 +62,57 @@ impl Ca {
         self.sign("expired", params)
     }
 
-    fn sign(&self, kind: &str, mut params: CertificateParams) -> Result<Identity> {
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    /// A certificate of a publisher that signs firmware.
+    pub fn issue_signer(&self) -> Result<Identity> {
+        self.sign_signer("signer", CertificateParams::default())
+    }
+
+    /// One that ran out in the year 2020.
+    pub fn issue_expired_signer(&self) -> Result<Identity> {
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+        self.sign_signer("expired-signer", params)
+    }
+
+    /// A revocation list in PEM, with the signers on it or nobody.
+    pub fn revocation_list(&self, is_signer_revoked: bool) -> Result<String> {
+        let signer = RevokedCertParams {
+            serial_number: SerialNumber::from(SIGNER),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(4000, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Some(signer).filter(|_| is_signer_revoked).into_iter().collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.pem()?)
+    }
+
+    fn sign_signer(&self, kind: &str, mut params: CertificateParams) -> Result<Identity> {
+        params.serial_number = Some(SerialNumber::from(SIGNER));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.use_authority_key_identifier_extension = true;
+        params.is_ca = IsCa::ExplicitNoCa;
+        self.write(kind, params, ExtendedKeyUsagePurpose::CodeSigning)
+    }
+
+    fn sign(&self, kind: &str, params: CertificateParams) -> Result<Identity> {
+        self.write(kind, params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn write(
+        &self,
+        kind: &str,
+        mut params: CertificateParams,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<Identity> {
+        params.extended_key_usages = vec![usage];
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let file = |kind_of_file| Path::new(FOLDER).join(format!("{}-{kind}.{kind_of_file}", self.name));

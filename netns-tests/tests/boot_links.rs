@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use sixfold_air::frame;
 use sixfold_air::scenario::{Overrides, Scenario};
 use sixfold_air::topology::NodeId;
@@ -23,6 +24,7 @@ const RUNNING: &str = "/run/running.bin";
 const LIMIT: Duration = Duration::from_secs(120);
 const STAR: &str = include_str!("../scenarios/star.toml");
 const DEVICE: NodeId = NodeId(1);
+const BOOT_PROGRAM: NodeId = NodeId(2);
 const AIR_SOCKET: &str = "/run/d1.sock";
 
 fn run(netns: &Netns, name: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
@@ -39,16 +41,17 @@ fn succeed(netns: &Netns, name: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Origin, signed image, relay and a ticket: all in the namespace of the relay, which `interface` leads out of.
-struct World<'n> {
+const LAMP: [&str; 4] = ["--vendor", "example.com", "--class", "lamp"];
+
+/// Publisher, origin and relay: all in the namespace that `interface` leads out of.
+struct Source<'n> {
     netns: &'n Netns,
-    image: Vec<u8>,
     _nginx: Nginx,
     _relay: Relay<'n>,
 }
 
-impl<'n> World<'n> {
-    fn create(netns: &'n Netns, interface: &str, image_bytes: usize) -> Result<Self> {
+impl<'n> Source<'n> {
+    fn create(netns: &'n Netns, interface: &str) -> Result<Self> {
         netns.ip("link set lo up\n address add 2001:db8:1::2/128 dev lo")?;
         let ca = Ca::create("ca")?;
         let identity = ca.issue(&["origin.test"])?;
@@ -58,46 +61,70 @@ impl<'n> World<'n> {
              ca_file = \"/run/ca/ca.pem\"\n"
         );
         let relay = Relay::start(netns, &config)?;
-        let image = image::image(3, image_bytes);
-        fs::write("/run/lamp.bin", &image)?;
-        fs::write("/run/secret", [7; 32])?;
         succeed(netns, "sixfold-publish", &["keygen", "/run/key"])?;
-        let identity = ["--vendor", "example.com", "--class", "lamp"];
-        let sign = ["sign", "/run/lamp.bin", "--key", "/run/key", "--sequence", "1", "--output", nginx::ROOT];
-        succeed(netns, "sixfold-publish", &[&sign[..], &identity].concat())?;
+        fs::write("/run/secret", [7; 32])?;
         succeed(netns, "sixfold-device", &["flash", "create", FLASH, "--slot-size", "4194304"])?;
-        let uri = format!("coap://[fe80::1%25{interface}]");
-        let prepare = [
-            "prepare",
-            "--flash",
-            FLASH,
-            "--relay",
-            &uri,
-            "--manifest",
-            "/fw/lamp.bin.suit",
-            "--key",
-            "/run/key.pub",
-            "--secret",
-            "/run/secret",
-            "--szx",
-            "64",
-        ];
-        succeed(netns, "sixfold-device", &[&prepare[..], &identity].concat())?;
-        Ok(Self { netns, image, _nginx: nginx, _relay: relay })
+        Ok(Self { netns, _nginx: nginx, _relay: relay })
+    }
+
+    /// Signs an image into nginx's folder.
+    fn release(&self, sequence: u64, image: &[u8]) -> Result<()> {
+        let (file, sequence) = (format!("/run/lamp-{sequence}.bin"), sequence.to_string());
+        fs::write(&file, image)?;
+        let sign = ["sign", &file, "--key", "/run/key", "--sequence", &sequence, "--output", nginx::ROOT];
+        succeed(self.netns, "sixfold-publish", &[&sign[..], &LAMP].concat())
+    }
+}
+
+/// What a main program does, in the namespace of the device or of whoever stands for it.
+fn prepare(netns: &Netns, relay: &str, sequence: u64) -> Result<()> {
+    let manifest = format!("/fw/lamp-{sequence}.bin.suit");
+    let prepare = [
+        "prepare",
+        "--flash",
+        FLASH,
+        "--relay",
+        relay,
+        "--manifest",
+        &manifest,
+        "--key",
+        "/run/key.pub",
+        "--secret",
+        "/run/secret",
+        "--szx",
+        "64",
+    ];
+    succeed(netns, "sixfold-device", &[&prepare[..], &LAMP].concat())
+}
+
+/// A signed image, and a ticket for it.
+struct World<'n> {
+    source: Source<'n>,
+    image: Vec<u8>,
+}
+
+impl<'n> World<'n> {
+    fn create(netns: &'n Netns, interface: &str, image_bytes: usize) -> Result<Self> {
+        let source = Source::create(netns, interface)?;
+        let image = image::image(3, image_bytes);
+        source.release(1, &image)?;
+        prepare(netns, &format!("coap://[fe80::1%25{interface}]"), 1)?;
+        Ok(Self { source, image })
     }
 
     /// Boots over this link, is killed as soon as it is on its way, and goes on.
     fn updates_over(&self, link: &[&str], mut is_on_its_way: impl FnMut() -> bool) -> Result<()> {
+        let netns = self.source.netns;
         let boot = [&["boot", "--flash", FLASH, "--extract", RUNNING], link].concat();
         let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
         command.args(&boot);
-        let mut process = Process::start(self.netns, "boot", command)?;
+        let mut process = Process::start(netns, "boot", command)?;
         wait::until_true("some chunks", wait::SOON, || is_on_its_way() || !process.is_running())?;
         process.signal(Signal::SIGKILL)?;
         process.wait(LIMIT)?;
         let kept = chunks()?;
         ensure!((1..self.image.len().div_ceil(4096)).contains(&kept), "{kept} chunks when it was killed");
-        succeed(self.netns, "sixfold-device", &boot)?;
+        succeed(netns, "sixfold-device", &boot)?;
         ensure!(fs::read(RUNNING)? == self.image, "other bytes run");
         Ok(())
     }
@@ -138,7 +165,7 @@ fn a_boot_program_updates_over_a_tun_interface() -> Result<()> {
     sandbox::run(&[Peer::Nginx, Peer::Tun], || over_an_interface("tun"))
 }
 
-/// From signature to running image through the radio laboratory: fragments, losses, and a kill.
+/// Through the radio laboratory: fragments, losses, and a kill.
 #[test]
 fn a_boot_program_updates_over_the_air() -> Result<()> {
     sandbox::run(&[Peer::Nginx, Peer::Radvd, Peer::Tun], || {
@@ -153,5 +180,46 @@ fn a_boot_program_updates_over_the_air() -> Result<()> {
         let to_the_device =
             || network.air.traffic().is_ok_and(|traffic| traffic.counters[0].frames > 4096 / 64 * 3);
         world.updates_over(&["--frames", AIR_SOCKET, "--eui64", &eui64], to_the_device)
+    })
+}
+
+/// From one signed version to the next, all of it across the air: a main program prepares on the host's stack, a boot program with
+/// a stack of its own does the rest. The air knows no node that is first the one and then the other, so there are two.
+#[test]
+fn a_device_runs_one_version_after_the_other_over_the_air() -> Result<()> {
+    sandbox::run(&[Peer::Nginx, Peer::Radvd, Peer::Tun], || {
+        let overrides = Overrides { devices: Some(2), loss: Some(0.02), ..Overrides::default() };
+        let scenario = Scenario::read(STAR, &overrides)?;
+        let frames = HashMap::from([(BOOT_PROGRAM, NodeSocket::Frames(AIR_SOCKET.into()))]);
+        let network = Network::create(&scenario, 1, &frames, None)?;
+        let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
+        let device = network.netns(DEVICE).context("no device")?;
+        let source = Source::create(border_router, "lowpan0")?;
+        let eui64: String = frame::eui64(BOOT_PROGRAM).iter().map(|byte| format!("{byte:02x}")).collect();
+        let link = ["--frames", AIR_SOCKET, "--eui64", &eui64];
+        let sent = || -> Result<Vec<u64>> {
+            Ok(network.air.traffic()?.counters.iter().map(|node| node.frames).collect())
+        };
+        for sequence in 1..=2 {
+            let image = image::image(sequence, 9000 + sequence as usize);
+            source.release(sequence, &image)?;
+            let before = sent()?;
+            prepare(device, "coap://[fe80::1%25air0]", sequence)?;
+            let prepared = sent()?;
+            ensure!(
+                prepared[DEVICE.index()] > before[DEVICE.index()],
+                "the main program sent nothing by air"
+            );
+            let boot = [&["boot", "--flash", FLASH, "--extract", RUNNING, "--json"], &link[..]].concat();
+            let (code, said) = run(device, "sixfold-device", &boot)?;
+            let result = said.lines().next().unwrap_or_default();
+            let result: Value = serde_json::from_str(result).with_context(|| format!("{code:?}: {said}"))?;
+            ensure!(result["sequence"] == sequence, "{result}");
+            ensure!(fs::read(RUNNING)? == image, "other bytes run");
+            let booted = sent()?[BOOT_PROGRAM.index()] - prepared[BOOT_PROGRAM.index()];
+            // A request for each block of 64 bytes.
+            ensure!(booted >= 9000 / 64, "the boot program sent {booted} frames");
+        }
+        Ok(())
     })
 }

@@ -122,7 +122,7 @@ impl Host {
         server.send_to(&buffer[..length], from)?;
         let length = wait::until("its echo", wait::SOON, || {
             self.work();
-            self.stack.receive(&mut buffer)
+            self.stack.receive(&mut buffer).map(|received| received.length)
         })?;
         ensure!(buffer[..length] == sent, "the stack got other bytes");
         match from.ip() {

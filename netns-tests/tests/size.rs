@@ -5,8 +5,8 @@
 use anyhow::{Result, ensure};
 use sixfold_netns_tests::qemu::image::{self, Images};
 use sixfold_netns_tests::{sandbox, workspace};
-use sixfold_size_report::budget::{BUDGET, Budget};
-use sixfold_size_report::report::{self, CORE, Measured};
+use sixfold_size_report::budget::{self, BUDGET, Budget};
+use sixfold_size_report::report::{self, CORE, LISTENING, Measured};
 use std::fs;
 use std::process::Command;
 
@@ -38,6 +38,14 @@ fn the_boot_core_keeps_within_its_ram() -> Result<()> {
             "the program does not say its state's size"
         );
         ensure_no(&core.faults(Budget { flash: u64::MAX, ..BUDGET }))
+    })
+}
+
+/// The feature `listen`, which a board may do without.
+#[test]
+fn the_boot_core_that_listens_keeps_within_its_own_budget() -> Result<()> {
+    run("the_boot_core_that_listens_keeps_within_its_own_budget", |_| {
+        ensure_no(&Measured::read(&image::folder(), LISTENING)?.faults(budget::LISTENING))
     })
 }
 
@@ -73,8 +81,15 @@ fn an_index_out_of_bounds_does_not_link() -> Result<()> {
 #[test]
 fn the_tables_are_whole() -> Result<()> {
     run("the_tables_are_whole", |core| {
-        let tables = report::tables(&image::folder(), &core, BUDGET)?;
-        for row in ["| `core_datagram` |", "| TFTP client |", "| IP stack (smoltcp) |", "| together |"] {
+        let listening = Measured::read(&image::folder(), LISTENING)?;
+        let tables = report::tables(&image::folder(), &core, &listening, [BUDGET, budget::LISTENING])?;
+        for row in [
+            "| `core_datagram` |",
+            "| `core_group_datagram` |",
+            "| TFTP client |",
+            "| IP stack (smoltcp) |",
+            "| together |",
+        ] {
             ensure!(tables.contains(row), "no {row} in\n{tables}");
         }
         let page = fs::read_to_string(workspace::root().join("docs/size.md"))?;

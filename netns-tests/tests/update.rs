@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use sixfold_netns_tests::ca::Ca;
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::process::Process;
@@ -37,14 +38,16 @@ fn publish(arguments: &[&str]) -> Result<String> {
 
 /// Signs an image for lamps into nginx's folder.
 fn release(image: &[u8], name: &str, sequence: &str) -> Result<()> {
+    sign(image, name, sequence, &["--key", "/run/key"])
+}
+
+fn sign(image: &[u8], name: &str, sequence: &str, how: &[&str]) -> Result<()> {
     let file = Path::new("/run").join(name);
     fs::write(&file, image)?;
     let file = file.to_str().context("a path in UTF-8")?;
-    publish(&[
+    let what = [
         "sign",
         file,
-        "--key",
-        "/run/key",
         "--vendor",
         "example.com",
         "--class",
@@ -53,28 +56,32 @@ fn release(image: &[u8], name: &str, sequence: &str) -> Result<()> {
         sequence,
         "--output",
         nginx::ROOT,
-    ])?;
+    ];
+    publish(&[&what, how].concat())?;
     Ok(())
 }
 
 /// What a lamp says of itself, and asks of the relay.
 fn lamp<'a>(manifest: &'a str, class: &'a str) -> Vec<&'a str> {
-    vec![
+    lamp_that_trusts(&["--key", "/run/key.pub"], manifest, class)
+}
+
+fn lamp_that_trusts<'a>(whom: &[&'a str], manifest: &'a str, class: &'a str) -> Vec<&'a str> {
+    let rest = [
         "--flash",
         FLASH,
         "--relay",
         "coap://[2001:db8:6::1]",
         "--manifest",
         manifest,
-        "--key",
-        "/run/key.pub",
         "--vendor",
         "example.com",
         "--class",
         class,
         "--secret",
         "/run/secret",
-    ]
+    ];
+    [whom, &rest].concat()
 }
 
 /// Runs sixfold-device in a namespace to its end.
@@ -227,6 +234,78 @@ fn what_is_not_for_this_device_is_refused() -> Result<()> {
         publish(&["keygen", "/run/other"])?;
         fs::copy("/run/other.pub", "/run/key.pub")?;
         prepare("/fw/lamp-7.bin.suit", "lamp", 9, "not trusted")?;
+        Ok(())
+    })
+}
+
+/// What happens to files between the publisher and the device, and what a publisher's tool has to be forced to.
+#[test]
+fn what_does_not_belong_together_is_refused() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let netns = &scene.net.devices[0];
+        equip(netns, &["--two-slots"])?;
+        let prepare = |manifest: &str, code, says: &str| {
+            expect(netns, &[&["prepare"], &lamp(manifest, "lamp")[..]].concat(), code, says)
+        };
+        let image = image::image(5, 5000);
+        let key = ["--key", "/run/key"];
+        sign(&image, "small.bin", "1", &[&key[..], &["--chunk-size", "1024"]].concat())?;
+        prepare("/fw/small.bin.suit", 16, "sign with --chunk-size 4096")?;
+        sign(&image, "else.bin", "1", &[&key[..], &["--uri", "coap://elsewhere/x"]].concat())?;
+        prepare("/fw/else.bin.suit", 19, "not on the relay")?;
+        release(&image, "short.bin", "1")?;
+        nginx::publish("short.bin", &image[..4999])?;
+        prepare("/fw/short.bin.suit", 18, "5000 were signed")?;
+        let mut index = fs::read(Path::new(nginx::ROOT).join("short.bin.suit"))?;
+        let mut forged = index.clone();
+        *index.last_mut().context("an envelope ends with its index")? ^= 1;
+        let signature = forged.windows(2).position(|head| head == [0x58, 0x40]).context("a signature")? + 2;
+        forged[signature] ^= 1;
+        nginx::publish("index", &index)?;
+        prepare("/fw/index", 17, "the chunk index is not the one that was signed")?;
+        nginx::publish("forged", &forged)?;
+        prepare("/fw/forged", 22, "the signature is not by key")?;
+
+        release(&image, "lamp-2.bin", "2")?;
+        prepare("/fw/lamp-2.bin.suit", 0, "")?;
+        expect(netns, &["boot", "--flash", FLASH], 0, "")?;
+        sign(&image[1..], "other-2.bin", "2", &[&key[..], &["--force"]].concat())?;
+        prepare("/fw/other-2.bin.suit", 25, "sign with a higher number")?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_release_that_is_signed_with_certificates_is_prepared_unless_they_are_not_good() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let netns = &scene.net.devices[0];
+        equip(netns, &[])?;
+        let (ca, other) = (Ca::create("publishers")?, Ca::create("others")?);
+        let text = |path: &Path| path.to_str().context("a path in UTF-8").map(str::to_owned);
+        let image = image::image(8, 5000);
+        for (name, signer) in [("good.bin", ca.issue_signer()?), ("late.bin", ca.issue_expired_signer()?)] {
+            let (key, chain) = (text(&signer.key)?, text(&signer.certificate)?);
+            sign(&image, name, "1", &["--cms-key", &key, "--cms-chain", &chain])?;
+        }
+        let (anchor, stranger) = (text(ca.certificate())?, text(other.certificate())?);
+        fs::write("/run/nobody.crl", ca.revocation_list(false)?)?;
+        fs::write("/run/revoked.crl", ca.revocation_list(true)?)?;
+        fs::write("/run/others.crl", other.revocation_list(false)?)?;
+        let prepare = |whom: &[&str], manifest: &str, code, says: &str| {
+            expect(netns, &[&["prepare"], &lamp_that_trusts(whom, manifest, "lamp")[..]].concat(), code, says)
+        };
+        let good = "/fw/good.bin.p7s";
+        prepare(&["--anchor", &stranger], good, 9, "no trust anchor")?;
+        prepare(&["--anchor", &anchor], "/fw/late.bin.p7s", 10, "expired")?;
+        prepare(&["--anchor", &anchor, "--crl", "/run/revoked.crl"], good, 11, "revoked")?;
+        prepare(&["--anchor", &anchor, "--crl", "/run/others.crl"], good, 23, "no revocation list")?;
+        prepare(&["--anchor", &anchor, "--crl", "/run/nobody.crl"], good, 0, "")?;
+        expect(netns, &["boot", "--flash", FLASH, "--extract", "/run/running.bin"], 0, "")?;
+        ensure!(fs::read("/run/running.bin")? == image, "other bytes run");
         Ok(())
     })
 }

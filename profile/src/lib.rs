@@ -1,7 +1,7 @@
 //! What both ends of Sixfold must agree on, and nothing else.
 //!
 //! CoAP messages and their registries ([`coap`]), block arithmetic ([`coap::Block`]), the cutting of images into
-//! chunks ([`index`]), the [`ticket`], the [`record`] around it in flash, what a
+//! chunks ([`index`]), the [`ticket`], the [`record`] around it in flash and the [`note`] that outlives it, what a
 //! stream for many devices says again ([`parity`]) and a device says that it misses ([`missing`]), and the time type that every state machine takes as an argument ([`Instant`]).
 //!
 //! This crate has no allocator, no standard library, no dependencies, no sockets and no clock, so that a
@@ -17,6 +17,7 @@ pub mod coap;
 mod crc;
 pub mod index;
 pub mod missing;
+pub mod note;
 pub mod parity;
 pub mod record;
 pub mod ticket;

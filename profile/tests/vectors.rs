@@ -8,6 +8,7 @@ use reader::{array, bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
 use sixfold_profile::coap::{Message, Szx, Writer};
 use sixfold_profile::index::ChunkSize;
+use sixfold_profile::note::{read_note, write_note};
 use sixfold_profile::record::{Entry, RecordLayout};
 use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session, Ticket};
 
@@ -122,6 +123,17 @@ fn records_are_laid_out_and_their_journals_read() {
             let range = layout.entry_range(at).unwrap();
             golden(name, Entry::read(&record[range.start as usize..range.end as usize]), entry(expected));
         }
+    }
+}
+
+#[test]
+fn notes_are_read_and_written() {
+    for (name, vector) in list(&file(reader::RECORDS), "notes") {
+        let (note, sequence_number) = (array(&vector["note"]), number(&vector["sequence_number"]));
+        golden(name, read_note(&note), Some(sequence_number));
+        golden(name, write_note(sequence_number), note);
+        let at = number(&vector["journal_at"]) as usize;
+        golden(name, &bytes(&vector["bytes"])[at..at + note.len()], &note);
     }
 }
 

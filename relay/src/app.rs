@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::driver::{Command, Driver};
+use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
 use anyhow::{Context, anyhow};
@@ -35,9 +36,9 @@ impl Handle {
     ///
     /// # Errors
     /// When it has stopped.
-    pub async fn status(&self) -> anyhow::Result<Status> {
+    pub async fn status(&self, page: Page) -> anyhow::Result<Status> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Status(reply)).await.map_err(|_| stopped())?;
+        self.commands.send(Command::Status(page, reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())
     }
 
@@ -59,8 +60,8 @@ impl Handle {
 }
 
 impl StatusSource for Handle {
-    async fn status(&self) -> anyhow::Result<Status> {
-        Handle::status(self).await
+    async fn status(&self, page: Page) -> anyhow::Result<Status> {
+        Handle::status(self, page).await
     }
 
     fn metrics(&self) -> String {

@@ -2,7 +2,7 @@
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
 //! ([`origin`]), memory ([`store`]), a disk ([`spool`]), an event loop ([`driver`]) and an operator ([`config`],
-//! [`ops`], [`doctor`], [`cli`]).
+//! [`ops`], [`doctor`], [`cli`], [`output`]).
 
 pub mod app;
 pub mod cli;
@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod driver;
 pub mod ops;
 pub mod origin;
+pub mod output;
 pub mod spool;
 pub mod store;
 pub mod udp;

@@ -10,6 +10,26 @@
 
 
 /**
+ * How often a relay is asked for before the search is given up.
+ */
+#define SIXFOLD_DISCOVERY_ROUNDS 3
+
+/**
+ * How long an answer may take, in milliseconds (DEFAULT_LEISURE, RFC 7252 §8.2).
+ */
+#define SIXFOLD_DISCOVERY_ROUND_MS 6000
+
+/**
+ * Room for a question, in bytes.
+ */
+#define SIXFOLD_DISCOVERY_QUESTION 43
+
+/**
+ * RFC 7217 §5: the shortest secret, in bytes.
+ */
+#define SIXFOLD_SHORTEST_SECRET 16
+
+/**
  * What came of a preparation. What is not in flash yet was refused before anything was written.
  */
 typedef enum sixfold_prepared {
@@ -26,13 +46,45 @@ typedef enum sixfold_prepared {
    */
   SIXFOLD_PREPARED_ARGUMENT,
   /**
-   * Manifest, index or image could not be fetched: relay, origin or link.
+   * The relay has no such manifest, index or image.
    */
-  SIXFOLD_PREPARED_FETCH,
+  SIXFOLD_PREPARED_NOT_FOUND,
   /**
-   * The manifest is not signed by anybody whom this device trusts, or is none.
+   * No answer in time: relay or link.
+   */
+  SIXFOLD_PREPARED_SILENCE,
+  /**
+   * Manifest, index or image changed more than three times while they were fetched.
+   */
+  SIXFOLD_PREPARED_UNSTABLE,
+  /**
+   * The relay refuses, or its answers make no sense.
+   */
+  SIXFOLD_PREPARED_REFUSED,
+  /**
+   * The manifest is none, or says what is not understood.
+   */
+  SIXFOLD_PREPARED_MALFORMED,
+  /**
+   * The manifest is not signed by anybody whom this device trusts.
    */
   SIXFOLD_PREPARED_UNTRUSTED,
+  /**
+   * A signature is wrong: of the manifest, or in the chain of certificates.
+   */
+  SIXFOLD_PREPARED_BAD_SIGNATURE,
+  /**
+   * A certificate is expired, or not valid yet.
+   */
+  SIXFOLD_PREPARED_OUT_OF_TIME,
+  /**
+   * A certificate is revoked.
+   */
+  SIXFOLD_PREPARED_REVOKED,
+  /**
+   * There are revocation lists, but none that tells whether a certificate is revoked.
+   */
+  SIXFOLD_PREPARED_UNKNOWN_REVOCATION,
   /**
    * The manifest is for devices of another vendor.
    */
@@ -45,6 +97,10 @@ typedef enum sixfold_prepared {
    * The manifest was superseded.
    */
   SIXFOLD_PREPARED_SEQUENCE,
+  /**
+   * The image that runs has the manifest's sequence number, and is another one.
+   */
+  SIXFOLD_PREPARED_REUSED,
   /**
    * The image is too large for the slot.
    */
@@ -66,10 +122,48 @@ typedef enum sixfold_prepared {
    */
   SIXFOLD_PREPARED_OTHER_SIZE,
   /**
-   * The record cannot be written: the flash failed, or the layout does not fit.
+   * Record or image do not fit their places in flash, or the library was built for other flash.
+   */
+  SIXFOLD_PREPARED_LAYOUT,
+  /**
+   * The flash failed.
    */
   SIXFOLD_PREPARED_FLASH,
 } sixfold_prepared;
+
+/**
+ * What an interface identifier is made of (RFC 7217 §5).
+ */
+typedef struct sixfold_origin {
+  /**
+   * An address in the network that the device is in, of which the first 8 bytes count. For link-local addresses, `fe80::`.
+   */
+  uint8_t prefix[16];
+  /**
+   * The name of the interface; ends with a zero byte.
+   */
+  const char *interface;
+  /**
+   * What else tells this network from others, such as a PAN ID; may be null.
+   */
+  const uint8_t *network;
+  /**
+   * So many bytes.
+   */
+  size_t network_length;
+  /**
+   * How often duplicate address detection found the address taken.
+   */
+  uint8_t dad_counter;
+  /**
+   * A secret that this device never gives away and keeps for ever.
+   */
+  const uint8_t *secret;
+  /**
+   * So many bytes: `SIXFOLD_SHORTEST_SECRET` at least.
+   */
+  size_t secret_length;
+} sixfold_origin;
 
 /**
  * The way to the relay. Each callback gets `context`.
@@ -143,6 +237,10 @@ typedef struct sixfold_request {
    */
   uint8_t szx;
   /**
+   * Whether to ask the relay for a group, in which the boot program can hear what is sent to many devices.
+   */
+  bool group;
+  /**
    * No manifest with a lower sequence number is accepted, whatever the flash says; 0 when nothing is known.
    */
   uint64_t last_sequence_number;
@@ -155,6 +253,40 @@ typedef struct sixfold_request {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Writes the question for a relay: to be sent to `ff02::fd`, port 5683, on the interface of one link, for each `round` from 0 to
+ * `SIXFOLD_DISCOVERY_ROUNDS - 1`, as long as nobody answers. `seed` is the same in all rounds of a search, differs from search
+ * to search, and is hard to guess. Gives the length; 0 when `buffer` is null or has less room than
+ * `SIXFOLD_DISCOVERY_QUESTION`.
+ *
+ * # Safety
+ * `buffer` is null or has room for `size` bytes.
+ */
+size_t sixfold_discovery_question(uint32_t seed,
+                                  uint32_t round,
+                                  uint8_t *buffer,
+                                  size_t size);
+
+/**
+ * Whether a datagram is a relay's answer to a question with this `seed`: then whoever sent it is the relay.
+ *
+ * # Safety
+ * `datagram` is null or points to `length` bytes.
+ */
+bool sixfold_discovery_answer(uint32_t seed,
+                              const uint8_t *datagram,
+                              size_t length);
+
+/**
+ * The interface identifier of `origin` (RFC 7217): 8 bytes, for `sixfold_request`. False, and nothing is written, when a pointer
+ * is null that must not be, or the secret is too short.
+ *
+ * # Safety
+ * Pointers are null or point to what they say; `identifier` has room for 8 bytes.
+ */
+bool sixfold_interface_identifier(const struct sixfold_origin *origin,
+                                  uint8_t *identifier);
 
 /**
  * A `sixfold_prepared` in words: English, without a full stop, for ever valid.

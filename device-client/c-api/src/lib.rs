@@ -6,12 +6,16 @@
 #![allow(unsafe_code)] // the border to C
 
 mod boot;
+#[cfg(feature = "std")]
+mod discover;
 mod flash;
 #[cfg(feature = "std")]
 mod prepare;
 mod status;
 
 pub use boot::*;
+#[cfg(feature = "std")]
+pub use discover::*;
 pub use flash::*;
 #[cfg(feature = "std")]
 pub use prepare::*;

@@ -6,13 +6,15 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use sixfold_device::Fetch;
 use sixfold_device::boot::BootError;
 use sixfold_device::fetch::{Event, Received};
-use sixfold_device::prepare::{PrepareError, Prepared, Probe, Request, Source, Target, prepare};
+use sixfold_device::prepare::{
+    Inquiry, NoGroup, PrepareError, Prepared, Probe, Request, Source, Target, prepare,
+};
 use sixfold_device::uri::encode;
 use sixfold_manifest::cms::{self, TrustAnchors};
 use sixfold_manifest::keys::VerifyingKey;
-use sixfold_manifest::{Device, Manifest, Refusal, suit};
+use sixfold_manifest::{Device, Distrust, Manifest, Refusal, suit};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Options, Szx};
+use sixfold_profile::coap::{Code, Full, Options, Szx};
 use sixfold_profile::ticket::Endpoint;
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -67,6 +69,8 @@ pub struct SixfoldRequest {
     pub interface_identifier: [u8; 8],
     /// The largest block that the boot program has room for: an exponent 0 to 6 for 16 to 1024 bytes.
     pub szx: u8,
+    /// Whether to ask the relay for a group, in which the boot program can hear what is sent to many devices.
+    pub group: bool,
     /// No manifest with a lower sequence number is accepted, whatever the flash says; 0 when nothing is known.
     pub last_sequence_number: u64,
     /// Random bits, hard to guess.
@@ -83,16 +87,34 @@ pub enum SixfoldPrepared {
     Runs,
     /// A null pointer, or an argument out of range: the calling program is to blame.
     Argument,
-    /// Manifest, index or image could not be fetched: relay, origin or link.
-    Fetch,
-    /// The manifest is not signed by anybody whom this device trusts, or is none.
+    /// The relay has no such manifest, index or image.
+    NotFound,
+    /// No answer in time: relay or link.
+    Silence,
+    /// Manifest, index or image changed more than three times while they were fetched.
+    Unstable,
+    /// The relay refuses, or its answers make no sense.
+    Refused,
+    /// The manifest is none, or says what is not understood.
+    Malformed,
+    /// The manifest is not signed by anybody whom this device trusts.
     Untrusted,
+    /// A signature is wrong: of the manifest, or in the chain of certificates.
+    BadSignature,
+    /// A certificate is expired, or not valid yet.
+    OutOfTime,
+    /// A certificate is revoked.
+    Revoked,
+    /// There are revocation lists, but none that tells whether a certificate is revoked.
+    UnknownRevocation,
     /// The manifest is for devices of another vendor.
     Vendor,
     /// The manifest is for devices of another class.
     Class,
     /// The manifest was superseded.
     Sequence,
+    /// The image that runs has the manifest's sequence number, and is another one.
+    Reused,
     /// The image is too large for the slot.
     TooLarge,
     /// Chunks are not made of whole erase pages.
@@ -103,28 +125,40 @@ pub enum SixfoldPrepared {
     Target,
     /// The relay's image has another size than the signed one.
     OtherSize,
-    /// The record cannot be written: the flash failed, or the layout does not fit.
+    /// Record or image do not fit their places in flash, or the library was built for other flash.
+    Layout,
+    /// The flash failed.
     Flash,
 }
 
 /// A `sixfold_prepared` in words: English, without a full stop, for ever valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn sixfold_prepared_text(prepared: c_int) -> *const c_char {
-    const TEXTS: [&CStr; 14] = [
+    const TEXTS: [&CStr; 24] = [
         c"a ticket is in flash",
         c"the device runs this image already",
         c"an argument is null or out of range",
-        c"manifest, index or image could not be fetched",
+        c"the relay has no such manifest, index or image",
+        c"the relay does not answer",
+        c"manifest, index or image changed while they were fetched",
+        c"the relay refuses, or its answers make no sense",
+        c"the manifest is none, or not understood",
         c"the manifest is not signed by anybody whom this device trusts",
+        c"a signature is wrong",
+        c"a certificate is expired, or not valid yet",
+        c"a certificate is revoked",
+        c"nobody can tell whether a certificate is revoked",
         c"the manifest is for devices of another vendor",
         c"the manifest is for devices of another class",
         c"the manifest was superseded",
+        c"the image that runs has this sequence number, and is another one",
         c"the image is too large for the slot",
         c"chunks are not made of whole erase pages",
         c"the chunk index is not the one that was signed",
         c"the manifest names no resource that can be fetched",
         c"the relay's image has another size than the signed one",
-        c"the record cannot be written",
+        c"record or image do not fit their places in flash",
+        c"the flash failed",
     ];
     text_of(&TEXTS, prepared)
 }
@@ -170,7 +204,9 @@ fn run(
 ) -> Result<Said, Said> {
     let layout = layout.layout();
     let mut flash = CFlash::new(flash).map_err(|status| match status {
-        SixfoldStatus::Layout => (SixfoldPrepared::Flash, "the library was built for other flash".to_owned()),
+        SixfoldStatus::Layout => {
+            (SixfoldPrepared::Layout, "the library was built for other flash".to_owned())
+        }
         _ => argument("a flash callback is missing"),
     })?;
     let mut relay = Relay::new(link, wanted.seed)?;
@@ -179,17 +215,30 @@ fn run(
         ..wanted.request.device.clone()
     };
     let request = Request { device, ..wanted.request.clone() };
-    let Prepared { manifest, record } =
+    let Prepared { manifest, record, group } =
         prepare(&mut flash, &layout, &mut relay, |signed| wanted.verify(signed), &request)
             .map_err(refused)?;
-    let what = format!("sequence number {}, {} bytes", manifest.sequence_number, manifest.image_size);
+    let group = match group {
+        Some(Ok(told)) => format!(", group {told}"),
+        Some(Err(why)) => format!(", no group: {why}"),
+        None => String::new(),
+    };
+    let what = format!("sequence number {}, {} bytes{group}", manifest.sequence_number, manifest.image_size);
     Ok((if record.is_some() { SixfoldPrepared::Ticket } else { SixfoldPrepared::Runs }, what))
 }
 
-fn refused<F: fmt::Debug>(error: PrepareError<String, String, F>) -> Said {
+fn refused<F: fmt::Debug>(error: PrepareError<Trouble, Untrusted, F>) -> Said {
     let prepared = match &error {
-        PrepareError::Fetch { .. } => SixfoldPrepared::Fetch,
-        PrepareError::Untrusted(_) => SixfoldPrepared::Untrusted,
+        PrepareError::Fetch { error, .. } => error.0,
+        PrepareError::Untrusted(Untrusted(distrust, _)) => match distrust {
+            Distrust::Malformed => SixfoldPrepared::Malformed,
+            Distrust::UntrustedSigner => SixfoldPrepared::Untrusted,
+            Distrust::BadSignature => SixfoldPrepared::BadSignature,
+            Distrust::OutOfTime => SixfoldPrepared::OutOfTime,
+            Distrust::Revoked => SixfoldPrepared::Revoked,
+            Distrust::UnknownRevocation => SixfoldPrepared::UnknownRevocation,
+            Distrust::Index => SixfoldPrepared::Index,
+        },
         PrepareError::Refused(Refusal::Vendor(_)) => SixfoldPrepared::Vendor,
         PrepareError::Refused(Refusal::Class(_)) => SixfoldPrepared::Class,
         PrepareError::Refused(Refusal::Sequence { .. }) => SixfoldPrepared::Sequence,
@@ -200,9 +249,39 @@ fn refused<F: fmt::Debug>(error: PrepareError<String, String, F>) -> Said {
         }
         PrepareError::Target(_) => SixfoldPrepared::Target,
         PrepareError::OtherSize { .. } => SixfoldPrepared::OtherSize,
-        PrepareError::Flash(_) => SixfoldPrepared::Flash,
+        PrepareError::Reused { .. } => SixfoldPrepared::Reused,
+        PrepareError::Flash(BootError::Layout) => SixfoldPrepared::Layout,
+        PrepareError::Flash(BootError::Flash(_) | BootError::Ticket(_) | BootError::Request) => {
+            SixfoldPrepared::Flash
+        }
     };
     (prepared, error.to_string())
+}
+
+/// Why a manifest is not believed, in kind and in words.
+#[derive(Debug)]
+struct Untrusted(Distrust, String);
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.1)
+    }
+}
+
+/// Why nothing was fetched, in kind and in words.
+#[derive(Debug)]
+struct Trouble(SixfoldPrepared, String);
+
+impl Trouble {
+    fn refused(what: impl fmt::Display) -> Self {
+        Self(SixfoldPrepared::Refused, what.to_string())
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.1)
+    }
 }
 
 /// A request, read.
@@ -244,6 +323,7 @@ impl Wanted {
                 },
                 interface_identifier: request.interface_identifier,
                 szx,
+                group: request.group,
             },
             keys: keys.transpose().map_err(argument)?.into_iter().collect(),
             anchors,
@@ -252,11 +332,13 @@ impl Wanted {
         })
     }
 
-    fn verify(&self, signed: &[u8]) -> Result<Manifest, String> {
+    fn verify(&self, signed: &[u8]) -> Result<Manifest, Untrusted> {
         if suit::is_envelope(signed) {
-            return suit::verify(signed, &self.keys).map_err(|error| error.to_string());
+            return suit::verify(signed, &self.keys)
+                .map_err(|error| Untrusted(error.distrust(), error.to_string()));
         }
-        cms::verify(signed, &self.anchors, self.unix_time).map_err(|error| error.to_string())
+        cms::verify(signed, &self.anchors, self.unix_time)
+            .map_err(|error| Untrusted(error.distrust(), error.to_string()))
     }
 }
 
@@ -284,31 +366,36 @@ impl Relay {
         Instant::from_micros(unsafe { (self.now)(self.context) })
     }
 
+    fn send(&self, datagram: &[u8]) {
+        // SAFETY: as in `now`; the bytes are there.
+        unsafe { (self.send)(self.context, datagram.as_ptr(), datagram.len()) };
+    }
+
+    fn receive<'b>(&self, buffer: &'b mut [u8], until: Instant) -> Option<&'b [u8]> {
+        // SAFETY: as in `now`; there is room for so many bytes.
+        let length =
+            unsafe { (self.receive)(self.context, buffer.as_mut_ptr(), buffer.len(), until.as_micros()) };
+        buffer.get(..length).filter(|datagram| !datagram.is_empty())
+    }
+
     /// Hands every block to `take` until that says that it is enough, or the body is complete; `None`: it starts over.
     fn blocks(
         &mut self,
         target: &Target,
         szx: Szx,
-        mut take: impl FnMut(Option<&Received<'_>>) -> Result<bool, String>,
-    ) -> Result<(), String> {
-        let options = encode(&target.options).map_err(|error| error.to_string())?;
+        mut take: impl FnMut(Option<&Received<'_>>) -> Result<bool, Trouble>,
+    ) -> Result<(), Trouble> {
+        let options = encode(&target.options).map_err(Trouble::refused)?;
         self.seed = self.seed.wrapping_add(1);
         let mut fetch = Fetch::new(Options::new(&options), szx, self.seed);
         let (mut request, mut response) = ([0; LONGEST_REQUEST], [0; LONGEST_RESPONSE]);
         let mut changes = 0;
         loop {
             let now = self.now();
-            while let Some(length) =
-                fetch.poll_transmit(now, &mut request).map_err(|error| error.to_string())?
-            {
-                // SAFETY: as in `now`; the bytes are there.
-                unsafe { (self.send)(self.context, request.as_ptr(), length) };
+            while let Some(length) = fetch.poll_transmit(now, &mut request).map_err(Trouble::refused)? {
+                self.send(&request[..length]);
             }
-            let until = fetch.poll_timeout().map_or(0, Instant::as_micros);
-            // SAFETY: as in `now`; there is room for so many bytes.
-            let length =
-                unsafe { (self.receive)(self.context, response.as_mut_ptr(), response.len(), until) };
-            let heard = response.get(..length).filter(|datagram| !datagram.is_empty());
+            let heard = self.receive(&mut response, fetch.poll_timeout().unwrap_or(Instant::ZERO));
             let now = self.now();
             let event = match heard {
                 Some(datagram) => fetch.handle_datagram(now, datagram),
@@ -316,15 +403,26 @@ impl Relay {
             };
             match event {
                 Some(Event::Block(block)) if take(Some(&block))? || !block.more => return Ok(()),
-                Some(Event::StartOver(change)) if changes >= MAX_CHANGES => return Err(change.to_string()),
+                Some(Event::StartOver(change)) if changes >= MAX_CHANGES => {
+                    return Err(Trouble(SixfoldPrepared::Unstable, change.to_string()));
+                }
                 Some(Event::StartOver(_)) => {
                     changes += 1;
                     take(None)?;
                 }
-                Some(Event::Refused { code, .. }) => return Err(format!("the relay answers {code:?}")),
-                Some(Event::TimedOut) => return Err("no answer".to_owned()),
-                Some(Event::Reset) => return Err("the relay rejects the request".to_owned()),
-                Some(Event::Violation(violation)) => return Err(violation.to_string()),
+                Some(Event::Refused { code, .. }) => {
+                    let kind = if code == Code::NOT_FOUND {
+                        SixfoldPrepared::NotFound
+                    } else {
+                        SixfoldPrepared::Refused
+                    };
+                    return Err(Trouble(kind, format!("the relay answers {code:?}")));
+                }
+                Some(Event::TimedOut) => {
+                    return Err(Trouble(SixfoldPrepared::Silence, "no answer".to_owned()));
+                }
+                Some(Event::Reset) => return Err(Trouble::refused("the relay rejects the request")),
+                Some(Event::Violation(violation)) => return Err(Trouble::refused(violation)),
                 Some(Event::Block(_) | Event::Wait(_)) | None => {}
             }
         }
@@ -332,9 +430,9 @@ impl Relay {
 }
 
 impl Source for Relay {
-    type Error = String;
+    type Error = Trouble;
 
-    fn fetch(&mut self, target: &Target, limit: usize) -> Result<Vec<u8>, String> {
+    fn fetch(&mut self, target: &Target, limit: usize) -> Result<Vec<u8>, Trouble> {
         let mut body = Vec::new();
         self.blocks(target, Szx::MAX, |block| {
             let Some(block) = block else {
@@ -342,12 +440,16 @@ impl Source for Relay {
                 return Ok(false);
             };
             body.extend_from_slice(block.payload);
-            if body.len() > limit { Err(format!("more than {limit} bytes")) } else { Ok(false) }
+            if body.len() > limit {
+                Err(Trouble::refused(format!("more than {limit} bytes")))
+            } else {
+                Ok(false)
+            }
         })?;
         Ok(body)
     }
 
-    fn probe(&mut self, target: &Target, szx: Szx) -> Result<Probe, String> {
+    fn probe(&mut self, target: &Target, szx: Szx) -> Result<Probe, Trouble> {
         let mut probe = Probe { size: None, etag: None, szx };
         self.blocks(target, szx, |block| {
             if let Some(block) = block {
@@ -357,6 +459,31 @@ impl Source for Relay {
             Ok(block.is_some())
         })?;
         Ok(probe)
+    }
+
+    fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup> {
+        // A target that was fetched fits a request, with two short options more.
+        let too_long = |Full| NoGroup::Silence;
+        let options = encode(&target.options).map_err(too_long)?;
+        self.seed = self.seed.wrapping_add(1);
+        let mut inquiry = Inquiry::new(Options::new(&options), self.now(), self.seed);
+        let (mut request, mut response) = ([0; LONGEST_REQUEST], [0; LONGEST_RESPONSE]);
+        let mut outcome = None;
+        loop {
+            let now = self.now();
+            while let Some(length) = inquiry.poll_transmit(now, &mut request).map_err(too_long)? {
+                self.send(&request[..length]);
+            }
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            let heard = self.receive(&mut response, inquiry.poll_timeout());
+            let now = self.now();
+            outcome = match heard {
+                Some(datagram) => inquiry.handle_datagram(now, datagram),
+                None => inquiry.handle_timeout(now),
+            };
+        }
     }
 }
 
@@ -370,4 +497,73 @@ unsafe fn say(text: &str, message: *mut c_char, size: usize) {
     let room = unsafe { core::slice::from_raw_parts_mut(message.cast::<u8>(), size) };
     room.fill(0);
     room.iter_mut().take(size - 1).zip(text.bytes()).for_each(|(to, byte)| *to = byte);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sixfold_device::prepare::TargetError;
+    use sixfold_profile::ticket::TicketError;
+
+    /// Every refusal, and what C is told.
+    fn refusals() -> Vec<(PrepareError<Trouble, Untrusted, ()>, SixfoldPrepared)> {
+        use SixfoldPrepared as Said;
+        let trouble = [Said::NotFound, Said::Silence, Said::Unstable, Said::Refused];
+        let distrust = [
+            Said::Malformed,
+            Said::Untrusted,
+            Said::BadSignature,
+            Said::OutOfTime,
+            Said::Revoked,
+            Said::UnknownRevocation,
+            Said::Index,
+        ];
+        let nobody = Uuid::nil();
+        let mut all = vec![
+            (PrepareError::Refused(Refusal::Vendor(nobody)), Said::Vendor),
+            (PrepareError::Refused(Refusal::Class(nobody)), Said::Class),
+            (PrepareError::Refused(Refusal::Sequence { offered: 1, accepted: 2 }), Said::Sequence),
+            (PrepareError::Reused { sequence_number: 1 }, Said::Reused),
+            (PrepareError::Refused(Refusal::TooLarge { image: 2, slot: 1 }), Said::TooLarge),
+            (PrepareError::Refused(Refusal::ChunkSize { chunk: 1, page: 2 }), Said::ChunkSize),
+            (PrepareError::Refused(Refusal::Index), Said::Index),
+            (PrepareError::Flash(BootError::Index), Said::Index),
+            (PrepareError::Target(TargetError::TooLong), Said::Target),
+            (PrepareError::OtherSize { signed: 1, offered: 2 }, Said::OtherSize),
+            (PrepareError::Flash(BootError::Layout), Said::Layout),
+            (PrepareError::Flash(BootError::Flash(())), Said::Flash),
+            (PrepareError::Flash(BootError::Ticket(TicketError::Crc)), Said::Flash),
+        ];
+        all.extend(trouble.map(|said| {
+            (PrepareError::Fetch { uri: String::new(), error: Trouble(said, String::new()) }, said)
+        }));
+        let kinds = Distrust::ALL.into_iter().zip(distrust);
+        all.extend(kinds.map(|(kind, said)| (PrepareError::Untrusted(Untrusted(kind, String::new())), said)));
+        all
+    }
+
+    #[test]
+    fn every_refusal_has_its_number_and_its_text() {
+        let mut told: Vec<_> = refusals()
+            .into_iter()
+            .map(|(error, said)| {
+                let text = format!("{error:?}");
+                assert_eq!(refused(error).0, said, "{text}");
+                said as c_int
+            })
+            .chain(
+                [SixfoldPrepared::Ticket, SixfoldPrepared::Runs, SixfoldPrepared::Argument]
+                    .map(|said| said as c_int),
+            )
+            .collect();
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told, Vec::from_iter(0..=SixfoldPrepared::Flash as c_int), "each is told by something");
+        let text = |number| {
+            // SAFETY: texts are static and end with a zero byte.
+            unsafe { CStr::from_ptr(sixfold_prepared_text(number)) }.to_str().unwrap_or_default()
+        };
+        let texts: std::collections::HashSet<_> = told.iter().map(|number| text(*number)).collect();
+        assert_eq!(texts.len(), told.len(), "{texts:?}");
+    }
 }

@@ -5,17 +5,22 @@ mod compiler;
 mod server;
 
 use hmac_sha256::Hash;
-use server::Server;
+use server::{GROUP, Server};
+use sixfold::SixfoldPrepared;
+use sixfold_device::prepare::{Origin, interface_identifier};
 use sixfold_manifest::keys::{Algorithm, SigningKey};
 use sixfold_manifest::{Manifest, chunk_index, class_identifier, suit, vendor_identifier};
 use sixfold_profile::index::ChunkSize;
+use sixfold_profile::ticket::{Endpoint, Group, MAX_TICKET, Ticket};
 use std::io::{BufRead, BufReader};
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 const RECORD: usize = 3 * 4096;
 const SLOT: usize = 16 * 4096;
+const SECRET: &[u8; 16] = b"0123456789abcdef";
 
 struct World {
     folder: TempDir,
@@ -62,6 +67,8 @@ impl World {
         std::fs::write(&pem, key.verifying_key().to_pem().unwrap()).unwrap();
         let vendor = vendor_identifier("example.com");
         let class = class_identifier(vendor, class);
+        let secret = self.folder.path().join("secret");
+        std::fs::write(&secret, SECRET).unwrap();
         let arguments = [
             "::1".to_owned(),
             server.port().to_string(),
@@ -69,8 +76,14 @@ impl World {
             pem.display().to_string(),
             vendor.simple().to_string(),
             class.simple().to_string(),
+            secret.display().to_string(),
         ];
         self.run("prepare", &arguments).output().unwrap()
+    }
+
+    /// The first ticket goes to record B.
+    fn ticket_in_flash(&self) -> Vec<u8> {
+        std::fs::read(&self.flash).unwrap()[RECORD..][..MAX_TICKET].to_vec()
     }
 
     fn image_in_flash(&self) -> Vec<u8> {
@@ -92,13 +105,22 @@ fn a_boot_program_in_c_brings_the_image_that_a_main_program_in_c_asked_for() {
     server.put("/fw/lamp.bin", world.image.clone());
 
     let refused = world.prepare(&server, &key, "heater");
-    assert_eq!(refused.status.code(), Some(6), "{}", text(&refused));
+    assert_eq!(refused.status.code(), Some(SixfoldPrepared::Class as i32), "{}", text(&refused));
     assert!(text(&refused).contains("another class"), "{}", text(&refused));
     let stranger = world.prepare(&server, &SigningKey::generate(Algorithm::Ed25519).unwrap(), "lamp");
-    assert_eq!(stranger.status.code(), Some(4), "{}", text(&stranger));
+    assert_eq!(stranger.status.code(), Some(SixfoldPrepared::Untrusted as i32), "{}", text(&stranger));
 
     let prepared = world.prepare(&server, &key, "lamp");
     assert_eq!(prepared.status.code(), Some(0), "{}", text(&prepared));
+    let ticket = world.ticket_in_flash();
+    let ticket = Ticket::read(&ticket).unwrap();
+    let origin =
+        Origin { prefix: Ipv6Addr::LOCALHOST, interface: "", network: b"", dad_counter: 0, secret: SECRET };
+    assert_eq!(*ticket.interface_identifier(), interface_identifier(origin));
+    assert_eq!(ticket.relay(), Endpoint { address: Ipv6Addr::LOCALHOST, port: server.port() });
+    let endpoint = Endpoint { address: GROUP, port: 5683 };
+    assert_eq!(ticket.group(), Ok(Some(Group { endpoint, token: b"on" })));
+    assert!(text(&prepared).contains("group [ff12::6f]:5683, Token 6f6e"), "{}", text(&prepared));
 
     // The relay goes silent in the middle, and the program is killed there.
     server.silent_after(Some(20));
@@ -122,7 +144,8 @@ fn a_boot_program_in_c_brings_the_image_that_a_main_program_in_c_asked_for() {
     let same = world.prepare(&server, &key, "lamp");
     assert_eq!(same.status.code(), Some(1), "{}", text(&same));
     server.put("/fw/lamp.bin.suit", world.manifest(&key, 1));
-    assert_eq!(world.prepare(&server, &key, "lamp").status.code(), Some(7), "superseded");
+    let superseded = world.prepare(&server, &key, "lamp");
+    assert_eq!(superseded.status.code(), Some(SixfoldPrepared::Sequence as i32), "{}", text(&superseded));
 }
 
 #[test]

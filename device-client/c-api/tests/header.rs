@@ -50,6 +50,7 @@ fn config(header: &str, after_includes: &str, more: Option<&str>) -> Config {
         "Link",
         "Request",
         "Prepared",
+        "Origin",
     ] {
         let snake = if name == "EventKind" { "event_kind".to_owned() } else { name.to_lowercase() };
         export.rename.insert(format!("Sixfold{name}"), format!("sixfold_{snake}"));
@@ -95,7 +96,7 @@ fn holds(file: &str, config: Config, sources: &[&str]) {
 #[test]
 fn the_headers_say_what_the_code_does() {
     holds("sixfold_boot.h", config("boot", BOOT, None), &["status.rs", "flash.rs", "boot.rs"]);
-    holds("sixfold_prepare.h", config("prepare", "", Some("sixfold_boot.h")), &["prepare.rs"]);
+    holds("sixfold_prepare.h", config("prepare", "", Some("sixfold_boot.h")), &["discover.rs", "prepare.rs"]);
 }
 
 #[test]

@@ -24,6 +24,9 @@ fn main() {
     }
     keep("sixfold-size", "core_begin", &CORE);
     keep("sixfold-tftp-size", "tftp_begin", &TFTP);
+    if has_feature("LISTEN") {
+        keep("sixfold-size", "core_begin", &["core_listen", "core_group", "core_group_datagram"]);
+    }
     if has_feature("PROVOKE") {
         keep("sixfold-size", "core_begin", &["core_provoke"]);
     }

@@ -39,4 +39,4 @@ pub use addressing::State;
 pub use buffers::{Buffers, Sockets};
 pub use config::{Config, ConfigError, SendError};
 pub use smoltcp::wire::HardwareAddress;
-pub use stack::Stack;
+pub use stack::{Received, Stack};

@@ -54,6 +54,15 @@ pub struct Stack<'s> {
     more: bool,
 }
 
+/// A datagram from the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// So many bytes.
+    pub length: usize,
+    /// It went to the group, and not to this host alone.
+    pub is_for_group: bool,
+}
+
 impl<'s> Stack<'s> {
     /// A stack that begins with its link-local address.
     ///
@@ -160,20 +169,22 @@ impl<'s> Stack<'s> {
         socket.send_slice(payload, to).map_err(|_| SendError::TooLong)
     }
 
-    /// The next datagram from the relay, or for the group: its length in `buffer`. What comes from elsewhere, or is
-    /// longer than `buffer`, is dropped.
-    pub fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    /// The next datagram from the relay, for this host or for the group. What comes from elsewhere, or is longer than
+    /// `buffer`, is dropped.
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Option<Received> {
         let relay = IpEndpoint::new(self.relay.address.into(), self.relay.port);
         let own = self.addressing.source();
         let for_us = |metadata: &udp::UdpMetadata| {
             metadata.endpoint == relay && metadata.local_address == own.map(IpAddress::from)
         };
         let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.unicast);
-        take(socket, buffer, for_us).or_else(|| {
-            let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.multicast);
-            // The gate lets through what is for the group.
-            take(socket, buffer, |_| true)
-        })
+        if let Some(length) = take(socket, buffer, for_us) {
+            return Some(Received { length, is_for_group: false });
+        }
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.multicast);
+        // The gate lets nothing else through to this port but what is for the group, whoever sent it.
+        let length = take(socket, buffer, |metadata| metadata.endpoint == relay)?;
+        Some(Received { length, is_for_group: true })
     }
 
     /// Reads one frame; `false`: there was none.

@@ -6,7 +6,7 @@ mod support;
 
 use proptest::prelude::*;
 use sixfold_air::topology::NodeId;
-use sixfold_ip::{Buffers, Config, ConfigError, HardwareAddress, SendError, Sockets, Stack, State};
+use sixfold_ip::{Buffers, Config, ConfigError, HardwareAddress, Received, SendError, Sockets, Stack, State};
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::Endpoint;
 use smoltcp::phy::Medium;
@@ -34,13 +34,21 @@ fn ready(medium: Medium, group: Option<Endpoint>) -> (World, u16) {
     (world, port)
 }
 
+/// What came for this host.
 fn received(world: &mut World) -> Vec<Vec<u8>> {
+    let (own, for_group) = everything(world);
+    assert!(for_group.is_empty(), "{for_group:?}");
+    own
+}
+
+/// What came for this host, and what came for the group.
+fn everything(world: &mut World) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut buffer = [0; 64];
-    let mut all = Vec::new();
-    while let Some(length) = world.stack.receive(&mut buffer) {
-        all.push(buffer[..length].to_vec());
+    let (mut own, mut for_group) = (Vec::new(), Vec::new());
+    while let Some(Received { length, is_for_group }) = world.stack.receive(&mut buffer) {
+        if is_for_group { &mut for_group } else { &mut own }.push(buffer[..length].to_vec());
     }
-    all
+    (own, for_group)
 }
 
 #[test]
@@ -80,15 +88,18 @@ fn a_group_is_heard_on_its_port_and_address_alone() {
         let (mut world, _) = ready(medium, Some(HEARD));
         let before = world.sent.len();
         let other_group = Ipv6Addr::new(0xff35, 0x40, 0x2001, 0xdb8, 0, 0, 0, 0x9999);
-        for (to, data) in [
-            ((GROUP, GROUP_PORT), &b"group"[..]),
-            ((GROUP, GROUP_PORT + 1), b"other port"),
-            ((other_group, GROUP_PORT), b"other group"),
-            ((global(1), GROUP_PORT), b"unicast"),
+        let relay = (FAR_RELAY, PORT);
+        for (from, to, data) in [
+            (relay, (GROUP, GROUP_PORT), &b"group"[..]),
+            (relay, (GROUP, GROUP_PORT + 1), b"other port"),
+            (relay, (other_group, GROUP_PORT), b"other group"),
+            (relay, (global(1), GROUP_PORT), b"unicast"),
+            ((STRANGER, PORT), (GROUP, GROUP_PORT), b"stranger"),
+            ((FAR_RELAY, PORT + 1), (GROUP, GROUP_PORT), b"other service"),
         ] {
-            world.hear(2, &Packet::udp((FAR_RELAY, PORT), to, data));
+            world.hear(2, &Packet::udp(from, to, data));
             let expected = if data == b"group" { vec![data.to_vec()] } else { vec![] };
-            assert_eq!(received(&mut world), expected, "{medium:?}");
+            assert_eq!(everything(&mut world), (vec![], expected), "{medium:?}");
         }
         // Errors about datagrams to groups are forbidden (RFC 4443 §2.4 e.3).
         let errors: Vec<_> =
@@ -221,7 +232,8 @@ fn a_lost_fragment_is_not_waited_for() {
     world.settle();
     world.pass(Duration::from_secs(2));
     world.hear(2, &packet);
-    assert_eq!(world.stack.receive(&mut [0; 256]), Some(120), "the same datagram, sent again");
+    let whole = Received { length: 120, is_for_group: false };
+    assert_eq!(world.stack.receive(&mut [0; 256]), Some(whole), "the same datagram, sent again");
 }
 
 /// Frames as they could be: what neighbours really send, with some bytes changed, or cut.

@@ -1,6 +1,8 @@
 //! The boot algorithm.
 
 use super::layout::{Layout, Which};
+#[cfg(feature = "listen")]
+use super::listen::Listen;
 use super::record::{BootError, Expected, Record, has_digest, retire, round_up, write};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
@@ -26,29 +28,31 @@ const MOST_DOUBLINGS: u8 = 10;
 /// When that is `None`, the image may run. An error is a matter of this device alone: no datagram can cause one.
 #[derive(Debug)]
 pub struct Boot<'t, F> {
-    flash: F,
-    record: Record,
-    slot: u32,
-    image_size: u32,
-    image_digest: &'t [u8; DIGEST],
-    chunk_size: ChunkSize,
-    szx: Szx,
-    blocks: Blocks<'t>,
+    pub(super) flash: F,
+    pub(super) record: Record,
+    pub(super) slot: u32,
+    pub(super) image_size: u32,
+    pub(super) image_digest: &'t [u8; DIGEST],
+    pub(super) chunk_size: ChunkSize,
+    pub(super) szx: Szx,
+    pub(super) blocks: Blocks<'t>,
     /// The chunk that is being fetched; the number of chunks when all are there.
-    chunk: u32,
+    pub(super) chunk: u32,
     /// Where in the image that chunk ends.
-    end: u32,
+    pub(super) end: u32,
     /// It is erased, and nothing was written to it since.
-    is_erased: bool,
-    state: State,
+    pub(super) is_erased: bool,
+    pub(super) state: State,
     /// When sleep is over, or a chunk is to be judged.
-    until: Instant,
+    pub(super) until: Instant,
     /// Since the last chunk that was right; no more than [`MOST_DOUBLINGS`] are counted.
-    failures: u8,
+    pub(super) failures: u8,
+    #[cfg(feature = "listen")]
+    pub(super) listen: Listen<'t>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Fetching,
     /// A chunk is there. It is judged at the next time-out, which is at once: when no datagram is on the stack.
     Judging,
@@ -148,6 +152,8 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             state,
             until: Instant::ZERO,
             failures: 0,
+            #[cfg(feature = "listen")]
+            listen: Listen::new(ticket),
         })
     }
 
@@ -181,6 +187,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         datagram: &[u8],
     ) -> Result<Option<Event>, BootError<F::Error>> {
         let Some(answer) = self.blocks.handle_datagram(now, datagram) else { return Ok(None) };
+        #[cfg(feature = "listen")]
+        if self.listen.is_on {
+            self.answered_member(now, answer)?;
+            return Ok(self.listen.event.take());
+        }
         let cause = match answer {
             Answer::Wait(time) => return Ok(Some(Event::Wait(time))),
             Answer::Block(block, response) => return self.take(now, block, response.payload),
@@ -197,6 +208,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     pub fn handle_timeout(&mut self, now: Instant) -> Result<Option<Event>, BootError<F::Error>> {
         match self.state {
             State::Sleeping if now < self.until => Ok(None),
+            #[cfg(feature = "listen")]
+            State::Sleeping | State::Judging if self.listen.is_on => {
+                self.go_on(now)?;
+                Ok(self.listen.event.take())
+            }
             State::Sleeping | State::Judging => self.advance(now).map(Some),
             State::Fetching => {
                 let is_silent = self.blocks.handle_timeout(now);
@@ -215,7 +231,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         now: Instant,
         buffer: &mut [u8],
     ) -> Result<Option<usize>, BootError<F::Error>> {
-        self.blocks.poll_transmit(now, buffer, false).map_err(|Full| BootError::Request)
+        #[cfg(feature = "listen")]
+        let written = self.transmit(now, buffer);
+        #[cfg(not(feature = "listen"))]
+        let written = self.blocks.poll_transmit(now, buffer, false);
+        written.map_err(|Full| BootError::Request)
     }
 
     /// When [`Boot::handle_timeout`] is due; `None` when the image may run. Ask after [`Boot::poll_transmit`] has nothing
@@ -294,7 +314,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             self.chunk += 1;
             self.is_erased = false;
         }
-        self.finish(now)
+        Ok(self.finish(now)?)
     }
 
     /// Erases a chunk, unless it is, and asks for its first block.
@@ -313,7 +333,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     }
 
     /// All chunks are there: judges the whole image.
-    fn finish(&mut self, now: Instant) -> Result<Event, BootError<F::Error>> {
+    pub(super) fn finish(&mut self, now: Instant) -> Result<Event, F::Error> {
         self.blocks.stop();
         let image = self.slot..self.slot + self.image_size;
         let is_right = has_digest(&mut self.flash, image, Expected::Is(self.image_digest))?;
@@ -333,7 +353,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     }
 
     /// Gives up for a while. The chunk that was being fetched will be fetched from its start.
-    fn sleep(&mut self, now: Instant, cause: Cause) -> Event {
+    pub(super) fn sleep(&mut self, now: Instant, cause: Cause) -> Event {
         self.blocks.stop();
         let shortest = SHORTEST_SLEEP_US << self.failures;
         self.failures = MOST_DOUBLINGS.min(self.failures + 1);

@@ -1,14 +1,19 @@
 //! What the main program leaves for the boot program.
 
 use super::layout::{Layout, Which};
-use super::plan::{newest, summary};
+use super::note;
+use super::plan::{Summary, newest, summary};
 use super::record::{BootError, ERASED, Record, is_retired, retire, round_up, write};
 use super::sha256::has_digest;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
 
-/// Writes a record with a ticket of these `fields`, and its chunk index, and says which one it became. The record that is in force stays
-/// so until the last write, which is that of the ticket; a cut leaves one or the other.
+/// Writes a record with a ticket of these `fields`, and its chunk index, and says which one it became. A record whose image is whole, and
+/// with one slot the one in force, is not touched before the ticket is written: a cut leaves one or the other.
+///
+/// With two slots, an update that waits for a boot program is given up for the new one, since the image that runs has the
+/// other record: a cut leaves the new one, or the one that runs. The sequence number of what was given up stays accepted, in
+/// a note ([`sixfold_profile::note`]) in the journal.
 ///
 /// `index` is 32 bytes a chunk, and must be the one whose digest the ticket carries.
 ///
@@ -38,13 +43,22 @@ pub fn install<F: NorFlash>(
     if !has_digest(index, ticket.index_digest()) {
         return Err(BootError::Index);
     }
-    flash.erase(place.start, record.journal().start)?;
     let end = round_up(record.index().end, F::ERASE_SIZE as u32).ok_or(BootError::Layout)?;
-    flash.erase(record.journal().start, end)?;
+    let [given_up, superseded] = [place_of, place_of.other()].map(|which| *which.of(&[a, b]));
+    let number = |summary: Option<Summary>| summary.map(|summary| summary.sequence_number);
+    if let Some(highest) = number(given_up).filter(|highest| Some(*highest) > number(superseded)) {
+        note::leave(flash, place, highest)?;
+    }
+    flash.erase(place.start, record.journal().start)?;
+    let noted = note::page(flash, place)?;
+    flash.erase(noted.as_ref().map_or(record.journal().start, |page| page.end), end)?;
     write(flash, record.index().start, index)?;
     record.check_index(flash, ticket.index_digest())?;
     write(flash, place.start, buffer.get(..length).unwrap_or_default())?;
-    let superseded = *place_of.other().of(&[a, b]);
+    if let Some(page) = noted {
+        // From now on the ticket says it. To a boot program that comes first, a note is a few torn marks.
+        flash.erase(page.start, page.end)?;
+    }
     if layout.is_single() && superseded.is_some_and(|old| old.sequence_number == ticket.sequence_number()) {
         retire(flash, layout.record(place_of.other()))?;
     }
@@ -53,7 +67,7 @@ pub fn install<F: NorFlash>(
 
 /// The record that may be overwritten. Where there is one slot, the one that is not in force; where there are two, the
 /// one whose slot is not running. An image from the factory, which no record vouches for, is in slot A.
-fn free(layout: &Layout, records: [Option<super::plan::Summary>; 2]) -> Which {
+fn free(layout: &Layout, records: [Option<Summary>; 2]) -> Which {
     let [a, b] = records;
     let in_force = if layout.is_single() {
         newest(a, b)

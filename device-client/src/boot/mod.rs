@@ -22,12 +22,23 @@
 mod core;
 mod install;
 mod layout;
+#[cfg(feature = "listen")]
+mod listen;
+#[cfg(feature = "listen")]
+mod map;
+mod note;
+#[cfg(feature = "listen")]
+mod parity;
 mod plan;
 pub mod record;
 mod sha256;
+#[cfg(feature = "listen")]
+mod wanted;
 
 pub use self::core::{Boot, Cause, Event};
 pub use self::install::install;
 pub use self::layout::{Layout, Which};
+#[cfg(feature = "listen")]
+pub use self::listen::listening_memory;
 pub use self::plan::{Choice, accepted_sequence_number, choose};
 pub use self::record::{BootError, Record};

@@ -1,6 +1,7 @@
 //! What is to be done after a reset.
 
 use super::layout::{Layout, Which};
+use super::note;
 use super::record::{BootError, Record, is_retired, read_ticket};
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::ticket::MAX_TICKET;
@@ -55,7 +56,8 @@ pub fn choose<F: NorFlash>(
     Ok(Choice::Update { record, fallback: runs.then_some(record.other()) })
 }
 
-/// The highest sequence number that this device accepted, of what its flash still knows.
+/// The highest sequence number that this device accepted, of what its flash still knows: from its records, and from the
+/// note that outlives one while it is replaced.
 ///
 /// # Errors
 /// [`BootError::Flash`].
@@ -64,9 +66,12 @@ pub fn accepted_sequence_number<F: NorFlash>(
     layout: &Layout,
 ) -> Result<Option<u64>, BootError<F::Error>> {
     let mut buffer = [0; MAX_TICKET];
-    let a = summary(flash, layout, Which::A, &mut buffer)?;
-    let b = summary(flash, layout, Which::B, &mut buffer)?;
-    Ok(a.max(b).map(|summary| summary.sequence_number))
+    let mut accepted = None;
+    for which in Which::BOTH {
+        let record = summary(flash, layout, which, &mut buffer)?.map(|summary| summary.sequence_number);
+        accepted = accepted.max(record).max(note::read(flash, layout.record(which))?);
+    }
+    Ok(accepted)
 }
 
 /// The valid record that is in force.

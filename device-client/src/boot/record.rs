@@ -2,6 +2,8 @@
 //!
 //! No journal entry is written twice between erasures, so that flash with error correction can hold it.
 
+#[cfg(feature = "listen")]
+use super::parity::Solution;
 use super::sha256::{BLOCK, Sha256};
 use core::fmt;
 use core::ops::Range;
@@ -169,6 +171,27 @@ impl Record {
         has_digest(flash, place, Expected::At(self.index + chunk * DIGEST as u32))
     }
 
+    /// Whether a chunk, which begins at `start`, would be what the index says of it if what was found were in its place.
+    #[cfg(feature = "listen")]
+    pub(super) fn would_be_right<F: NorFlash>(
+        &self,
+        flash: &mut F,
+        chunk: u32,
+        slot: u32,
+        range: &Range<u32>,
+        solution: &Solution<'_, '_>,
+    ) -> Result<bool, F::Error> {
+        let place = slot + range.start..slot + range.end;
+        let expected = Expected::At(self.index + chunk * DIGEST as u32);
+        has_digest_with(flash, place, expected, Some((slot, solution)))
+    }
+
+    /// The entry that says that a chunk is open ([`RecordLayout::opening`]).
+    #[cfg(feature = "listen")]
+    pub(super) const fn opening(&self, chunk: u32) -> u32 {
+        self.chunks + 1 + chunk
+    }
+
     /// Whether a chunk is marked; the entry behind the last chunk's is that of the whole image.
     ///
     /// # Errors
@@ -222,11 +245,52 @@ pub(super) enum Expected<'d> {
 }
 
 /// Whether a piece of flash, which begins with a page, has this SHA-256.
+#[cfg(not(feature = "listen"))]
 #[inline(never)] // the digest in the making is on the stack only here
 pub(super) fn has_digest<F: NorFlash>(
     flash: &mut F,
     range: Range<u32>,
     expected: Expected<'_>,
+) -> Result<bool, F::Error> {
+    digest_is(flash, range, expected, |flash, offset, block| flash.read(offset, block))
+}
+
+/// The same.
+#[cfg(feature = "listen")]
+pub(super) fn has_digest<F: NorFlash>(
+    flash: &mut F,
+    range: Range<u32>,
+    expected: Expected<'_>,
+) -> Result<bool, F::Error> {
+    has_digest_with(flash, range, expected, None)
+}
+
+/// The same, with what was found in its place; the slot is where it is said.
+#[cfg(feature = "listen")]
+#[inline(never)] // as above
+fn has_digest_with<F: NorFlash>(
+    flash: &mut F,
+    range: Range<u32>,
+    expected: Expected<'_>,
+    found: Option<(u32, &Solution<'_, '_>)>,
+) -> Result<bool, F::Error> {
+    digest_is(flash, range, expected, |flash, offset, block| {
+        match found.and_then(|(slot, solution)| solution.piece(offset - slot)) {
+            Some(piece) => {
+                *block = *piece;
+                Ok(())
+            }
+            None => flash.read(offset, block),
+        }
+    })
+}
+
+#[inline]
+fn digest_is<F: NorFlash>(
+    flash: &mut F,
+    range: Range<u32>,
+    expected: Expected<'_>,
+    mut read: impl FnMut(&mut F, u32, &mut [u8; BLOCK]) -> Result<(), F::Error>,
 ) -> Result<bool, F::Error> {
     let mut hash = Sha256::new();
     let mut offset = range.start;
@@ -234,7 +298,7 @@ pub(super) fn has_digest<F: NorFlash>(
         let rest = range.end - offset;
         if rest > 0 {
             // Whole blocks: a read may have to be longer than what is asked for, and pages are multiples of it.
-            flash.read(offset, hash.block_mut())?;
+            read(flash, offset, hash.block_mut())?;
         }
         if rest < BLOCK as u32 {
             break;

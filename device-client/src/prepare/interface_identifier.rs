@@ -3,6 +3,9 @@
 use hmac_sha256::HMAC;
 use std::net::Ipv6Addr;
 
+/// RFC 7217 §5: a secret has at least 128 bits; in bytes.
+pub const SHORTEST_SECRET: usize = 16;
+
 /// What an interface identifier is made of (RFC 7217 §5).
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
@@ -14,7 +17,7 @@ pub struct Origin<'a> {
     pub network: &'a [u8],
     /// How often duplicate address detection found the address taken.
     pub dad_counter: u8,
-    /// A secret that this device never gives away and keeps for ever, of 128 bits at least.
+    /// A secret that this device never gives away and keeps for ever, of [`SHORTEST_SECRET`] bytes at least.
     pub secret: &'a [u8],
 }
 

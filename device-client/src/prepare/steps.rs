@@ -1,5 +1,7 @@
 //! The steps of a preparation, in their order.
 
+use super::informative::{self, Told};
+use super::inquiry::NoGroup;
 use super::target::{Target, TargetError};
 use crate::ETag;
 use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, choose, install, record};
@@ -29,6 +31,12 @@ pub trait Source {
     /// # Errors
     /// When it does not arrive.
     fn probe(&mut self, target: &Target, szx: Szx) -> Result<Probe, Self::Error>;
+
+    /// Asks for an image's group ([`super::Inquiry`]): the payload of the informative response.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup>;
 }
 
 /// What the first block tells of a body.
@@ -55,6 +63,8 @@ pub struct Request {
     pub interface_identifier: [u8; 8],
     /// The largest block that the boot program has room for.
     pub szx: Szx,
+    /// Whether to ask for a group, so that the boot program can hear what the relay sends to many.
+    pub group: bool,
 }
 
 /// What came of it.
@@ -64,6 +74,8 @@ pub struct Prepared {
     pub manifest: Manifest,
     /// The record that was written; `None` when this image is what the device runs already.
     pub record: Option<Which>,
+    /// The group in the ticket, or why there is none; `None` when the relay was not asked.
+    pub group: Option<Result<Told, NoGroup>>,
 }
 
 /// Why nothing was prepared. The flash is as it was before, or holds one more whole ticket.
@@ -89,6 +101,12 @@ pub enum PrepareError<S, V, F> {
         /// Bytes that the relay offers.
         offered: u32,
     },
+    /// With two slots: the manifest has the sequence number of the image that runs, and is of another one. Which of them is newer
+    /// nobody could tell after a restart. The publisher is to blame, who used a number twice.
+    Reused {
+        /// The number.
+        sequence_number: u64,
+    },
     /// The record cannot be written.
     Flash(BootError<F>),
 }
@@ -103,6 +121,10 @@ impl<S: fmt::Display, V: fmt::Display, F: fmt::Debug> fmt::Display for PrepareEr
             Self::OtherSize { signed, offered } => write!(
                 f,
                 "the image has {offered} bytes at the relay, but {signed} were signed: publish image and manifest together"
+            ),
+            Self::Reused { sequence_number } => write!(
+                f,
+                "the image that runs has sequence number {sequence_number} too, and is another one: sign with a higher number"
             ),
             Self::Flash(error) => error.fmt(f),
         }
@@ -133,8 +155,12 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         ..request.device.clone()
     };
     manifest.check(&device).map_err(PrepareError::Refused)?;
-    if runs(flash, layout, &manifest).map_err(PrepareError::Flash)? {
-        return Ok(Prepared { manifest, record: None });
+    match running(flash, layout, &manifest).map_err(PrepareError::Flash)? {
+        Running::This => return Ok(Prepared { manifest, record: None, group: None }),
+        Running::SameNumber if !layout.is_single() => {
+            return Err(PrepareError::Reused { sequence_number: manifest.sequence_number });
+        }
+        Running::SameNumber | Running::Another => {}
     }
     let image = image_target(&request.manifest, &manifest).map_err(PrepareError::Target)?;
     let index = index(source, &image, &manifest)?;
@@ -143,6 +169,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         return Err(PrepareError::OtherSize { signed: manifest.image_size, offered });
     }
     let options = image.encode().map_err(PrepareError::Target)?;
+    let group = request.group.then(|| group(source, &image, request.relay));
     let ticket = Fields {
         image_size: manifest.image_size,
         image_digest: manifest.image_digest,
@@ -153,12 +180,12 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         relay: request.relay,
         interface_identifier: request.interface_identifier,
         etag: probe.etag.as_ref().map(ETag::as_bytes).filter(|etag| !etag.is_empty()),
-        group: None,
+        group: group.as_ref().and_then(|told| told.as_ref().ok()).map(Told::group),
         session: None,
         options: &options,
     };
     let record = install(flash, layout, &ticket, &index).map_err(PrepareError::Flash)?;
-    Ok(Prepared { record: Some(record), manifest })
+    Ok(Prepared { record: Some(record), manifest, group })
 }
 
 type Failed<S, V, F> = PrepareError<<S as Source>::Error, V, F>;
@@ -209,17 +236,42 @@ fn index<S: Source, V, F>(
     Ok(index)
 }
 
-/// Whether the image that the device runs is the manifest's.
-fn runs<F: NorFlash>(
+/// Where the relay sends the image to all who listen. The device does without when it does not say so, or says nonsense.
+fn group<S: Source>(source: &mut S, image: &Target, relay: Endpoint) -> Result<Told, NoGroup> {
+    informative::read(&source.group(image)?, relay).map_err(NoGroup::Nonsense)
+}
+
+/// What the device runs, compared with a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Running {
+    /// Its image, and there is nothing to do.
+    This,
+    /// Another image of the same sequence number.
+    SameNumber,
+    /// Anything else.
+    Another,
+}
+
+fn running<F: NorFlash>(
     flash: &mut F,
     layout: &Layout,
     manifest: &Manifest,
-) -> Result<bool, BootError<F::Error>> {
+) -> Result<Running, BootError<F::Error>> {
     let mut buffer = [0; MAX_TICKET];
-    let Choice::Run(which) = choose(flash, layout, &mut buffer)? else { return Ok(false) };
+    let (which, is_in_force) = match choose(flash, layout, &mut buffer)? {
+        Choice::Run(which) => (which, true),
+        Choice::Update { fallback: Some(which), .. } => (which, false),
+        Choice::Update { fallback: None, .. } | Choice::Nothing | Choice::Lost => {
+            return Ok(Running::Another);
+        }
+    };
     let ticket = record::read_ticket(flash, layout.record(which), &mut buffer)?;
-    Ok(*ticket.image_digest() == manifest.image_digest
-        && ticket.sequence_number() == manifest.sequence_number)
+    let is_same_number = ticket.sequence_number() == manifest.sequence_number;
+    Ok(match (is_same_number, *ticket.image_digest() == manifest.image_digest) {
+        (true, true) if is_in_force => Running::This,
+        (true, false) => Running::SameNumber,
+        _ => Running::Another,
+    })
 }
 
 #[cfg(test)]

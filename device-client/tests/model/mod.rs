@@ -6,6 +6,10 @@
 
 pub mod device;
 pub mod flash;
+#[cfg(feature = "listen")]
+pub mod fleet;
+#[cfg(feature = "listen")]
+pub mod relay;
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use sixfold_profile::Instant;

@@ -5,10 +5,10 @@ use super::model::flash::PowerGone;
 use super::model::{Server, image};
 use super::pki::{Authority, Leaf, NOW, leaf, root, trust};
 use sixfold_device::ETag;
-use sixfold_device::prepare::{PrepareError, Prepared, Probe, Request, Source, Target, prepare};
+use sixfold_device::prepare::{NoGroup, PrepareError, Prepared, Probe, Request, Source, Target, prepare};
 use sixfold_manifest::keys::{Algorithm, SigningKey, VerifyingKey};
 use sixfold_manifest::{Manifest, class_identifier, cms, suit, vendor_identifier};
-use sixfold_profile::coap::Szx;
+use sixfold_profile::coap::{Code, Szx};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::Endpoint;
 use std::collections::HashMap;
@@ -31,6 +31,8 @@ pub(super) enum Trouble {
 pub(super) struct Relay {
     pub(super) files: HashMap<String, Vec<u8>>,
     pub(super) probe: Probe,
+    /// What it says when it is asked for a group.
+    pub(super) group: Result<Vec<u8>, NoGroup>,
     /// The request, from 0, that is not answered.
     pub(super) silent_at: Option<usize>,
     pub(super) requests: usize,
@@ -56,6 +58,11 @@ impl Source for Relay {
     fn probe(&mut self, _: &Target, _: Szx) -> Result<Probe, Trouble> {
         self.request()?;
         Ok(self.probe)
+    }
+
+    fn group(&mut self, _: &Target) -> Result<Vec<u8>, NoGroup> {
+        self.request().map_err(|_| NoGroup::Silence)?;
+        self.group.clone()
     }
 }
 
@@ -92,7 +99,13 @@ impl<const WRITE: usize, const ERASE: usize> World<WRITE, ERASE> {
         let mut world = Self {
             request: request(&device),
             device,
-            relay: Relay { files: HashMap::new(), probe: probe(0), silent_at: None, requests: 0 },
+            relay: Relay {
+                files: HashMap::new(),
+                probe: probe(0),
+                group: Err(NoGroup::Refused(Code::NOT_ACCEPTABLE)),
+                silent_at: None,
+                requests: 0,
+            },
             keys: vec![publisher.verifying_key()],
             publisher,
             signer: leaf(&authority),
@@ -208,6 +221,7 @@ fn request<const WRITE: usize, const ERASE: usize>(device: &Device<WRITE, ERASE>
         },
         interface_identifier: [2, 0, 0, 0, 0, 0, 0, 1],
         szx: Szx::B64,
+        group: true,
     }
 }
 

@@ -3,9 +3,11 @@
 #[path = "../../../device-client/tests/model/mod.rs"]
 mod model;
 
+mod informative;
 mod script;
 mod target;
 mod world;
 
+pub use informative::informative_response;
 pub use script::boot;
 pub use target::target_reference;

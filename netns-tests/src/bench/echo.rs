@@ -26,7 +26,11 @@ pub fn serve(address: SocketAddr, szx: Szx) -> Result<()> {
             while socket.recv(&mut batch)? > 0 {
                 answers.clear();
                 answers.extend(batch.iter().filter_map(|received| {
-                    Some(Transmit { path: received.path, bytes: answer(received.bytes, szx)? })
+                    Some(Transmit {
+                        path: received.path,
+                        bytes: answer(received.bytes, szx)?,
+                        hop_limit: None,
+                    })
                 }));
                 send_all(&mut socket, &answers).await?;
             }

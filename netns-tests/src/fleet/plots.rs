@@ -214,7 +214,8 @@ fn colour(server: Server) -> RGBColor {
     match server {
         Server::Ours => RGBColor(0, 114, 178),
         Server::Boot => RGBColor(86, 180, 233),
-        Server::Legacy => RGBColor(0, 158, 115),
+        Server::Fanout => RGBColor(0, 0, 0),
+        Server::Legacy => RGBColor(230, 159, 0),
         Server::Rfc7252 => RGBColor(213, 94, 0),
         Server::Tftp => RGBColor(0, 158, 115),
         Server::TftpOptions => RGBColor(204, 121, 167),
@@ -225,6 +226,7 @@ fn colour(server: Server) -> RGBColor {
 fn marker(server: Server, centre: i32) -> Vec<(i32, i32)> {
     let corners: &[(i32, i32)] = match server {
         Server::Ours => &[(-5, -5), (5, -5), (5, 5), (-5, 5), (-5, -5)],
+        Server::Fanout => &[(-6, 6), (-6, -6), (6, -6), (-6, 6)],
         Server::Legacy => &[(-5, 0), (5, 0), (0, 5), (-5, 0)],
         Server::Boot => &[(-6, 0), (6, 0), (0, -6), (0, 6), (0, 0), (-6, 0)],
         Server::Rfc7252 => &[(-7, 6), (0, -7), (7, 6), (-7, 6)],

@@ -7,8 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod cms;
+mod distrust;
 pub mod keys;
 mod manifest;
 pub mod suit;
 
+pub use distrust::Distrust;
 pub use manifest::{Device, Manifest, Refusal, chunk_index, class_identifier, vendor_identifier};

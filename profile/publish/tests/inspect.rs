@@ -145,6 +145,10 @@ fn inspect_shows_both_records_of_a_flash_file() {
     desk.write("flash", &flash);
     let shown = succeeds(&desk.run(&["inspect", "flash"]));
     assert!(shown.contains("not that image") && shown.contains("record B: there is no ticket"), "{shown}");
+    flash[4 * 4096..][..16].copy_from_slice(&sixfold_profile::note::write_note(41));
+    desk.write("flash", &flash);
+    let shown = succeeds(&desk.run(&["inspect", "flash"]));
+    assert!(shown.contains("record B: note: 41 was accepted"), "{shown}");
     flash.remove(0);
     desk.write("flash", &flash);
     fails(&desk.run(&["inspect", "flash"]), 1, "is none of ours");

@@ -2,6 +2,7 @@
 
 use crate::{flash, hex, release, tickets};
 use serde_json::{Value, json};
+use sixfold_profile::note::write_note;
 use sixfold_profile::record::{Entry, RecordLayout, TOMBSTONE};
 use sixfold_profile::ticket::TicketError;
 use std::error::Error;
@@ -110,7 +111,31 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
         "version": 1,
         "vectors": vectors,
         "refused": refused()?,
+        "notes": notes()?,
     }))
+}
+
+/// A record whose ticket is erased and whose journal is a note: the device accepts no lower number.
+fn notes() -> Result<Vec<Value>, Box<dyn Error>> {
+    let numbers =
+        [("of a small number", 9), ("of many zeros and ones", 0xffff_ffff), ("of the highest", u64::MAX)];
+    let mut vectors = Vec::new();
+    for (name, sequence_number) in numbers {
+        let mut record = Record::new(flash::WRITE_UNIT, [Entry::Unmarked; 5])?;
+        let journal = record.layout.journal.start;
+        record.bytes.iter_mut().take(journal as usize).for_each(|byte| *byte = 0xff);
+        record.put(journal, &write_note(sequence_number));
+        vectors.push(json!({
+            "name": name,
+            "sequence_number": sequence_number.to_string(),
+            "note": hex(&write_note(sequence_number)),
+            "page": flash::PAGE,
+            "write_unit": flash::WRITE_UNIT,
+            "journal_at": journal,
+            "bytes": hex(&record.bytes),
+        }));
+    }
+    Ok(vectors)
 }
 
 fn refused() -> Result<Vec<Value>, Box<dyn Error>> {

@@ -21,6 +21,8 @@ pub(crate) enum Answer {
     /// A block of the body.
     Block {
         response: Response,
+        /// Of which version.
+        etag: ETag,
         /// Where the block starts in the body, in bytes.
         start: usize,
         /// It is the last one.
@@ -49,12 +51,14 @@ impl<'a> Representation<'a> {
         }
         match self.body.cut(wants.block, preferred) {
             Cut::Ready(bytes, block) => Answer::Block {
+                etag: self.etag,
                 start: block.map_or(0, Block::offset),
                 last: block.is_none_or(|block| !block.more),
                 response: Response {
                     code: Some(Code::CONTENT),
                     content_format: self.content_format,
-                    block,
+                    block: block.filter(|_| wants.lacks.is_none()),
+                    q_block: block.filter(|_| wants.lacks.is_some()),
                     size: self.body.total.filter(|_| wants.size).and_then(|total| u32::try_from(total).ok()),
                     payload: bytes.to_vec(),
                     ..common

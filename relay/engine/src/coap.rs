@@ -6,10 +6,14 @@
 
 use crate::image::ETag;
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
-use sixfold_profile::coap::{Block, BlockError, Code, Full, Message, Type, Writer, option, params};
+use sixfold_profile::coap::{Block, BlockError, Code, Full, Message, Szx, Type, Writer, option, params};
+use sixfold_profile::missing::Missing;
 
-/// Header, Token, ETag, payload marker and five integer options at their longest are 57 bytes.
+/// Header, Token, ETag, payload marker and six integer options at their longest are 62 bytes.
 const OVERHEAD: usize = 64;
+
+/// So many blocks can be named in one request; others are asked for later.
+const MOST_NAMED: usize = 32;
 
 /// A Token (RFC 7252 §5.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +75,36 @@ pub(crate) struct Wants {
     pub(crate) accept: Option<u32>,
     /// Response classes that the client does not want, as a bit map (RFC 7967 §2.1).
     pub(crate) no_response: u32,
+    /// What a member of a group lacks; `block` is the first of it then.
+    pub(crate) lacks: Option<Box<Lacks>>,
+}
+
+/// What a member of a group lacks: its Q-Block2 options (RFC 9177 §4.4) and the option MISSING.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lacks {
+    /// The size of its blocks.
+    pub(crate) szx: Szx,
+    /// The blocks that it names, [`MOST_NAMED`] at most.
+    pub(crate) named: Vec<u32>,
+    /// M was 1: this block, and everything after it.
+    pub(crate) from: Option<u32>,
+    /// A value that [`Missing::read`] takes; empty when there was none.
+    pub(crate) missing: Vec<u8>,
+}
+
+impl Lacks {
+    /// Takes one Q-Block2 option: all have one size, and after M = 1 nothing is left to be said.
+    fn take(&mut self, block: Block) -> Result<(), Refusal> {
+        if block.szx != self.szx || self.from.is_some() {
+            return Err(Refusal::new(Code::BAD_REQUEST, "Q-Block2: two sizes, or a block after M=1"));
+        }
+        if block.more {
+            self.from = Some(block.num());
+        } else if self.named.len() < MOST_NAMED {
+            self.named.push(block.num());
+        }
+        Ok(())
+    }
 }
 
 impl Wants {
@@ -100,6 +134,9 @@ impl<'a> Ask<'a> {
                     "critical option not understood, too long or repeated",
                 ));
             }
+        }
+        if ask.wants.lacks.is_some() && ask.wants.observe != Some(0) {
+            return Err(Refusal::new(Code::BAD_OPTION, "Q-Block2 without Observe 0"));
         }
         Ok(ask)
     }
@@ -148,9 +185,34 @@ impl<'a> Ask<'a> {
                 }
                 Err(BlockError::TooLong) => false,
             },
+            option::Q_BLOCK2 => match Block::decode(value) {
+                Ok(block) => self.take_q_block(block)?,
+                Err(BlockError::ReservedSzx) => {
+                    return Err(Refusal::new(Code::BAD_REQUEST, "Q-Block2: SZX 7 is reserved"));
+                }
+                Err(BlockError::TooLong) => false,
+            },
+            option::MISSING => {
+                if let (Some(_), Some(lacks)) = (Missing::read(value), &mut self.wants.lacks) {
+                    lacks.missing = value.to_vec();
+                }
+                true
+            }
             _ => false,
         };
         Ok(understood)
+    }
+
+    /// `false` when Block2 is there too (RFC 9177 §4.1: never both).
+    fn take_q_block(&mut self, block: Block) -> Result<bool, Refusal> {
+        if let Some(lacks) = &mut self.wants.lacks {
+            return lacks.take(block).map(|()| true);
+        }
+        let mut lacks = Lacks { szx: block.szx, named: Vec::new(), from: None, missing: Vec::new() };
+        lacks.take(block)?;
+        let first = self.wants.block.replace(block.with_more(false));
+        self.wants.lacks = Some(Box::new(lacks));
+        Ok(first.is_none())
     }
 }
 
@@ -163,6 +225,7 @@ const fn is_repeatable(number: u16) -> bool {
             | option::URI_QUERY
             | option::LOCATION_PATH
             | option::LOCATION_QUERY
+            | option::Q_BLOCK2
     )
 }
 
@@ -176,6 +239,8 @@ pub(crate) struct Response {
     pub(crate) max_age: Option<u32>,
     pub(crate) block: Option<Block>,
     pub(crate) size: Option<u32>,
+    /// The block, where it was asked for with Q-Block2 (RFC 9177 §4.4).
+    pub(crate) q_block: Option<Block>,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -229,6 +294,7 @@ impl Response {
             (option::MAX_AGE, self.max_age.filter(|&age| age != params::DEFAULT_MAX_AGE_S)),
             (option::BLOCK2, self.block.map(Block::encode)),
             (option::SIZE2, self.size),
+            (option::Q_BLOCK2, self.q_block.map(Block::encode)),
         ];
         options.into_iter().filter_map(|(number, value)| Some((number, value?)))
     }
@@ -266,7 +332,6 @@ fn shortest(value: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sixfold_profile::coap::Szx;
 
     fn read(options: &[(u16, &[u8])]) -> Result<Wants, Code> {
         let mut buffer = [0; 256];
@@ -328,6 +393,7 @@ mod tests {
             max_age: Some(300),
             block: Block::new(70_000, true, Szx::B64),
             size: Some(5_000_000),
+            q_block: Block::new(70_000, true, Szx::B64),
             payload: vec![7; 64],
         };
         let datagram = response.datagram(Type::Acknowledgement, 0xbeef, Token::new(b"tok"));

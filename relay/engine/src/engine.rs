@@ -1,9 +1,9 @@
 //! The engine itself: what goes in, what comes out, and what time does to it.
 
-use crate::coap::{self, Token};
+use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
 use crate::event::{DropReason, Event};
-use crate::exchanges::{ExchangeId, Exchanges};
+use crate::exchanges::{ExchangeId, Exchanges, Reply};
 use crate::fetches::Fetches;
 use crate::links::Links;
 use crate::observers::Observers;
@@ -13,12 +13,13 @@ use crate::path::{Path, Transmit};
 use crate::peers::{Peer, Peers};
 use crate::resources::Resources;
 use crate::store::Store;
+use crate::streams::Streams;
 use crate::timers::Timers;
 use foldhash::quality::FixedState;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Malformed, Message, Type};
+use sixfold_profile::coap::{Code, Malformed, Message, Type};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub struct Engine<S> {
     pub(crate) outgoing: Outgoing,
     pub(crate) observers: Observers,
     pub(crate) links: Links,
+    pub(crate) streams: Streams,
     pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
@@ -82,6 +84,10 @@ pub struct Load {
     pub observers: usize,
     /// Deadlines.
     pub timers: usize,
+    /// Groups that images are streamed to.
+    pub groups: usize,
+    /// Devices that take part in them.
+    pub members: usize,
 }
 
 impl<S: Store> Engine<S> {
@@ -103,6 +109,7 @@ impl<S: Store> Engine<S> {
             outgoing: Outgoing::new(hasher.clone()),
             observers: Observers::default(),
             links: Links::default(),
+            streams: Streams::default(),
             hasher,
             leisurely: 0,
             url: String::new(),
@@ -125,7 +132,7 @@ impl<S: Store> Engine<S> {
     pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         let message = match Message::parse(datagram) {
             Ok(message) => message,
-            Err(reason) => return self.reject(path, datagram, reason),
+            Err(reason) => return self.reject(now, path, datagram, reason),
         };
         match message.message_type {
             Type::Acknowledgement => self.acknowledged(now, path, message.message_id),
@@ -134,10 +141,24 @@ impl<S: Store> Engine<S> {
             _ if message.code.is_request() => self.request(now, path, &message),
             // A ping, or a response to nothing that we asked (RFC 7252 §4.2).
             Type::Confirmable if !path.multicast => {
-                self.send(path, coap::empty(Type::Reset, message.message_id));
+                self.send(now, path, coap::empty(Type::Reset, message.message_id));
             }
             _ => self.drop(DropReason::Unmatched),
         }
+        self.release(now);
+    }
+
+    /// Takes a datagram of a client that asks more often than it may: a request is answered 4.29 (RFC 8516) without being
+    /// looked at, everything else is dropped. Whoever limits clients decides how often to say so.
+    pub fn handle_excess(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        match Message::parse(datagram) {
+            Ok(message) if message.code.is_request() && !path.multicast => {
+                let refusal = Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests");
+                self.refuse(now, Reply::to(path, &message), &Wants::default(), refusal);
+            }
+            _ => {}
+        }
+        self.drop(DropReason::ClientRate);
         self.release(now);
     }
 
@@ -160,12 +181,19 @@ impl<S: Store> Engine<S> {
             self.forget(address, peer);
         }
         self.expire(now);
+        self.disband_silent(now);
         self.release(now);
     }
 
     /// The next time at which [`Engine::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.peers.next_silence(), self.links.poll_timeout()].into_iter().flatten().min()
+        let deadlines = [
+            self.timers.next(),
+            self.peers.next_silence(),
+            self.links.poll_timeout(),
+            self.streams.next_end(),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The next datagram to be sent, now.
@@ -193,6 +221,8 @@ impl<S: Store> Engine<S> {
             outgoing: self.outgoing.len(),
             observers: self.observers.len(),
             timers: self.timers.len(),
+            groups: self.streams.len(),
+            members: self.streams.members(),
         }
     }
 
@@ -207,13 +237,13 @@ impl<S: Store> Engine<S> {
     }
 
     /// RFC 7252 §4.2: what is Confirmable and cannot be processed is reset; everything else is ignored.
-    fn reject(&mut self, path: Path, datagram: &[u8], reason: Malformed) {
+    fn reject(&mut self, now: Instant, path: Path, datagram: &[u8], reason: Malformed) {
         if let [first, _, high, low, ..] = *datagram
             && reason != Malformed::Version
             && first >> 4 & 3 == Type::Confirmable as u8
             && !path.multicast
         {
-            self.send(path, coap::empty(Type::Reset, u16::from_be_bytes([high, low])));
+            self.send(now, path, coap::empty(Type::Reset, u16::from_be_bytes([high, low])));
         }
         self.drop(DropReason::Malformed);
     }
@@ -226,7 +256,10 @@ impl<S: Store> Engine<S> {
         self.timers.cancel(message.timer);
         match message.purpose {
             Purpose::Response => self.hear_acknowledgement(now, path.interface, peer),
-            Purpose::Notification { token } => self.notification_arrived(peer, token),
+            Purpose::Notification { token } => {
+                self.hear_acknowledgement(now, path.interface, peer);
+                self.notification_arrived(peer, token);
+            }
         }
     }
 
@@ -249,7 +282,7 @@ impl<S: Store> Engine<S> {
             let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
             message.timer = timer;
             self.event(Event::RetransmittedResponse);
-            return self.send(path, bytes);
+            return self.send(now, path, bytes);
         }
         let purpose = message.purpose;
         self.outgoing.remove(peer, message_id);
@@ -267,8 +300,9 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    pub(crate) fn send(&mut self, path: Path, bytes: Vec<u8>) {
-        self.transmits.push_back(Transmit { path, bytes });
+    pub(crate) fn send(&mut self, now: Instant, path: Path, bytes: Vec<u8>) {
+        self.spend(now, path, bytes.len());
+        self.transmits.push_back(Transmit { path, bytes, hop_limit: None });
     }
 
     pub(crate) fn event(&mut self, event: Event) {

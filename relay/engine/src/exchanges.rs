@@ -5,6 +5,7 @@ use crate::coap::{Token, Wants};
 use crate::path::Path;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
+use sixfold_profile::coap::{Message, Type};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +29,17 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// The answer to a request that was received just now.
+    pub(crate) fn to(path: Path, request: &Message<'_>) -> Self {
+        Self {
+            path,
+            token: Token::new(request.token),
+            message_id: request.message_id,
+            confirmable: request.message_type == Type::Confirmable,
+            acknowledged: false,
+        }
+    }
+
     pub(crate) fn exchange(&self) -> ExchangeId {
         ExchangeId { peer: self.path.peer, message_id: self.message_id }
     }

@@ -1,42 +1,83 @@
 //! Where engine and pacing meet: which requests say something about a link, which answers wait for it, and how they
 //! are made when they leave.
 //!
-//! An answer waits as the question that it answers. Links that nobody configured are not paced: every answer leaves at
+//! An answer waits as the question that it answers, a notification as the name of its observer: so what leaves is what is
+//! true then. Messages that say no more than "not now" do not wait, but they are counted. Links that nobody configured are not paced: every answer leaves at
 //! once.
 
 use crate::answer::{Answer, Representation};
-use crate::coap::{Refusal, Response, Wants};
+use crate::coap::{Refusal, Response, Token, Wants};
 use crate::engine::Engine;
-use crate::event::{Event, LinkEvent};
+use crate::event::{DropReason, Event, LinkDecision, LinkEvent};
 use crate::exchanges::{Exchange, ExchangeId, Reply};
-use crate::pacing::{Link, LinkConfig, Signal, Verdict};
+use crate::fanout::Loss;
+use crate::pacing::{AROUND_PAYLOAD, Link, LinkConfig, Parcel, Sign, Signal, Verdict};
 use crate::path::Path;
 use crate::requests::Found;
 use crate::store::Store;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::Code;
+use sixfold_profile::coap::{Code, MAX_NUM, Szx};
+use sixfold_profile::parity::SMALLEST;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Header, ETag, Block2, Max-Age, payload marker, as they usually are, in bytes.
-const AROUND_PAYLOAD: usize = 4 + 9 + 4 + 3 + 1;
+/// Max-Age for those who may try again as soon as others are done.
+pub(crate) const SOON_S: u32 = 1;
 
-/// The paced links, by the index of their interface.
+/// What waits for a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The answer to a request.
+    Answer(ExchangeId),
+    /// A notification to the observer with this Token.
+    Notification(SocketAddr, Token),
+    /// The next datagram of the streams of this link.
+    Stream(u32),
+}
+
+/// The paced links.
 #[derive(Debug, Default)]
-pub(crate) struct Links(Vec<(u32, Link<ExchangeId>)>);
+pub(crate) struct Links(Vec<Paced>);
+
+/// One link, and what goes to groups of it.
+#[derive(Debug)]
+pub(crate) struct Paced {
+    pub(crate) interface: u32,
+    pub(crate) link: Link<Waiting>,
+    pub(crate) loss: Loss,
+    /// The next datagram of a stream waits for its turn.
+    pub(crate) stream_waits: bool,
+}
 
 impl Links {
-    fn get_mut(&mut self, interface: u32) -> Option<&mut Link<ExchangeId>> {
-        self.0.iter_mut().find(|(index, _)| *index == interface).map(|(_, link)| link)
+    pub(crate) fn of(&mut self, interface: u32) -> Option<&mut Paced> {
+        self.0.iter_mut().find(|paced| paced.interface == interface)
+    }
+
+    pub(crate) fn get_mut(&mut self, interface: u32) -> Option<&mut Link<Waiting>> {
+        self.of(interface).map(|paced| &mut paced.link)
+    }
+
+    pub(crate) fn get(&self, interface: u32) -> Option<&Link<Waiting>> {
+        self.0.iter().find(|paced| paced.interface == interface).map(|paced| &paced.link)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link<Waiting>)> {
+        self.0.iter().map(|paced| (paced.interface, &paced.link))
+    }
+
+    /// Whether an answer to a device waits, and whether the device is missing; `None` if no link knows it.
+    pub(crate) fn of_device(&self, device: SocketAddr) -> Option<(bool, bool)> {
+        self.0.iter().find_map(|paced| paced.link.describe_device(device))
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.0.iter().filter_map(|(_, link)| link.poll_timeout()).min()
+        self.0.iter().filter_map(|paced| paced.link.poll_timeout()).min()
     }
 
     pub(crate) fn forget(&mut self, device: SocketAddr) {
-        self.0.iter_mut().for_each(|(_, link)| link.forget(device));
+        self.0.iter_mut().for_each(|paced| paced.link.forget(device));
     }
 }
 
@@ -44,11 +85,15 @@ impl<S: Store> Engine<S> {
     /// Paces what is sent to an interface from now on, or no longer. Answers that wait there leave.
     pub fn set_link(&mut self, now: Instant, interface: u32, config: Option<LinkConfig>) {
         let hasher = self.hasher.clone();
-        let before = self.links.0.iter().position(|(index, _)| *index == interface);
-        let before = before.map(|place| self.links.0.swap_remove(place).1);
-        self.links.0.extend(config.map(|config| (interface, Link::new(config, hasher))));
-        for id in before.into_iter().flat_map(Link::into_waiting) {
-            self.depart(now, id);
+        let before = self.links.0.iter().position(|paced| paced.interface == interface);
+        let before = before.map(|place| self.links.0.swap_remove(place).link);
+        self.disband(interface);
+        self.links.0.extend(config.map(|config| {
+            let (link, loss) = (Link::new(config, hasher), Loss::default());
+            Paced { interface, link, loss, stream_waits: false }
+        }));
+        for waiting in before.into_iter().flat_map(Link::into_waiting) {
+            self.depart(now, waiting);
         }
     }
 
@@ -70,40 +115,106 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Decides whether a block leaves now; if not, the question waits or is refused.
+    /// The largest block that may answer a request: what suits the link, and within a transfer never more than before, so that
+    /// a client sees sizes fall, if at all (RFC 7959 §2.4). NUM has 20 bits, which keeps the blocks of long bodies large.
+    pub(crate) fn offered(&self, path: Path, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
+        let most = self.config.block_size;
+        let Some(link) = self.links.get(path.interface) else { return most };
+        let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
+        let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
+        // Members of groups count in blocks of 64 bytes or more.
+        let least = if wants.lacks.is_some() { SMALLEST } else { Szx::MIN };
+        let suits = link.block_size().min(before).max(least);
+        let counts = |szx: &Szx| total.is_none_or(|total| total.div_ceil(szx.size()) <= MAX_NUM as usize + 1);
+        let enough = (suits.exponent()..).map_while(Szx::new).find(counts).unwrap_or(Szx::MAX);
+        most.min(enough)
+    }
+
+    /// Decides whether an answer leaves now; if not, the question waits or is refused.
     pub(crate) fn may_leave(
         &mut self,
         now: Instant,
         reply: &Reply,
         wants: &Wants,
         url: &str,
-        payload: usize,
+        answer: &Answer,
     ) -> Result<bool, (Refusal, u32)> {
         let (peer, interface) = (reply.path.peer, reply.path.interface);
-        let total = self.resources.peek(url).and_then(|resource| resource.current.as_ref());
-        let total = total.map_or(0, |current| current.length);
+        let (payload, start, sign) = match answer {
+            Answer::Block { response, start, .. } => (response.payload.len(), *start, Sign::Request),
+            Answer::Other(response) => (response.payload.len(), 0, Sign::Nothing),
+            Answer::NotYet => return Ok(true),
+        };
+        let total = self.length(url).unwrap_or(0);
         let Some(link) = self.links.get_mut(interface) else { return Ok(true) };
-        let cost = link.cost(payload + AROUND_PAYLOAD + reply.token.as_slice().len());
-        let blocks = u32::try_from(total.div_ceil(payload.max(1))).unwrap_or(u32::MAX).max(1);
-        if let Verdict::ComeBack(at) = link.admit(now, peer, num(wants), cost, cost.saturating_mul(blocks)) {
-            self.event(Event::Link(LinkEvent::Refused));
-            return Err((
-                Refusal::new(Code::SERVICE_UNAVAILABLE, "link: come back later"),
-                seconds(at.since(now)),
-            ));
+        let bytes = payload + AROUND_PAYLOAD + reply.token.as_slice().len();
+        let parcel = Parcel { bytes, payload, sign };
+        if sign == Sign::Request {
+            let blocks = total.saturating_sub(start).div_ceil(payload.max(1));
+            let blocks = u32::try_from(blocks).unwrap_or(u32::MAX).max(1);
+            let cost = link.cost(bytes);
+            let verdict = link.admit(now, peer, num(wants), cost, cost.saturating_mul(blocks));
+            if let Verdict::ComeBack(at) = verdict {
+                self.event(Event::Decided(LinkDecision::Refused));
+                let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "link: come back later");
+                return Err((refusal, seconds(at.since(now))));
+            }
         }
-        if link.pass(now, peer, cost) {
+        if link.pass(now, peer, parcel) {
             return Ok(true);
         }
         let Some(url) = self.resources.peek(url).map(|resource| resource.url.clone()) else {
             return Ok(true);
         };
-        let id = self.park(now, *reply, wants, url).map_err(|refusal| (refusal, 1))?;
+        let id = self.park(now, *reply, wants, url).map_err(|refusal| (refusal, SOON_S))?;
         if let Some(link) = self.links.get_mut(interface) {
-            link.push(peer, id, cost);
+            link.push(peer, Waiting::Answer(id), parcel);
         }
-        self.event(Event::Link(LinkEvent::Queued));
         Ok(false)
+    }
+
+    /// The length of the version that a URL means, once known.
+    fn length(&self, url: &str) -> Option<usize> {
+        let resource = self.resources.peek(url)?;
+        let partial = || self.fetches.get(resource.fetch?)?.partial.as_ref()?.total();
+        resource.current.as_ref().map(|current| current.length).or_else(partial)
+    }
+
+    /// Lets a notification leave when its link has room.
+    pub(crate) fn notify_in_turn(&mut self, now: Instant, path: Path, token: Token, payload: usize) {
+        let waiting = Waiting::Notification(path.peer, token);
+        let bytes = payload + AROUND_PAYLOAD + token.as_slice().len();
+        let parcel = Parcel { bytes, payload, sign: Sign::Acknowledgement };
+        let Some(link) = self.links.get_mut(path.interface) else { return self.depart(now, waiting) };
+        // One that still waits will be the newest when it leaves.
+        link.withdraw(path.peer, |other| *other == waiting);
+        if link.pass(now, path.peer, parcel) {
+            return self.depart(now, waiting);
+        }
+        link.push(path.peer, waiting, parcel);
+    }
+
+    /// Whether a refusal may be sent: a client that is refused and asks on must not fill the link with refusals.
+    pub(crate) fn may_refuse(&mut self, now: Instant, path: Path) -> bool {
+        let may = self.links.get_mut(path.interface).is_none_or(|link| link.may_refuse(now, path.peer));
+        if !may {
+            self.drop(DropReason::Refused);
+        }
+        may
+    }
+
+    /// Counts a datagram that leaves: whatever it says, it keeps the channel.
+    pub(crate) fn spend(&mut self, now: Instant, path: Path, bytes: usize) {
+        if let Some(link) = self.links.get_mut(path.interface) {
+            link.spend(now, bytes);
+        }
+    }
+
+    /// Reports what the pacers decided.
+    fn report(&mut self) {
+        for paced in &mut self.links.0 {
+            self.events.extend(paced.link.decisions().map(Event::Decided));
+        }
     }
 
     /// A time-out for a Confirmable message after its `repeats`-th retransmission: longer than RFC 7252's where the link is
@@ -117,15 +228,18 @@ impl<S: Store> Engine<S> {
     /// Lets leave what may leave now.
     pub(crate) fn release(&mut self, now: Instant) {
         for place in 0..self.links.0.len() {
-            while let Some(id) = self.links.0.get_mut(place).and_then(|(_, link)| link.poll(now)) {
-                self.depart(now, id);
+            let Some(interface) = self.links.0.get(place).map(|paced| paced.interface) else { return };
+            self.queue_stream(interface);
+            while let Some(waiting) = self.links.0.get_mut(place).and_then(|paced| paced.link.poll(now)) {
+                self.depart(now, waiting);
             }
         }
+        self.report();
     }
 
     /// Gives up answers of which nothing was heard in time.
     pub(crate) fn expire(&mut self, now: Instant) {
-        let expired: usize = self.links.0.iter_mut().map(|(_, link)| link.handle_timeout(now)).sum();
+        let expired: usize = self.links.0.iter_mut().map(|paced| paced.link.handle_timeout(now)).sum();
         (0..expired).for_each(|_| self.event(Event::Link(LinkEvent::Expired)));
     }
 
@@ -139,31 +253,34 @@ impl<S: Store> Engine<S> {
     /// Nobody waits for this answer any more.
     pub(crate) fn withdraw(&mut self, interface: u32, id: ExchangeId) {
         if let Some(link) = self.links.get_mut(interface) {
-            link.withdraw(id.peer, &id);
+            link.withdraw(id.peer, |waiting| *waiting == Waiting::Answer(id));
+        }
+    }
+
+    fn depart(&mut self, now: Instant, waiting: Waiting) {
+        match waiting {
+            Waiting::Answer(id) => self.answer_in_turn(now, id),
+            Waiting::Notification(peer, token) => self.send_notification(now, peer, token),
+            Waiting::Stream(interface) => self.stream(now, interface),
         }
     }
 
     /// Makes an answer that has waited, from the version that its question means now.
-    fn depart(&mut self, now: Instant, id: ExchangeId) {
+    fn answer_in_turn(&mut self, now: Instant, id: ExchangeId) {
         let Some(Exchange { reply, wants, url, .. }) = self.take_exchange(id) else { return };
         let answered = match self.find(now, &reply, &wants, &url) {
             Found::Image { image, max_age, .. } => {
-                let answer = Representation::of(&image, max_age).answer(&wants, self.config.block_size);
-                Some((image.etag, answer))
+                let offered = self.offered(reply.path, &wants, &url, Some(image.body.len()));
+                Some(Representation::of(&image, max_age).answer(&wants, offered))
             }
-            Found::Fetching(id) => self.fetches.get(id).and_then(|fetch| {
-                let partial = fetch.partial.as_ref()?;
-                Some((partial.etag, partial.representation(now).answer(&wants, self.config.block_size)))
-            }),
+            Found::Fetching(fetch) => self.answer_from(now, fetch, reply.path, &wants),
             Found::Negative(refusal, max_age) => {
                 return self.respond(now, reply, &wants, Response::refusal(refusal, Some(max_age)));
             }
             Found::Nothing { .. } => None,
         };
         match answered {
-            Some((etag, answer)) if !matches!(answer, Answer::NotYet) => {
-                self.emit(now, reply, &wants, &url, etag, answer);
-            }
+            Some(answer) if !matches!(answer, Answer::NotYet) => self.emit(now, reply, &wants, &url, answer),
             _ => self.ask_again(now, reply, &wants, &url),
         }
     }
@@ -186,6 +303,6 @@ fn num(wants: &Wants) -> u32 {
 }
 
 /// Whole seconds, rounded up: nobody shall come too early.
-fn seconds(time: Duration) -> u32 {
+pub(crate) fn seconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }

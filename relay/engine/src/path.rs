@@ -14,7 +14,7 @@ pub struct Path {
     pub socket: usize,
     /// The index of the network interface between us; 0 if it is not known.
     pub interface: u32,
-    /// The request was sent to a multicast group (RFC 7252 §8).
+    /// The request was sent to a multicast group (RFC 7252 §8); of what we send: `peer` is a group.
     pub multicast: bool,
 }
 
@@ -25,4 +25,6 @@ pub struct Transmit {
     pub path: Path,
     /// The CoAP message.
     pub bytes: Vec<u8>,
+    /// How many hops it may go; `None`: as many as the system lets it.
+    pub hop_limit: Option<u8>,
 }

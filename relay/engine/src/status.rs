@@ -2,8 +2,11 @@
 
 use crate::engine::Engine;
 use crate::image::ETag;
+use crate::pacing::LinkConfig;
+use crate::peers::Transfer;
 use crate::store::Store;
 use sixfold_profile::Instant;
+use sixfold_profile::coap::Szx;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +49,8 @@ pub struct ImageStatus {
     pub url: Arc<str>,
     /// The version, once known.
     pub etag: Option<ETag>,
+    /// The SHA-256 digest of the version, once all of it was here.
+    pub digest: Option<[u8; 32]>,
     /// How it stands.
     pub state: ImageState,
     /// Bytes that are here.
@@ -58,6 +63,31 @@ pub struct ImageStatus {
     pub observers: usize,
 }
 
+/// How a transfer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferState {
+    /// Blocks leave as the device asks for them.
+    Fetching,
+    /// The answer to its request waits for its link.
+    Waiting,
+    /// It should have asked for the next block: its request was lost, it writes to flash, or it is gone.
+    Missing,
+    /// The last block has left.
+    Finished,
+}
+
+impl TransferState {
+    /// The word for it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Fetching => "fetching",
+            Self::Waiting => "waiting",
+            Self::Missing => "missing",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// One device that fetches, or has fetched, an image.
 #[derive(Clone, Debug)]
 pub struct TransferStatus {
@@ -67,6 +97,8 @@ pub struct TransferStatus {
     pub url: Arc<str>,
     /// Which version.
     pub etag: ETag,
+    /// Where it began, in bytes: a device may go on in the middle.
+    pub from: usize,
     /// How far blocks have been sent, in bytes.
     pub sent: usize,
     /// The length of the image, if it is still known.
@@ -75,14 +107,51 @@ pub struct TransferStatus {
     pub age: Duration,
     /// From its first request to its latest.
     pub duration: Duration,
-    /// The last block has left.
-    pub finished: bool,
+    /// How it stands.
+    pub state: TransferState,
+}
+
+/// One paced link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkStatus {
+    /// The index of its interface.
+    pub interface: u32,
+    /// How it is paced.
+    pub config: LinkConfig,
+    /// Payload delivered lately, in bytes a second.
+    pub rate_bytes: f64,
+    /// The share of answers that were lost lately, 0 to 1.
+    pub loss: f64,
+    /// From an answer to the next request, smoothed.
+    pub round_trip: Option<Duration>,
+    /// After which time an answer to a new device counts as lost.
+    pub timeout: Duration,
+    /// How much airtime may be on its way.
+    pub window: Duration,
+    /// How much is.
+    pub in_flight: Duration,
+    /// The share of time in which the relay sent lately, 0 to 1.
+    pub busy: f64,
+    /// The largest block that is offered.
+    pub block_size: Szx,
+    /// Answers that wait.
+    pub waiting: usize,
+    /// Devices that are served.
+    pub members: usize,
+    /// Devices that should have asked again.
+    pub missing: usize,
 }
 
 impl<S: Store> Engine<S> {
-    /// All resources, the most recently used first.
-    pub fn images(&self, now: Instant) -> Vec<ImageStatus> {
-        self.resources.iter().map(|resource| self.image_status(now, resource)).collect()
+    /// The resources, the most recently used first: at most `limit`, after so many that are left out.
+    pub fn images(&self, now: Instant, skip: usize, limit: usize) -> Vec<ImageStatus> {
+        let some = self.resources.iter().skip(skip).take(limit);
+        some.map(|resource| self.image_status(now, resource)).collect()
+    }
+
+    /// The paced links.
+    pub fn link_status(&self, now: Instant) -> Vec<LinkStatus> {
+        self.links.iter().map(|(interface, link)| link.describe(now, interface)).collect()
     }
 
     fn image_status(&self, now: Instant, resource: &crate::resources::Resource) -> ImageStatus {
@@ -102,6 +171,7 @@ impl<S: Store> Engine<S> {
         ImageStatus {
             url: resource.url.clone(),
             etag: partial.map(|partial| partial.etag).or(current.map(|current| current.etag)),
+            digest: current.filter(|_| partial.is_none()).map(|current| current.digest),
             state,
             available: partial
                 .map_or(stored.map_or(0, |image| image.body.len()), |partial| partial.body.len()),
@@ -111,24 +181,38 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// All transfers that are remembered, the most recently active device first.
-    pub fn transfers(&self, now: Instant) -> Vec<TransferStatus> {
+    /// Transfers that are remembered, the most recently active device first: at most `limit`, after so many that are left out.
+    pub fn transfers(&self, now: Instant, skip: usize, limit: usize) -> Vec<TransferStatus> {
         let all =
             self.peers.iter().flat_map(|(&peer, record)| record.transfers.iter().map(move |t| (peer, t)));
-        all.map(|(peer, transfer)| TransferStatus {
+        let some = all.skip(skip).take(limit);
+        some.map(|(peer, transfer)| TransferStatus {
             peer,
             url: transfer.url.clone(),
             etag: transfer.etag,
+            from: transfer.from,
             sent: transfer.sent,
             total: self.length_of(&transfer.url, transfer.etag),
             age: now.since(transfer.started),
             duration: transfer.last.since(transfer.started),
-            finished: transfer.finished,
+            state: self.transfer_state(peer, transfer),
         })
         .collect()
     }
 
-    fn length_of(&self, url: &str, etag: ETag) -> Option<usize> {
+    fn transfer_state(&self, peer: SocketAddr, transfer: &Transfer) -> TransferState {
+        if transfer.finished {
+            return TransferState::Finished;
+        }
+        match self.links.of_device(peer) {
+            Some((true, _)) => TransferState::Waiting,
+            Some((_, true)) => TransferState::Missing,
+            _ => TransferState::Fetching,
+        }
+    }
+
+    /// The length of a version that is known.
+    pub(crate) fn length_of(&self, url: &str, etag: ETag) -> Option<usize> {
         let resource = self.resources.peek(url)?;
         let current =
             resource.current.as_ref().filter(|current| current.etag == etag).map(|current| current.length);

@@ -3,7 +3,7 @@
 mod support;
 
 use proptest::prelude::*;
-use sixfold_engine::{DropReason, Event, LinkConfig, LinkEvent};
+use sixfold_engine::{DropReason, Event, LinkConfig, LinkDecision, LinkEvent};
 use sixfold_profile::coap::{Code, Type};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,6 +27,10 @@ fn count(bench: &Bench, event: LinkEvent) -> usize {
     bench.events.iter().filter(|found| **found == Event::Link(event)).count()
 }
 
+fn decided(bench: &Bench, decision: LinkDecision) -> usize {
+    bench.events.iter().filter(|found| **found == Event::Decided(decision)).count()
+}
+
 #[test]
 fn answers_wait_for_each_other_and_come_in_turn() {
     let mut bench = paced(6400, LinkConfig::default());
@@ -40,7 +44,7 @@ fn answers_wait_for_each_other_and_come_in_turn() {
     bench.now += MS * 20;
     bench.send(&block(1, 1));
     assert_eq!(bench.answers()[0].peer, 2);
-    assert_eq!((count(&bench, LinkEvent::Queued), count(&bench, LinkEvent::Delivered)), (4, 2));
+    assert_eq!((decided(&bench, LinkDecision::Queued), count(&bench, LinkEvent::Delivered)), (4, 2));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use bytesize::ByteSize;
 use sixfold_profile::coap::Szx;
+use sixfold_profile::parity::SMALLEST;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -127,6 +128,25 @@ pub(super) fn block_size(value: &DeValue<'_>) -> Outcome<Szx> {
         .ok()
         .and_then(Szx::from_size)
         .ok_or_else(|| format!("{bytes} is no block size; give 16, 32, 64, 128, 256, 512 or 1024 (RFC 7959)"))
+}
+
+/// A block size that a stream can have.
+pub(super) fn stream_block_size(value: &DeValue<'_>) -> Outcome<Szx> {
+    let size = block_size(value)?;
+    if size >= SMALLEST { Ok(size) } else { Err("streams have blocks of 64 bytes or more".into()) }
+}
+
+/// A multicast address whose scope leaves this host and is known (RFC 7346), and which is not that of every node or router.
+pub(super) fn group(value: &DeValue<'_>) -> Outcome<Ipv6Addr> {
+    let text = text(value)?;
+    let is_group = |address: &Ipv6Addr| {
+        let [first, flags_and_scope, rest @ .., last] = address.octets();
+        let is_for_all = flags_and_scope & 0xf0 == 0 && rest == [0; 13] && matches!(last, 1 | 2);
+        first == 0xff && matches!(flags_and_scope & 0xf, 2..=5 | 8 | 14) && !is_for_all
+    };
+    text.parse().ok().filter(is_group).ok_or_else(|| {
+        format!("\"{}\" is no IPv6 multicast address like \"ff02::fd\" or \"ff03::fd\"", text.escape_debug())
+    })
 }
 
 pub(super) fn address(value: &DeValue<'_>) -> Outcome<SocketAddr> {

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::config::Config;
-use crate::ops::status;
+use crate::ops::status::{self, Page};
 use crate::udp::ALL_COAP_NODES;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
@@ -55,7 +55,7 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 /// Whether each address can be bound, or a relay has it already.
 pub(super) async fn ports(config: &Config) -> Vec<Finding> {
     let running = match config.admin.listen {
-        Some(admin) => status::fetch(&format!("http://{admin}")).await.is_ok(),
+        Some(admin) => status::fetch(&format!("http://{admin}"), Page { limit: 1, skip: 0 }).await.is_ok(),
         None => false,
     };
     config.listen.coap.iter().map(|address| port(*address, running)).collect()

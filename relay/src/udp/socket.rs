@@ -62,6 +62,8 @@ impl BatchSocket {
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
             socket.set_multicast_hops_v6(MULTICAST_HOPS)?;
+            // What goes to a group of devices is of no use to programs here, the relay itself among them.
+            socket.set_multicast_loop_v6(false)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         } else {
             setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;

@@ -50,7 +50,11 @@ async fn send(socket: &mut BatchSocket, transmits: &[Transmit]) -> Vec<(SocketAd
 }
 
 fn to(peer: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> Transmit {
-    Transmit { path: Path { peer, local, socket: 3, interface: 0, multicast: false }, bytes: bytes.to_vec() }
+    Transmit {
+        path: Path { peer, local, socket: 3, interface: 0, multicast: false },
+        bytes: bytes.to_vec(),
+        hop_limit: None,
+    }
 }
 
 #[tokio::test]
@@ -73,7 +77,8 @@ async fn more_than_a_batch_goes_round() {
         };
         assert_eq!((path, bytes), (&expected, &vec![number as u8; 40]));
     }
-    let answers: Vec<_> = received.into_iter().map(|(path, bytes)| Transmit { path, bytes }).collect();
+    let answers: Vec<_> =
+        received.into_iter().map(|(path, bytes)| Transmit { path, bytes, hop_limit: None }).collect();
     assert_eq!(send(&mut server, &answers).await, []);
     let (echoed, _) = receive(&mut client, count).await;
     assert!(echoed.iter().map(|(_, bytes)| bytes).eq(requests.iter().map(|request| &request.bytes)));
@@ -100,7 +105,8 @@ async fn answers_leave_from_the_address_that_was_asked() {
     let (received, _) = receive(&mut server, asked.len()).await;
     let locals: Vec<_> = received.iter().filter_map(|(path, _)| path.local).collect();
     assert_eq!(locals, asked);
-    let answers: Vec<_> = received.into_iter().map(|(path, bytes)| Transmit { path, bytes }).collect();
+    let answers: Vec<_> =
+        received.into_iter().map(|(path, bytes)| Transmit { path, bytes, hop_limit: None }).collect();
     assert_eq!(send(&mut server, &answers).await, []);
     for address in asked {
         let (_, from) = client.recv_from(&mut [0; 8]).unwrap();
@@ -172,8 +178,12 @@ async fn errors_say_what_to_do() {
 /// Interfaces come and go: root and network namespaces are needed.
 mod namespace {
     use super::*;
+    use nix::cmsg_space;
     use nix::sched::{CloneFlags, setns, unshare};
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, setsockopt, sockopt};
     use std::fs::File;
+    use std::io::IoSliceMut;
+    use std::net::Ipv6Addr;
     use std::os::fd::AsRawFd;
     use std::process::Command;
 
@@ -229,7 +239,7 @@ mod namespace {
                 assert!(path.multicast && path.local.is_none(), "{path:?}");
                 let SocketAddr::V6(peer) = path.peer else { panic!("{path:?}") };
                 assert_eq!(Some(peer.scope_id()), index_of("lowpan0"));
-                assert_eq!(send(socket, &[Transmit { path, bytes }]).await, []);
+                assert_eq!(send(socket, &[Transmit { path, bytes, hop_limit: None }]).await, []);
                 let (_, from) = neighbour.recv_from(&mut [0; 8]).unwrap();
                 assert_eq!(from, SocketAddrV6::new("fe80::1".parse().unwrap(), 5683, 0, index).into());
             }
@@ -319,6 +329,54 @@ mod namespace {
         });
     }
 
+    /// To a group of the link, from the port and address that devices ask, no further than was said, and not back to us.
+    #[test]
+    fn what_goes_to_a_group_leaves_by_its_interface_with_its_hop_limit() {
+        with_link(|link| async move {
+            link.add().await;
+            let mut socket = bound("[::]:5683");
+            let here = index_of("lowpan0").unwrap();
+            for (group, hops) in [("ff02::fd", 1_u8), ("ff03::fd", 7)] {
+                let group: Ipv6Addr = group.parse().unwrap();
+                let join = |index: u32| {
+                    let ears = UdpSocket::bind("[::]:61616").unwrap();
+                    ears.set_read_timeout(Some(DEADLINE)).unwrap();
+                    ears.join_multicast_v6(&group, index).unwrap();
+                    setsockopt(&ears, sockopt::Ipv6RecvHopLimit, &true).unwrap();
+                    ears
+                };
+                let (ours, theirs) = (join(here), link.there(|| join(index_of("other").unwrap())));
+                let peer = SocketAddrV6::new(group, 61_616, 0, here).into();
+                let local = "fe80::1".parse().ok();
+                let path = Path { peer, local, socket: 3, interface: here, multicast: true };
+                let count = BATCH + 3;
+                let datagrams = vec![Transmit { path, bytes: vec![7; 64], hop_limit: Some(hops) }; count];
+                assert_eq!(send(&mut socket, &datagrams).await, []);
+                for _ in 0..count {
+                    let (from, limit) = hear(&theirs);
+                    assert_eq!((from.ip().to_string(), from.port()), ("fe80::1".to_owned(), 5683));
+                    assert_eq!(limit, i32::from(hops));
+                }
+                ours.set_nonblocking(true).unwrap();
+                assert_eq!(ours.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            }
+        });
+    }
+
+    /// The sender of the next datagram, and its hop limit.
+    fn hear(socket: &UdpSocket) -> (SocketAddrV6, i32) {
+        let (mut bytes, mut space) = ([0; 128], cmsg_space!(libc::c_int));
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let message =
+            recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::empty())
+                .unwrap();
+        let limit = message.cmsgs().unwrap().find_map(|cmsg| match cmsg {
+            ControlMessageOwned::Ipv6HopLimit(limit) => Some(limit),
+            _ => None,
+        });
+        (message.address.unwrap().into(), limit.expect("asked for"))
+    }
+
     #[test]
     fn a_link_local_address_of_ours_answers_a_global_peer() {
         with_link(|link| async move {
@@ -335,7 +393,7 @@ mod namespace {
             let (path, bytes) = receive(&mut socket, 1).await.0.remove(0);
             assert_eq!(path.peer.ip(), device.local_addr().unwrap().ip());
             assert_eq!(path.local, Some((*asked.ip()).into()));
-            assert_eq!(send(&mut socket, &[Transmit { path, bytes }]).await, []);
+            assert_eq!(send(&mut socket, &[Transmit { path, bytes, hop_limit: None }]).await, []);
             let (_, from) = device.recv_from(&mut [0; 8]).unwrap();
             assert_eq!(from, asked.into());
         });

@@ -1,11 +1,15 @@
-//! A CoAP server in a thread: GET with Block2 for what was put there.
+//! A CoAP server in a thread: GET with Block2 for what was put there, a list of routes for who asks for a relay, and a group for who
+//! asks for one.
 
-use sixfold_profile::coap::{Block, Code, Message, Szx, Type, Writer, option};
+use sixfold_profile::coap::{Block, Code, Message, Szx, Type, Writer, content_format, option};
 use std::collections::HashMap;
 use std::net::{Ipv6Addr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+
+/// Where it sends nothing.
+pub(crate) const GROUP: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0, 0x6f);
 
 #[derive(Default)]
 struct Shared {
@@ -78,17 +82,31 @@ fn serve(socket: &UdpSocket, shared: &Shared) {
             shared.patience.store(patience - 1, Ordering::SeqCst);
         }
         let mut response = [0; 1152];
-        let length = answer(&request, &shared.bodies.lock().unwrap(), &mut response);
+        let port = socket.local_addr().unwrap().port();
+        let length = answer(&request, port, &shared.bodies.lock().unwrap(), &mut response);
         let _ = socket.send_to(&response[..length], peer);
     }
 }
 
-fn answer(request: &Message<'_>, bodies: &HashMap<String, Vec<u8>>, buffer: &mut [u8]) -> usize {
+fn answer(request: &Message<'_>, port: u16, bodies: &HashMap<String, Vec<u8>>, buffer: &mut [u8]) -> usize {
     let segments = request.options().filter(|option| option.number == option::URI_PATH);
     let path: String = segments.map(|option| format!("/{}", String::from_utf8_lossy(option.value))).collect();
+    if path == "/.well-known/core" {
+        let (kind, id) = (request.message_type, request.message_id.wrapping_add(1));
+        assert_eq!(kind, Type::NonConfirmable, "a question may go to a group");
+        let writer = Writer::new(buffer, kind, Code::CONTENT, id, request.token).unwrap();
+        return writer.payload(b"</fw>;rt=\"sixfold.route\"").unwrap();
+    }
     let block =
         request.option(option::BLOCK2).map_or(Block::first(Szx::MAX), |value| Block::decode(value).unwrap());
     let body = bodies.get(&path);
+    if request.option(option::OBSERVE).is_some() {
+        assert_eq!(request.uint_option(option::ACCEPT), Some(content_format::INFORMATIVE_RESPONSE.into()));
+        let (kind, code) = (Type::Acknowledgement, Code::SERVICE_UNAVAILABLE);
+        let mut writer = Writer::new(buffer, kind, code, request.message_id, request.token).unwrap();
+        writer.uint_option(option::CONTENT_FORMAT, content_format::INFORMATIVE_RESPONSE.into()).unwrap();
+        return writer.payload(&informative(port)).unwrap();
+    }
     let code = if body.is_some() { Code::CONTENT } else { Code::NOT_FOUND };
     let mut writer =
         Writer::new(buffer, Type::Acknowledgement, code, request.message_id, request.token).unwrap();
@@ -96,4 +114,12 @@ fn answer(request: &Message<'_>, bodies: &HashMap<String, Vec<u8>>, buffer: &mut
     let size = block.szx.size();
     writer.uint_option(option::BLOCK2, block.with_more(rest.len() > size).encode()).unwrap();
     writer.payload(&rest[..rest.len().min(size)]).unwrap()
+}
+
+/// `{0: [[-1, ::1, port], [-1, GROUP], 'on']}`, byte by byte.
+fn informative(port: u16) -> Vec<u8> {
+    let ([high, low], own) = (port.to_be_bytes(), Ipv6Addr::LOCALHOST.octets());
+    let server = [&[0x83, 0x20, 0x50][..], &own, &[0x19, high, low]].concat();
+    let group = [&[0x82, 0x20, 0x50][..], &GROUP.octets()].concat();
+    [&[0xa1, 0x00, 0x83][..], &server, &group, &[0x42, b'o', b'n']].concat()
 }

@@ -45,7 +45,7 @@ impl Link for EthernetLink<'_, '_> {
     fn receive(&mut self) -> Option<&[u8]> {
         let now = self.clock.now();
         self.stack.poll(now, self.ethernet);
-        let length = self.stack.receive(&mut self.datagram)?;
+        let length = self.stack.receive(&mut self.datagram)?.length;
         self.datagram.get(..length)
     }
 

@@ -52,6 +52,36 @@ extern "C" fn core_datagram(core: &mut Core, now: u64, datagram: &'static [u8; 1
     core.handle_datagram(Instant::from_micros(now), datagram).is_ok()
 }
 
+/// Takes part in the ticket's group.
+#[cfg(feature = "listen")]
+#[unsafe(no_mangle)]
+extern "C" fn core_listen(core: &mut Core, memory: &'static mut [u8; 8192]) {
+    core.listen(memory);
+}
+
+/// The address and port to listen at; 0 is no port.
+#[cfg(feature = "listen")]
+#[unsafe(no_mangle)]
+extern "C" fn core_group(core: &Core, address: &mut [u8; 16]) -> u16 {
+    core.group().map_or(0, |group| {
+        *address = group.endpoint.address.octets();
+        group.endpoint.port
+    })
+}
+
+/// Takes a datagram that came to the group.
+#[cfg(feature = "listen")]
+#[unsafe(no_mangle)]
+extern "C" fn core_group_datagram(
+    core: &mut Core,
+    now: u64,
+    datagram: &'static [u8; 1152],
+    length: usize,
+) -> bool {
+    let datagram = datagram.get(..length).unwrap_or_default();
+    core.handle_group_datagram(Instant::from_micros(now), datagram).is_ok()
+}
+
 /// Something is due.
 #[unsafe(no_mangle)]
 extern "C" fn core_timeout(core: &mut Core, now: u64) -> bool {

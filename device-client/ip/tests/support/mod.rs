@@ -137,8 +137,8 @@ impl World {
         }
         let mut buffer = [0; 1232];
         self.pass(Duration::from_secs(3));
-        let length = self.stack.receive(&mut buffer);
-        length.is_some_and(|length| buffer[..length] == *payload)
+        let received = self.stack.receive(&mut buffer);
+        received.is_some_and(|received| !received.is_for_group && buffer[..received.length] == *payload)
     }
 
     /// A packet from a neighbour.

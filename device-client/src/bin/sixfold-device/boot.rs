@@ -1,12 +1,13 @@
-//! `sixfold-device boot`: a boot program over a socket of Linux.
+//! `sixfold-device boot`: a boot program over sockets of Linux, or a stack of its own.
 
 use crate::cli;
 use crate::failure::Failure;
 use crate::flash::{hex, open};
+use crate::group::Listener;
 use crate::progress::Progress;
 use crate::relay::seed;
 use crate::stack::with_stack;
-use crate::way::Way;
+use crate::way::{Heard, HostWay, Way};
 use crate::wire::{MAX_REQUEST, Wire};
 use embedded_storage::nor_flash::ReadNorFlash;
 use serde_json::json;
@@ -15,8 +16,7 @@ use sixfold_device::boot::{Choice, Event, Which, choose, record};
 use sixfold_device::flash_file::FlashFile;
 use sixfold_device::uri::Host;
 use sixfold_profile::Instant;
-
-use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
 use std::fs;
 use std::io::{self, Write};
 
@@ -41,52 +41,63 @@ pub(crate) fn boot(flash: &mut FlashFile, arguments: &cli::Run) -> Result<(), Fa
     };
     let place = layout.record(which).clone();
     let ticket = record::read_ticket(flash, &place, &mut buffer).map_err(Failure::boot)?;
-    if is_pending {
-        let progress = Progress::new(arguments.quiet);
-        let done = update(flash, which, ticket, arguments, progress);
-        done?;
-    }
-    report(flash, which, &ticket, arguments)
+    let heard = if is_pending { update(flash, which, ticket, arguments)? } else { 0 };
+    report(flash, which, &ticket, heard, arguments)
 }
 
+/// Gives the number of datagrams that were heard in the group.
 fn update(
     flash: &mut FlashFile,
     which: Which,
     ticket: Ticket<'_>,
     arguments: &cli::Run,
-    mut progress: Progress,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let layout = flash.layout().clone();
-    let boot = Boot::new(flash, &layout, which, ticket, seed()).map_err(Failure::boot)?;
+    let mut memory = vec![0; if arguments.no_listen { 0 } else { arguments.memory }];
+    let mut boot = Boot::new(flash, &layout, which, ticket, seed()).map_err(Failure::boot)?;
+    boot.listen(&mut memory);
+    let group = boot.group().map(|group| group.endpoint).filter(|group| group.port != 0);
     let deadline = arguments.timeout.map(|timeout| Instant::ZERO + timeout);
+    let mut progress = Progress::new(arguments.quiet);
     let done = if arguments.link.is_own() {
-        with_stack(arguments, &ticket, seed(), &mut progress, |way, progress| {
-            drive(boot, way, deadline, |now, event| show(progress, &ticket, now, event))
+        with_stack(arguments, &ticket, group, seed(), &mut progress, |way, progress| {
+            drive(boot, way, deadline, &ticket, progress)
         })
     } else {
         let relay = Host::V6(ticket.relay().address, arguments.interface.clone());
-        let mut wire = Wire::open(&relay, ticket.relay().port)?;
-        drive(boot, &mut wire, deadline, |now, event| show(&mut progress, &ticket, now, event))
+        let wire = Wire::open(&relay, ticket.relay().port)?;
+        let listener = group.map(|group| listener(group, &ticket, arguments, &progress));
+        drive(boot, &mut HostWay { wire, listener }, deadline, &ticket, &mut progress)
     };
     progress.end();
     done
 }
 
-/// Runs until the image is bootable.
+fn listener(group: Endpoint, ticket: &Ticket<'_>, arguments: &cli::Run, progress: &Progress) -> Listener {
+    let mut listener = Listener::new(group, ticket.relay(), arguments.interface.clone());
+    if let Err(error) = listener.join() {
+        progress.say(&format!("cannot hear the group {}: {error}", group.address));
+    }
+    listener
+}
+
+/// Runs until the image is bootable, and gives the number of datagrams that were heard in the group.
 fn drive(
     mut boot: Boot<'_, &mut FlashFile>,
     way: &mut dyn Way,
     deadline: Option<Instant>,
-    mut show: impl FnMut(Instant, Event),
-) -> Result<(), Failure> {
+    ticket: &Ticket<'_>,
+    progress: &mut Progress,
+) -> Result<u64, Failure> {
     let mut request = [0; MAX_REQUEST];
     let mut buffer = [0; MAX_DATAGRAM];
+    let mut heard = 0;
     loop {
         way.keep_message_ids_apart(boot.exchange().requests());
         while let Some(length) = boot.poll_transmit(way.now(), &mut request).map_err(Failure::boot)? {
             way.send(&request[..length]);
         }
-        let Some(until) = boot.poll_timeout() else { return Ok(()) };
+        let Some(until) = boot.poll_timeout() else { return Ok(heard) };
         if deadline.is_some_and(|deadline| way.now() >= deadline) {
             return Err(Failure::TimedOut(
                 "the time given by --timeout is over; the same command goes on".into(),
@@ -94,13 +105,27 @@ fn drive(
         }
         let datagram = way.receive(deadline.map_or(until, |deadline| deadline.min(until)), &mut buffer);
         let now = way.now();
-        if let Some(datagram) = datagram {
-            boot.handle_datagram(now, datagram)
-                .map_err(Failure::boot)?
-                .into_iter()
-                .for_each(|event| show(now, event));
+        let event = match datagram {
+            Some(Heard::Own(datagram)) => boot.handle_datagram(now, datagram),
+            Some(Heard::Group(datagram)) => {
+                heard += 1;
+                progress.heard(heard);
+                boot.handle_group_datagram(now, datagram)
+            }
+            None => Ok(None),
+        };
+        let is_member = boot.group().is_some();
+        for event in [event, boot.handle_timeout(now)] {
+            match event.map_err(Failure::boot)? {
+                // A member is told to wait for the stream.
+                None | Some(Event::Wait(_)) if is_member => {}
+                event => event.into_iter().for_each(|event| show(progress, ticket, now, event)),
+            }
         }
-        boot.handle_timeout(now).map_err(Failure::boot)?.into_iter().for_each(|event| show(now, event));
+        // A member works on all chunks at once.
+        if let Some(missing) = boot.missing() {
+            progress.at(u64::from(ticket.image_size() - missing), Some(ticket.image_size()));
+        }
     }
 }
 
@@ -125,6 +150,7 @@ fn report(
     flash: &mut FlashFile,
     which: Which,
     ticket: &Ticket<'_>,
+    heard: u64,
     arguments: &cli::Run,
 ) -> Result<(), Failure> {
     let mut image = vec![0; ticket.image_size() as usize];
@@ -137,7 +163,8 @@ fn report(
     let (bytes, sequence) = (ticket.image_size(), ticket.sequence_number());
     let line = if arguments.json {
         let slot = format!("{which:?}");
-        json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "slot": slot }).to_string()
+        json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "slot": slot, "heard": heard })
+            .to_string()
     } else {
         format!("{digest}  sequence number {sequence}, {bytes} bytes, slot {which:?}")
     };

@@ -6,12 +6,11 @@ use sixfold_device::fetch::{Change, Violation};
 use sixfold_device::flash_file::FlashError;
 use sixfold_device::prepare::{PrepareError, TargetError};
 use sixfold_device::uri::UriError;
-use sixfold_manifest::Refusal;
+use sixfold_manifest::{Distrust, Refusal};
 use sixfold_profile::coap::Code;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Why there is no complete file.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ pub(crate) enum Failure {
     Stdout(io::Error),
     /// A body is longer than so many bytes, the most that it may have.
     TooLong(usize),
-    /// Nobody signed the manifest whom this device trusts.
+    /// What the relay has as manifest is not believed.
     Untrusted(Untrusted),
     /// The manifest is not for this device.
     Unfit(Refusal),
@@ -44,8 +43,12 @@ pub(crate) enum Failure {
     OtherSize(String),
     /// The manifest names no resource that can be fetched.
     Reference(TargetError),
+    /// The manifest has the sequence number of the image that runs, and is of another one.
+    Reused(String),
     /// The flash, or what is in it.
     Flash(String),
+    /// What is to be written does not fit its place in flash.
+    Layout(String),
     /// There is no ticket.
     NoTicket,
     /// There is no image that may run, and no ticket.
@@ -60,6 +63,7 @@ impl From<PrepareError<Failure, Untrusted, FlashError>> for Failure {
             PrepareError::Refused(refusal) => Self::Unfit(refusal),
             PrepareError::Target(error) => Self::Reference(error),
             PrepareError::OtherSize { .. } => Self::OtherSize(error.to_string()),
+            PrepareError::Reused { .. } => Self::Reused(error.to_string()),
             PrepareError::Flash(error) => Self::boot(error),
         }
     }
@@ -67,15 +71,23 @@ impl From<PrepareError<Failure, Untrusted, FlashError>> for Failure {
 
 impl Failure {
     /// As listed in `--help`.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub(crate) const fn status(&self) -> u8 {
+        match self {
             Self::Usage(_) => 2,
             Self::NotFound(_) => 3,
             Self::TimedOut(_) => 4,
             Self::Unstable(_) => 5,
             Self::Refused(..) | Self::Reset | Self::Violation(_) | Self::TooLong(_) => 6,
             Self::File(..) | Self::Stdout(_) | Self::Flash(_) => 7,
-            Self::Untrusted(untrusted) => untrusted.exit_code(),
+            Self::Untrusted(untrusted) => match untrusted.distrust() {
+                Distrust::Malformed => 8,
+                Distrust::UntrustedSigner => 9,
+                Distrust::OutOfTime => 10,
+                Distrust::Revoked => 11,
+                Distrust::Index => 17,
+                Distrust::BadSignature => 22,
+                Distrust::UnknownRevocation => 23,
+            },
             Self::Unfit(Refusal::Vendor(_)) => 12,
             Self::Unfit(Refusal::Class(_)) => 13,
             Self::Unfit(Refusal::Sequence { .. }) => 14,
@@ -86,12 +98,15 @@ impl Failure {
             Self::Reference(_) => 19,
             Self::NoTicket => 20,
             Self::Lost => 21,
-        })
+            Self::Layout(_) => 24,
+            Self::Reused(_) => 25,
+        }
     }
 
     /// Whatever stops a boot program.
     pub(crate) fn boot(error: BootError<FlashError>) -> Self {
-        Self::Flash(error.to_string())
+        let text = error.to_string();
+        if error == BootError::Layout { Self::Layout(text) } else { Self::Flash(text) }
     }
 
     /// For `map_err`: names the file and what was to be done with it.
@@ -140,7 +155,9 @@ impl fmt::Display for Failure {
             Self::Untrusted(error) => error.fmt(f),
             Self::Unfit(refusal) => refusal.fmt(f),
             Self::Reference(error) => write!(f, "the manifest's URI cannot be used: {error}"),
-            Self::OtherSize(what) | Self::Flash(what) => f.write_str(what),
+            Self::OtherSize(what) | Self::Reused(what) | Self::Flash(what) | Self::Layout(what) => {
+                f.write_str(what)
+            }
             Self::NoTicket => f.write_str("there is no ticket in flash: prepare first"),
             Self::Lost => f.write_str(
                 "the only image was being replaced, and its record cannot be read any more: prepare again",
@@ -162,6 +179,97 @@ impl fmt::Display for Words<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::CommandFactory;
+    use sixfold_manifest::{cms, suit};
+    use std::collections::BTreeSet;
+    use uuid::Uuid;
+
+    /// Every way in which a preparation can end badly, in the order of its steps, and its exit status.
+    fn refusals() -> Vec<(PrepareError<Failure, Untrusted, FlashError>, u8)> {
+        let fetch = |error| PrepareError::Fetch { uri: String::new(), error };
+        let cms = |error| PrepareError::Untrusted(Untrusted::Cms(error));
+        let suit = |error| PrepareError::Untrusted(Untrusted::Suit(error));
+        let (uuid, file) = (Uuid::nil(), Path::new("flash"));
+        let broken = FlashError::Io(io::ErrorKind::Other);
+        vec![
+            (fetch(Failure::NotFound(String::new())), 3),
+            (fetch(Failure::TimedOut(String::new())), 4),
+            (fetch(Failure::Unstable(Change::ETag)), 5),
+            (fetch(Failure::Refused(Code::FORBIDDEN, String::new())), 6),
+            (fetch(Failure::Reset), 6),
+            (fetch(Failure::TooLong(1)), 6),
+            (PrepareError::Untrusted(Untrusted::Neither), 8),
+            (suit(suit::Error::NotAnEnvelope), 8),
+            (cms(cms::Error::NoSigner), 8),
+            (suit(suit::Error::UntrustedKey(None)), 9),
+            (cms(cms::Error::UnknownIssuer), 9),
+            (suit(suit::Error::ManifestDigest), 22),
+            (cms(cms::Error::BadSignature), 22),
+            (cms(cms::Error::BadChainSignature), 22),
+            (cms(cms::Error::Expired(1)), 10),
+            (cms(cms::Error::NotYetValid(1)), 10),
+            (cms(cms::Error::Revoked), 11),
+            (cms(cms::Error::UnknownRevocationStatus), 23),
+            (cms(cms::Error::CrlExpired(1)), 23),
+            (suit(suit::Error::Index), 17),
+            (PrepareError::Refused(Refusal::Vendor(uuid)), 12),
+            (PrepareError::Refused(Refusal::Class(uuid)), 13),
+            (PrepareError::Refused(Refusal::Sequence { offered: 1, accepted: 2 }), 14),
+            (PrepareError::Refused(Refusal::TooLarge { image: 2, slot: 1 }), 15),
+            (PrepareError::Refused(Refusal::ChunkSize { chunk: 1, page: 2 }), 16),
+            (PrepareError::Refused(Refusal::Index), 17),
+            (PrepareError::Reused { sequence_number: 1 }, 25),
+            (PrepareError::OtherSize { signed: 1, offered: 2 }, 18),
+            (PrepareError::Target(TargetError::TooLong), 19),
+            (PrepareError::Flash(BootError::Flash(broken)), 7),
+            (fetch(Failure::File(file.to_owned(), "read", io::Error::other(""))), 7),
+            (PrepareError::Flash(BootError::Layout), 24),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_its_exit_status() {
+        for (error, status) in refusals() {
+            let text = format!("{error:?}");
+            assert_eq!(Failure::from(error).status(), status, "{text}");
+        }
+    }
+
+    /// The numbers that an explanation begins with.
+    fn explained(command: &str) -> BTreeSet<u8> {
+        let mut cli = Cli::command();
+        let help = cli.find_subcommand_mut(command).unwrap().render_long_help().to_string();
+        let (_, list) = help.split_once("Exit status:").unwrap();
+        list.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+    }
+
+    #[test]
+    fn the_exit_status_is_explained_by_help_and_by_the_profile() {
+        let mut known: BTreeSet<u8> = refusals().into_iter().map(|(_, status)| status).collect();
+        let profile = include_str!("../../../../profile/profile.md");
+        let (_, steps) = profile.split_once("### 11.2. Steps").unwrap();
+        let (steps, _) = steps.split_once("### 11.3.").unwrap();
+        let rows = steps.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| #"));
+        let cells = rows.filter_map(|row| row.trim_matches([' ', '|']).rsplit(" | ").next());
+        let ranges = cells.map(|cell| cell.split_once(" to ").unwrap_or((cell, cell)));
+        let in_profile: BTreeSet<u8> =
+            ranges.flat_map(|(first, last)| first.parse::<u8>().unwrap()..=last.parse().unwrap()).collect();
+        known.insert(0);
+        assert_eq!(in_profile, known, "profile/profile.md, section 11.2");
+        known.insert(Failure::Usage(String::new()).status());
+        assert_eq!(explained("prepare"), known, "prepare --help");
+        let boot = [
+            Failure::Usage(String::new()),
+            Failure::TimedOut(String::new()),
+            Failure::Flash(String::new()),
+            Failure::NoTicket,
+            Failure::Lost,
+            Failure::Layout(String::new()),
+        ];
+        let boot = boot.iter().map(Failure::status).chain([0]);
+        assert_eq!(explained("boot"), boot.collect(), "boot --help");
+    }
 
     #[test]
     fn the_servers_words_cannot_upset_a_terminal() {

@@ -10,6 +10,7 @@ mod cli;
 mod discover;
 mod failure;
 mod flash;
+mod group;
 mod partial;
 mod prepare;
 mod progress;
@@ -19,7 +20,6 @@ mod request;
 mod stack;
 mod transfer;
 mod trust;
-
 mod way;
 mod wire;
 
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             progress::print_line(&format!("sixfold-device: {failure}"));
-            failure.exit_code()
+            ExitCode::from(failure.status())
         }
     }
 }

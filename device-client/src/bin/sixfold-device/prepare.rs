@@ -11,16 +11,15 @@ use crate::{boot, discover};
 use embedded_storage::nor_flash::NorFlash;
 use serde_json::json;
 use sixfold_device::flash_file::FlashFile;
-use sixfold_device::prepare::{Origin, Prepared, Request, Target, interface_identifier, prepare};
+use sixfold_device::prepare::{
+    Origin, Prepared, Request, SHORTEST_SECRET, Target, Told, interface_identifier, prepare,
+};
 use sixfold_device::uri::{CoapUri, Host};
 use sixfold_manifest::Device;
 use sixfold_profile::ticket::Endpoint;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
-
-/// RFC 7217 §5: at least 128 bits.
-const SHORTEST_SECRET: usize = 16;
 
 /// Leaves a ticket, and says for what.
 pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
@@ -30,12 +29,14 @@ pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
     let (sequence, bytes) = (prepared.manifest.sequence_number, prepared.manifest.image_size);
     let line = if arguments.json {
         let record = prepared.record.map(|which| format!("{which:?}"));
-        json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "record": record }).to_string()
+        let group = prepared.group.as_ref().and_then(|told| told.as_ref().ok()).map(json_of);
+        let result = json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "record": record, "group": group });
+        result.to_string()
     } else {
         format!("{digest}  sequence number {sequence}, {bytes} bytes")
     };
-    if prepared.record.is_none() && !arguments.quiet {
-        print_line("the device runs this image already");
+    if !arguments.quiet {
+        tell(&prepared);
     }
     writeln!(io::stdout(), "{line}").map_err(Failure::Stdout)
 }
@@ -43,8 +44,26 @@ pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
 /// Leaves a ticket, and then does what the boot program would do.
 pub(crate) fn update(arguments: &cli::Update) -> Result<(), Failure> {
     let mut flash = open(&arguments.flash)?;
-    leave_ticket(&mut flash, &arguments.what)?;
+    let prepared = leave_ticket(&mut flash, &arguments.what)?;
+    if !arguments.run.quiet {
+        tell(&prepared);
+    }
     boot::boot(&mut flash, &arguments.run)
+}
+
+/// What people want to know besides the image.
+fn tell(prepared: &Prepared) {
+    match (&prepared.record, &prepared.group) {
+        (None, _) => print_line("the device runs this image already"),
+        (_, Some(Ok(told))) => print_line(&format!("the relay sends it to the group {told}")),
+        (_, Some(Err(why))) => print_line(&format!("no group: {why}")),
+        (_, None) => {}
+    }
+}
+
+fn json_of(told: &Told) -> serde_json::Value {
+    let Endpoint { address, port } = told.endpoint;
+    json!({ "address": address, "port": port, "token": hex(&told.token) })
 }
 
 fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure> {
@@ -74,6 +93,7 @@ fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure>
         },
         interface_identifier: identifier(what, &secret, address),
         szx: what.szx,
+        group: !what.no_group,
     };
     let mut relay = Relay { wire, deadline: None };
     Ok(prepare(flash, &layout, &mut relay, |signed| trust.verify(signed), &request)?)

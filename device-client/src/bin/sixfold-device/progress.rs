@@ -11,7 +11,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) enum Progress {
     Quiet,
     Bar(ProgressBar),
-    Lines { next: Instant },
+    Lines { next: Instant, heard: u64 },
 }
 
 impl Progress {
@@ -21,11 +21,11 @@ impl Progress {
             return Self::Quiet;
         }
         if !stderr().is_terminal() {
-            return Self::Lines { next: Instant::now() + INTERVAL };
+            return Self::Lines { next: Instant::now() + INTERVAL, heard: 0 };
         }
         let bar = ProgressBar::no_length();
         let template =
-            "{wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
+            "{wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left{msg}";
         // A wrong template is found by the test below; a plain bar would do as well.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -43,12 +43,21 @@ impl Progress {
                 }
                 bar.set_position(bytes);
             }
-            Self::Lines { next } => {
+            Self::Lines { next, heard } => {
                 if Instant::now() >= *next {
                     *next = Instant::now() + INTERVAL;
-                    print_line(&line(bytes, size));
+                    print_line(&(line(bytes, size) + &in_group(*heard)));
                 }
             }
+        }
+    }
+
+    /// So many datagrams of a group were heard.
+    pub(crate) fn heard(&mut self, datagrams: u64) {
+        match self {
+            Self::Quiet => {}
+            Self::Bar(bar) => bar.set_message(in_group(datagrams)),
+            Self::Lines { heard, .. } => *heard = datagrams,
         }
     }
 
@@ -74,6 +83,10 @@ pub(crate) fn print_line(text: &str) {
     let _ = writeln!(stderr(), "{text}");
 }
 
+fn in_group(datagrams: u64) -> String {
+    if datagrams > 0 { format!(", {datagrams} heard") } else { String::new() }
+}
+
 fn line(bytes: u64, size: Option<u32>) -> String {
     match size {
         Some(size @ 1..) => {
@@ -93,5 +106,7 @@ mod tests {
         assert_eq!(line(512, Some(1024)), "512 B of 1.00 KiB (50 %)");
         assert_eq!(line(512, None), "512 B");
         assert_eq!(line(0, Some(0)), "0 B");
+        assert_eq!(line(0, None) + &in_group(0), "0 B");
+        assert_eq!(line(0, None) + &in_group(7), "0 B, 7 heard");
     }
 }

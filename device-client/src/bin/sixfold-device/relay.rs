@@ -1,9 +1,9 @@
 //! A relay as a source of manifests and chunk indexes.
 
 use crate::failure::Failure;
-use crate::wire::Wire;
+use crate::wire::{MAX_REQUEST, Wire};
 use sixfold_device::fetch::{Event, Fetch, Received};
-use sixfold_device::prepare::{Probe, Source, Target};
+use sixfold_device::prepare::{Inquiry, NoGroup, Probe, Source, Target};
 use sixfold_device::uri::encode;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Full, Options, Szx};
@@ -94,5 +94,30 @@ impl Source for Relay {
             Ok(block.is_some())
         })?;
         Ok(probe)
+    }
+
+    fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup> {
+        // A target that was fetched fits a request, with two short options more.
+        let too_long = |Full| NoGroup::Silence;
+        let options = encode(&target.options).map_err(too_long)?;
+        let mut inquiry = Inquiry::new(Options::new(&options), self.wire.now(), seed());
+        let mut request = [0; MAX_REQUEST];
+        let mut buffer = vec![0; 1 << 16];
+        let mut outcome = None;
+        loop {
+            let now = self.wire.now();
+            while let Some(length) = inquiry.poll_transmit(now, &mut request).map_err(too_long)? {
+                self.wire.send(&request[..length]);
+            }
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            let datagram = self.wire.receive(inquiry.poll_timeout(), &mut buffer);
+            let now = self.wire.now();
+            outcome = match datagram {
+                Some(datagram) => inquiry.handle_datagram(now, datagram),
+                None => inquiry.handle_timeout(now),
+            };
+        }
     }
 }

@@ -4,10 +4,10 @@ use crate::cli::{Link, Run};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::radio::Radio;
-use crate::way::Way;
-use sixfold_ip::{Buffers, Config, HardwareAddress, Sockets, Stack, State};
+use crate::way::{Heard, Way};
+use sixfold_ip::{Buffers, Config, HardwareAddress, Received, Sockets, Stack, State};
 use sixfold_profile::Instant;
-use sixfold_profile::ticket::Ticket;
+use sixfold_profile::ticket::{Endpoint, Ticket};
 use smoltcp::phy::{self, Device, Medium, TunTapInterface};
 use smoltcp::wire::{EthernetAddress, Ieee802154Address};
 use std::io;
@@ -29,6 +29,7 @@ pub(crate) struct StackWay<'s, D> {
 pub(crate) fn with_stack<R>(
     run: &Run,
     ticket: &Ticket<'_>,
+    group: Option<Endpoint>,
     seed: u32,
     progress: &mut Progress,
     work: impl FnOnce(&mut dyn Way, &mut Progress) -> Result<R, Failure>,
@@ -38,15 +39,23 @@ pub(crate) fn with_stack<R>(
         Link { tap: Some(name), .. } => {
             // Locally administered, and another one in each device.
             let address = HardwareAddress::Ethernet(EthernetAddress([2, a, b, c, d, e]));
-            up(interface(name, Medium::Ethernet)?, address, None, run, ticket, seed, progress, work)
+            up(interface(name, Medium::Ethernet)?, address, None, run, ticket, group, seed, progress, work)
         }
-        Link { tun: Some(name), .. } => {
-            up(interface(name, Medium::Ip)?, HardwareAddress::Ip, None, run, ticket, seed, progress, work)
-        }
+        Link { tun: Some(name), .. } => up(
+            interface(name, Medium::Ip)?,
+            HardwareAddress::Ip,
+            None,
+            run,
+            ticket,
+            group,
+            seed,
+            progress,
+            work,
+        ),
         Link { frames: Some(path), eui64, pan_id, .. } => {
             let address = HardwareAddress::Ieee802154(Ieee802154Address::Extended(eui64.unwrap_or_default()));
             let radio = Radio::join(path).map_err(Failure::file(path, "join the air at"))?;
-            up(radio, address, Some(*pan_id), run, ticket, seed, progress, work)
+            up(radio, address, Some(*pan_id), run, ticket, group, seed, progress, work)
         }
         Link { .. } => Err(Failure::Usage("no link was named".into())),
     }
@@ -63,6 +72,7 @@ fn up<D: Device + AsRawFd, R>(
     pan_id: Option<u16>,
     run: &Run,
     ticket: &Ticket<'_>,
+    group: Option<Endpoint>,
     seed: u32,
     progress: &mut Progress,
     work: impl FnOnce(&mut dyn Way, &mut Progress) -> Result<R, Failure>,
@@ -72,7 +82,7 @@ fn up<D: Device + AsRawFd, R>(
         pan_id,
         interface_identifier: *ticket.interface_identifier(),
         relay: ticket.relay(),
-        group: None,
+        group,
         seed,
     };
     let (mut buffers, mut sockets) = (Buffers::<DATAGRAM>::new(), Sockets::default());
@@ -135,11 +145,12 @@ impl<D: Device + AsRawFd> Way for StackWay<'_, D> {
         self.stack.poll(now, &mut self.device);
     }
 
-    fn receive<'b>(&mut self, until: Instant, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    fn receive<'b>(&mut self, until: Instant, buffer: &'b mut [u8]) -> Option<Heard<'b>> {
         loop {
             self.work();
-            if let Some(length) = self.stack.receive(buffer) {
-                return buffer.get(..length);
+            if let Some(Received { length, is_for_group }) = self.stack.receive(buffer) {
+                let datagram = buffer.get(..length)?;
+                return Some(if is_for_group { Heard::Group(datagram) } else { Heard::Own(datagram) });
             }
             if self.now() >= until {
                 return None;

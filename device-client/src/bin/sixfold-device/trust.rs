@@ -4,7 +4,7 @@ use crate::cli::What;
 use crate::failure::Failure;
 use sixfold_manifest::cms::{self, TrustAnchors};
 use sixfold_manifest::keys::VerifyingKey;
-use sixfold_manifest::{Manifest, suit};
+use sixfold_manifest::{Distrust, Manifest, suit};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -29,26 +29,12 @@ pub(crate) enum Untrusted {
 }
 
 impl Untrusted {
-    /// As listed in `prepare --help`.
-    pub(crate) const fn exit_code(&self) -> u8 {
+    /// What kind it is.
+    pub(crate) const fn distrust(&self) -> Distrust {
         match self {
-            Self::Suit(
-                suit::Error::UntrustedKey(_) | suit::Error::Signature(_) | suit::Error::ManifestDigest,
-            ) => 9,
-            Self::Suit(suit::Error::Index) => 17,
-            Self::Cms(cms::Error::Expired(_) | cms::Error::NotYetValid(_)) => 10,
-            Self::Cms(cms::Error::Revoked) => 11,
-            Self::Cms(
-                cms::Error::TooLong(_)
-                | cms::Error::NotDer(_)
-                | cms::Error::Malformed(_)
-                | cms::Error::MissingAttribute(_)
-                | cms::Error::DuplicateAttribute(_)
-                | cms::Error::Attribute(..),
-            )
-            | Self::Suit(_)
-            | Self::Neither => 8,
-            Self::Cms(_) => 9,
+            Self::Suit(error) => error.distrust(),
+            Self::Cms(error) => error.distrust(),
+            Self::Neither => Distrust::Malformed,
         }
     }
 }

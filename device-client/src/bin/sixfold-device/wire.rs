@@ -8,6 +8,7 @@ use sixfold_profile::coap::params::EXCHANGE_LIFETIME;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// The longest message (RFC 7252 §4.6).
@@ -54,6 +55,11 @@ impl Wire {
     /// What the system said last of the way to the server, if nothing came since.
     pub(crate) const fn trouble(&self) -> Option<&io::Error> {
         self.trouble.as_ref()
+    }
+
+    /// What can be waited for, if the way is open.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(UdpSocket::as_fd)
     }
 
     /// Goes on from another port, if the server could otherwise take a new request for an old one. So many requests were

@@ -168,6 +168,8 @@ pub(crate) enum ServerName {
     Ours,
     /// The relay's engine, and devices that run the boot program's core over flash; they never give up.
     Boot,
+    /// The relay's engine, and devices that run the boot program's core and hear what goes to their group.
+    Fanout,
     /// The relay's engine, and clients with RFC 7252's defaults that know nothing of it.
     Legacy,
     /// A stateless block-wise CoAP server, and clients with RFC 7252's defaults.
@@ -183,6 +185,7 @@ impl From<ServerName> for Server {
         match name {
             ServerName::Ours => Self::Ours,
             ServerName::Boot => Self::Boot,
+            ServerName::Fanout => Self::Fanout,
             ServerName::Legacy => Self::Legacy,
             ServerName::Rfc7252 => Self::Rfc7252,
             ServerName::Tftp => Self::Tftp,

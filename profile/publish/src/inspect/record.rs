@@ -3,8 +3,9 @@
 use super::{field, ticket};
 use hmac_sha256::Hash;
 use sixfold_profile::index::DIGEST;
+use sixfold_profile::note::read_note;
 use sixfold_profile::record::{Entry, RecordLayout, TOMBSTONE};
-use sixfold_profile::ticket::{Fields, Ticket};
+use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
 use std::ops::Range;
 
 /// What flash erases and writes at once, in bytes.
@@ -22,7 +23,13 @@ pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
     if bytes.starts_with(&TOMBSTONE) {
         return Ok("tombstone: the other record was replacing the only image\n".to_owned());
     }
-    let ticket = Ticket::read(bytes).map_err(|error| error.to_string())?;
+    let ticket = match Ticket::read(bytes) {
+        Ok(ticket) => ticket,
+        Err(error) => {
+            let number = note(bytes, unit).ok_or_else(|| error.to_string())?;
+            return Ok(format!("note: {number} was accepted, and was being replaced when the power went\n"));
+        }
+    };
     let fields = Fields::read(bytes).map_err(|error| error.to_string())?;
     let layout = RecordLayout::new(0, ticket.image_size(), ticket.chunk_size(), unit.page, unit.write)
         .ok_or("no flash has such pages and write units")?;
@@ -38,6 +45,12 @@ pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
         if is_it { "that of the ticket" } else { "not that of the ticket: the record is not valid" };
     let lines = [journal_line(&journal), field("chunk index", judgement), field("image", image(&journal))];
     Ok(format!("{}{}\n", ticket::describe(&fields), lines.join("\n")))
+}
+
+/// The sequence number of the note at the start of the journal.
+fn note(bytes: &[u8], unit: Unit) -> Option<u64> {
+    let journal = (MAX_TICKET as u32).checked_next_multiple_of(unit.page)?;
+    bytes.get(journal as usize..)?.first_chunk().and_then(read_note)
 }
 
 fn journal_line(journal: &[Entry]) -> String {

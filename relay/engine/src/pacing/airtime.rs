@@ -10,8 +10,12 @@ use std::time::Duration;
 const HEADERS: usize = 40 + 8;
 /// The same compressed: IPHC with two interface identifiers in line, UDP with both ports (RFC 6282 §3.1, §4.3).
 const COMPRESSED_HEADERS: usize = 18 + 7;
+/// To a group of the link at a port of 0xf0b0 to 0xf0bf or 0xf000 to 0xf0ff: one byte of address, one of port.
+const COMPRESSED_GROUP_HEADERS: usize = 11 + 6;
 /// MAC header with extended addresses and FCS, in octets (clause 7.2).
 const MAC_OVERHEAD: usize = 23;
+/// To all: the destination is a short address.
+const BROADCAST_OVERHEAD: usize = 17;
 /// Fragment headers, the first and the others (RFC 4944 §5.3).
 const FIRST_FRAGMENT: usize = 4;
 const NEXT_FRAGMENT: usize = 5;
@@ -26,6 +30,8 @@ const ACKNOWLEDGEMENT: u64 = PHY_HEADER + 5;
 /// and before the acknowledgement (12 symbols each), long interframe space (40 symbols), in octets of two symbols
 /// (clauses 8.4.2, 8.4.3, 11.2).
 const AROUND: u64 = 35 + 4 + 6 + 6 + 20;
+/// The same without an acknowledgement and the turnaround before it.
+const AROUND_BROADCAST: u64 = 35 + 4 + 6 + 20;
 
 /// The radio of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,35 +52,46 @@ impl Default for Radio {
 impl Radio {
     /// In how many frames a UDP payload of `bytes` travels.
     pub fn frames(&self, bytes: usize) -> usize {
-        let room = self.room();
-        if COMPRESSED_HEADERS + bytes <= room {
-            return 1;
-        }
-        1 + (bytes - self.first().min(bytes)).div_ceil((room - NEXT_FRAGMENT) / 8 * 8)
+        self.frames_of(bytes, COMPRESSED_HEADERS, MAC_OVERHEAD)
     }
 
     /// How long a UDP payload of `bytes` keeps the channel from others.
     pub fn airtime(&self, bytes: usize) -> Duration {
         let frames = self.frames(bytes);
+        self.time(COMPRESSED_HEADERS + bytes, frames, MAC_OVERHEAD as u64 + AROUND + ACKNOWLEDGEMENT)
+    }
+
+    /// In how many frames a UDP payload of `bytes` travels to a group of the link.
+    pub fn frames_to_group(&self, bytes: usize) -> usize {
+        self.frames_of(bytes, COMPRESSED_GROUP_HEADERS, BROADCAST_OVERHEAD)
+    }
+
+    /// How long a UDP payload of `bytes` to a group of the link keeps the channel from others: nobody acknowledges it.
+    pub fn airtime_to_group(&self, bytes: usize) -> Duration {
+        let frames = self.frames_to_group(bytes);
+        self.time(COMPRESSED_GROUP_HEADERS + bytes, frames, BROADCAST_OVERHEAD as u64 + AROUND_BROADCAST)
+    }
+
+    fn frames_of(&self, bytes: usize, headers: usize, overhead: usize) -> usize {
+        let room = self.frame.max(MIN_FRAME) - overhead;
+        if headers + bytes <= room {
+            return 1;
+        }
+        // How many bytes of a fragmented payload the first fragment takes.
+        let first = (HEADERS + room - FIRST_FRAGMENT - headers) / 8 * 8 - HEADERS;
+        1 + (bytes - first.min(bytes)).div_ceil((room - NEXT_FRAGMENT) / 8 * 8)
+    }
+
+    /// `around`: octets of each frame, and the time before and after it, in octets.
+    fn time(&self, octets: usize, frames: usize, around: u64) -> Duration {
         let fragment_headers = if frames > 1 { FIRST_FRAGMENT + (frames - 1) * NEXT_FRAGMENT } else { 0 };
-        let octets = COMPRESSED_HEADERS + bytes + fragment_headers + frames * MAC_OVERHEAD;
-        let around = frames as u64 * (AROUND + PHY_HEADER + ACKNOWLEDGEMENT);
-        let bits = 8 * (octets as u64 + around);
-        Duration::from_micros(bits * 1_000_000 / u64::from(self.bit_rate.max(1)))
+        let octets = (octets + fragment_headers) as u64 + frames as u64 * (around + PHY_HEADER);
+        Duration::from_micros(8 * octets * 1_000_000 / u64::from(self.bit_rate.max(1)))
     }
 
     /// How long a frame of the longest kind keeps the channel from others.
     pub(crate) fn longest_frame(&self) -> Duration {
-        self.airtime(self.room() - COMPRESSED_HEADERS)
-    }
-
-    fn room(&self) -> usize {
-        self.frame.max(MIN_FRAME) - MAC_OVERHEAD
-    }
-
-    /// How many bytes of a fragmented payload the first fragment takes.
-    fn first(&self) -> usize {
-        (HEADERS + self.room() - FIRST_FRAGMENT - COMPRESSED_HEADERS) / 8 * 8 - HEADERS
+        self.airtime(self.frame.max(MIN_FRAME) - MAC_OVERHEAD - COMPRESSED_HEADERS)
     }
 }
 
@@ -96,6 +113,14 @@ mod tests {
     fn a_maximal_frame_takes_what_the_standard_says() {
         // docs/fleet.md: 127 octets take 6880 µs with everything around them.
         assert_eq!(Radio::default().airtime(79), Duration::from_micros(6880));
+    }
+
+    #[test]
+    fn a_block_of_64_bytes_to_a_group_is_one_frame() {
+        let radio = Radio::default();
+        assert_eq!((radio.frames_to_group(93), radio.frames_to_group(94)), (1, 2));
+        // 84 + 17 + 17 octets, 6 before them and 65 around.
+        assert_eq!(radio.airtime_to_group(84), Duration::from_micros(32 * (118 + 6 + 65)));
     }
 
     #[test]

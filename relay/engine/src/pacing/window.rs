@@ -72,6 +72,11 @@ impl Window {
         self.longest.mul_f64(self.size)
     }
 
+    /// Airtime on its way.
+    pub(crate) const fn in_flight(&self) -> Duration {
+        self.in_flight
+    }
+
     /// Another answer may leave. One at a time always may.
     pub(crate) fn has_room(&self, cost: Duration) -> bool {
         self.in_flight.is_zero() || self.probe.to_go == 0 && self.in_flight + cost <= self.size()
@@ -139,11 +144,14 @@ impl Window {
     }
 
     /// An answer was lost: at most one cut in a round trip, since the answers of one round trip share one fate.
-    pub(crate) fn lost(&mut self, now: Instant) {
-        if now.since(self.last_cut) > self.longest.mul_f64(self.stretch) {
+    /// Says whether this was one.
+    pub(crate) fn lost(&mut self, now: Instant) -> bool {
+        let cuts = now.since(self.last_cut) > self.longest.mul_f64(self.stretch);
+        if cuts {
             self.last_cut = now;
             self.resize(self.size * DECREASE);
         }
+        cuts
     }
 }
 
@@ -227,7 +235,7 @@ mod tests {
                         window.delivered(now, cost, Some(f64::from(wait) / 10.0), true);
                     },
                     2 => if let Some(cost) = flying.pop() { window.ended(cost); },
-                    _ => window.lost(now),
+                    _ => { window.lost(now); }
                 }
                 prop_assert_eq!(window.in_flight, flying.iter().sum::<Duration>());
                 prop_assert!(window.size >= 1.0 && window.size.is_finite() && window.share > 0.0);

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+pub mod members;
+
 use sixfold_engine::{
     Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, Instant, OriginEvent, Path, Route,
     UnboundedStore, Validator,
@@ -84,8 +86,12 @@ impl Answer {
         Some(value.iter().fold(0, |sum, &byte| sum << 8 | u32::from(byte)))
     }
 
+    pub fn value(&self, number: u16) -> Vec<u8> {
+        self.options.iter().find(|(found, _)| *found == number).unwrap().1.clone()
+    }
+
     pub fn etag(&self) -> Vec<u8> {
-        self.options.iter().find(|(number, _)| *number == option::ETAG).unwrap().1.clone()
+        self.value(option::ETAG)
     }
 
     pub fn block(&self) -> Block {

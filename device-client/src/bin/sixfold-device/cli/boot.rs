@@ -9,8 +9,10 @@ const EXAMPLES: &str = "\
 Examples:
   sixfold-device boot --flash flash.bin
   sixfold-device boot --flash flash.bin --interface lowpan0 --extract image.bin
-  sixfold-device boot --flash flash.bin --tap tap0
+  sixfold-device boot --flash flash.bin --tap tap0 --memory 8192
   sixfold-device boot --flash flash.bin --frames d1.sock --eui64 02006f6f00000001
+
+Where the ticket has a group, what the relay sends to it is heard, and only the rest is asked for.
 
 It tries for ever: a relay that is gone may come back. Kill it at any moment; the same command goes on.
 
@@ -20,7 +22,8 @@ Exit status:
   4  not done within --timeout
   7  trouble with local files, or with the flash
   20 there is no ticket: prepare first
-  21 the only image was being replaced, and its record is gone: the device needs a new one";
+  21 the only image was being replaced, and its record is gone: the device needs a new one
+  24 record or image do not fit their places in flash";
 
 /// Do what a boot program does after a reset: go on with the update that is in flash until its image is whole.
 #[derive(Args, Debug)]
@@ -41,6 +44,12 @@ pub(crate) struct Run {
     pub(crate) interface: Option<String>,
     #[command(flatten)]
     pub(crate) link: Link,
+    /// Do not hear what the relay sends to many devices at once: ask for each block.
+    #[arg(long)]
+    pub(crate) no_listen: bool,
+    /// The memory for listening, in bytes. With less of it, parity symbols help later, or not at all.
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 10)]
+    pub(crate) memory: usize,
     /// Write the image that would run to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) extract: Option<PathBuf>,

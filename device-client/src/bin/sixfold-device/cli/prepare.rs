@@ -19,6 +19,7 @@ Exit status:
   2  the command line is wrong
   3  the relay has no such manifest, index or image (4.04)
   4  no answer in time, or no relay was found
+  5  manifest or index changed more than three times while it was fetched
   6  the relay refused, or its answers make no sense
   7  trouble with local files, or with the flash
   8  the manifest is none, or not understood
@@ -32,7 +33,11 @@ Exit status:
   16 its chunks do not fit the erase pages
   17 the chunk index is not the signed one
   18 the image at the relay has another size than the signed one
-  19 the manifest's URI cannot be used";
+  19 the manifest's URI cannot be used
+  22 a signature is wrong
+  23 nobody can tell whether a certificate is revoked
+  24 record or image do not fit their places in flash
+  25 the image that runs has this sequence number, and is another one";
 
 /// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
 #[derive(Args, Debug)]
@@ -103,6 +108,9 @@ pub(crate) struct What {
     /// The largest block for the boot program: an exponent 0 to 6, or a size of 16 to 1024 bytes.
     #[arg(long, default_value = "6", value_parser = szx)]
     pub(crate) szx: Szx,
+    /// Do not ask the relay for a group to hear blocks in that it sends to many devices.
+    #[arg(long)]
+    pub(crate) no_group: bool,
 }
 
 impl What {

@@ -1,0 +1,546 @@
+//! A member of a group: what it takes from the stream, when it asks, and when it holds back.
+//!
+//! A member works on all chunks at once. First it looks through them all: those that are there are marked; in those whose opening
+//! is noted in the journal, whatever is in them belongs to the image; of the others all is missing. From then on [`Map`] says
+//! what is. A chunk is opened, that is erased and noted, when the first of it comes: to erase them all takes seconds, in which
+//! nothing would be asked for.
+
+use super::core::{Boot, Cause, Event, State};
+use super::map::{Map, UNIT, UNIT_BITS, units};
+use super::parity::{Decoder, Solution};
+use super::record::{BootError, ERASED, round_up, write};
+use super::wanted::Wanted;
+use crate::blocks::{Answer, block_option};
+use core::ops::Range;
+use embedded_storage::nor_flash::NorFlash;
+use sixfold_profile::Instant;
+use sixfold_profile::coap::{Block, Code, Full, MAX_NUM, Message, Szx, Type, content_format, option};
+use sixfold_profile::missing::NO_PARITY;
+use sixfold_profile::parity::{Parity, SMALLEST, SYMBOLS};
+use sixfold_profile::ticket::{Group, Ticket};
+
+/// The least that the average gap between the datagrams of a stream is taken for.
+const SHORTEST_GAP_US: u32 = 8_000;
+/// The most.
+const LONGEST_GAP_US: u32 = 1_000_000;
+/// A stream has ended when nothing comes for 2³ average gaps.
+const QUIET_BITS: u32 = 3;
+/// Then members ask in slots of 2¹⁴ µs, of which each has twice as many members as the one before.
+const SLOT_BITS: u32 = 14;
+const LAST_SLOT: u32 = 9;
+/// A stream that brings nothing new for so long, in units of 2²⁰ µs, does not hold a member back any more.
+const PATIENCE: u32 = 32;
+/// After so many answers 5.03, and no stream, a member asks as everybody does.
+const MOST_PUT_OFF: u8 = 3;
+/// More missing blocks than these are not listed.
+const MOST_LISTED: u32 = 8;
+
+/// The bytes of memory with which [`Boot::listen`] finds up to `missing` blocks of size `szx` of an image from parity symbols: a
+/// bit for every 64 bytes of the image; and for each missing block its number, the block itself, and a bit for every
+/// missing block. With `missing` 0 no parity symbols are used. More blocks than that may be missing: they are fetched as
+/// blocks until few enough are.
+pub const fn listening_memory(image_size: u32, missing: u32, szx: Szx) -> usize {
+    Map::size(image_size) + if missing > 0 { Decoder::size(missing, szx) } else { 0 }
+}
+
+/// What a member remembers.
+#[derive(Debug)]
+pub(super) struct Listen<'t> {
+    ticket: Ticket<'t>,
+    pub(super) is_on: bool,
+    map: Map<'t>,
+    decoder: Decoder<'t>,
+    /// Parity symbols are not used: what was made of them was wrong, and no chunk was right since.
+    is_distrustful: bool,
+    /// The size of the blocks that are asked for: that of the ticket, or smaller when the relay's are.
+    szx: Szx,
+    /// Chunks that are marked.
+    done: u32,
+    /// The chunk that is to be judged.
+    fetched: Option<u32>,
+    /// A wrong chunk was fetched more than once in a row: nothing is written until sleep is over.
+    is_deaf: bool,
+    /// A stream was heard since the reset.
+    is_stream_heard: bool,
+    /// When the group was heard last, in microseconds, and when something new was, in units of 2²⁰. Both may have wrapped around.
+    heard_us: u32,
+    useful: u32,
+    /// The average gap between datagrams of a stream.
+    gap_us: u32,
+    /// When it may ask.
+    ask_at: Instant,
+    /// What is to be reported.
+    pub(super) event: Option<Event>,
+    /// Answers 5.03 since the group was heard; from [`MOST_PUT_OFF`] on it asks as everybody does.
+    put_off: u8,
+}
+
+impl<'t> Listen<'t> {
+    pub(super) const fn new(ticket: Ticket<'t>) -> Self {
+        Self {
+            ticket,
+            is_on: false,
+            map: Map::new(&mut []),
+            decoder: Decoder::new(&mut []),
+            is_distrustful: false,
+            szx: Szx::MAX,
+            done: 0,
+            fetched: None,
+            is_deaf: false,
+            is_stream_heard: false,
+            heard_us: 0,
+            useful: 0,
+            gap_us: SHORTEST_GAP_US,
+            ask_at: Instant::ZERO,
+            event: None,
+            put_off: 0,
+        }
+    }
+
+    /// Uses smaller blocks from now on, if these are; false when they are too small for a member.
+    fn adopt(&mut self, szx: Szx) -> bool {
+        let image_size = self.ticket.image_size();
+        if szx < SMALLEST || (image_size - 1) >> szx.bits() > MAX_NUM {
+            return false;
+        }
+        self.szx = self.szx.min(szx);
+        true
+    }
+
+    /// How many more parity symbols would do, with luck.
+    fn deficit(&self, wanted: Wanted<'_, '_>, first: u32) -> u16 {
+        let segment = first & !(SYMBOLS - 1);
+        let of_segment = wanted.count(segment, segment + SYMBOLS);
+        if self.is_distrustful || !self.decoder.has_room(of_segment, wanted.szx) {
+            return NO_PARITY;
+        }
+        let lacks = wanted.count(0, u32::MAX).saturating_sub(self.decoder.finds());
+        u16::try_from(lacks).unwrap_or(NO_PARITY)
+    }
+}
+
+impl<'t, F: NorFlash> Boot<'t, F> {
+    /// Takes part in the ticket's group, with `memory` for the map of what is missing and for parity symbols
+    /// ([`listening_memory`]). To be called before anything else. Does nothing when the ticket has no group, when its blocks are
+    /// smaller than 64 bytes, or when `memory` is too small for the map.
+    pub fn listen(&mut self, memory: &'t mut [u8]) {
+        let map = Map::size(self.image_size);
+        let is_possible = matches!(self.listen.ticket.group(), Ok(Some(_))) && self.szx >= SMALLEST;
+        if let Some((map, rest)) = memory.split_at_mut_checked(map).filter(|_| is_possible) {
+            map.fill(0);
+            self.listen.map = Map::new(map);
+            self.listen.decoder = Decoder::new(rest);
+            self.listen.szx = self.szx;
+            self.listen.is_on = true;
+        }
+    }
+
+    /// The group to join: its address and port are where [`Boot::handle_group_datagram`]'s datagrams come to. `None` when the
+    /// device does not listen, or not any more: a relay whose blocks are smaller than 64 bytes ends it.
+    pub fn group(&self) -> Option<Group<'t>> {
+        self.listen.ticket.group().ok().flatten().filter(|_| self.listen.is_on)
+    }
+
+    /// How many bytes of the image are missing, in pieces of 64. `None` when the device does not listen, or has not looked
+    /// through all chunks yet.
+    pub fn missing(&self) -> Option<u32> {
+        let is_known = self.listen.is_on && self.chunk == self.record.chunks();
+        is_known.then(|| (self.listen.map.count() << UNIT_BITS).min(self.image_size))
+    }
+
+    /// Takes a datagram that came from the relay's endpoint to the group's address and port. What is not of this image's stream
+    /// is ignored. As after any datagram, call [`Boot::handle_timeout`] then.
+    ///
+    /// # Errors
+    /// [`BootError::Flash`].
+    pub fn handle_group_datagram(
+        &mut self,
+        now: Instant,
+        datagram: &[u8],
+    ) -> Result<Option<Event>, BootError<F::Error>> {
+        let is_open = matches!(self.state, State::Sleeping | State::Fetching) && !self.listen.is_deaf;
+        let message = Message::parse(datagram).ok().filter(|_| self.listen.is_on && is_open);
+        if let Some(message) = message.filter(|message| self.is_of_stream(message)) {
+            let is_parity =
+                message.uint_option(option::CONTENT_FORMAT) == Some(content_format::PARITY.into());
+            match (block_option(&message, option::BLOCK2), is_parity) {
+                (Ok(Some(block)), false) => self.hear_block(now, block, message.payload)?,
+                (Ok(None), true) => self.hear_parity(now, message.payload)?,
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_of_stream(&self, message: &Message<'_>) -> bool {
+        let ticket = &self.listen.ticket;
+        // The Token names the version; now and then a message says all of its ETag.
+        let named = message.option(option::ETAG);
+        let is_version = |etag: Option<&[u8]>| etag.is_none() || named.is_none() || etag == named;
+        message.message_type == Type::NonConfirmable
+            && message.code == Code::CONTENT
+            && ticket.group().is_ok_and(|group| group.is_some_and(|group| group.token == message.token))
+            && ticket.etag().is_ok_and(is_version)
+    }
+
+    fn hear_block(&mut self, now: Instant, block: Block, payload: &[u8]) -> Result<(), BootError<F::Error>> {
+        if block.szx <= self.szx && self.is_block(block, payload) && self.listen.adopt(block.szx) {
+            let is_new = self.store(now, block, payload)?;
+            self.heard(now, is_new);
+        }
+        Ok(())
+    }
+
+    fn hear_parity(&mut self, now: Instant, payload: &[u8]) -> Result<(), BootError<F::Error>> {
+        let parity = Parity::read(payload).filter(|parity| parity.szx <= self.szx);
+        let Some(parity) = parity.filter(|parity| self.listen.adopt(parity.szx)) else { return Ok(()) };
+        let first = u32::from(parity.segment) * SYMBOLS;
+        // Where symbols are missing of chunks that were not looked at yet there is nothing to be solved.
+        let is_ready = self.chunk == self.record.chunks() && !self.listen.is_distrustful;
+        let is_new = is_ready && self.solve_for(first, &parity)?;
+        if self.listen.decoder.is_solved() {
+            self.judge_soon(now);
+        }
+        self.heard(now, is_new);
+        Ok(())
+    }
+
+    /// Adds an equation; true when it says something new.
+    fn solve_for(&mut self, first: u32, parity: &Parity<'_>) -> Result<bool, F::Error> {
+        let Self { listen: Listen { map, decoder, .. }, flash, image_size, slot, .. } = self;
+        if !decoder.is_of(first, parity.szx) {
+            let wanted = Wanted { map, image_size: *image_size, szx: parity.szx };
+            decoder.begin(first, wanted);
+        }
+        if !decoder.is_of(first, parity.szx) {
+            return Ok(false);
+        }
+        decoder.take_parity(parity, *image_size, |offset, to| {
+            let mut piece = [0; UNIT];
+            flash.read(*slot + offset, &mut piece)?;
+            to.iter_mut().zip(piece).for_each(|(to, from)| *to ^= from);
+            Ok(())
+        })
+    }
+
+    /// The group was heard: asking is held back, or goes on if it brings nothing new for long.
+    fn heard(&mut self, now: Instant, is_new: bool) {
+        if is_new {
+            self.listen.useful = coarse(now);
+        } else if coarse(now).wrapping_sub(self.listen.useful) >= PATIENCE {
+            return;
+        }
+        let (now_us, average) = (now.as_micros() as u32, self.listen.gap_us);
+        let gap = now_us.wrapping_sub(self.listen.heard_us).min(average << 1).min(LONGEST_GAP_US);
+        self.listen.gap_us = (average - (average >> 3) + (gap >> 3)).max(SHORTEST_GAP_US);
+        self.listen.heard_us = now_us;
+        self.listen.is_stream_heard = true;
+        self.listen.put_off = 0;
+        self.hold_back(now);
+        if self.state == State::Fetching {
+            self.blocks.stop();
+            self.state = State::Sleeping;
+        }
+        if self.chunk == self.record.chunks() && self.state == State::Sleeping {
+            self.until = self.listen.ask_at;
+        }
+    }
+
+    /// Lets the others go first, each of which may ask for all.
+    fn hold_back(&mut self, now: Instant) {
+        let random = self.blocks.random_bits();
+        // Of 512 members one is in the first slot, and one in the second, two in the next, ...
+        let mut slot = LAST_SLOT;
+        while slot > 0 && random >> (31 - LAST_SLOT + slot) == 0 {
+            slot -= 1;
+        }
+        let jitter = random & ((1 << SLOT_BITS) - 1);
+        let wait = (self.listen.gap_us << QUIET_BITS) + (slot << SLOT_BITS) + jitter;
+        self.listen.ask_at = now.after_micros(wait.into());
+    }
+
+    /// Whether this can be a block of the image.
+    const fn is_block(&self, block: Block, payload: &[u8]) -> bool {
+        let end = block.offset() + payload.len();
+        let is_whole = payload.len() == block.szx.size() || !block.more && payload.len() < block.szx.size();
+        let is_last = end == self.image_size as usize;
+        is_whole && !payload.is_empty() && end <= self.image_size as usize && block.more != is_last
+    }
+
+    /// Writes what is missing of a block; true when something was.
+    fn store(&mut self, now: Instant, block: Block, payload: &[u8]) -> Result<bool, F::Error> {
+        let offset = block.offset() as u32;
+        let chunk = offset >> self.chunk_size.exponent();
+        if chunk >= self.chunk {
+            return Ok(false);
+        }
+        let mut is_new = false;
+        for (unit, piece) in (offset >> UNIT_BITS..).zip(payload.chunks(UNIT)) {
+            if self.listen.map.is_missing(unit) {
+                self.open_first(chunk, &self.range(chunk))?;
+                is_new = true;
+                self.listen.map.set(unit, false);
+                write(&mut self.flash, self.slot + (unit << UNIT_BITS), piece)?;
+            }
+        }
+        if is_new {
+            if self.listen.decoder.is_of_size(block.szx) {
+                self.listen.decoder.take_block(block.num(), payload);
+                if self.listen.decoder.is_solved() {
+                    self.judge_soon(now);
+                }
+            }
+            if !self.listen.map.misses(&self.range(chunk)) {
+                self.listen.fetched = Some(chunk);
+                self.judge_soon(now);
+            }
+        }
+        Ok(is_new)
+    }
+
+    fn judge_soon(&mut self, now: Instant) {
+        self.blocks.stop();
+        self.state = State::Judging;
+        self.until = now;
+    }
+
+    fn range(&self, chunk: u32) -> Range<u32> {
+        self.chunk_size.range(self.image_size, chunk).unwrap_or_default()
+    }
+
+    /// Takes an answer of the relay.
+    pub(super) fn answered_member(&mut self, now: Instant, answer: Answer<'_>) -> Result<(), F::Error> {
+        let is_member = self.blocks.is_member();
+        match answer {
+            Answer::Block(block, response) if !self.is_block(block, response.payload) => {
+                self.give_up(now, Cause::OtherSize);
+            }
+            Answer::Block(block, _) if !self.listen.adopt(block.szx) => {
+                // Chunk by chunk, from now on.
+                self.listen.is_on = false;
+                self.chunk = 0;
+                self.give_up(now, Cause::Refused);
+            }
+            Answer::Block(block, response) => {
+                self.store(now, block, response.payload)?;
+                self.listen.ask_at = now;
+                if self.state == State::Fetching {
+                    self.ask(now);
+                }
+            }
+            Answer::Wait(time) => {
+                self.listen.event = Some(Event::Wait(time));
+                if is_member {
+                    self.listen.put_off += 1;
+                    self.listen.ask_at = self.blocks.pause();
+                    self.blocks.stop();
+                    self.resume(now);
+                }
+            }
+            Answer::Refused(response) if is_member && response.code == Code::BAD_OPTION => {
+                self.listen.put_off = MOST_PUT_OFF;
+                self.ask(now);
+            }
+            Answer::TimedOut | Answer::Reset => self.give_up(now, Cause::Silence),
+            Answer::Refused(_) | Answer::NotBlockwise | Answer::Violation(_) => {
+                self.give_up(now, Cause::Refused);
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, now: Instant, cause: Cause) {
+        self.listen.event = Some(self.sleep(now, cause));
+    }
+
+    /// Time is up: the next step of looking, judging or asking.
+    pub(super) fn go_on(&mut self, now: Instant) -> Result<(), F::Error> {
+        if let Some(chunk) = self.listen.fetched.take() {
+            return self.judge(now, chunk, false);
+        }
+        if self.listen.decoder.is_solved() {
+            return self.use_solution(now);
+        }
+        self.listen.is_deaf = false;
+        if self.chunk < self.record.chunks() {
+            return self.look(now);
+        }
+        self.ask(now);
+        Ok(())
+    }
+
+    /// The next chunk after a reset: is it there, or how much of it is?
+    fn look(&mut self, now: Instant) -> Result<(), F::Error> {
+        let (chunk, range) = (self.chunk, self.range(self.chunk));
+        if chunk == 0 {
+            self.listen.done = 0;
+        }
+        let is_marked = self.record.is_marked(&mut self.flash, chunk)?;
+        if is_marked || self.is_whole(chunk)? {
+            // It came before the power went, or its mark was torn, or the old image has the same bytes here.
+            self.record.mark(&mut self.flash, chunk)?;
+            self.listen.done += 1;
+            self.listen.map.fill(&range, false);
+        } else if !self.is_open(chunk)? {
+            self.listen.map.fill(&range, true);
+        } else if !self.find_missing(&range)? {
+            self.reopen(chunk, &range)?;
+        }
+        self.chunk += 1;
+        if self.chunk < self.record.chunks() {
+            return Ok(());
+        }
+        self.listen.useful = coarse(now);
+        self.hold_back(now);
+        self.progress(now)
+    }
+
+    fn is_open(&mut self, chunk: u32) -> Result<bool, F::Error> {
+        let opening = self.record.opening(chunk);
+        self.record.is_marked(&mut self.flash, opening)
+    }
+
+    /// Looks for what is missing of an open chunk. False when nothing is, although it is wrong.
+    fn find_missing(&mut self, range: &Range<u32>) -> Result<bool, F::Error> {
+        for unit in range.start >> UNIT_BITS..units(range.end) {
+            let mut piece = [0; UNIT];
+            self.flash.read(self.slot + (unit << UNIT_BITS), &mut piece)?;
+            self.listen.map.set(unit, piece.iter().all(|byte| *byte == ERASED));
+        }
+        Ok(self.listen.map.misses(range))
+    }
+
+    /// Opens a chunk before the first of it is written. (Where the note of an opening was torn, the chunk is open for as long as
+    /// something of it is known to be there.)
+    fn open_first(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+        if self.listen.map.misses_all(range) && !self.is_open(chunk)? {
+            self.open(chunk, range)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a chunk again that was wrong: all of it is missing then.
+    fn reopen(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+        self.listen.map.fill(range, true);
+        // What was known of it is in the equations.
+        self.listen.decoder.forget();
+        self.open(chunk, range)
+    }
+
+    /// Erases a chunk, and notes that it is open.
+    fn open(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+        let end = round_up(range.end, F::ERASE_SIZE as u32).unwrap_or(range.end);
+        self.flash.erase(self.slot + range.start, self.slot + end)?;
+        let opening = self.record.opening(chunk);
+        self.record.mark(&mut self.flash, opening)
+    }
+
+    fn is_whole(&mut self, chunk: u32) -> Result<bool, F::Error> {
+        let range = self.range(chunk);
+        self.record.is_right(&mut self.flash, chunk, self.slot + range.start..self.slot + range.end)
+    }
+
+    /// Judges a chunk of which all is there.
+    fn judge(&mut self, now: Instant, chunk: u32, is_solved: bool) -> Result<(), F::Error> {
+        if self.is_whole(chunk)? {
+            self.record.mark(&mut self.flash, chunk)?;
+            self.failures = 0;
+            self.listen.done += 1;
+            self.listen.is_distrustful &= is_solved;
+            return self.progress(now);
+        }
+        self.reopen(chunk, &self.range(chunk))?;
+        if self.failures > 0 {
+            // Not again and again: flash wears out.
+            self.listen.is_deaf = true;
+            self.give_up(now, Cause::WrongChunk);
+            return Ok(());
+        }
+        self.failures = 1;
+        self.resume(now);
+        self.listen.event = Some(Event::Sleep { cause: Cause::WrongChunk, until: self.until });
+        Ok(())
+    }
+
+    fn progress(&mut self, now: Instant) -> Result<(), F::Error> {
+        let (done, all) = (self.listen.done, self.record.chunks());
+        self.listen.event = Some(Event::Chunks { done, all });
+        if done == all {
+            self.listen.event = Some(self.finish(now)?);
+        } else {
+            self.resume(now);
+        }
+        Ok(())
+    }
+
+    /// Goes on with looking at once, with asking when it is time.
+    fn resume(&mut self, now: Instant) {
+        if self.listen.decoder.is_solved() {
+            return self.judge_soon(now);
+        }
+        self.state = State::Sleeping;
+        self.until = if self.chunk < self.record.chunks() { now } else { self.listen.ask_at };
+    }
+
+    /// Writes the next chunk of those that parity symbols made whole, if its digest says that they did.
+    fn use_solution(&mut self, now: Instant) -> Result<(), F::Error> {
+        let Listen { decoder, map, .. } = &self.listen;
+        let chunk = decoder.missing(map).map(|offset| offset >> self.chunk_size.exponent());
+        if let Some(chunk) = chunk {
+            let range = self.range(chunk);
+            let Listen { decoder, map, .. } = &mut self.listen;
+            let solution = Solution { decoder, map };
+            if self.record.would_be_right(&mut self.flash, chunk, self.slot, &range, &solution)? {
+                self.open_first(chunk, &range)?;
+                let Listen { decoder, map, .. } = &mut self.listen;
+                for unit in range.start >> UNIT_BITS..units(range.end) {
+                    let offset = unit << UNIT_BITS;
+                    if let Some(piece) = decoder.solved(offset).filter(|_| map.is_missing(unit)) {
+                        map.set(unit, false);
+                        let length = UNIT.min((range.end - offset) as usize);
+                        let piece = piece.get(..length).unwrap_or_default();
+                        write(&mut self.flash, self.slot + offset, piece)?;
+                    }
+                }
+                return self.judge(now, chunk, true);
+            }
+            self.listen.is_distrustful = true;
+        }
+        self.listen.decoder.forget();
+        self.resume(now);
+        Ok(())
+    }
+
+    /// Asks for what is missing.
+    fn ask(&mut self, now: Instant) {
+        let szx = self.listen.szx;
+        let first = self.listen.map.first().map(|unit| unit << UNIT_BITS >> szx.bits());
+        let Some(block) = first.and_then(|num| Block::new(num, false, szx)) else {
+            return self.give_up(now, Cause::Refused);
+        };
+        let is_member = self.listen.put_off < MOST_PUT_OFF;
+        self.blocks.seek_as(is_member, block);
+        self.state = State::Fetching;
+    }
+
+    /// Writes the request, if it is to leave now: a member's says what is missing.
+    pub(super) fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, Full> {
+        let Self { listen, blocks, image_size, .. } = self;
+        let wanted = Wanted { map: &listen.map, image_size: *image_size, szx: listen.szx };
+        blocks.poll_transmit_with(now, buffer, |first, options, writer| {
+            let is_many = listen.is_stream_heard && wanted.count(0, u32::MAX) > MOST_LISTED;
+            let most = if listen.is_stream_heard && !is_many { MOST_LISTED } else { 1 };
+            wanted.write_list(first.with_more(is_many), most, options, writer)?;
+            if is_many {
+                wanted.write_missing(listen.deficit(wanted, first.num()), options, writer)
+            } else {
+                Ok(())
+            }
+        })
+    }
+}
+
+/// Time in units of 2²⁰ µs.
+const fn coarse(now: Instant) -> u32 {
+    (now.as_micros() >> 20) as u32
+}
