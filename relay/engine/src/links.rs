@@ -33,7 +33,7 @@ pub(crate) enum Waiting {
     /// A notification to the observer with this Token.
     Notification(SocketAddr, Token),
     /// The next datagram of the streams of this link.
-    Stream(u32),
+    Stream,
 }
 
 /// The paced links.
@@ -63,8 +63,8 @@ impl Links {
         self.0.iter().find(|paced| paced.interface == interface).map(|paced| &paced.link)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link<Waiting>)> {
-        self.0.iter().map(|paced| (paced.interface, &paced.link))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Paced> {
+        self.0.iter()
     }
 
     /// Whether an answer to a device waits, and whether the device is missing; `None` if no link knows it.
@@ -93,7 +93,7 @@ impl<S: Store> Engine<S> {
             Paced { interface, link, loss, stream_waits: false }
         }));
         for waiting in before.into_iter().flat_map(Link::into_waiting) {
-            self.depart(now, waiting);
+            self.depart(now, interface, waiting);
         }
     }
 
@@ -237,7 +237,7 @@ impl<S: Store> Engine<S> {
             let Some(interface) = self.links.0.get(place).map(|paced| paced.interface) else { return };
             self.queue_stream(interface);
             while let Some(waiting) = self.links.0.get_mut(place).and_then(|paced| paced.link.poll(now)) {
-                self.depart(now, waiting);
+                self.depart(now, interface, waiting);
             }
         }
         self.report();
@@ -267,7 +267,7 @@ impl<S: Store> Engine<S> {
         match waiting {
             Waiting::Answer(id) => self.answer_in_turn(now, id),
             Waiting::Notification(peer, token) => self.send_notification(now, peer, token),
-            Waiting::Stream(interface) => self.stream(now, interface),
+            Waiting::Stream => self.stream(now, interface),
         }
     }
 
