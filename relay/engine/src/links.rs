@@ -17,7 +17,6 @@ use crate::requests::Found;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, MAX_NUM, Szx};
-use sixfold_profile::parity::SMALLEST;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,7 @@ pub(crate) enum Waiting {
     Answer(ExchangeId),
     /// A notification to the observer with this Token.
     Notification(SocketAddr, Token),
-    /// The next datagram of the streams of this link.
+    /// The next datagram of the link's streams.
     Stream,
 }
 
@@ -126,9 +125,7 @@ impl<S: Store> Engine<S> {
         }
         let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
         let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
-        // Members of groups count in blocks of 64 bytes or more.
-        let least = if wants.lacks.is_some() { SMALLEST } else { Szx::MIN };
-        let suits = link.block_size().min(before).max(least);
+        let suits = link.block_size().min(before);
         let counts = |szx: &Szx| total.is_none_or(|total| total.div_ceil(szx.size()) <= MAX_NUM as usize + 1);
         let enough = (suits.exponent()..).map_while(Szx::new).find(counts).unwrap_or(Szx::MAX);
         most.min(enough)

@@ -161,8 +161,8 @@ impl<T> Link<T> {
             block_size: BlockSize::new(config.radio, config.mtu),
             free_at: Instant::ZERO,
             quiet_until: Instant::ZERO,
-            decisions: Vec::new(),
             slow: 1.0,
+            decisions: Vec::new(),
         }
     }
 
