@@ -10,7 +10,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The queue of one link. Each operation takes constant time, however many devices wait.
+/// The queue of one link. Each operation takes constant time, however many devices wait; only taking back the last answer
+/// that a device waits for, which is rare, walks the queue.
 #[derive(Debug)]
 pub(crate) struct Fair<T> {
     accounts: HashMap<SocketAddr, Account<T>, FixedState>,
