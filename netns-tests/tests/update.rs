@@ -18,6 +18,8 @@ use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
 const IMAGE_BYTES: usize = 96 << 10;
+/// Requests of a few chunks in blocks of 64 bytes, and not of so many that the image is there before the last kill.
+const BYTES_BETWEEN_KILLS: u64 = 12_000;
 const LIMIT: Duration = Duration::from_secs(120);
 const FLASH: &str = "/run/flash.bin";
 
@@ -162,16 +164,19 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
         for kill in 1..=6 {
             let boot = program("sixfold-device", &["boot", "--flash", FLASH]);
             let mut process = Process::start(netns, "boot", boot)?;
-            let device = wait::until("some requests", wait::SOON, || {
-                let sent = netns.sent_bytes("wpan0").ok()?;
-                (sent > kill * 20_000 || !process.is_running()).then_some(())
-            });
-            device?;
+            let before = netns.sent_bytes("wpan0")?;
+            wait::until_true("some requests", wait::SOON, || {
+                netns.sent_bytes("wpan0").is_ok_and(|sent| sent > before + BYTES_BETWEEN_KILLS)
+                    || !process.is_running()
+            })?;
+            // Stopped first, so that it cannot end between the look and the kill.
+            process.signal(Signal::SIGSTOP)?;
+            ensure!(process.is_running(), "kill {kill}: it had finished before\n{}", process.output());
             process.signal(Signal::SIGKILL)?;
             process.wait(LIMIT)?;
         }
-        let before = marked()?;
-        ensure!(before > 0, "nothing was kept");
+        let (before, all) = (marked()?, image.len().div_ceil(4096));
+        ensure!((1..all).contains(&before), "{before} chunks of {all} after the last kill");
         let output = expect(netns, &["boot", "--flash", FLASH, "--extract", "/run/running.bin"], 0, "")?;
         ensure!(output.contains("sequence number 1"), "{output}");
         ensure!(fs::read("/run/running.bin")? == image, "other bytes run");
