@@ -18,8 +18,9 @@ use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
 const IMAGE_BYTES: usize = 96 << 10;
-/// Requests of a few chunks in blocks of 64 bytes, and not of so many that the image is there before the last kill.
-const BYTES_BETWEEN_KILLS: u64 = 12_000;
+/// So much that six kills come before the last chunk: some 30 000 requests of 80 bytes and more, for blocks of 64.
+const LARGE_IMAGE_BYTES: usize = 2 << 20;
+const BYTES_BETWEEN_KILLS: u64 = 200_000;
 const LIMIT: Duration = Duration::from_secs(120);
 const FLASH: &str = "/run/flash.bin";
 
@@ -103,7 +104,8 @@ fn expect(netns: &Netns, arguments: &[&str], code: i32, says: &str) -> Result<St
 fn equip(netns: &Netns, geometry: &[&str]) -> Result<()> {
     publish(&["keygen", "/run/key"])?;
     fs::write("/run/secret", [7; 32])?;
-    let create = [&["flash", "create", FLASH, "--slot-size", "131072"], geometry].concat();
+    let slot = if geometry.contains(&"--slot-size") { &[][..] } else { &["--slot-size", "131072"] };
+    let create = [&["flash", "create", FLASH], slot, geometry].concat();
     expect(netns, &create, 0, "")?;
     Ok(())
 }
@@ -150,8 +152,8 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
         let scene = Scene::create("")?;
         let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
         let netns = &scene.net.devices[0];
-        equip(netns, &[])?;
-        let image = image::image(9, IMAGE_BYTES);
+        equip(netns, &["--slot-size", "2097152"])?;
+        let image = image::image(9, LARGE_IMAGE_BYTES);
         release(&image, "lamp.bin", "1")?;
         let small_blocks = ["--szx", "64"];
         let prepare = [&["prepare"], &lamp("/fw/lamp.bin.suit", "lamp")[..], &small_blocks].concat();
@@ -169,11 +171,10 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
                 netns.sent_bytes("wpan0").is_ok_and(|sent| sent > before + BYTES_BETWEEN_KILLS)
                     || !process.is_running()
             })?;
-            // Stopped first, so that it cannot end between the look and the kill.
-            process.signal(Signal::SIGSTOP)?;
             ensure!(process.is_running(), "kill {kill}: it had finished before\n{}", process.output());
             process.signal(Signal::SIGKILL)?;
-            process.wait(LIMIT)?;
+            let status = process.wait(LIMIT)?;
+            ensure!(!status.success() && status.code().is_none(), "kill {kill}: it had finished before");
         }
         let (before, all) = (marked()?, image.len().div_ceil(4096));
         ensure!((1..all).contains(&before), "{before} chunks of {all} after the last kill");
