@@ -7,7 +7,7 @@ use sixfold_netns_tests::qemu::image::{self, Images};
 use sixfold_netns_tests::{sandbox, workspace};
 use sixfold_size_report::budget::{self, BUDGET, Budget, C_FLASH};
 use sixfold_size_report::elf::Program;
-use sixfold_size_report::report::{self, CORE, Measured};
+use sixfold_size_report::report::{self, CORE, LISTENING, Measured, OSCORE};
 use std::fs;
 use std::process::Command;
 
@@ -39,6 +39,25 @@ fn the_boot_core_keeps_within_its_ram() -> Result<()> {
             "the program does not say its state's size"
         );
         ensure_no(&core.faults(Budget { flash: u64::MAX, ..BUDGET }))
+    })
+}
+
+/// The feature `listen`, which a board may do without.
+#[test]
+fn the_boot_core_that_listens_keeps_within_its_own_budget() -> Result<()> {
+    run("the_boot_core_that_listens_keeps_within_its_own_budget", |_| {
+        ensure_no(&Measured::read(&image::folder(), LISTENING)?.faults(budget::LISTENING))
+    })
+}
+
+#[test]
+fn oscore_keeps_within_its_flash_and_cannot_panic() -> Result<()> {
+    run("oscore_keeps_within_its_flash_and_cannot_panic", |core| {
+        let oscore = Measured::read(&image::folder(), OSCORE)?;
+        let more = oscore.more_flash_than(&core);
+        ensure!(more > 1024, "{more} bytes: the linker has thrown it away");
+        ensure!(more <= budget::OSCORE, "{more} bytes are more than the budget of {}", budget::OSCORE);
+        ensure_no(&oscore.faults(Budget { flash: u64::MAX, ram: u64::MAX }))
     })
 }
 
@@ -88,8 +107,15 @@ fn the_c_library_for_a_bare_core_links_and_cannot_panic() -> Result<()> {
 #[test]
 fn the_tables_are_whole() -> Result<()> {
     run("the_tables_are_whole", |core| {
-        let tables = report::tables(&image::folder(), &core, BUDGET)?;
-        for row in ["| `core_datagram` |", "| TFTP client |", "| IP stack (smoltcp) |", "| together |"] {
+        let listening = Measured::read(&image::folder(), LISTENING)?;
+        let tables = report::tables(&image::folder(), &core, &listening, [BUDGET, budget::LISTENING])?;
+        for row in [
+            "| `core_datagram` |",
+            "| `core_group_datagram` |",
+            "| TFTP client |",
+            "| IP stack (smoltcp) |",
+            "| together |",
+        ] {
             ensure!(tables.contains(row), "no {row} in\n{tables}");
         }
         let page = fs::read_to_string(workspace::root().join("docs/size.md"))?;

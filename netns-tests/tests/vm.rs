@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use sixfold_air::loss::Loss;
-use sixfold_air::scenario::{Fetch, InterfaceIdentifiers, Network, Origin, Radio, Scenario};
+use sixfold_air::scenario::{Disturbance, Fetch, InterfaceIdentifiers, Network, Origin, Radio, Scenario};
 use sixfold_air::sim::{self, Server};
 use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
 use sixfold_netns_tests::vm::{self, Boot, Measurement};
@@ -63,15 +63,8 @@ fn modelled(measurement: &Measurement) -> Result<f64> {
 
 fn scenario(measurement: &Measurement) -> Scenario {
     let loss = Loss::Bernoulli(f64::from(measurement.loss_percent) / 100.0);
-    let node = |name: &str, parent: Option<NodeId>| Node {
-        name: name.to_owned(),
-        parent,
-        fetches: parent.is_some(),
-        cell: 0,
-        up: loss,
-        down: loss,
-    };
-    let nodes = vec![node("border-router", None), node("d1", Some(NodeId::BORDER_ROUTER))];
+    let device = Node::device("d1".to_owned(), NodeId::BORDER_ROUTER, loss);
+    let nodes = vec![Node::root("border-router", 0), device];
     Scenario {
         name: "the kernel's 6LoWPAN".to_owned(),
         radio: Radio { acknowledged: false, csma: false, ..Radio::default() },
@@ -84,5 +77,6 @@ fn scenario(measurement: &Measurement) -> Scenario {
             ..Fetch::default()
         },
         origin: Origin::default(),
+        disturbance: Disturbance::default(),
     }
 }

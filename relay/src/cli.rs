@@ -1,14 +1,18 @@
 //! The command line.
 
+use crate::ops::status::Page;
 use clap::{Args, Parser, Subcommand};
 use sixfold_profile::coap::Szx;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
   sixfold-relay check --config /etc/sixfold/relay.toml
   sixfold-relay serve --config /etc/sixfold/relay.toml
+  sixfold-relay doctor --config /etc/sixfold/relay.toml
   sixfold-relay status
+  sixfold-relay status --json | jq .links
   sixfold-relay demo --devices 100 --szx 2
 
 Signals (serve): SIGHUP reads the configuration again, SIGTERM and SIGINT finish what is under way and exit.
@@ -31,9 +35,12 @@ pub enum Command {
     Serve(ConfigFile),
     /// Look for mistakes in a configuration, and the files that it names, without serving.
     Check(ConfigFile),
+    /// Look for what keeps a relay with this configuration from serving on this machine: clock, interface, addresses,
+    /// groups, ports, origins, disk, memory. Says what to do.
+    Doctor(ConfigFile),
     /// Run an HTTPS origin, a relay and devices on this machine, with nothing to configure.
     Demo(DemoOptions),
-    /// Show what a running relay is doing.
+    /// Show what a running relay is doing: refreshing on a terminal, once otherwise.
     Status(StatusOptions),
 }
 
@@ -68,6 +75,21 @@ pub struct StatusOptions {
     /// Print JSON, as /api/status has it.
     #[arg(long)]
     pub json: bool,
+    /// Print it once, also on a terminal, where it is refreshed otherwise.
+    #[arg(long, conflicts_with = "watch")]
+    pub once: bool,
+    /// Print it again and again, also into a file or pipe, where it is printed once otherwise. With --json: an object a line.
+    #[arg(long)]
+    pub watch: bool,
+    /// The time between two refreshes, at least 100 ms.
+    #[arg(long, default_value = "1s", value_parser = interval, value_name = "TIME")]
+    pub interval: Duration,
+    /// How many images and how many devices at most, up to 1000.
+    #[arg(long, default_value_t = Page::default().limit, value_parser = rows, value_name = "N")]
+    pub limit: usize,
+    /// How many of each are left out before them.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub skip: usize,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -75,6 +97,18 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|&number| (1..=64 << 20).contains(&number))
         .ok_or("give a number from 1 to 67108864".into())
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).ok();
+    interval
+        .filter(|interval| (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(interval))
+        .ok_or("give a time from 100 ms to a day, like 500ms or 5s".into())
+}
+
+fn rows(text: &str) -> Result<usize, String> {
+    let rows = text.parse().ok().filter(|rows| (1..=Page::MOST).contains(rows));
+    rows.ok_or_else(|| format!("give a number from 1 to {}", Page::MOST))
 }
 
 fn szx(text: &str) -> Result<Szx, String> {
@@ -95,6 +129,16 @@ mod tests {
     fn refuses_impossible_scenes() {
         for arguments in [["--szx", "7"], ["--devices", "0"], ["--size", "-1"]] {
             let line = ["sixfold-relay", "demo"].into_iter().chain(arguments);
+            assert!(Cli::try_parse_from(line).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_impossible_views() {
+        for arguments in
+            [&["--limit", "0"][..], &["--limit", "1001"], &["--interval", "1ms"], &["--once", "--watch"]]
+        {
+            let line = ["sixfold-relay", "status"].iter().chain(arguments);
             assert!(Cli::try_parse_from(line).is_err(), "{arguments:?}");
         }
     }

@@ -2,15 +2,17 @@
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
 //! ([`origin`]), memory ([`store`]), a disk ([`spool`]), an event loop ([`driver`]) and an operator ([`config`],
-//! [`ops`], [`cli`]).
+//! [`ops`], [`doctor`], [`cli`], [`output`]).
 
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod driver;
 pub mod ops;
 pub mod origin;
+pub mod output;
 pub mod spool;
 pub mod store;
 pub mod udp;

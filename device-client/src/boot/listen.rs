@@ -1,8 +1,9 @@
 //! A member of a group: what it takes from the stream, when it asks, and when it holds back.
 //!
-//! A member works on all chunks at once. First it looks through them all: those that are there are marked, the others are
-//! erased and their opening is noted in the journal, unless that is noted already: then what is in them belongs to the image.
-//! From then on [`Map`] says what is missing.
+//! A member works on all chunks at once. First it looks through them all: those that are there are marked; in those whose opening
+//! is noted in the journal, whatever is in them belongs to the image; of the others all is missing. From then on [`Map`] says
+//! what is. A chunk is opened, that is erased and noted, when the first of it comes: to erase them all takes seconds, in which
+//! nothing would be asked for.
 
 use super::core::{Boot, Cause, Event, State};
 use super::map::{Map, UNIT, UNIT_BITS, units};
@@ -19,7 +20,7 @@ use sixfold_profile::parity::{Parity, SMALLEST, SYMBOLS};
 use sixfold_profile::ticket::{Group, Ticket};
 
 /// The least that the average gap between the datagrams of a stream is taken for.
-const SHORTEST_GAP_US: u32 = 8_000;
+const SHORTEST_GAP_US: u32 = 5_000;
 /// The most.
 const LONGEST_GAP_US: u32 = 1_000_000;
 /// A stream has ended when nothing comes for 2³ average gaps.
@@ -173,8 +174,9 @@ impl<'t, F: NorFlash> Boot<'t, F> {
 
     fn is_of_stream(&self, message: &Message<'_>) -> bool {
         let ticket = &self.listen.ticket;
-        let is_version =
-            |etag: Option<&[u8]>| etag.is_none_or(|etag| message.option(option::ETAG) == Some(etag));
+        // The Token names the version; now and then a message says all of its ETag.
+        let named = message.option(option::ETAG);
+        let is_version = |etag: Option<&[u8]>| etag.is_none() || named.is_none() || etag == named;
         message.message_type == Type::NonConfirmable
             && message.code == Code::CONTENT
             && ticket.group().is_ok_and(|group| group.is_some_and(|group| group.token == message.token))
@@ -275,6 +277,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let mut is_new = false;
         for (unit, piece) in (offset >> UNIT_BITS..).zip(payload.chunks(UNIT)) {
             if self.listen.map.is_missing(unit) {
+                self.open_first(chunk, &self.range(chunk))?;
                 is_new = true;
                 self.listen.map.set(unit, false);
                 write(&mut self.flash, self.slot + (unit << UNIT_BITS), piece)?;
@@ -378,8 +381,10 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             self.record.mark(&mut self.flash, chunk)?;
             self.listen.done += 1;
             self.listen.map.fill(&range, false);
-        } else if !self.find_missing(chunk, &range)? {
-            self.open(chunk, &range)?;
+        } else if !self.is_open(chunk)? {
+            self.listen.map.fill(&range, true);
+        } else if !self.find_missing(&range)? {
+            self.reopen(chunk, &range)?;
         }
         self.chunk += 1;
         if self.chunk < self.record.chunks() {
@@ -390,12 +395,13 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         self.progress(now)
     }
 
-    /// Looks for what is missing of an open chunk. False when it is not open, or nothing is missing although it is wrong.
-    fn find_missing(&mut self, chunk: u32, range: &Range<u32>) -> Result<bool, F::Error> {
+    fn is_open(&mut self, chunk: u32) -> Result<bool, F::Error> {
         let opening = self.record.opening(chunk);
-        if !self.record.is_marked(&mut self.flash, opening)? {
-            return Ok(false);
-        }
+        self.record.is_marked(&mut self.flash, opening)
+    }
+
+    /// Looks for what is missing of an open chunk. False when nothing is, although it is wrong.
+    fn find_missing(&mut self, range: &Range<u32>) -> Result<bool, F::Error> {
         for unit in range.start >> UNIT_BITS..units(range.end) {
             let mut piece = [0; UNIT];
             self.flash.read(self.slot + (unit << UNIT_BITS), &mut piece)?;
@@ -404,11 +410,25 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         Ok(self.listen.map.misses(range))
     }
 
-    /// Erases a chunk, all of which is missing then.
-    fn open(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+    /// Opens a chunk before the first of it is written. (Where the note of an opening was torn, the chunk is open for as long as
+    /// something of it is known to be there.)
+    fn open_first(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+        if self.listen.map.misses_all(range) && !self.is_open(chunk)? {
+            self.open(chunk, range)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a chunk again that was wrong: all of it is missing then.
+    fn reopen(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
         self.listen.map.fill(range, true);
-        // What is known of it is in the equations.
+        // What was known of it is in the equations.
         self.listen.decoder.forget();
+        self.open(chunk, range)
+    }
+
+    /// Erases a chunk, and notes that it is open.
+    fn open(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
         let end = round_up(range.end, F::ERASE_SIZE as u32).unwrap_or(range.end);
         self.flash.erase(self.slot + range.start, self.slot + end)?;
         let opening = self.record.opening(chunk);
@@ -429,7 +449,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             self.listen.is_distrustful &= is_solved;
             return self.progress(now);
         }
-        self.open(chunk, &self.range(chunk))?;
+        self.reopen(chunk, &self.range(chunk))?;
         if self.failures > 0 {
             // Not again and again: flash wears out.
             self.listen.is_deaf = true;
@@ -471,6 +491,8 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             let Listen { decoder, map, .. } = &mut self.listen;
             let solution = Solution { decoder, map };
             if self.record.would_be_right(&mut self.flash, chunk, self.slot, &range, &solution)? {
+                self.open_first(chunk, &range)?;
+                let Listen { decoder, map, .. } = &mut self.listen;
                 for unit in range.start >> UNIT_BITS..units(range.end) {
                     let offset = unit << UNIT_BITS;
                     if let Some(piece) = decoder.solved(offset).filter(|_| map.is_missing(unit)) {

@@ -44,6 +44,11 @@ impl<'t> Map<'t> {
         (range.start >> UNIT_BITS..units(range.end)).any(|unit| self.is_missing(unit))
     }
 
+    /// Whether all of these bytes of the image are missing.
+    pub(super) fn misses_all(&self, range: &Range<u32>) -> bool {
+        (range.start >> UNIT_BITS..units(range.end)).all(|unit| self.is_missing(unit))
+    }
+
     /// How many pieces are missing.
     pub(super) fn count(&self) -> u32 {
         self.bits.iter().map(|byte| byte.count_ones()).sum()
@@ -81,6 +86,7 @@ mod tests {
         assert_eq!(map.first(), Some(3));
         assert!(map.misses(&(0..64 * 3 + 1)) && !map.misses(&(0..64 * 3)));
         assert!(!map.misses(&(64 * 4..64 * 5)) && map.misses(&(64 * 4..64 * 5 + 1)));
+        assert!(map.misses_all(&(64 * 5..64 * 17)) && !map.misses_all(&(64 * 5..64 * 17 + 1)));
         map.set(1000, true);
         assert!(!map.is_missing(1000), "there is no room for it");
     }

@@ -9,12 +9,11 @@
 //!
 //! ```text
 //! | columns: which symbol, 2 bytes each | a row that is being made | row of column 0 | row of column 1 | ...
-//! a row: a bit for each column, then a symbol
+//! a row: a symbol, then a bit for each column
 //! ```
 
 use super::map::{Map, UNIT, UNIT_BITS};
 use super::wanted::Wanted;
-use core::ops::Range;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::parity::{Parity, SYMBOLS, word};
 
@@ -160,7 +159,7 @@ impl<'t> Decoder<'t> {
     pub(super) fn solved(&self, offset: u32) -> Option<&[u8; UNIT]> {
         let column = self.column(offset >> self.szx.bits())?;
         let within = offset as usize & (self.szx.size() - 1);
-        self.memory.get(self.data(column + 1)).and_then(|data| data.get(within..)?.first_chunk())
+        self.memory.get(self.start(column + 1) + within..).and_then(|rest| rest.first_chunk())
     }
 
     /// The symbol of a column; behind the last one there is none, but no symbol that is one either.
@@ -176,25 +175,24 @@ impl<'t> Decoder<'t> {
         (0..self.columns).find(|column| self.symbol(*column) == symbol)
     }
 
-    /// Where a row is: 0 is the one that is being made, behind it are those of the columns.
-    const fn row(&self, row: u32) -> Range<usize> {
-        let length = row_length(self.columns, self.szx);
-        let start = 2 * self.columns as usize + row as usize * length;
-        start..start + length
+    /// Where a row begins: 0 is the one that is being made, behind it are those of the columns.
+    const fn start(&self, row: u32) -> usize {
+        2 * self.columns as usize + row as usize * row_length(self.columns, self.szx)
     }
 
-    /// Where the symbol of a row is.
-    const fn data(&self, row: u32) -> Range<usize> {
-        let Range { end, .. } = self.row(row);
-        end - self.szx.size()..end
+    /// The row that is being made, and whatever is behind it.
+    #[inline(never)] // like others here, small and called often
+    fn made(&mut self) -> &mut [u8] {
+        let start = self.start(0);
+        self.memory.get_mut(start..).unwrap_or_default()
     }
 
-    /// The row that is being made: no column, and these bytes.
+    /// Begins the row that is being made with these bytes, and no column.
+    #[inline(never)]
     fn clear(&mut self, symbol: &[u8]) {
-        let (row, data) = (self.row(0), self.data(0));
-        self.memory.get_mut(row).into_iter().for_each(|row| row.fill(0));
-        let data = self.memory.get_mut(data).into_iter().flatten();
-        data.zip(symbol).for_each(|(to, from)| *to = *from);
+        let length = row_length(self.columns, self.szx);
+        self.made().iter_mut().take(length).for_each(|byte| *byte = 0);
+        self.made().iter_mut().zip(symbol).for_each(|(to, from)| *to = *from);
     }
 
     fn add_known<E>(
@@ -203,15 +201,15 @@ impl<'t> Decoder<'t> {
         image_size: u32,
         known: &mut impl FnMut(u32, &mut [u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let data = self.data(0);
-        let (units, _) = self.memory.get_mut(data).unwrap_or_default().as_chunks_mut::<UNIT>();
+        // The last symbol is filled up with zeros.
+        let end = image_size.min(offset + self.szx.size() as u32);
         let mut offset = offset;
+        let (units, _) = self.made().as_chunks_mut::<UNIT>();
         for unit in units {
-            // The last symbol is filled up with zeros.
-            let length = UNIT.min(image_size.saturating_sub(offset) as usize);
-            if length == 0 {
+            if offset >= end {
                 break;
             }
+            let length = UNIT.min((end - offset) as usize);
             known(offset, unit.get_mut(..length).unwrap_or_default())?;
             offset += UNIT as u32;
         }
@@ -240,21 +238,26 @@ impl<'t> Decoder<'t> {
 
     #[inline(never)]
     fn add(&mut self, from: u32, to: u32) {
-        let (from, to) = (self.row(from), self.row(to));
-        for (from, to) in from.zip(to) {
-            let byte = self.memory.get(from).copied().unwrap_or_default();
-            self.memory.get_mut(to).into_iter().for_each(|to| *to ^= byte);
+        let (from, to) = (self.start(from), self.start(to));
+        for n in 0..row_length(self.columns, self.szx) {
+            let byte = self.memory.get(from + n).copied().unwrap_or_default();
+            self.memory.get_mut(to + n).into_iter().for_each(|to| *to ^= byte);
         }
+    }
+
+    /// Where the byte is in which a row has the bit of a column.
+    const fn place(&self, row: u32, column: u32) -> usize {
+        self.start(row) + self.szx.size() + (column >> 3) as usize
     }
 
     #[inline(never)]
     fn has(&self, row: u32, column: u32) -> bool {
-        let place = self.row(row).start + (column >> 3) as usize;
-        self.memory.get(place).is_some_and(|byte| byte >> (column & 7) & 1 != 0)
+        self.memory.get(self.place(row, column)).is_some_and(|byte| byte >> (column & 7) & 1 != 0)
     }
 
+    #[inline(never)]
     fn set(&mut self, column: u32) {
-        let place = self.row(0).start + (column >> 3) as usize;
+        let place = self.place(0, column);
         self.memory.get_mut(place).into_iter().for_each(|byte| *byte |= 1 << (column & 7));
     }
 }

@@ -2,11 +2,12 @@
 #![allow(dead_code, unreachable_pub)] // Every test program uses its own part of this module.
 
 use super::device::Release;
-use super::flash::{Flash, PowerGone};
+use super::flash::{Cut, Flash, PowerGone};
 use super::relay::Relay;
-use sixfold_device::boot::{Boot, BootError, Choice, Event, Layout, Which, choose, install, record};
+use sixfold_device::boot::{Boot, BootError, Cause, Choice, Event, Layout, Which, choose, install, record};
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET};
+use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ pub fn ticket<'a>(release: &'a Release, relay: &'a Relay) -> Fields<'a> {
 pub struct Member {
     pub flash: Option<Store>,
     pub layout: Layout,
-    boot: Option<Boot<'static, Store>>,
+    pub boot: Option<Boot<'static, Store>>,
     /// When it starts, or starts again.
     pub starts: Instant,
     /// It hears nothing until then.
@@ -42,7 +43,11 @@ pub struct Member {
     /// When it ran the new image.
     pub done: Option<Instant>,
     /// How often the power went.
-    pub cuts: u32,
+    pub resets: u32,
+    /// When the power goes, one after the other, each counted from the last.
+    pub cuts: VecDeque<Cut>,
+    /// What its slots must hold when their image may run.
+    images: [Vec<u8>; 2],
     seed: u32,
 }
 
@@ -61,8 +66,7 @@ pub struct Fleet {
 }
 
 impl Member {
-    /// With the ticket for `release`, and an old image in its slot.
-    pub fn new(layout: Layout, flash: Store, memory: usize, seed: u32) -> Self {
+    fn new(layout: Layout, flash: Store, images: [Vec<u8>; 2], memory: usize, seed: u32) -> Self {
         Self {
             flash: Some(flash),
             layout,
@@ -72,7 +76,9 @@ impl Member {
             memory,
             events: Vec::new(),
             done: None,
-            cuts: 0,
+            resets: 0,
+            cuts: VecDeque::new(),
+            images,
             seed,
         }
     }
@@ -86,35 +92,62 @@ impl Member {
         if let Some(boot) = self.boot.take() {
             self.flash = Some(boot.into_flash());
             self.starts = now + OFF;
+            self.resets += 1;
         }
     }
 
-    fn start(&mut self, now: Instant, cut: Option<super::flash::Cut>) {
+    fn start(&mut self, now: Instant) {
         let mut flash = self.flash.take().unwrap();
-        flash.power_on(cut, self.seed.into());
-        let buffer = Box::leak(Box::new([0; MAX_TICKET]));
-        let record = match choose(&mut flash, &self.layout, buffer).unwrap() {
-            Choice::Update { record, .. } => record,
-            Choice::Run(_) => {
-                self.done = Some(now);
+        let operations = flash.operations;
+        flash.power_on(None, 0);
+        let mut buffer = [0; MAX_TICKET];
+        let record = match choose(&mut flash, &self.layout, &mut buffer).unwrap() {
+            Choice::Update { record, fallback } => {
                 self.flash = Some(flash);
-                return;
+                assert!(fallback.is_none_or(|which| self.holds(which)), "wrong bytes run meanwhile");
+                flash = self.flash.take().unwrap();
+                record
+            }
+            Choice::Run(_) => {
+                // The power went after the last mark.
+                flash.operations = operations;
+                self.flash = Some(flash);
+                return self.finished(now);
             }
             choice => panic!("{choice:?}"),
         };
+        let buffer = Box::leak(Box::new(buffer));
         let place = self.layout.record(record).clone();
-        let ticket = record::read_ticket(&mut flash, &place, buffer).unwrap();
         self.seed = self.seed.wrapping_add(0x1_0000);
+        flash.power_on(self.cuts.pop_front(), self.seed.into());
+        let ticket = record::read_ticket(&mut flash, &place, buffer).unwrap();
+        match Boot::new(&mut flash, &self.layout, record, ticket, self.seed) {
+            // Retiring the other record is a flash operation, too.
+            Err(BootError::Flash(PowerGone)) => {
+                self.flash = Some(flash);
+                self.starts = now + OFF;
+                self.resets += 1;
+                return;
+            }
+            boot => drop(boot.unwrap()),
+        }
         let mut boot = Boot::new(flash, &self.layout, record, ticket, self.seed).unwrap();
         boot.listen(vec![0xaa; self.memory].leak());
         self.boot = Some(boot);
     }
 
-    /// The first `length` bytes of the slot of a record.
-    pub fn slot(&self, which: Which, length: usize) -> &[u8] {
+    fn finished(&mut self, now: Instant) {
+        self.done = Some(now);
+        assert!(self.holds(Which::A), "wrong bytes run");
+        let is_lost = |event: &Event| matches!(event, Event::Sleep { cause: Cause::WrongImage, .. });
+        assert!(!self.events.iter().any(is_lost), "a chunk was marked that is not there");
+    }
+
+    /// Whether the image that the record vouches for is in its slot.
+    fn holds(&self, which: Which) -> bool {
         let start = self.layout.slot(which).start as usize;
         let flash = self.flash.as_ref().unwrap();
-        &flash.bytes()[start..start + length]
+        flash.bytes()[start..].starts_with(which.of::<Vec<u8>>(&self.images))
     }
 
     pub fn boot(&self) -> Option<&Boot<'static, Store>> {
@@ -123,10 +156,10 @@ impl Member {
 }
 
 impl Fleet {
-    /// So many devices, which all start at once, and a relay with the release.
-    pub fn new(relay: Relay, release: &Release, old: &[u8], devices: usize, memory: usize) -> Self {
-        let members =
-            (0..devices).map(|n| Member::prepared(&relay, release, old, memory, n as u32)).collect();
+    /// So many devices, which all start at once and have one slot with the old release, and a relay with the new one.
+    pub fn new(relay: Relay, release: &Release, old: &Release, devices: usize, memory: usize) -> Self {
+        let prepared = |n| Member::prepared(&relay, release, old, false, memory, n as u32);
+        let members = (0..devices).map(prepared).collect();
         Self {
             relay,
             members,
@@ -137,6 +170,11 @@ impl Fleet {
             mail: Vec::new(),
             dice: 0x2545_f491_4f6c_dd1d,
         }
+    }
+
+    /// Other datagrams get lost.
+    pub fn roll(&mut self, seed: u64) {
+        self.dice = self.dice.wrapping_add(seed << 1);
     }
 
     fn is_lost(&mut self) -> bool {
@@ -169,13 +207,7 @@ impl Fleet {
     fn step(&mut self) {
         let now = self.now;
         while let Some(datagram) = self.relay.poll_stream(now) {
-            for n in 0..self.members.len() {
-                if !self.is_lost() && now >= self.members[n].deaf_until {
-                    let mut datagram = datagram.clone();
-                    (self.tamper)(n, &mut datagram);
-                    self.hear(n, |boot, now| boot.handle_group_datagram(now, &datagram));
-                }
-            }
+            self.say(&datagram);
         }
         let (due, later) = std::mem::take(&mut self.mail).into_iter().partition(|(due, ..)| *due <= now);
         self.mail = later;
@@ -185,7 +217,7 @@ impl Fleet {
         for n in 0..self.members.len() {
             let member = &mut self.members[n];
             if member.done.is_none() && !member.is_on() && now >= member.starts {
-                member.start(now, None);
+                member.start(now);
             }
             let is_due = self.members[n].boot().and_then(Boot::poll_timeout).is_none_or(|due| due <= now);
             if is_due || self.members[n].boot().is_some_and(|boot| boot.poll_timeout().is_none()) {
@@ -193,6 +225,17 @@ impl Fleet {
             }
         }
         self.advance();
+    }
+
+    /// A datagram goes to the group.
+    pub fn say(&mut self, datagram: &[u8]) {
+        for n in 0..self.members.len() {
+            if !self.is_lost() && self.now >= self.members[n].deaf_until {
+                let mut datagram = datagram.to_vec();
+                (self.tamper)(n, &mut datagram);
+                self.hear(n, |boot, now| boot.handle_group_datagram(now, &datagram));
+            }
+        }
     }
 
     /// One thing happens to a device, and everything that follows from it.
@@ -209,12 +252,11 @@ impl Fleet {
         let is_bootable = boot.is_bootable();
         match outcome {
             Ok(()) if is_bootable => {
-                member.reset(now);
-                member.done = Some(now);
+                member.flash = member.boot.take().map(Boot::into_flash);
+                member.finished(now);
             }
             Ok(()) => {}
             Err(BootError::Flash(PowerGone)) => {
-                member.cuts += 1;
                 member.reset(now);
             }
             Err(error) => panic!("{error}"),
@@ -244,19 +286,46 @@ impl Fleet {
 }
 
 impl Member {
-    fn prepared(relay: &Relay, release: &Release, old: &[u8], memory: usize, n: u32) -> Self {
+    /// With the ticket for `release`, and the old release installed and running.
+    pub fn prepared(
+        relay: &Relay,
+        release: &Release,
+        old: &Release,
+        two_slots: bool,
+        memory: usize,
+        n: u32,
+    ) -> Self {
         let pages = |bytes: usize| bytes.div_ceil(256) as u32;
         let size = record::Record::size(release.image.len() as u32, release.chunk_size, 256, 4).unwrap();
-        let (record, slot) = (pages(size as usize), pages(release.image.len().max(old.len())));
+        let (record, slot) = (pages(size as usize), pages(release.image.len()));
         let place = |first: u32, pages: u32| first * 256..(first + pages) * 256;
         let records = [place(0, record), place(record, record)];
-        let layout = Layout::single(records, place(2 * record, slot));
-        let mut flash = Store::erased((2 * record + slot) as usize);
-        let start = layout.slot(Which::A).start as usize;
-        flash.bytes_mut()[start..start + old.len()].copy_from_slice(old);
-        install(&mut flash, &layout, &ticket(release, relay), &release.index).unwrap();
-        Self::new(layout, flash, memory, 1 + n)
+        let slots = [place(2 * record, slot), place(2 * record + slot, slot)];
+        let layout = if two_slots {
+            Layout { records, slots }
+        } else {
+            Layout::single(records, place(2 * record, slot))
+        };
+        let mut flash = Store::erased((2 * record + 2 * slot) as usize);
+        let which = install(&mut flash, &layout, &old.ticket(), &old.index).unwrap();
+        assert_eq!(which, Which::B);
+        let start = layout.slot(which).start as usize;
+        flash.bytes_mut()[start..start + old.image.len()].copy_from_slice(&old.image);
+        run_from_factory(&mut flash, &layout, which);
+        let which = install(&mut flash, &layout, &ticket(release, relay), &release.index).unwrap();
+        assert_eq!(which, Which::A);
+        let images = [release.image.clone(), old.image.clone()];
+        Self::new(layout, flash, images, memory, 1 + n)
     }
+}
+
+/// All chunks are there: the first step finds and marks them.
+fn run_from_factory(flash: &mut Store, layout: &Layout, which: Which) {
+    let mut buffer = [0; MAX_TICKET];
+    let place = layout.record(which).clone();
+    let ticket = record::read_ticket(flash, &place, &mut buffer).unwrap();
+    let mut boot = Boot::new(flash, layout, which, ticket, 1).unwrap();
+    assert_eq!(boot.handle_timeout(Instant::ZERO), Ok(Some(Event::Bootable)));
 }
 
 /// As firmware does.

@@ -25,6 +25,8 @@ pub struct Relay {
     pub image: Vec<u8>,
     pub etag: Vec<u8>,
     pub token: Vec<u8>,
+    /// Of so many datagrams of the stream one has the ETag.
+    pub named: u32,
     pub szx: Szx,
     /// Time between datagrams of the stream.
     pub gap: Duration,
@@ -32,13 +34,19 @@ pub struct Relay {
     pub expected_loss: u32,
     /// It knows no Q-Block2.
     pub is_legacy: bool,
+    /// It takes every device for one of many, and streams for ever.
+    pub ghosts: bool,
     /// It promises a stream and never sends one.
     pub is_mute: bool,
     /// Every request of a member that came, and the Block2 requests.
     pub asked: usize,
     pub plain: usize,
+    /// How often a member said that parity symbols do not help it.
+    pub no_parity: usize,
     /// What went to the group.
     pub sent: Vec<Item>,
+    /// How often it began to send after a silence.
+    pub plans: usize,
     members: BTreeMap<usize, Instant>,
     plan: VecDeque<Item>,
     /// How many parity symbols of each segment are in the plan.
@@ -55,14 +63,18 @@ impl Relay {
             image,
             etag: b"\x51\x52one".to_vec(),
             token: vec![0x51, 0x52],
+            named: 1,
             szx: Szx::B64,
             gap: Duration::from_millis(6),
             expected_loss: 10,
             is_legacy: false,
+            ghosts: false,
             is_mute: false,
             asked: 0,
             plain: 0,
+            no_parity: 0,
             sent: Vec::new(),
+            plans: 0,
             members: BTreeMap::new(),
             plan: VecDeque::new(),
             parity: BTreeMap::new(),
@@ -89,6 +101,9 @@ impl Relay {
         if self.plan.is_empty() {
             self.parity.clear();
             self.blocks.clear();
+            if self.ghosts {
+                self.add_blocks(0..u32::MAX, self.szx);
+            }
         }
         Some(self.datagram(item))
     }
@@ -136,7 +151,9 @@ impl Relay {
         packet.header.set_type(MessageType::NonConfirmable);
         packet.header.code = MessageClass::from(Code::CONTENT.0);
         packet.set_token(self.token.clone());
-        packet.add_option(CoapOption::ETag, self.etag.clone());
+        if u32::from(self.message_id) % self.named == 0 {
+            packet.add_option(CoapOption::ETag, self.etag.clone());
+        }
         packet
     }
 
@@ -177,7 +194,7 @@ impl Relay {
         self.members.insert(device, now);
         self.members.retain(|_, heard| now.since(*heard) < ACTIVE);
         let is_one = wanted.len() == 1 && !wanted[0].more;
-        if self.members.len() == 1 && is_one && self.plan.is_empty() && !self.is_mute {
+        if self.members.len() == 1 && !self.ghosts && is_one && self.plan.is_empty() && !self.is_mute {
             return self.content(answer, wanted[0], option::Q_BLOCK2);
         }
         answer.header.code = MessageClass::from(Code::SERVICE_UNAVAILABLE.0);
@@ -187,6 +204,7 @@ impl Relay {
         }
         if self.plan.is_empty() {
             self.next = self.next.max(now);
+            self.plans += 1;
         }
         let missing = values(request, option::MISSING);
         match missing.first() {
@@ -198,6 +216,7 @@ impl Relay {
 
     fn add_missing(&mut self, missing: &Missing<'_>, szx: Szx) {
         let mut scattered = BTreeMap::new();
+        self.no_parity += usize::from(missing.deficit == NO_PARITY);
         for (first, size, count) in missing.groups() {
             if count * 3 > size || missing.deficit == NO_PARITY && count > 0 {
                 self.add_blocks(first..first + size, szx);

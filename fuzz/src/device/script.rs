@@ -13,7 +13,9 @@ const MOST_STEPS: usize = 300;
 /// Plays the input to a device, lets it come to rest, and checks after each reset what may run.
 pub fn boot(data: &[u8]) {
     let mut script = Script(data);
-    let mut world = World::new(script.byte() & 1 == 0);
+    let kind = script.byte();
+    let memory = (kind & 2 != 0).then(|| usize::from(kind >> 2) * 32);
+    let mut world = World::new(kind & 1 == 0, memory);
     for _ in 0..MOST_RESETS {
         if script.0.is_empty() {
             break;
@@ -85,6 +87,35 @@ impl Script<'_> {
             }
             12 | 13 => session.advance(),
             14 => session.pass(Duration::from_millis(1 << (self.byte() % 20))),
+            _ => self.overhear(session, act >> 4),
+        }
+    }
+
+    /// What the group says: blocks, several of them, parity symbols, and what is none of these.
+    fn overhear(&mut self, session: &mut Session<'_>, what: u8) -> bool {
+        let number = self.byte();
+        match what {
+            0..=3 => session.overhear(&session.block(false, number.into())),
+            4 => (0..number % 20).all(|step| session.overhear(&session.block(false, (number ^ step).into()))),
+            5 => session.overhear(&session.block(true, number.into())),
+            6..=9 => session.overhear(&session.parity(false, number.into())),
+            10 => {
+                (0..number % 20).all(|step| session.overhear(&session.parity(false, (number ^ step).into())))
+            }
+            11 => session.overhear(&session.parity(true, number.into())),
+            12 | 13 => {
+                let mut datagram = match what {
+                    12 => session.block(false, number.into()),
+                    _ => session.parity(false, number.into()),
+                };
+                self.damage(&mut datagram, number >> 5);
+                session.overhear(&datagram)
+            }
+            14 => {
+                let (datagram, rest) = self.0.split_at(usize::from(number).min(self.0.len()));
+                self.0 = rest;
+                session.overhear(datagram)
+            }
             _ => false,
         }
     }

@@ -7,12 +7,14 @@ use sixfold_device::boot::{
     Boot, BootError, Choice, Event, Layout, Which, accepted_sequence_number, choose, install, record,
 };
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Block, Code, Message, Type, Writer, option};
+use sixfold_profile::coap::{Block, Code, Message, Szx, Type, Writer, content_format, option};
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::MAX_TICKET;
+use sixfold_profile::parity::{Parity, word};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET};
 use std::time::Duration;
 
 const CHUNK: usize = 256;
+const TOKEN: &[u8] = b"\x51\x52";
 const PAGE: u32 = 256;
 /// Datagrams that one input may cause: a reply, and a request.
 const MOST_DATAGRAMS: usize = 3;
@@ -45,6 +47,8 @@ pub(super) struct World {
     seed: u32,
     /// Whether a ticket rotted.
     is_rotten: bool,
+    /// The memory that a member of the group has.
+    memory: Option<Vec<u8>>,
 }
 
 /// What a reset leads to.
@@ -58,8 +62,8 @@ pub(super) enum Next {
 }
 
 impl World {
-    /// Release 7 runs, in slot B where there are two.
-    pub(super) fn new(two_slots: bool) -> Self {
+    /// Release 7 runs, in slot B where there are two. With so much `memory` the device takes part in the group.
+    pub(super) fn new(two_slots: bool, memory: Option<usize>) -> Self {
         let release = |length, seed, number| Release::new(image(length, seed), ChunkSize::MIN, number);
         let (old, mut new) = (release(3 * CHUNK, 1, 7), image(3 * CHUNK + 90, 2));
         new[CHUNK..2 * CHUNK].copy_from_slice(&old.image[CHUNK..2 * CHUNK]);
@@ -78,8 +82,10 @@ impl World {
             now: Instant::ZERO,
             seed: 0,
             is_rotten: false,
+            memory: None,
         };
         world.install_old();
+        world.memory = memory.map(|length| vec![0xaa; length]);
         world
     }
 
@@ -126,7 +132,10 @@ impl World {
     /// The main program's part, under `cut`.
     pub(super) fn prepare(&mut self, cut: Option<Cut>, seed: u64) {
         self.flash.power_on(cut, seed);
-        match install(&mut self.flash, &self.layout, &self.new.ticket(), &self.new.index) {
+        let endpoint = Endpoint { address: "ff02::fd".parse().unwrap(), port: 5685 };
+        let group = Some(Group { endpoint, token: TOKEN });
+        let ticket = Fields { group, ..self.new.ticket() };
+        match install(&mut self.flash, &self.layout, &ticket, &self.new.index) {
             Ok(_) | Err(BootError::Flash(PowerGone)) => {}
             Err(error) => panic!("{error}"),
         }
@@ -145,7 +154,10 @@ impl World {
         let boot = Boot::new(&mut self.flash, &self.layout, which, ticket, self.seed);
         let slot = self.layout.slot(which).start as usize;
         let (old, new) = (&self.old.image[..], &self.new.image[..]);
-        let boot = boot.map_err(power_gone)?;
+        let mut boot = boot.map_err(power_gone)?;
+        if let Some(memory) = &mut self.memory {
+            boot.listen(memory);
+        }
         let record = place.start as usize;
         let (now, is_rotten, request) = (&mut self.now, &mut self.is_rotten, Vec::new());
         let mut session = Session { boot, now, slot, record, is_rotten, old, new, request };
@@ -201,6 +213,12 @@ impl Session<'_> {
         self.goes_on(outcome)
     }
 
+    /// A datagram to the group.
+    pub(super) fn overhear(&mut self, datagram: &[u8]) -> bool {
+        let outcome = self.boot.handle_group_datagram(*self.now, datagram);
+        self.goes_on(outcome)
+    }
+
     /// The time of the next deadline comes.
     pub(super) fn advance(&mut self) -> bool {
         *self.now = self.boot.poll_timeout().unwrap_or(*self.now).max(*self.now);
@@ -233,13 +251,38 @@ impl Session<'_> {
     pub(super) fn answer(&self, is_old: bool) -> Vec<u8> {
         self.write(|request, writer| {
             let image = if is_old { self.old } else { self.new };
-            let block = request.option(option::BLOCK2).and_then(|value| Block::decode(value).ok())?;
+            let is_member = request.option(option::Q_BLOCK2).is_some();
+            let number = if is_member { option::Q_BLOCK2 } else { option::BLOCK2 };
+            let block = request.option(number).and_then(|value| Block::decode(value).ok())?;
             let (start, end) = (block.offset(), block.offset() + block.szx.size());
             let block = Block::new(block.num(), end < image.len(), block.szx)?;
             writer.option(option::ETAG, b"one").ok()?;
-            writer.uint_option(option::BLOCK2, block.encode()).ok()?;
+            writer.uint_option(number, block.encode()).ok()?;
             Some(image.get(start..end.min(image.len())).unwrap_or_default())
         })
+    }
+
+    /// A block of the stream, of the new image or the old one.
+    pub(super) fn block(&self, is_old: bool, num: u32) -> Vec<u8> {
+        let image = if is_old { self.old } else { self.new };
+        let blocks = image.len().div_ceil(64) as u32;
+        let start = (num % blocks) as usize * 64;
+        let end = image.len().min(start + 64);
+        let block = Block::new(num % blocks, end < image.len(), Szx::B64).unwrap();
+        streamed(option::BLOCK2, block.encode(), &image[start..end])
+    }
+
+    /// A parity symbol of the stream, of the new image or the old one.
+    pub(super) fn parity(&self, is_old: bool, seed: u16) -> Vec<u8> {
+        let image = if is_old { self.old } else { self.new };
+        let mut payload = [&Parity::header(0, seed)[..], &[0; 64]].concat();
+        for (place, symbol) in
+            image.chunks(64).enumerate().filter(|(place, _)| word(seed, 0) >> place & 1 != 0)
+        {
+            assert!(place < 32);
+            payload[3..].iter_mut().zip(symbol).for_each(|(to, from)| *to ^= from);
+        }
+        streamed(option::CONTENT_FORMAT, content_format::PARITY.into(), &payload)
     }
 
     pub(super) fn refuse(&self, code: Code, max_age: u32) -> Vec<u8> {
@@ -277,4 +320,14 @@ impl Session<'_> {
         }
         panic!("an honest relay is not enough");
     }
+}
+
+/// What a relay sends to the group.
+fn streamed(number: u16, value: u32, payload: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; 128];
+    let mut writer = Writer::new(&mut buffer, Type::NonConfirmable, Code::CONTENT, 7, TOKEN).unwrap();
+    writer.option(option::ETAG, b"one").unwrap();
+    writer.uint_option(number, value).unwrap();
+    let length = writer.payload(payload).unwrap();
+    buffer[..length].to_vec()
 }

@@ -2,7 +2,7 @@
 
 use super::world::{Kind, OriginMove, World};
 use sixfold_engine::Failure;
-use sixfold_profile::coap::{Block, Code, Szx, Type, Writer, option};
+use sixfold_profile::coap::{Block, Code, Szx, Type, Writer, content_format, option};
 use std::time::Duration;
 
 /// Steps are short; more than this many teach nothing new.
@@ -67,23 +67,46 @@ impl Script<'_> {
         let num = u32::from(self.byte());
         let szx = Szx::new(shape >> 3 & 7).unwrap_or(Szx::MIN);
         let block = Block::new(num, false, szx).map_or(0, Block::encode).to_be_bytes();
+        let member = (shape & 0xc0 == 0x40).then(|| self.member(num, szx));
         let mut options: Vec<(u16, &[u8])> = match resource >> 6 {
             0 | 1 => vec![(option::URI_PATH, b"fw"), (option::URI_PATH, &name)],
             2 => vec![(option::PROXY_URI, b"https://forward/f")],
             _ => vec![(option::URI_PATH, b".well-known"), (option::URI_PATH, b"core")],
         };
-        if shape & 2 != 0 {
+        if let Some(member) = &member {
+            options.extend(member.iter().map(|(number, value)| (*number, value.as_slice())));
+        } else if shape & 2 != 0 {
             options.push((option::OBSERVE, &observe));
         }
-        if shape & 4 != 0 {
+        if shape & 4 != 0 && member.is_none() {
             options.push((option::BLOCK2, &block[1..]));
         }
         if shape & 0xa0 == 0xa0 {
             options.push((option::ETAG, &etag));
         }
         options.sort_by_key(|(number, _)| *number);
-        let mut buffer = [0; 128];
+        let mut buffer = [0; 256];
         write(&mut buffer, message_type, code, u16::from(message_id), &options).unwrap_or_default()
+    }
+
+    /// What a member of a group says it lacks, or asks of the group.
+    fn member(&mut self, num: u32, szx: Szx) -> Vec<(u16, Vec<u8>)> {
+        const INFORMATIVE_RESPONSE: [u8; 2] = content_format::INFORMATIVE_RESPONSE.to_be_bytes();
+        let mut options = vec![(option::OBSERVE, Vec::new())];
+        let mut q_block = |num: u32, more: bool| {
+            let value = Block::new(num, more, szx).map_or(0, Block::encode).to_be_bytes();
+            options.push((option::Q_BLOCK2, value[1..].to_vec()));
+        };
+        let (kind, count) = (self.byte(), usize::from(self.byte() % 40));
+        match kind % 4 {
+            0 => options.push((option::ACCEPT, INFORMATIVE_RESPONSE.to_vec())),
+            1 => (0..count).for_each(|step| q_block(num + step as u32 * 3, false)),
+            _ => {
+                q_block(num, true);
+                options.push((option::MISSING, (0..count).map(|_| self.byte()).collect()));
+            }
+        }
+        options
     }
 
     fn origin_move(&mut self) -> OriginMove {

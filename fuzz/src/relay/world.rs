@@ -6,9 +6,10 @@
 use bytes::Bytes;
 use sixfold_engine::{
     Config, ETag, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Image, Instant, Limits,
-    OriginEvent, Path, Route, Store, Transmit, Validator,
+    LinkConfig, OriginEvent, Path, Route, Store, Transmit, Validator,
 };
-use sixfold_profile::coap::{Block, Code, Message, Szx, Type, content_format, option};
+use sixfold_profile::coap::{Block, Code, Message, Szx, Type, content_format, option, params};
+use sixfold_profile::parity::Parity;
 use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,6 +20,12 @@ const LONGEST_MESSAGE: usize = 1152;
 
 /// Answers to multicast requests that may wait for their leisure; the engine's own bound.
 const LEISURELY: usize = 64;
+
+/// Groups of streams at the same time; the engine's own bound.
+const GROUPS: usize = 16;
+
+/// The interface behind which devices take part in groups: every fourth one.
+const LINK: u32 = 1;
 
 const ORIGIN: &str = "https://origin/base/";
 const FORWARD: &str = "https://forward/";
@@ -42,7 +49,7 @@ pub struct World {
     running: Vec<Running>,
     /// Which version each ETag named.
     versions: HashMap<Vec<u8>, u8>,
-    last_sent: Option<(SocketAddr, u16)>,
+    last_sent: Option<(Path, u16)>,
     blocks: u64,
 }
 
@@ -96,10 +103,13 @@ impl World {
             forward: vec![FORWARD.to_owned()],
             block_size: Szx::MAX,
             max_object: 20_000,
+            port: params::PORT,
             limits: LIMITS,
         };
+        let mut engine = Engine::new(config, FewImages::default(), [seed; 32]);
+        engine.set_link(Instant::ZERO, LINK, Some(LinkConfig::default()));
         Self {
-            engine: Engine::new(config, FewImages::default(), [seed; 32]),
+            engine,
             now: Instant::ZERO,
             running: Vec::new(),
             versions: HashMap::new(),
@@ -115,7 +125,7 @@ impl World {
             peer: address(device),
             local: (!multicast).then_some(ours),
             socket: 0,
-            interface: 0,
+            interface: interface(device),
             multicast,
         };
         self.engine.handle_datagram(self.now, path, bytes);
@@ -124,9 +134,8 @@ impl World {
 
     /// The receiver of the message sent last acknowledges or resets it.
     pub fn react_to_last(&mut self, reaction: Type) {
-        if let Some((peer, message_id)) = self.last_sent {
+        if let Some((path, message_id)) = self.last_sent {
             let [high, low] = message_id.to_be_bytes();
-            let path = Path { peer, local: None, socket: 0, interface: 0, multicast: false };
             self.engine.handle_datagram(self.now, path, &[0x40 | (reaction as u8) << 4, 0, high, low]);
             self.settle();
         }
@@ -174,8 +183,9 @@ impl World {
         while !self.running.is_empty() {
             self.origin(0, OriginMove::Fail(Failure::Status(404)));
         }
-        // A failure ends the interest of all observers; the longest-lived entry is a device, for 247 s.
-        for _ in 0..40 {
+        // A failure ends the interest of all observers. The longest-lived entry is a device, for 247 s, or a message to one on a
+        // paced link, whose time-outs are longer than RFC 7252's.
+        for _ in 0..100 {
             self.pass(Duration::from_secs(10));
             while !self.running.is_empty() {
                 self.origin(0, OriginMove::Fail(Failure::Status(404)));
@@ -184,6 +194,7 @@ impl World {
         let load = self.engine.load();
         assert_eq!((load.peers, load.fetches, load.exchanges, load.outgoing), (0, 0, 0, 0), "{load:?}");
         assert_eq!((load.observers, load.timers), (0, 0), "{load:?}");
+        assert_eq!((load.groups, load.members), (0, 0), "{load:?}");
     }
 
     /// Takes and checks everything that the engine has to say.
@@ -200,26 +211,42 @@ impl World {
 
     fn sent(&mut self, transmit: &Transmit) {
         assert!(transmit.bytes.len() <= LONGEST_MESSAGE, "{} bytes", transmit.bytes.len());
-        assert!(!transmit.path.multicast);
         let message = Message::parse(&transmit.bytes).expect("the engine sends CoAP");
         assert!(!message.code.is_request(), "the engine only answers: {message:?}");
-        self.last_sent = Some((transmit.path.peer, message.message_id));
+        if transmit.path.multicast {
+            return self.streamed(&message);
+        }
+        self.last_sent = Some((transmit.path, message.message_id));
         let is_links = message.option(option::CONTENT_FORMAT) == Some(&[content_format::LINK_FORMAT as u8]);
         if message.code == Code::CONTENT && !is_links {
-            self.check_block(&message);
+            let etag = message.option(option::ETAG).expect("every block has an ETag");
+            self.check_block(&message, etag);
         }
     }
 
-    fn check_block(&mut self, message: &Message<'_>) {
-        let block = message.option(option::BLOCK2).map(|value| Block::decode(value).expect("a block option"));
+    /// What goes to a group is a block or a parity symbol, of the version that its Token names.
+    fn streamed(&mut self, message: &Message<'_>) {
+        assert_eq!((message.message_type, message.code), (Type::NonConfirmable, Code::CONTENT));
+        assert!(message.option(option::ETAG).is_none_or(|etag| *message.token == etag[..2]), "{message:?}");
+        match message.option(option::BLOCK2) {
+            Some(_) => self.check_block(message, message.token),
+            None => assert!(Parity::read(message.payload).is_some(), "{message:?}"),
+        }
+    }
+
+    /// Blocks of one `name`, an ETag or a group's Token, are those of one version.
+    fn check_block(&mut self, message: &Message<'_>, name: &[u8]) {
+        let block = message
+            .option(option::BLOCK2)
+            .or(message.option(option::Q_BLOCK2))
+            .map(|value| Block::decode(value).expect("a block option"));
         let start = block.map_or(0, Block::offset);
         let Some(&first) = message.payload.first() else { return };
         let version = first ^ byte(start, 0);
         let same = message.payload.iter().enumerate().all(|(at, &is)| is == byte(start + at, version));
         assert!(same, "a block with wrong bytes, or with those of two versions: {message:?}");
-        let etag = message.option(option::ETAG).expect("every block has an ETag").to_vec();
-        let known = *self.versions.entry(etag).or_insert(version);
-        assert_eq!(known, version, "one ETag for two versions");
+        let known = *self.versions.entry(name.to_vec()).or_insert(version);
+        assert_eq!(known, version, "one name for two versions");
         self.blocks += 1;
     }
 
@@ -242,6 +269,7 @@ impl World {
         assert_eq!(load.fetches, self.running.len(), "fetches that nobody works on");
         assert!(load.exchanges <= LIMITS.exchanges, "{load:?}");
         assert!(load.observers <= LIMITS.observers, "{load:?}");
+        assert!(load.groups <= GROUPS, "{load:?}");
         assert!(load.outgoing <= LIMITS.exchanges + LIMITS.observers, "{load:?}");
         // One deadline for each of these, and for the revalidation of each observed resource.
         let reasons = load.fetches + load.exchanges + load.outgoing + load.resources + LEISURELY;
@@ -315,6 +343,10 @@ impl Store for FewImages {
     fn bytes(&self) -> u64 {
         self.0.iter().map(|image| image.body.len() as u64).sum()
     }
+}
+
+fn interface(device: u8) -> u32 {
+    if device % 4 == 1 { LINK } else { 0 }
 }
 
 fn address(device: u8) -> SocketAddr {

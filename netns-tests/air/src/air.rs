@@ -16,7 +16,7 @@ use crate::topology::{NodeId, Topology};
 use sixfold_profile::Instant;
 use smoltcp::wire::Ipv6Packet;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -48,7 +48,9 @@ struct Layer {
     reassembly: Reassembly,
     /// The tag of the next packet that needs fragments (RFC 4944 §5.3).
     tag: u16,
-    seen: VecDeque<(Instant, u64)>,
+    /// Multicast packets of late, by their hashes, and in the order in which they came.
+    seen: HashSet<u64>,
+    order: VecDeque<(Instant, u64)>,
     /// The node has a stack of its own and wants frames.
     frames: bool,
 }
@@ -83,10 +85,10 @@ impl Air {
     /// Silence.
     pub fn new(topology: Topology, radio: Radio, network: Network, seed: u64) -> Self {
         let layer = |node: NodeId| {
-            let factor = if node == NodeId::BORDER_ROUTER { BORDER_ROUTER_BUFFERS } else { 1 };
+            let factor = if topology.is_root(node) { BORDER_ROUTER_BUFFERS } else { 1 };
             let buffers = network.reassembly_buffers.saturating_mul(factor);
             let reassembly = Reassembly::new(buffers, network.reassembly_timeout);
-            Layer { reassembly, tag: 0, seen: VecDeque::new(), frames: false }
+            Layer { reassembly, tag: 0, seen: HashSet::new(), order: VecDeque::new(), frames: false }
         };
         Self {
             nodes: topology.ids().map(layer).collect(),
@@ -119,6 +121,11 @@ impl Air {
     /// From now on every frame comes out as [`Event::Sent`] too.
     pub fn sniff(&mut self) {
         self.channel.sniff();
+    }
+
+    /// Gives a node power, or takes it; all have it at first.
+    pub fn switch(&mut self, node: NodeId, on: bool) {
+        self.channel.switch(node, on);
     }
 
     /// The counters of a node.
@@ -260,7 +267,7 @@ impl Air {
     /// Whether `node` repeats a multicast packet of another.
     fn repeats(&self, node: NodeId, group: Ipv6Addr) -> bool {
         let link_local = group.octets()[1] & 0x0f <= 2;
-        self.channel.is_router(node) && !(node == NodeId::BORDER_ROUTER && link_local)
+        self.channel.is_router(node) && !(self.channel.topology().is_root(node) && link_local)
     }
 
     fn owner(&self, address: Ipv6Addr) -> NodeId {
@@ -305,10 +312,13 @@ impl Layer {
         let mut hasher = DefaultHasher::new();
         packet.hash(&mut hasher);
         let hash = hasher.finish();
-        self.seen.retain(|(at, _)| now.since(*at) < MULTICAST_MEMORY);
-        let new = self.seen.iter().all(|(_, seen)| *seen != hash);
+        while let Some((_, old)) = self.order.front().filter(|(at, _)| now.since(*at) >= MULTICAST_MEMORY) {
+            self.seen.remove(old);
+            self.order.pop_front();
+        }
+        let new = self.seen.insert(hash);
         if new {
-            self.seen.push_back((now, hash));
+            self.order.push_back((now, hash));
         }
         new
     }

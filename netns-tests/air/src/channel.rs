@@ -78,6 +78,8 @@ struct Station {
     /// Counts the steps that must not be overtaken: what is due for an earlier round is void.
     round: u64,
     sequence_number: u8,
+    /// It has power.
+    on: bool,
     /// The receiver has the frame; only its acknowledgement may still be missing.
     delivered: bool,
     /// The interframe space is over.
@@ -114,6 +116,7 @@ impl Channel {
             retries: 0,
             round: 0,
             sequence_number: 0,
+            on: true,
             delivered: false,
             free_at: Instant::ZERO,
             acknowledging_until: Instant::ZERO,
@@ -158,6 +161,16 @@ impl Channel {
         &mut self.stations[node.index()].counters
     }
 
+    /// Gives a node power, or takes it: a node without hears nothing, and loses what it was about to send.
+    pub(crate) fn switch(&mut self, node: NodeId, on: bool) {
+        let station = &mut self.stations[node.index()];
+        station.on = on;
+        if !on {
+            // The first frame may be on the air already. It ends as it would have: nobody acknowledges it to this node.
+            station.queue.truncate(1);
+        }
+    }
+
     /// Puts the frames of one datagram into the queue of `node`: all of them, or none if they do not fit.
     pub(crate) fn send(
         &mut self,
@@ -165,10 +178,8 @@ impl Channel {
         node: NodeId,
         frames: impl ExactSizeIterator<Item = Outgoing>,
     ) {
-        let room = match node {
-            NodeId::BORDER_ROUTER => self.radio.border_router_queue,
-            _ => self.radio.queue,
-        };
+        let is_root = self.topology.is_root(node);
+        let room = if is_root { self.radio.border_router_queue } else { self.radio.queue };
         let station = &mut self.stations[node.index()];
         // A queue that is empty takes any one datagram, however many fragments it has.
         if !station.queue.is_empty() && station.queue.len() + frames.len() > room {
@@ -401,6 +412,9 @@ impl Channel {
 
     /// Whether `node` receives what `from` sent; if not, counts why.
     fn receive(&mut self, from: NodeId, node: NodeId, overlapped_by: &[NodeId]) -> bool {
+        if !self.stations[node.index()].on {
+            return false;
+        }
         if overlapped_by.iter().any(|&other| self.topology.hears(node, other)) {
             self.counters(node).collisions += 1;
             return false;

@@ -2,6 +2,7 @@
 
 use sixfold_profile::Instant;
 use std::net::SocketAddrV6;
+use std::time::Duration;
 
 /// A UDP datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +34,35 @@ pub trait Host {
     fn origin_bytes(&self) -> u64 {
         0
     }
+    /// What this host sent to groups.
+    fn stream(&self) -> Stream {
+        Stream::default()
+    }
+}
+
+/// What a server sent to groups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Messages with a block.
+    pub blocks: u64,
+    /// Messages with a parity symbol.
+    pub parity: u64,
+    /// How often a stream began.
+    pub starts: u64,
+    /// When the first message left.
+    pub began: Option<Instant>,
+    /// When the first stream had ended.
+    pub first_ended: Option<Instant>,
+    /// How long nothing was sent between the first message and the last.
+    pub silence: Duration,
 }
 
 /// A host that fetches the image.
 pub trait Client: Host {
     /// How far it is.
     fn progress(&self) -> Progress;
+    /// The power fails: what it knew is gone, but for what is in flash or in a file. When it is asked next, it begins again.
+    fn power_cut(&mut self);
 }
 
 /// How far a client is.
@@ -50,6 +74,8 @@ pub struct Progress {
     pub received: u64,
     /// How many of them differ from the image; after the end, also every byte that is missing or too much.
     pub wrong: u64,
+    /// How many bytes of the image it had and threw away, to fetch them again.
+    pub discarded: u64,
 }
 
 /// The states of a client.

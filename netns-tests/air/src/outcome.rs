@@ -2,7 +2,7 @@
 
 use crate::counters::Counters;
 use crate::frame::{self, Destination};
-use crate::host::{Progress, State};
+use crate::host::{Progress, State, Stream};
 use crate::scenario::Scenario;
 use crate::topology::NodeId;
 use crate::{mac, phy};
@@ -64,6 +64,20 @@ pub struct Outcome {
     pub reassembly_failures: u64,
     /// Bytes that the relay fetched from the origin.
     pub origin_bytes: u64,
+    /// Messages with blocks that the relay sent to groups.
+    pub group_blocks: u64,
+    /// Messages with parity symbols that the relay sent to groups.
+    pub group_parity: u64,
+    /// How often the relay began a stream.
+    pub group_starts: u64,
+    /// When the first message to a group left.
+    pub group_began_s: Option<f64>,
+    /// When the first stream had ended.
+    pub group_first_ended_s: Option<f64>,
+    /// How long its streams were silent between the first message and the last, in seconds.
+    pub group_silence_s: f64,
+    /// Bytes of the image that devices had and threw away, to fetch them again.
+    pub discarded_bytes: u64,
     /// Milliseconds of transmission, for a device on average.
     pub tx_ms_per_device: f64,
     /// Milliseconds with the receiver on, until the device is done, on average.
@@ -81,6 +95,8 @@ pub struct Outcome {
 pub struct NodeFigures {
     /// Its name.
     pub name: String,
+    /// What it does.
+    pub role: &'static str,
     /// When it was done, in seconds after the first power-on; none if it fetched nothing, or gave up.
     pub done_s: Option<f64>,
     /// Data frames sent, retries included.
@@ -135,6 +151,8 @@ pub struct Totals {
     pub retransmissions: u64,
     /// Bytes that the relay fetched from the origin.
     pub origin_bytes: u64,
+    /// What the relay sent to groups.
+    pub stream: Stream,
 }
 
 impl Outcome {
@@ -177,6 +195,13 @@ impl Outcome {
             queue_drops: counters.queue_drops,
             reassembly_failures: counters.reassembly_failures,
             origin_bytes: totals.origin_bytes,
+            group_blocks: totals.stream.blocks,
+            group_parity: totals.stream.parity,
+            group_starts: totals.stream.starts,
+            group_began_s: totals.stream.began.map(|began| seconds(start, began)),
+            group_first_ended_s: totals.stream.first_ended.map(|ended| seconds(start, ended)),
+            group_silence_s: totals.stream.silence.as_secs_f64(),
+            discarded_bytes: devices.iter().map(|device| device.progress.discarded).sum(),
             tx_ms_per_device: mean_ms(devices, |device| device.transmitting),
             rx_ms_per_device: mean_ms(devices, |device| {
                 device.end.since(device.power_on).saturating_sub(device.transmitting)
@@ -195,6 +220,7 @@ fn nodes(scenario: &Scenario, start: Instant, devices: &[Device], totals: &Total
         let on = totals.end.since(device.map_or(start, |device| device.power_on));
         NodeFigures {
             name: scenario.topology.node(id).name.clone(),
+            role: scenario.topology.node(id).role.label(),
             done_s: device.filter(|device| device.is_done()).map(|device| seconds(start, device.end)),
             frames: counters.frames,
             mac_retries: counters.retries,

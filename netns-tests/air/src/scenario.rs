@@ -13,8 +13,10 @@ mod values;
 
 pub use mistakes::{Mistake, Mistakes};
 pub use overrides::{Overrides, block_bytes_from_szx};
+pub use read::MOST_IMAGES;
 
 use crate::topology::Topology;
+use sixfold_engine::Repair;
 use std::time::Duration;
 
 /// What is simulated.
@@ -32,6 +34,8 @@ pub struct Scenario {
     pub fetch: Fetch,
     /// The server behind the relay.
     pub origin: Origin,
+    /// What goes wrong.
+    pub disturbance: Disturbance,
 }
 
 impl Scenario {
@@ -114,6 +118,13 @@ pub struct Fetch {
     pub image_bytes: u32,
     /// The size of a block in bytes: 16, 32, … 1024.
     pub block_bytes: u16,
+    /// How many different images there are. Devices of a link have them in turn; the first device of the first link has the
+    /// first image, that of the second link the second.
+    pub images: u32,
+    /// How many bytes of memory a listening device has for it.
+    pub listen_memory: usize,
+    /// How the relay makes up for what listening devices lose.
+    pub repair: Repair,
     /// Every device powers on at a random moment within this time.
     pub power_on_within: Duration,
     /// When the run ends, whoever is not done then.
@@ -127,6 +138,9 @@ impl Default for Fetch {
         Self {
             image_bytes: 96 * 1024,
             block_bytes: 64,
+            images: 1,
+            listen_memory: 16 * 1024,
+            repair: Repair::Parity,
             power_on_within: Duration::from_secs(1),
             give_up_after: Duration::from_secs(6 * 3600),
             restart_after: None,
@@ -148,5 +162,41 @@ pub struct Origin {
 impl Default for Origin {
     fn default() -> Self {
         Self { delay: Duration::from_millis(50), bytes_per_s: 1_000_000, max_age: Duration::from_secs(300) }
+    }
+}
+
+/// What goes wrong while devices fetch. Which devices it hits is a matter of the seed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Disturbance {
+    /// The share of the devices that power on late.
+    pub late: f64,
+    /// When the time begins within which they do.
+    pub late_after: Duration,
+    /// How long that time is.
+    pub late_within: Duration,
+    /// The share of the devices whose power fails once.
+    pub reboots: f64,
+    /// When the time begins within which it does.
+    pub reboots_after: Duration,
+    /// How long that time is.
+    pub reboots_within: Duration,
+    /// For how long they are off.
+    pub off: Duration,
+    /// How many requests a second each flooder sends.
+    pub flood_per_s: u32,
+}
+
+impl Default for Disturbance {
+    fn default() -> Self {
+        Self {
+            late: 0.0,
+            late_after: Duration::from_secs(5),
+            late_within: Duration::ZERO,
+            reboots: 0.0,
+            reboots_after: Duration::ZERO,
+            reboots_within: Duration::from_secs(10),
+            off: Duration::from_millis(500),
+            flood_per_s: 10,
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Nodes form a tree with the border router at its root: packets go up to the parent, or down to the child that leads
 //! to their destination. That is the shape that static routes and RPL give a network. Hearing is a matter of its
 //! own: it decides over carrier sense and collisions.
+//!
+//! A border router with two radios is two roots, each with a tree on a channel of its own.
 
 use crate::loss::Loss;
 use std::collections::HashSet;
@@ -12,7 +14,7 @@ use std::collections::HashSet;
 pub struct NodeId(pub u32);
 
 impl NodeId {
-    /// The border router (6LBR).
+    /// The border router (6LBR), by its first radio.
     pub const BORDER_ROUTER: Self = Self(0);
 
     /// The place in a list of all nodes.
@@ -28,14 +30,57 @@ pub struct Node {
     pub name: String,
     /// The next hop towards the border router, which alone has none. A parent stands before its children.
     pub parent: Option<NodeId>,
-    /// Whether it fetches the image. If not, it only forwards.
-    pub fetches: bool,
+    /// What it does.
+    pub role: Role,
+    /// The radio channel: nodes on others are neither heard nor disturbed.
+    pub link: u32,
     /// Siblings hear each other when they are in the same cell.
     pub cell: u32,
     /// Loss from this node to its parent.
     pub up: Loss,
     /// Loss from the parent to this node.
     pub down: Loss,
+}
+
+/// What a node does besides forwarding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing: it is a forwarder, or the border router.
+    Forward,
+    /// It fetches the image.
+    Fetch,
+    /// It fetches the image as clients do that know RFC 7252 alone, whatever the others are.
+    Legacy,
+    /// It asks and asks, whatever is answered.
+    Flood,
+    /// It asks for block after block, and acknowledges nothing.
+    Mute,
+}
+
+impl Role {
+    /// The name in reports.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Fetch => "fetch",
+            Self::Legacy => "legacy",
+            Self::Flood => "flood",
+            Self::Mute => "mute",
+        }
+    }
+}
+
+impl Node {
+    /// The border router by its radio on channel `link`.
+    pub fn root(name: &str, link: u32) -> Self {
+        let name = name.to_owned();
+        Self { name, parent: None, role: Role::Forward, link, cell: 0, up: Loss::NONE, down: Loss::NONE }
+    }
+
+    /// A node that fetches, with the same loss in both directions.
+    pub fn device(name: String, parent: NodeId, loss: Loss) -> Self {
+        Self { name, parent: Some(parent), role: Role::Fetch, link: 0, cell: 0, up: loss, down: loss }
+    }
 }
 
 /// Who hears whose transmissions.
@@ -59,6 +104,9 @@ pub struct Topology {
 impl Topology {
     /// Whether `listener` can hear `speaker`. A node hears itself: while it talks, the channel is busy for it.
     pub fn hears(&self, listener: NodeId, speaker: NodeId) -> bool {
+        if self.node(listener).link != self.node(speaker).link {
+            return false;
+        }
         match &self.hearing {
             Hearing::All => true,
             Hearing::Family(pairs) => {
@@ -112,7 +160,17 @@ impl Topology {
 
     /// The nodes that fetch the image.
     pub fn fetchers(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.ids().filter(|&id| self.node(id).fetches)
+        self.ids().filter(|&id| matches!(self.node(id).role, Role::Fetch | Role::Legacy))
+    }
+
+    /// Whether a node is a radio of the border router.
+    pub fn is_root(&self, id: NodeId) -> bool {
+        self.node(id).parent.is_none()
+    }
+
+    /// The radios of the border router.
+    pub fn roots(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.ids().filter(|&id| self.is_root(id))
     }
 
     /// How many hops lie between a node and the border router.

@@ -4,7 +4,7 @@ mod support;
 
 use sixfold_air::loss::Loss;
 use sixfold_air::outcome::{Outcome, bound};
-use sixfold_air::scenario::{Fetch, Network, Origin, Radio, Scenario, Scope};
+use sixfold_air::scenario::{Disturbance, Fetch, Network, Origin, Radio, Scenario, Scope};
 use sixfold_air::sim::{Server, run};
 use sixfold_air::topology::{Hearing, Topology};
 use std::time::Duration;
@@ -18,6 +18,7 @@ fn scenario(topology: Topology, image_bytes: u32, block_bytes: u16) -> Scenario 
         topology,
         fetch: Fetch { image_bytes, block_bytes, ..Fetch::default() },
         origin: Origin::default(),
+        disturbance: Disturbance::default(),
     }
 }
 
@@ -116,12 +117,12 @@ fn without_carrier_sense_a_radio_still_does_one_thing_at_a_time() {
 
 #[test]
 fn images_with_more_blocks_than_tftp_can_count_are_refused() {
-    let mut fetch = Fetch { image_bytes: 512 * 65_535 - 1, ..Fetch::default() };
-    assert_eq!(Server::Tftp.refuses(&fetch), None);
-    fetch.image_bytes += 1;
-    assert!(Server::Tftp.refuses(&fetch).is_some());
-    assert!(Server::TftpOptions.refuses(&fetch).is_some());
-    assert_eq!(Server::Ours.refuses(&fetch), None);
+    let mut scenario = scenario(star(1), 512 * 65_535 - 1, 64);
+    assert_eq!(Server::Tftp.refuses(&scenario), None);
+    scenario.fetch.image_bytes += 1;
+    assert!(Server::Tftp.refuses(&scenario).is_some());
+    assert!(Server::TftpOptions.refuses(&scenario).is_some());
+    assert_eq!(Server::Ours.refuses(&scenario), None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use sixfold_air::frame::{self, Destination};
 use sixfold_air::host::Datagram;
 use sixfold_air::loss::Loss;
 use sixfold_air::outcome::Outcome;
-use sixfold_air::scenario::{Fetch, Network, Origin, Radio, Scenario};
+use sixfold_air::scenario::{Disturbance, Fetch, Network, Origin, Radio, Scenario};
 use sixfold_air::sim::{Server, run};
 use sixfold_air::topology::{Hearing, NodeId};
 use sixfold_air::{mac, phy, sixlowpan, udp};
@@ -25,6 +25,7 @@ fn fleet(devices: u32, loss: f64, block_bytes: u16, server: Server, seed: u64) -
         topology: star_with(devices, Loss::Bernoulli(loss), Hearing::All),
         fetch: Fetch { image_bytes: IMAGE, block_bytes, ..Fetch::default() },
         origin: Origin::default(),
+        disturbance: Disturbance::default(),
     };
     run(&scenario, server, seed)
 }
@@ -89,6 +90,7 @@ fn several_hops_are_no_obstacle() {
         topology: line(hops),
         fetch: Fetch { image_bytes: IMAGE, block_bytes: 256, ..Fetch::default() },
         origin: Origin::default(),
+        disturbance: Disturbance::default(),
     };
     let outcome = run(&scenario(3), Server::Legacy, 1);
     assert_eq!((outcome.done, outcome.retransmissions), (1, 0), "{outcome:?}");

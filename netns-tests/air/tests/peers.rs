@@ -149,7 +149,7 @@ fn a_lossless_fetch_is_right_and_takes_no_datagram_too_many() {
         for length in [0, 1, 63, 64, 65, 511, 512, 513, 1024, 5000] {
             let mut wire = Wire::new(1, 0.0);
             let (progress, ended) = fetch(protocol, length, 1, &mut wire);
-            let expected = Progress { state: State::Done, received: length as u64, wrong: 0 };
+            let expected = Progress { state: State::Done, received: length as u64, wrong: 0, discarded: 0 };
             assert_eq!(progress, expected, "{protocol:?} {length}");
             let datagrams = protocol.datagrams(length);
             assert_eq!(wire.sent.len() as u32, datagrams, "{protocol:?} {length}");
@@ -188,7 +188,7 @@ fn duplicates_and_disorder_do_no_harm() {
             let mut wire = Wire::new(seed, 0.0);
             (wire.duplication, wire.jitter) = (0.5, Duration::from_secs(4));
             let (progress, _) = fetch(protocol, 3000, seed, &mut wire);
-            let expected = Progress { state: State::Done, received: 3000, wrong: 0 };
+            let expected = Progress { state: State::Done, received: 3000, wrong: 0, discarded: 0 };
             assert_eq!(progress, expected, "{protocol:?} {seed}");
         }
     }
@@ -228,7 +228,7 @@ fn without_any_answer_clients_give_up_in_time() {
 
             let mut wire = Wire::new(seed, 1.0);
             let (progress, ended) = fetch(protocol, 1000, seed, &mut wire);
-            assert_eq!(progress, Progress { state: State::GaveUp, received: 0, wrong: 0 });
+            assert_eq!(progress, Progress { state: State::GaveUp, received: 0, wrong: 0, discarded: 0 });
             assert_eq!(ended, Instant::ZERO + first * timeouts, "{protocol:?} {seed}");
             assert_eq!(wire.sent.len(), requests, "{protocol:?} {seed}");
             assert!(wire.sent.windows(2).all(|two| two[0] == two[1]), "the same request again");
@@ -268,7 +268,10 @@ fn nothing_happens_before_power_on() {
         let first = client.poll_transmit(Instant::from_micros(10)).unwrap();
         assert_eq!(first.to, from);
         assert_eq!(client.poll_transmit(Instant::from_micros(10)), None);
-        assert_eq!(client.progress(), Progress { state: State::Fetching, received: 0, wrong: 0 });
+        assert_eq!(
+            client.progress(),
+            Progress { state: State::Fetching, received: 0, wrong: 0, discarded: 0 }
+        );
     }
 }
 

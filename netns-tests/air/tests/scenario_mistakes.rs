@@ -84,12 +84,14 @@ fn keys_that_are_not_known() {
         &[
             "line 4: radio.quue: there is no such key; did you mean \"queue\"?",
             "line 5: orign: there is no such key; did you mean \"origin\"?",
-            "line 6: weather: there is no such key here, only name, radio, topology, node, network, fetch, origin",
+            "line 6: weather: there is no such key here, only name, radio, topology, node, network, fetch, origin, disturbance",
         ],
     );
     refused(
         "name = \"s\"\n[topology]\nshape = \"star\"\ndevices = 1\nrouters = [1]",
-        &["line 5: topology.routers: there is no such key here, only shape, devices, cells"],
+        &[
+            "line 5: topology.routers: there is no such key here, only shape, devices, cells, legacy, flooders, mutes, second_link",
+        ],
     );
     refused(
         "name = \"s\"\n[topology]\nshape = \"tree\"\ndevices = 1\nrouters = [1]\ncells = 1",
@@ -98,7 +100,7 @@ fn keys_that_are_not_known() {
     refused(
         &format!("{STAR}\"two\\nlines\" = 1"),
         &[
-            "line 3: two\\nlines: there is no such key here, only name, radio, topology, node, network, fetch, origin",
+            "line 3: two\\nlines: there is no such key here, only name, radio, topology, node, network, fetch, origin, disturbance",
         ],
     );
 }
@@ -232,6 +234,50 @@ fn images_and_blocks() {
                    give a smaller image or larger blocks";
     refused(&of_image(16_777_217), &[message]);
     assert!(Scenario::read(&of_image(16_777_216), &Overrides::default()).is_ok());
+}
+
+#[test]
+fn disturbances_that_cannot_be() {
+    refused(
+        &format!(
+            "{STAR}[disturbance]\nlate = 1.5\nreboots = -0.1\nlate_after_s = -1\nreboots_within_s = \"soon\"\n\
+             flood_per_s = 0\nlat = 1"
+        ),
+        &[
+            "line 4: disturbance.late: 1.5 is no share of the devices; give a number from 0 (none) to 1 (all)",
+            "line 5: disturbance.reboots: -0.1 is no share of the devices; give a number from 0 (none) to 1 (all)",
+            "line 6: disturbance.late_after_s: -1.0 s is out of range; give a time above 0 and up to 31622400 s",
+            "line 7: disturbance.reboots_within_s: \"soon\" is not a number",
+            "line 8: disturbance.flood_per_s: 0 is out of range; give a whole number from 1 to 1000000",
+            "line 9: disturbance.lat: there is no such key; did you mean \"late\"?",
+        ],
+    );
+}
+
+#[test]
+fn guests_and_images_out_of_range() {
+    refused(
+        &format!("{STAR}[fetch]\nimages = 17\nlisten_memory = -1"),
+        &[
+            "line 4: fetch.images: 17 is out of range; give a whole number from 1 to 16",
+            "line 5: fetch.listen_memory: -1 is out of range; give a whole number from 0 to 1000000",
+        ],
+    );
+    let star = "name = \"s\"\n[topology]\nshape = \"star\"\ndevices = 1\n";
+    refused(
+        &format!("{star}legacy = -1\nflooders = 1000001\nmutes = true\nsecond_link = 0.5"),
+        &[
+            "line 5: topology.legacy: -1 is out of range; give a whole number from 0 to 1000000",
+            "line 6: topology.flooders: 1000001 is out of range; give a whole number from 0 to 1000000",
+            "line 7: topology.mutes: this is of type boolean; give a whole number",
+            "line 8: topology.second_link: this is of type float; give a whole number",
+        ],
+    );
+    // A second link has a root of its own.
+    refused(
+        &format!("{star}second_link = 999998"),
+        &["line 4: topology.devices: that makes 1000001 nodes in all; there may be 1000000 at most"],
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)] // A panic is how a test fails.
 
 use sixfold_air::loss::Loss;
-use sixfold_air::scenario::{Fetch, Network, Origin, Overrides, Radio, Scenario, Scope};
-use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
+use sixfold_air::scenario::{Disturbance, Fetch, Network, Origin, Overrides, Radio, Scenario, Scope};
+use sixfold_air::topology::{Hearing, Node, NodeId, Role, Topology};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -78,7 +78,16 @@ fn the_manual_shows_the_true_defaults() {
 #[test]
 fn the_samples_explain_every_key() {
     let all = samples().iter().map(|(_, text)| with_defaults_given(text)).collect::<Vec<_>>().join("\n");
-    for table in ["[radio]", "[radio.loss]", "[network]", "[topology]", "[fetch]", "[origin]", "[[node]]"] {
+    for table in [
+        "[radio]",
+        "[radio.loss]",
+        "[network]",
+        "[topology]",
+        "[fetch]",
+        "[origin]",
+        "[[node]]",
+        "[disturbance]",
+    ] {
         let mistakes =
             Scenario::read(&format!("{table}\nno_such_key = 1"), &Overrides::default()).unwrap_err();
         let (_, known) = mistakes
@@ -99,6 +108,7 @@ fn a_star_and_defaults() {
     assert_eq!(scenario.network, Network::default());
     assert_eq!(scenario.fetch, Fetch::default());
     assert_eq!(scenario.origin, Origin::default());
+    assert_eq!(scenario.disturbance, Disturbance::default());
     assert_eq!(scenario.topology.hearing, Hearing::All);
     assert_eq!(parents(&scenario.topology), [("d1", "border-router"), ("d2", "border-router")]);
     assert!(scenario.topology.nodes.iter().all(|node| node.up == Loss::NONE && node.down == Loss::NONE));
@@ -133,6 +143,49 @@ fn addresses_are_global_by_default_when_link_local_ones_do_not_reach() {
     assert_eq!(read(&text).network.scope, Scope::Global);
     assert_eq!(read(&sample("star.toml")).network.scope, Scope::LinkLocal);
     assert_eq!(read(&sample("building.toml")).network.scope, Scope::Global);
+}
+
+#[test]
+fn others_are_around_the_same_border_router_and_around_its_second_radio() {
+    let star = "name = \"s\"\n[topology]\nshape = \"star\"\ndevices = 2\n";
+    let scenario = read(&format!("{star}legacy = 1\nflooders = 1\nmutes = 1\nsecond_link = 2"));
+    let topology = &scenario.topology;
+    let shown: Vec<_> =
+        topology.nodes.iter().map(|node| (node.name.as_str(), node.role, node.link)).collect();
+    let expected = [
+        ("border-router", Role::Forward, 0),
+        ("d1", Role::Fetch, 0),
+        ("d2", Role::Fetch, 0),
+        ("l1", Role::Legacy, 0),
+        ("f1", Role::Flood, 0),
+        ("m1", Role::Mute, 0),
+        ("border-router-2", Role::Forward, 1),
+        ("e1", Role::Fetch, 1),
+        ("e2", Role::Fetch, 1),
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(topology.fetchers().count(), 5);
+    assert_eq!(topology.roots().collect::<Vec<_>>(), [NodeId(0), NodeId(6)]);
+    assert!(hears(topology, "e1", "border-router-2") && hears(topology, "e1", "e2"));
+    assert!(!hears(topology, "e1", "d1") && !hears(topology, "border-router", "border-router-2"));
+}
+
+#[test]
+fn disturbances_are_read() {
+    let star = "name = \"s\"\n[topology]\nshape = \"star\"\ndevices = 1\n[disturbance]\n";
+    let keys = "late = 0.5\nlate_after_s = 3\nlate_within_s = 1\nreboots = 1\nreboots_after_s = 0.5\n\
+                reboots_within_s = 0\noff_s = 0\nflood_per_s = 7";
+    let expected = Disturbance {
+        late: 0.5,
+        late_after: Duration::from_secs(3),
+        late_within: Duration::from_secs(1),
+        reboots: 1.0,
+        reboots_after: Duration::from_millis(500),
+        reboots_within: Duration::ZERO,
+        off: Duration::ZERO,
+        flood_per_s: 7,
+    };
+    assert_eq!(read(&format!("{star}{keys}")).disturbance, expected);
 }
 
 #[test]

@@ -32,6 +32,29 @@ pub const CORE: Alone = Alone {
         "core_deadline",
     ],
 };
+/// The boot core with the feature `listen`, which has a budget of its own.
+pub const LISTENING: Alone = Alone {
+    title: "Sixfold's boot core, with its part in a group",
+    file: "sixfold-boot-core-listen.elf",
+    entries: &[
+        "core_choose",
+        "core_begin",
+        "core_listen",
+        "core_group",
+        "core_datagram",
+        "core_group_datagram",
+        "core_timeout",
+        "core_transmit",
+        "core_deadline",
+    ],
+};
+/// The boot core, and beside it what a session needs: the functions of a board that protects requests and unprotects
+/// responses.
+pub const OSCORE: Alone = Alone {
+    title: "Sixfold's boot core, and OSCORE beside it",
+    file: "sixfold-boot-core-oscore.elf",
+    entries: &["core_number", "core_protect", "core_unprotect"],
+};
 /// What it is measured against.
 pub const TFTP: [Alone; 2] = [
     Alone {
@@ -81,18 +104,39 @@ impl Measured {
         budget::faults(&self.program, &self.paths, budget)
     }
 
+    /// Bytes of flash beyond those of another program.
+    pub fn more_flash_than(&self, other: &Self) -> u64 {
+        self.program.flash().saturating_sub(other.program.flash())
+    }
+
     fn deepest(&self) -> u64 {
         self.paths.iter().map(stack::bytes).max().unwrap_or_default()
     }
 }
 
-/// All tables, of the images in `folder`.
-pub fn tables(folder: &path::Path, core: &Measured, budget: Budget) -> Result<String> {
-    let mut text = summary(core, budget);
-    text += &format!("\n### Flash by part\n\n{}", by_part(&[("boot core", &core.program)]));
+/// All tables, of the images in `folder`, with the budgets of the boot core and of the one that listens.
+pub fn tables(
+    folder: &path::Path,
+    core: &Measured,
+    listening: &Measured,
+    budgets: [Budget; 2],
+) -> Result<String> {
+    let [budget, with_group] = budgets;
+    let mut text = summary("boot core, thumbv6m", core, budget);
+    text += &format!("\n{}", summary("with the feature `listen`", listening, with_group));
+    let oscore = Measured::read(folder, OSCORE)?;
+    text += &format!("\n{}", session(core, &oscore));
+    let columns = [
+        ("boot core", &core.program),
+        ("with `listen`", &listening.program),
+        ("with OSCORE", &oscore.program),
+    ];
+    text += &format!("\n### Flash by part\n\n{}", by_part(&columns));
     text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&core.paths));
+    text += &format!("\nWith the feature `listen`:\n\n{}", stacks(&listening.paths));
+    text += &format!("\nOSCORE, beside the core:\n\n{}", stacks(&oscore.paths));
     let tftp = TFTP.into_iter().map(|alone| Measured::read(folder, alone)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = [core].into_iter().chain(&tftp).collect();
+    let all: Vec<_> = [core, listening, &oscore].into_iter().chain(&tftp).collect();
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
     let images = IMAGES.map(|file| Program::read(&folder.join(file)).map(|program| (file, program)));
     let images = images.into_iter().collect::<Result<Vec<_>>>()?;
@@ -102,13 +146,13 @@ pub fn tables(folder: &path::Path, core: &Measured, budget: Budget) -> Result<St
     Ok(text)
 }
 
-fn summary(core: &Measured, budget: Budget) -> String {
+fn summary(title: &str, core: &Measured, budget: Budget) -> String {
     let program = &core.program;
     let (flash, ram) = (program.flash(), budget::ram(program, &core.paths));
     let sections: Vec<_> =
         program.sections.iter().map(|section| format!("{} {}", section.name, section.size)).collect();
     format!(
-        "| boot core, thumbv6m | bytes | budget | of these |\n|---|--:|--:|---|\n\
+        "| {title} | bytes | budget | of these |\n|---|--:|--:|---|\n\
          | flash | {flash} | {} | {} |\n| RAM beside buffers | {ram} | {} | state {}, statics {}, stack {} |\n",
         budget.flash,
         sections.join(", "),
@@ -117,6 +161,12 @@ fn summary(core: &Measured, budget: Budget) -> String {
         program.static_ram(),
         core.deepest(),
     )
+}
+
+/// A table of its own below [`summary`].
+fn session(core: &Measured, oscore: &Measured) -> String {
+    let more = oscore.more_flash_than(core);
+    format!("| with OSCORE | bytes more | budget |\n|---|--:|--:|\n| flash | {more} | {} |\n", budget::OSCORE)
 }
 
 /// A row for each part, a column for each program.

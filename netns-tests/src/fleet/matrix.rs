@@ -1,7 +1,7 @@
 //! What is run.
 
 use sixfold_air::loss::Loss;
-use sixfold_air::scenario::{Fetch, Network, Origin, Radio, Scenario};
+use sixfold_air::scenario::{Disturbance, Fetch, Network, Origin, Radio, Scenario};
 use sixfold_air::sim::Server;
 use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
 
@@ -94,16 +94,9 @@ impl Matrix {
     /// A star in which everybody hears everybody.
     pub fn scenario(&self, cell: &Cell) -> Scenario {
         let loss = Loss::Bernoulli(f64::from(cell.loss_percent) / 100.0);
-        let node = |name: String, parent: Option<NodeId>| Node {
-            name,
-            parent,
-            fetches: parent.is_some(),
-            cell: 0,
-            up: loss,
-            down: loss,
-        };
-        let mut nodes = vec![node("border-router".to_owned(), None)];
-        nodes.extend((1..=cell.devices).map(|n| node(format!("d{n}"), Some(NodeId::BORDER_ROUTER))));
+        let device = |n| Node::device(format!("d{n}"), NodeId::BORDER_ROUTER, loss);
+        let nodes =
+            [Node::root("border-router", 0)].into_iter().chain((1..=cell.devices).map(device)).collect();
         Scenario {
             name: "star".to_owned(),
             radio: Radio::default(),
@@ -111,6 +104,7 @@ impl Matrix {
             topology: Topology { nodes, hearing: Hearing::All },
             fetch: Fetch { image_bytes: self.image_bytes, block_bytes: cell.block_bytes, ..Fetch::default() },
             origin: Origin::default(),
+            disturbance: Disturbance::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use serde_json::Value;
 use sixfold_air::counters::Counters;
-use sixfold_air::host::{Progress, State};
+use sixfold_air::host::{Progress, State, Stream};
 use sixfold_air::outcome::{Device, Outcome, Totals};
 use sixfold_air::random::Random;
 use sixfold_air::scenario::Scenario;
@@ -78,7 +78,8 @@ pub fn run(
             device.result(&image, end, after - before)
         })
         .collect();
-    let totals = Totals { counters: used, end, retransmissions, origin_bytes: service.origin_bytes() };
+    let origin_bytes = service.origin_bytes();
+    let totals = Totals { counters: used, end, retransmissions, origin_bytes, stream: Stream::default() };
     Ok(Outcome::new(scenario, "ours", seed, &devices, &totals))
 }
 
@@ -150,7 +151,7 @@ impl Running {
         let differ = got.iter().zip(image).filter(|(got, wanted)| got != wanted).count();
         let surplus = if self.succeeded { got.len().abs_diff(image.len()) } else { 0 };
         let wrong = differ + surplus;
-        let progress = Progress { state, received: got.len() as u64, wrong: wrong as u64 };
+        let progress = Progress { state, received: got.len() as u64, wrong: wrong as u64, discarded: 0 };
         let end = self.end.unwrap_or(now);
         Device { node: self.node, power_on: self.power_on, end, progress, transmitting }
     }

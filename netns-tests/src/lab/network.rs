@@ -7,8 +7,8 @@ use crate::radvd::Radvd;
 use crate::topology::DEVICE_INTERFACE;
 use crate::wait;
 use anyhow::{Context, Result, ensure};
-use sixfold_air::scenario::{InterfaceIdentifiers, Scenario, Scope};
-use sixfold_air::topology::NodeId;
+use sixfold_air::scenario::{Disturbance, InterfaceIdentifiers, Scenario, Scope};
+use sixfold_air::topology::{NodeId, Role};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::net::Ipv6Addr;
@@ -160,7 +160,16 @@ pub fn check(scenario: &Scenario) -> Result<()> {
             "in real time node names name namespaces: \"{}\" must be 1 to 64 ASCII letters, digits and hyphens",
             node.name.escape_debug()
         );
+        ensure!(
+            matches!(node.role, Role::Forward | Role::Fetch) && node.link == 0,
+            "legacy, hostile and second-link nodes exist in virtual time only: sixfold-air sim"
+        );
     }
+    let Disturbance { late, reboots, .. } = scenario.disturbance;
+    ensure!(
+        scenario.fetch.images == 1 && late == 0.0 && reboots == 0.0,
+        "several images, late devices and reboots exist in virtual time only: sixfold-air sim"
+    );
     Ok(())
 }
 
@@ -234,6 +243,22 @@ fn bring_up(netns: &Netns, id: NodeId) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sixfold_air::scenario::Overrides;
+
+    #[test]
+    fn what_exists_in_virtual_time_only_is_refused() {
+        let read = |topology: &str, rest: &str| {
+            let star = "name = \"s\"\n[topology]\nshape = \"star\"\ndevices = 1";
+            Scenario::read(&format!("{star}\n{topology}\n{rest}"), &Overrides::default())
+        };
+        assert!(check(&read("", "").expect("a scenario")).is_ok());
+        for topology in ["legacy = 1", "flooders = 1", "mutes = 1", "second_link = 1"] {
+            assert!(check(&read(topology, "").expect("a scenario")).is_err(), "{topology}");
+        }
+        for rest in ["[fetch]\nimages = 2", "[disturbance]\nlate = 1", "[disturbance]\nreboots = 0.5"] {
+            assert!(check(&read("", rest).expect("a scenario")).is_err(), "{rest}");
+        }
+    }
 
     #[test]
     fn names_of_namespaces() {

@@ -21,6 +21,8 @@ pub(crate) enum Answer {
     /// A block of the body.
     Block {
         response: Response,
+        /// Of which version.
+        etag: ETag,
         /// Where the block starts in the body, in bytes.
         start: usize,
         /// It is the last one.
@@ -49,6 +51,7 @@ impl<'a> Representation<'a> {
         }
         match self.body.cut(wants.block, preferred) {
             Cut::Ready(bytes, block) => Answer::Block {
+                etag: self.etag,
                 start: block.map_or(0, Block::offset),
                 last: block.is_none_or(|block| !block.more),
                 response: Response {

@@ -1,6 +1,6 @@
 //! What the engine needs to know of the configuration: already checked, nothing optional that matters.
 
-use sixfold_profile::coap::Szx;
+use sixfold_profile::coap::{Szx, params};
 use std::time::Duration;
 
 /// The engine's configuration. `Default` has the values of `config/relay.toml` and no routes.
@@ -14,6 +14,8 @@ pub struct Config {
     pub block_size: Szx,
     /// The longest body that is accepted from an origin, in bytes.
     pub max_object: u64,
+    /// The port that devices ask, as they are told where streams come from. (Of several the first.)
+    pub port: u16,
     /// Limits that keep one client, or many, from using up the relay.
     pub limits: Limits,
 }
@@ -70,6 +72,7 @@ impl Default for Config {
             forward: Vec::new(),
             block_size: Szx::MAX,
             max_object: 8 << 20,
+            port: params::PORT,
             limits: Limits::default(),
         }
     }

@@ -1,9 +1,9 @@
 //! The engine itself: what goes in, what comes out, and what time does to it.
 
-use crate::coap::{self, Token};
+use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
 use crate::event::{DropReason, Event};
-use crate::exchanges::{ExchangeId, Exchanges};
+use crate::exchanges::{ExchangeId, Exchanges, Reply};
 use crate::fetches::Fetches;
 use crate::links::Links;
 use crate::observers::Observers;
@@ -19,7 +19,7 @@ use foldhash::quality::FixedState;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Malformed, Message, Type};
+use sixfold_profile::coap::{Code, Malformed, Message, Type};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl<S: Store> Engine<S> {
     pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         let message = match Message::parse(datagram) {
             Ok(message) => message,
-            Err(reason) => return self.reject(path, datagram, reason),
+            Err(reason) => return self.reject(now, path, datagram, reason),
         };
         match message.message_type {
             Type::Acknowledgement => self.acknowledged(now, path, message.message_id),
@@ -141,10 +141,24 @@ impl<S: Store> Engine<S> {
             _ if message.code.is_request() => self.request(now, path, &message),
             // A ping, or a response to nothing that we asked (RFC 7252 §4.2).
             Type::Confirmable if !path.multicast => {
-                self.send(path, coap::empty(Type::Reset, message.message_id));
+                self.send(now, path, coap::empty(Type::Reset, message.message_id));
             }
             _ => self.drop(DropReason::Unmatched),
         }
+        self.release(now);
+    }
+
+    /// Takes a datagram of a client that asks more often than it may: a request is answered 4.29 (RFC 8516) without being
+    /// looked at, everything else is dropped. Whoever limits clients decides how often to say so.
+    pub fn handle_excess(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        match Message::parse(datagram) {
+            Ok(message) if message.code.is_request() && !path.multicast => {
+                let refusal = Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests");
+                self.refuse(now, Reply::to(path, &message), &Wants::default(), refusal);
+            }
+            _ => {}
+        }
+        self.drop(DropReason::ClientRate);
         self.release(now);
     }
 
@@ -223,13 +237,13 @@ impl<S: Store> Engine<S> {
     }
 
     /// RFC 7252 §4.2: what is Confirmable and cannot be processed is reset; everything else is ignored.
-    fn reject(&mut self, path: Path, datagram: &[u8], reason: Malformed) {
+    fn reject(&mut self, now: Instant, path: Path, datagram: &[u8], reason: Malformed) {
         if let [first, _, high, low, ..] = *datagram
             && reason != Malformed::Version
             && first >> 4 & 3 == Type::Confirmable as u8
             && !path.multicast
         {
-            self.send(path, coap::empty(Type::Reset, u16::from_be_bytes([high, low])));
+            self.send(now, path, coap::empty(Type::Reset, u16::from_be_bytes([high, low])));
         }
         self.drop(DropReason::Malformed);
     }
@@ -242,7 +256,10 @@ impl<S: Store> Engine<S> {
         self.timers.cancel(message.timer);
         match message.purpose {
             Purpose::Response => self.hear_acknowledgement(now, path.interface, peer),
-            Purpose::Notification { token } => self.notification_arrived(peer, token),
+            Purpose::Notification { token } => {
+                self.hear_acknowledgement(now, path.interface, peer);
+                self.notification_arrived(peer, token);
+            }
         }
     }
 
@@ -265,7 +282,7 @@ impl<S: Store> Engine<S> {
             let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
             message.timer = timer;
             self.event(Event::RetransmittedResponse);
-            return self.send(path, bytes);
+            return self.send(now, path, bytes);
         }
         let purpose = message.purpose;
         self.outgoing.remove(peer, message_id);
@@ -283,7 +300,8 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    pub(crate) fn send(&mut self, path: Path, bytes: Vec<u8>) {
+    pub(crate) fn send(&mut self, now: Instant, path: Path, bytes: Vec<u8>) {
+        self.spend(now, path, bytes.len());
         self.transmits.push_back(Transmit { path, bytes, hop_limit: None });
     }
 

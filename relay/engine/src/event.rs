@@ -68,10 +68,12 @@ pub enum Event {
         /// A stale copy is served in its place (RFC 5861 §4).
         stale: bool,
     },
-    /// The pacer of a link decided something, or learned what became of an answer.
+    /// The pacer of a link learned what became of an answer.
     Link(LinkEvent),
     /// Fan-out decided something.
     Fanout(FanoutEvent),
+    /// The pacer of a link decided something.
+    Decided(LinkDecision),
     /// A device registered as observer (RFC 7641).
     ObserverAdded,
     /// An observer is gone: it said so, rejected a notification or did not acknowledge one.
@@ -124,6 +126,8 @@ pub enum DropReason {
     ClientRate,
     /// `limits.exchanges` requests were waiting already.
     Exchanges,
+    /// The client was refused several times in a row and asks on.
+    Refused,
     /// A request to a multicast group that is not answered.
     Multicast,
     /// The client did not want this response (RFC 7967), or it went unacknowledged until the end.
@@ -136,11 +140,12 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every variant.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Unmatched,
         Self::ClientRate,
         Self::Exchanges,
+        Self::Refused,
         Self::Multicast,
         Self::NoResponse,
         Self::Unacknowledged,
@@ -154,6 +159,7 @@ impl DropReason {
             Self::Unmatched => "unmatched",
             Self::ClientRate => "client_rate",
             Self::Exchanges => "exchanges",
+            Self::Refused => "refused",
             Self::Multicast => "multicast",
             Self::NoResponse => "no_response",
             Self::Unacknowledged => "unacknowledged",
@@ -162,13 +168,9 @@ impl DropReason {
     }
 }
 
-/// What the pacer of a link did, or heard: the `event` of `sixfold_link_answers_total`.
+/// What the pacer of a link heard of an answer: the `event` of `sixfold_link_answers_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkEvent {
-    /// An answer waits for its turn.
-    Queued,
-    /// A newcomer was told to come back later: there is no place.
-    Refused,
     /// The next block was asked for: the answer before it arrived.
     Delivered,
     /// The same block was asked for again: its answer was lost.
@@ -181,14 +183,11 @@ pub enum LinkEvent {
 
 impl LinkEvent {
     /// Every variant.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Refused, Self::Delivered, Self::Lost, Self::Late, Self::Expired];
+    pub const ALL: [Self; 4] = [Self::Delivered, Self::Lost, Self::Late, Self::Expired];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Queued => "queued",
-            Self::Refused => "refused",
             Self::Delivered => "delivered",
             Self::Lost => "lost",
             Self::Late => "late",
@@ -210,6 +209,8 @@ pub enum FanoutEvent {
     Merged,
     /// A member asked that does not hear the stream, as it seems.
     Ignored,
+    /// A member asked so often that it is told nothing this time.
+    Silenced,
     /// A block left to a group, with this many bytes of payload.
     Block(usize),
     /// A parity symbol left to a group.
@@ -244,6 +245,63 @@ impl PlanKind {
             Self::Blocks => "blocks",
             Self::Parity => "parity",
             Self::Both => "both",
+        }
+    }
+}
+
+/// What the pacer of a link decided: the `decision` of `sixfold_link_decisions_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkDecision {
+    /// An answer left at once.
+    Passed,
+    /// An answer waits for its turn.
+    Queued,
+    /// An answer has waited for half of ACK_TIMEOUT: an empty ACK left, the response will be separate.
+    Separated,
+    /// A newcomer was told to come back later (5.03): there is no place.
+    Refused,
+    /// A client has as many requests waiting as it may have (4.29).
+    Limited,
+    /// A client was refused several times in a row, and hears nothing this time.
+    Silenced,
+    /// The window became smaller, because an answer was lost.
+    Cut,
+    /// The next answer leaves later, so that a device that is missing has a quiet moment.
+    Quiet,
+    /// So many frames are lost that smaller blocks are offered.
+    SmallerBlocks,
+    /// Larger blocks are offered again.
+    LargerBlocks,
+}
+
+impl LinkDecision {
+    /// Every variant.
+    pub const ALL: [Self; 10] = [
+        Self::Passed,
+        Self::Queued,
+        Self::Separated,
+        Self::Refused,
+        Self::Limited,
+        Self::Silenced,
+        Self::Cut,
+        Self::Quiet,
+        Self::SmallerBlocks,
+        Self::LargerBlocks,
+    ];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Queued => "queued",
+            Self::Separated => "separated",
+            Self::Refused => "refused",
+            Self::Limited => "limited",
+            Self::Silenced => "silenced",
+            Self::Cut => "cut",
+            Self::Quiet => "quiet",
+            Self::SmallerBlocks => "smaller_blocks",
+            Self::LargerBlocks => "larger_blocks",
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::coap::{Token, Wants};
 use crate::path::Path;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
+use sixfold_profile::coap::{Message, Type};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,15 +15,6 @@ use std::sync::Arc;
 pub(crate) struct ExchangeId {
     pub(crate) peer: SocketAddr,
     pub(crate) message_id: u16,
-}
-
-/// What waits for its turn on a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
-    /// The answer to a request.
-    Answer(ExchangeId),
-    /// The next datagram of the link's streams.
-    Stream,
 }
 
 /// Where an answer goes and how it travels.
@@ -37,6 +29,17 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// The answer to a request that was received just now.
+    pub(crate) fn to(path: Path, request: &Message<'_>) -> Self {
+        Self {
+            path,
+            token: Token::new(request.token),
+            message_id: request.message_id,
+            confirmable: request.message_type == Type::Confirmable,
+            acknowledged: false,
+        }
+    }
+
     pub(crate) fn exchange(&self) -> ExchangeId {
         ExchangeId { peer: self.path.peer, message_id: self.message_id }
     }

@@ -7,6 +7,7 @@ use crate::image::{ETag, Image};
 use crate::origin::{FetchId, Head};
 use crate::timers::TimerId;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::content_format;
 use std::collections::BTreeMap;
@@ -18,6 +19,8 @@ pub(crate) struct Partial {
     pub(crate) etag: ETag,
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
+    /// Of the body so far.
+    digest: Sha256,
     pub(crate) received_at: Instant,
 }
 
@@ -26,7 +29,18 @@ impl Partial {
     pub(crate) fn new(now: Instant, etag: ETag, head: Head, max_object: u64) -> Self {
         let expected = head.length.unwrap_or(0).min(max_object);
         let body = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        Self { etag, head, body, received_at: now }
+        Self { etag, head, body, digest: Sha256::new(), received_at: now }
+    }
+
+    /// More bytes arrived.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.body.extend_from_slice(bytes);
+        self.digest.update(bytes);
+    }
+
+    /// The SHA-256 digest of the bytes that are here.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.digest.clone().finalize().into()
     }
 
     pub(crate) fn content_format(&self) -> Option<u16> {

@@ -40,13 +40,13 @@ mod upstream;
 
 pub use config::{Config, Limits, Route};
 pub use engine::{Engine, Load};
-pub use event::{CacheResult, DropReason, Event, FanoutEvent, LinkEvent, PlanKind};
+pub use event::{CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind};
 pub use fanout::{Fanout, Repair};
 pub use image::{ETag, Image, Validator};
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};
 pub use sixfold_profile::Instant;
-pub use status::{ImageState, ImageStatus, TransferStatus};
+pub use status::{GroupStatus, ImageState, ImageStatus, LinkStatus, TransferState, TransferStatus};
 pub use store::{Store, UnboundedStore};
 pub use target::canonical_url;

@@ -1,27 +1,39 @@
 //! Where engine and pacing meet: which requests say something about a link, which answers wait for it, and how they
 //! are made when they leave.
 //!
-//! An answer waits as the question that it answers. Links that nobody configured are not paced: every answer leaves at
+//! An answer waits as the question that it answers, a notification as the name of its observer: so what leaves is what is
+//! true then. Messages that say no more than "not now" do not wait, but they are counted. Links that nobody configured are not paced: every answer leaves at
 //! once.
 
 use crate::answer::{Answer, Representation};
-use crate::coap::{Refusal, Response, Wants};
+use crate::coap::{Refusal, Response, Token, Wants};
 use crate::engine::Engine;
-use crate::event::{Event, LinkEvent};
-use crate::exchanges::{Exchange, ExchangeId, Reply, Waiting};
+use crate::event::{DropReason, Event, LinkDecision, LinkEvent};
+use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::fanout::Loss;
-use crate::pacing::{Link, LinkConfig, Signal, Verdict};
+use crate::pacing::{AROUND_PAYLOAD, Link, LinkConfig, Parcel, Sign, Signal, Verdict};
 use crate::path::Path;
 use crate::requests::Found;
 use crate::store::Store;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::Code;
+use sixfold_profile::coap::{Code, MAX_NUM, Szx};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Header, ETag, Block2, Max-Age, payload marker, as they usually are, in bytes.
-const AROUND_PAYLOAD: usize = 4 + 9 + 4 + 3 + 1;
+/// Max-Age for those who may try again as soon as others are done.
+pub(crate) const SOON_S: u32 = 1;
+
+/// What waits for a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The answer to a request.
+    Answer(ExchangeId),
+    /// A notification to the observer with this Token.
+    Notification(SocketAddr, Token),
+    /// The next datagram of the link's streams.
+    Stream,
+}
 
 /// The paced links.
 #[derive(Debug, Default)]
@@ -46,6 +58,19 @@ impl Links {
         self.of(interface).map(|paced| &mut paced.link)
     }
 
+    pub(crate) fn get(&self, interface: u32) -> Option<&Link<Waiting>> {
+        self.0.iter().find(|paced| paced.interface == interface).map(|paced| &paced.link)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Paced> {
+        self.0.iter()
+    }
+
+    /// Whether an answer to a device waits, and whether the device is missing; `None` if no link knows it.
+    pub(crate) fn of_device(&self, device: SocketAddr) -> Option<(bool, bool)> {
+        self.0.iter().find_map(|paced| paced.link.describe_device(device))
+    }
+
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.0.iter().filter_map(|paced| paced.link.poll_timeout()).min()
     }
@@ -67,9 +92,7 @@ impl<S: Store> Engine<S> {
             Paced { interface, link, loss, stream_waits: false }
         }));
         for waiting in before.into_iter().flat_map(Link::into_waiting) {
-            if let Waiting::Answer(id) = waiting {
-                self.depart(now, id);
-            }
+            self.depart(now, interface, waiting);
         }
     }
 
@@ -91,40 +114,110 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Decides whether a block leaves now; if not, the question waits or is refused.
+    /// The largest block that may answer a request: what suits the link, and within a transfer never more than before, so that
+    /// a client sees sizes fall, if at all (RFC 7959 §2.4). NUM has 20 bits, which keeps the blocks of long bodies large.
+    pub(crate) fn offered(&self, path: Path, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
+        let most = self.config.block_size;
+        let Some(link) = self.links.get(path.interface) else { return most };
+        // RFC 9177 §4.4: within a body that is asked for with Q-Block2 sizes stay.
+        if wants.lacks.is_some() {
+            return most;
+        }
+        let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
+        let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
+        let suits = link.block_size().min(before);
+        let counts = |szx: &Szx| total.is_none_or(|total| total.div_ceil(szx.size()) <= MAX_NUM as usize + 1);
+        let enough = (suits.exponent()..).map_while(Szx::new).find(counts).unwrap_or(Szx::MAX);
+        most.min(enough)
+    }
+
+    /// Decides whether an answer leaves now; if not, the question waits or is refused.
     pub(crate) fn may_leave(
         &mut self,
         now: Instant,
         reply: &Reply,
         wants: &Wants,
         url: &str,
-        payload: usize,
+        answer: &Answer,
     ) -> Result<bool, (Refusal, u32)> {
         let (peer, interface) = (reply.path.peer, reply.path.interface);
-        let total = self.resources.peek(url).and_then(|resource| resource.current.as_ref());
-        let total = total.map_or(0, |current| current.length);
+        let (payload, start, sign) = match answer {
+            Answer::Block { response, start, .. } => (response.payload.len(), *start, Sign::Request),
+            Answer::Other(response) => (response.payload.len(), 0, Sign::Nothing),
+            Answer::NotYet => return Ok(true),
+        };
+        let total = self.length(url).unwrap_or(0);
         let Some(link) = self.links.get_mut(interface) else { return Ok(true) };
-        let cost = link.cost(payload + AROUND_PAYLOAD + reply.token.as_slice().len());
-        let blocks = u32::try_from(total.div_ceil(payload.max(1))).unwrap_or(u32::MAX).max(1);
-        if let Verdict::ComeBack(at) = link.admit(now, peer, num(wants), cost, cost.saturating_mul(blocks)) {
-            self.event(Event::Link(LinkEvent::Refused));
-            return Err((
-                Refusal::new(Code::SERVICE_UNAVAILABLE, "link: come back later"),
-                seconds(at.since(now)),
-            ));
+        let bytes = payload + AROUND_PAYLOAD + reply.token.as_slice().len();
+        let parcel = Parcel { bytes, payload, sign };
+        if sign == Sign::Request {
+            let blocks = total.saturating_sub(start).div_ceil(payload.max(1));
+            let blocks = u32::try_from(blocks).unwrap_or(u32::MAX).max(1);
+            let cost = link.cost(bytes);
+            let verdict = link.admit(now, peer, num(wants), cost, cost.saturating_mul(blocks));
+            if let Verdict::ComeBack(at) = verdict {
+                self.event(Event::Decided(LinkDecision::Refused));
+                let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "link: come back later");
+                return Err((refusal, seconds(at.since(now))));
+            }
         }
-        if link.pass(now, peer, cost) {
+        if link.pass(now, peer, parcel) {
             return Ok(true);
         }
         let Some(url) = self.resources.peek(url).map(|resource| resource.url.clone()) else {
             return Ok(true);
         };
-        let id = self.park(now, *reply, wants, url).map_err(|refusal| (refusal, 1))?;
+        let id = self.park(now, *reply, wants, url).map_err(|refusal| (refusal, SOON_S))?;
         if let Some(link) = self.links.get_mut(interface) {
-            link.push(peer, Waiting::Answer(id), cost);
+            link.push(peer, Waiting::Answer(id), parcel);
         }
-        self.event(Event::Link(LinkEvent::Queued));
         Ok(false)
+    }
+
+    /// The length of the version that a URL means, once known.
+    fn length(&self, url: &str) -> Option<usize> {
+        let resource = self.resources.peek(url)?;
+        let partial = || self.fetches.get(resource.fetch?)?.partial.as_ref()?.total();
+        resource.current.as_ref().map(|current| current.length).or_else(partial)
+    }
+
+    /// Lets a notification leave when its link has room.
+    pub(crate) fn notify_in_turn(&mut self, now: Instant, path: Path, token: Token, payload: usize) {
+        let waiting = Waiting::Notification(path.peer, token);
+        let bytes = payload + AROUND_PAYLOAD + token.as_slice().len();
+        let parcel = Parcel { bytes, payload, sign: Sign::Acknowledgement };
+        let Some(link) = self.links.get_mut(path.interface) else {
+            return self.depart(now, path.interface, waiting);
+        };
+        // One that still waits will be the newest when it leaves.
+        link.withdraw(path.peer, |other| *other == waiting);
+        if link.pass(now, path.peer, parcel) {
+            return self.depart(now, path.interface, waiting);
+        }
+        link.push(path.peer, waiting, parcel);
+    }
+
+    /// Whether a refusal may be sent: a client that is refused and asks on must not fill the link with refusals.
+    pub(crate) fn may_refuse(&mut self, now: Instant, path: Path) -> bool {
+        let may = self.links.get_mut(path.interface).is_none_or(|link| link.may_refuse(now, path.peer));
+        if !may {
+            self.drop(DropReason::Refused);
+        }
+        may
+    }
+
+    /// Counts a datagram that leaves: whatever it says, it keeps the channel.
+    pub(crate) fn spend(&mut self, now: Instant, path: Path, bytes: usize) {
+        if let Some(link) = self.links.get_mut(path.interface) {
+            link.spend(now, bytes);
+        }
+    }
+
+    /// Reports what the pacers decided.
+    fn report(&mut self) {
+        for paced in &mut self.links.0 {
+            self.events.extend(paced.link.decisions().map(Event::Decided));
+        }
     }
 
     /// A time-out for a Confirmable message after its `repeats`-th retransmission: longer than RFC 7252's where the link is
@@ -141,12 +234,10 @@ impl<S: Store> Engine<S> {
             let Some(interface) = self.links.0.get(place).map(|paced| paced.interface) else { return };
             self.queue_stream(interface);
             while let Some(waiting) = self.links.0.get_mut(place).and_then(|paced| paced.link.poll(now)) {
-                match waiting {
-                    Waiting::Answer(id) => self.depart(now, id),
-                    Waiting::Stream => self.stream(now, interface),
-                }
+                self.depart(now, interface, waiting);
             }
         }
+        self.report();
     }
 
     /// Gives up answers of which nothing was heard in time.
@@ -165,31 +256,34 @@ impl<S: Store> Engine<S> {
     /// Nobody waits for this answer any more.
     pub(crate) fn withdraw(&mut self, interface: u32, id: ExchangeId) {
         if let Some(link) = self.links.get_mut(interface) {
-            link.withdraw(id.peer, &Waiting::Answer(id));
+            link.withdraw(id.peer, |waiting| *waiting == Waiting::Answer(id));
+        }
+    }
+
+    fn depart(&mut self, now: Instant, interface: u32, waiting: Waiting) {
+        match waiting {
+            Waiting::Answer(id) => self.answer_in_turn(now, id),
+            Waiting::Notification(peer, token) => self.send_notification(now, peer, token),
+            Waiting::Stream => self.stream(now, interface),
         }
     }
 
     /// Makes an answer that has waited, from the version that its question means now.
-    fn depart(&mut self, now: Instant, id: ExchangeId) {
+    fn answer_in_turn(&mut self, now: Instant, id: ExchangeId) {
         let Some(Exchange { reply, wants, url, .. }) = self.take_exchange(id) else { return };
         let answered = match self.find(now, &reply, &wants, &url) {
             Found::Image { image, max_age, .. } => {
-                let answer = Representation::of(&image, max_age).answer(&wants, self.config.block_size);
-                Some((image.etag, answer))
+                let offered = self.offered(reply.path, &wants, &url, Some(image.body.len()));
+                Some(Representation::of(&image, max_age).answer(&wants, offered))
             }
-            Found::Fetching(id) => self.fetches.get(id).and_then(|fetch| {
-                let partial = fetch.partial.as_ref()?;
-                Some((partial.etag, partial.representation(now).answer(&wants, self.config.block_size)))
-            }),
+            Found::Fetching(fetch) => self.answer_from(now, fetch, reply.path, &wants),
             Found::Negative(refusal, max_age) => {
                 return self.respond(now, reply, &wants, Response::refusal(refusal, Some(max_age)));
             }
             Found::Nothing { .. } => None,
         };
         match answered {
-            Some((etag, answer)) if !matches!(answer, Answer::NotYet) => {
-                self.emit(now, reply, &wants, &url, etag, answer);
-            }
+            Some(answer) if !matches!(answer, Answer::NotYet) => self.emit(now, reply, &wants, &url, answer),
             _ => self.ask_again(now, reply, &wants, &url),
         }
     }

@@ -3,13 +3,14 @@
 //! Notifications are Confirmable: they are rare, and an observer that is gone is found out by the first one.
 
 use crate::answer::{Answer, Representation};
-use crate::coap::{Refusal, Response, Token, Wants};
+use crate::coap::{Response, Token, Wants};
 use crate::engine::{Engine, Timer};
 use crate::event::Event;
 use crate::exchanges::Reply;
-use crate::image::Image;
+use crate::gateway;
 use crate::observers::Observer;
 use crate::outgoing::Purpose;
+use crate::path::Path;
 use crate::responses::Sent;
 use crate::store::Store;
 use sixfold_profile::Instant;
@@ -87,43 +88,50 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Tells all observers of a resource about its new version, with its first block (RFC 7641 §3.2, RFC 7959 §2.6).
-    pub(crate) fn notify(&mut self, now: Instant, url: &str, image: &Image) {
+    /// Tells all observers of a resource about its new version, or that there is none any more, when their links have room.
+    pub(crate) fn notify(&mut self, now: Instant, url: &str) {
         let Some(resource) = self.resources.peek_mut(url) else { return };
-        let sequence = resource.next_sequence();
-        let max_age = resource.current.as_ref().map_or(0, |current| current.max_age(now));
+        resource.next_sequence();
+        let length = resource.current.as_ref().map_or(0, |current| current.length);
         for (peer, token) in self.observers.of(url) {
-            let Some(szx) = self.observers.get_mut(peer, token).map(|observer| observer.szx) else {
-                continue;
-            };
-            let wants = Wants { block: Some(Block::first(szx)), ..Wants::default() };
-            let answer = Representation::of(image, max_age).answer(&wants, self.config.block_size);
-            if let Answer::Block { response, start, last } = answer {
-                let end = start + response.payload.len();
-                self.send_notification(now, peer, token, Response { observe: Some(sequence), ..response });
-                // The observer gets the rest of this version with requests of its own (RFC 7959 §2.6).
-                self.progress(now, peer, url, Sent { etag: image.etag, start, end, last });
-            }
+            let Some(observer) = self.observers.get_mut(peer, token) else { continue };
+            let (path, payload) = (observer.path, observer.szx.size().min(length));
+            self.notify_in_turn(now, path, token, payload);
         }
     }
 
-    /// Tells all observers that there is no representation any more, which ends their interest (RFC 7641 §4.2).
-    pub(crate) fn notify_gone(&mut self, now: Instant, url: &str, refusal: Refusal) {
-        for (peer, token) in self.observers.of(url) {
-            let path = self.observers.get_mut(peer, token).map(|observer| observer.path);
+    /// Tells an observer what is true now: the first block of the newest version (RFC 7641 §3.2, RFC 7959 §2.6), or that there is
+    /// no representation any more, which ends its interest (RFC 7641 §4.2).
+    pub(crate) fn send_notification(&mut self, now: Instant, peer: SocketAddr, token: Token) {
+        let Some(observer) = self.observers.get_mut(peer, token) else { return };
+        let (path, url, szx) = (observer.path, observer.url.clone(), observer.szx);
+        let Some(resource) = self.resources.peek(&url) else { return };
+        if let Some(negative) = resource.negative.filter(|negative| negative.failure.is_definite()) {
+            let refusal = gateway::refusal(negative.failure);
             self.remove_observer(peer, token);
-            if let Some(path) = path {
-                let reply = Reply { path, token, message_id: 0, confirmable: true, acknowledged: true };
-                self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));
-            }
+            let reply = Reply { path, token, message_id: 0, confirmable: true, acknowledged: true };
+            return self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));
+        }
+        let Some(current) = &resource.current else { return };
+        let (sequence, max_age) = (resource.sequence, current.max_age(now));
+        let Some(image) = self.store.image(current.etag) else { return };
+        let wants = Wants { block: Some(Block::first(szx)), ..Wants::default() };
+        let offered = self.offered(path, &wants, &url, Some(image.body.len()));
+        let answer = Representation::of(&image, max_age).answer(&wants, offered);
+        if let Answer::Block { response, etag, start, last } = answer {
+            let end = start + response.payload.len();
+            let response = Response { observe: Some(sequence), ..response };
+            self.send_to_observer(now, path, token, response);
+            // The observer gets the rest of this version with requests of its own (RFC 7959 §2.6).
+            self.progress(now, peer, &url, Sent { etag, start, end, last, offered });
         }
     }
 
     /// A newer notification takes the place of one that is not acknowledged yet (RFC 7641 §4.5.2).
-    fn send_notification(&mut self, now: Instant, peer: SocketAddr, token: Token, response: Response) {
+    fn send_to_observer(&mut self, now: Instant, path: Path, token: Token, response: Response) {
+        let peer = path.peer;
         let message_id = self.message_id(peer);
         let Some(observer) = self.observers.get_mut(peer, token) else { return };
-        let path = observer.path;
         let superseded = observer.outstanding.replace(message_id);
         if let Some(message) = superseded.and_then(|id| self.outgoing.remove(peer, id)) {
             self.timers.cancel(message.timer);

@@ -6,7 +6,8 @@
 use crate::image::ETag;
 use foldhash::quality::FixedState;
 use lru::LruCache;
-use sixfold_profile::{Instant, coap::params};
+use sixfold_profile::Instant;
+use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -26,8 +27,12 @@ pub(crate) struct Transfer {
     pub(crate) etag: ETag,
     pub(crate) started: Instant,
     pub(crate) last: Instant,
+    /// Where in the body its first block was, in bytes: a device may go on in the middle.
+    pub(crate) from: usize,
     /// How far into the body blocks have been sent, in bytes.
     pub(crate) sent: usize,
+    /// The largest block that was offered last.
+    pub(crate) offered: Szx,
     /// The last block has left.
     pub(crate) finished: bool,
 }

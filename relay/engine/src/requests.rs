@@ -6,7 +6,7 @@ use crate::body::Body;
 use crate::coap::{Ask, Refusal, Response, Token, Wants};
 use crate::discovery;
 use crate::engine::{Engine, Timer};
-use crate::event::{CacheResult, DropReason, Event};
+use crate::event::{CacheResult, DropReason, Event, LinkDecision};
 use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::fetches::Fetch;
 use crate::gateway;
@@ -43,18 +43,12 @@ pub(crate) enum Found {
 
 impl<S: Store> Engine<S> {
     pub(crate) fn request(&mut self, now: Instant, path: Path, message: &Message<'_>) {
-        let reply = Reply {
-            path,
-            token: Token::new(message.token),
-            message_id: message.message_id,
-            confirmable: message.message_type == Type::Confirmable,
-            acknowledged: false,
-        };
+        let reply = Reply::to(path, message);
         if let Some(waiting) = self.exchanges.get(reply.exchange()) {
             let acknowledged = waiting.reply.acknowledged;
             self.event(Event::RetransmittedRequest);
             if acknowledged {
-                self.send(path, crate::coap::empty(Type::Acknowledgement, reply.message_id));
+                self.send(now, path, crate::coap::empty(Type::Acknowledgement, reply.message_id));
             }
             return;
         }
@@ -120,8 +114,9 @@ impl<S: Store> Engine<S> {
         match self.find(now, &reply, &ask.wants, url) {
             Found::Image { image, max_age, result } => {
                 self.event(Event::Cache(result));
-                let answer = Representation::of(&image, max_age).answer(&ask.wants, self.config.block_size);
-                self.deliver(now, reply, &ask.wants, url, image.etag, answer);
+                let offered = self.offered(reply.path, &ask.wants, url, Some(image.body.len()));
+                let answer = Representation::of(&image, max_age).answer(&ask.wants, offered);
+                self.deliver(now, reply, &ask.wants, url, answer);
                 Ok(())
             }
             Found::Fetching(id) => {
@@ -130,7 +125,8 @@ impl<S: Store> Engine<S> {
             }
             Found::Negative(refusal, max_age) => {
                 self.event(Event::Cache(CacheResult::Negative));
-                self.respond(now, reply, &ask.wants, Response::refusal(refusal, Some(max_age)));
+                let answer = Answer::Other(Response::refusal(refusal, Some(max_age)));
+                self.deliver(now, reply, &ask.wants, url, answer);
                 Ok(())
             }
             Found::Nothing { have } => {
@@ -220,19 +216,13 @@ impl<S: Store> Engine<S> {
         let Some(fetch) = self.fetches.get_mut(id) else { return Ok(()) };
         fetch.last_asked = now;
         let url = fetch.url.clone();
-        if let Some(partial) = &fetch.partial {
-            let etag = partial.etag;
-            let total = partial.total();
-            match partial.representation(now).answer(wants, self.config.block_size) {
-                Answer::NotYet => {
-                    if self.take_part(now, &reply, wants, &url, etag, total) {
-                        return Ok(());
-                    }
-                }
-                answer => {
-                    self.deliver(now, reply, wants, &url, etag, answer);
-                    return Ok(());
-                }
+        match self.answer_from(now, id, reply.path, wants) {
+            None => {}
+            Some(Answer::NotYet) if !self.takes_part(now, &reply, wants, &url) => {}
+            Some(Answer::NotYet) => return Ok(()),
+            Some(answer) => {
+                self.deliver(now, reply, wants, &url, answer);
+                return Ok(());
             }
         }
         self.wait(now, reply, wants, url, id)
@@ -268,6 +258,7 @@ impl<S: Store> Engine<S> {
         }
         let Some(peer) = self.peers.peek_mut(&reply.path.peer) else { return Ok(reply.exchange()) };
         if peer.waiting >= limits.exchanges_per_client {
+            self.event(Event::Decided(LinkDecision::Limited));
             return Err(Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests waiting"));
         }
         peer.waiting += 1;

@@ -17,6 +17,8 @@ pub(crate) struct Current {
     pub(crate) validator: Option<Validator>,
     pub(crate) content_format: Option<u16>,
     pub(crate) length: usize,
+    /// SHA-256 of the body.
+    pub(crate) digest: [u8; 32],
     pub(crate) fresh_until: Instant,
     pub(crate) stale_until: Instant,
 }

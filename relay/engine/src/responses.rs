@@ -4,16 +4,17 @@
 use crate::answer::Answer;
 use crate::coap::{self, Refusal, Response, Wants};
 use crate::engine::{Engine, Timer};
-use crate::event::{DropReason, Event};
+use crate::event::{DropReason, Event, LinkDecision};
 use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::image::ETag;
+use crate::links::SOON_S;
 use crate::outgoing::{Confirmable, Purpose};
 use crate::path::Path;
 use crate::peers::Transfer;
 use crate::store::Store;
 use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Code, Type, params};
+use sixfold_profile::coap::{Code, Szx, Type, params};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,53 +25,39 @@ pub(crate) struct Sent {
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) last: bool,
+    /// The largest block that might have been sent.
+    pub(crate) offered: Szx,
 }
 
 impl<S: Store> Engine<S> {
-    /// Sends an answer; a block, when its link has room.
-    pub(crate) fn deliver(
-        &mut self,
-        now: Instant,
-        reply: Reply,
-        wants: &Wants,
-        url: &str,
-        etag: ETag,
-        answer: Answer,
-    ) {
-        if let Answer::Block { response, .. } = &answer {
-            let total = wants.lacks.as_ref().and_then(|_| self.length_of(url, etag));
-            if self.take_part(now, &reply, wants, url, etag, total) {
-                return;
-            }
-            match self.may_leave(now, &reply, wants, url, response.payload.len()) {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err((refusal, max_age)) => {
-                    return self.respond(now, reply, wants, Response::refusal(refusal, Some(max_age)));
-                }
+    /// Sends an answer when its link has room.
+    pub(crate) fn deliver(&mut self, now: Instant, reply: Reply, wants: &Wants, url: &str, answer: Answer) {
+        if let Answer::Block { etag, .. } = answer
+            && self.take_part(now, &reply, wants, url, etag)
+        {
+            return;
+        }
+        match self.may_leave(now, &reply, wants, url, &answer) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err((refusal, max_age)) => {
+                return self.turn_away(now, reply, wants, Response::refusal(refusal, Some(max_age)));
             }
         }
-        self.emit(now, reply, wants, url, etag, answer);
+        self.emit(now, reply, wants, url, answer);
     }
 
     /// Sends an answer now, registers an observer if it asked to be, and follows the device's progress.
-    pub(crate) fn emit(
-        &mut self,
-        now: Instant,
-        reply: Reply,
-        wants: &Wants,
-        url: &str,
-        etag: ETag,
-        answer: Answer,
-    ) {
+    pub(crate) fn emit(&mut self, now: Instant, reply: Reply, wants: &Wants, url: &str, answer: Answer) {
         match answer {
             Answer::NotYet => {}
             Answer::Other(response) => self.respond(now, reply, wants, response),
-            Answer::Block { mut response, start, last } => {
+            Answer::Block { mut response, etag, start, last } => {
                 let end = start + response.payload.len();
+                let offered = self.offered(reply.path, wants, url, None);
                 response.observe = self.observation(now, &reply, wants, url);
                 self.respond(now, reply, wants, response);
-                self.progress(now, reply.path.peer, url, Sent { etag, start, end, last });
+                self.progress(now, reply.path.peer, url, Sent { etag, start, end, last, offered });
                 if last {
                     self.leave_link(reply.path.interface, reply.path.peer);
                 }
@@ -78,8 +65,17 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// Refuses a request. Who may try again is told when (RFC 7252 §5.9.3.4, RFC 8516 §3): without Max-Age it would be after
+    /// a minute.
     pub(crate) fn refuse(&mut self, now: Instant, reply: Reply, wants: &Wants, refusal: Refusal) {
-        self.respond(now, reply, wants, Response::refusal(refusal, None));
+        let again = matches!(refusal.code, Code::SERVICE_UNAVAILABLE | Code::TOO_MANY_REQUESTS);
+        self.turn_away(now, reply, wants, Response::refusal(refusal, again.then_some(SOON_S)));
+    }
+
+    fn turn_away(&mut self, now: Instant, reply: Reply, wants: &Wants, response: Response) {
+        if self.may_refuse(now, reply.path) {
+            self.respond(now, reply, wants, response);
+        }
     }
 
     /// Sends a response in the message that suits its request (RFC 7252 §5.2.1 to §5.2.3).
@@ -88,14 +84,14 @@ impl<S: Store> Engine<S> {
         if wants.suppresses(code) {
             self.drop(DropReason::NoResponse);
             if reply.confirmable && !reply.acknowledged {
-                self.send(reply.path, coap::empty(Type::Acknowledgement, reply.message_id));
+                self.send(now, reply.path, coap::empty(Type::Acknowledgement, reply.message_id));
             }
             return;
         }
         self.event(Event::Response(code));
         if reply.confirmable && !reply.acknowledged {
             let bytes = response.datagram(Type::Acknowledgement, reply.message_id, reply.token);
-            return self.send(reply.path, bytes);
+            return self.send(now, reply.path, bytes);
         }
         let message_id = self.message_id(reply.path.peer);
         // A client that never acknowledges must not fill our memory: beyond the limit, once has to do.
@@ -104,7 +100,7 @@ impl<S: Store> Engine<S> {
             self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response);
         } else {
             let bytes = response.datagram(Type::NonConfirmable, message_id, reply.token);
-            self.send(reply.path, bytes);
+            self.send(now, reply.path, bytes);
         }
     }
 
@@ -120,7 +116,7 @@ impl<S: Store> Engine<S> {
         let timeout: Duration = params::ACK_TIMEOUT + params::ACK_RANDOM_SPREAD.mul_f64(jitter);
         let wait = self.patient(path, 0, timeout);
         let timer = self.timers.set(now + wait, Timer::Retransmit(path.peer, message_id));
-        self.send(path, bytes.clone());
+        self.send(now, path, bytes.clone());
         self.outgoing
             .add(message_id, Confirmable { path, bytes, purpose, timeout, retransmissions: 0, timer });
     }
@@ -147,7 +143,8 @@ impl<S: Store> Engine<S> {
         exchange.timer = timer;
         exchange.reply.acknowledged = true;
         let path = exchange.reply.path;
-        self.send(path, coap::empty(Type::Acknowledgement, id.message_id));
+        self.event(Event::Decided(LinkDecision::Separated));
+        self.send(now, path, coap::empty(Type::Acknowledgement, id.message_id));
     }
 
     pub(crate) fn give_up(&mut self, now: Instant, id: ExchangeId) {
@@ -179,13 +176,14 @@ impl<S: Store> Engine<S> {
 
     /// The same for what a device says of itself.
     pub(crate) fn advance(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
-        let Sent { etag, start, end, last } = block;
+        let Sent { etag, start, end, last, offered } = block;
         let Some(peer) = self.peers.peek_mut(&address) else { return };
         match peer.transfer_mut(url).filter(|transfer| transfer.etag == etag) {
             Some(transfer) if transfer.finished && start > 0 => {}
             Some(transfer) if !transfer.finished => {
                 transfer.last = now;
                 transfer.sent = transfer.sent.max(end);
+                transfer.offered = offered;
                 transfer.finished = last;
                 let transfer = last.then(|| transfer.clone());
                 if let Some(transfer) = transfer {
@@ -197,10 +195,18 @@ impl<S: Store> Engine<S> {
     }
 
     fn start_transfer(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
-        let Sent { etag, end, last, .. } = block;
+        let Sent { etag, start, end, last, offered } = block;
         let Some(resource) = self.resources.peek(url) else { return };
-        let transfer =
-            Transfer { url: resource.url.clone(), etag, started: now, last: now, sent: end, finished: last };
+        let transfer = Transfer {
+            url: resource.url.clone(),
+            etag,
+            started: now,
+            last: now,
+            from: start,
+            sent: end,
+            offered,
+            finished: last,
+        };
         let Some(peer) = self.peers.peek_mut(&address) else { return };
         let previous = peer.take_transfer(url);
         let displaced = peer.add_transfer(transfer.clone());

@@ -1,9 +1,14 @@
 //! A view of the engine for people: which images are here, and how far each device is.
 
 use crate::engine::Engine;
+use crate::fanout::Group;
 use crate::image::ETag;
+use crate::links::Paced;
+use crate::pacing::LinkConfig;
+use crate::peers::Transfer;
 use crate::store::Store;
 use sixfold_profile::Instant;
+use sixfold_profile::coap::Szx;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +51,8 @@ pub struct ImageStatus {
     pub url: Arc<str>,
     /// The version, once known.
     pub etag: Option<ETag>,
+    /// The SHA-256 digest of the version, once all of it was here.
+    pub digest: Option<[u8; 32]>,
     /// How it stands.
     pub state: ImageState,
     /// Bytes that are here.
@@ -58,6 +65,31 @@ pub struct ImageStatus {
     pub observers: usize,
 }
 
+/// How a transfer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferState {
+    /// Blocks leave as the device asks for them.
+    Fetching,
+    /// The answer to its request waits for its link.
+    Waiting,
+    /// It should have asked for the next block: its request was lost, it writes to flash, or it is gone.
+    Missing,
+    /// The last block has left.
+    Finished,
+}
+
+impl TransferState {
+    /// The word for it.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Fetching => "fetching",
+            Self::Waiting => "waiting",
+            Self::Missing => "missing",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// One device that fetches, or has fetched, an image.
 #[derive(Clone, Debug)]
 pub struct TransferStatus {
@@ -67,6 +99,8 @@ pub struct TransferStatus {
     pub url: Arc<str>,
     /// Which version.
     pub etag: ETag,
+    /// Where it began, in bytes: a device may go on in the middle.
+    pub from: usize,
     /// How far blocks have been sent, in bytes.
     pub sent: usize,
     /// The length of the image, if it is still known.
@@ -75,14 +109,77 @@ pub struct TransferStatus {
     pub age: Duration,
     /// From its first request to its latest.
     pub duration: Duration,
-    /// The last block has left.
-    pub finished: bool,
+    /// How it stands.
+    pub state: TransferState,
+}
+
+/// One paced link.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkStatus {
+    /// The index of its interface.
+    pub interface: u32,
+    /// How it is paced.
+    pub config: LinkConfig,
+    /// Payload delivered lately, in bytes a second.
+    pub rate_bytes: f64,
+    /// The share of answers that were lost lately, 0 to 1.
+    pub loss: f64,
+    /// From an answer to the next request, smoothed.
+    pub round_trip: Option<Duration>,
+    /// After which time an answer to a new device counts as lost.
+    pub timeout: Duration,
+    /// How much airtime may be on its way.
+    pub window: Duration,
+    /// How much is.
+    pub in_flight: Duration,
+    /// The share of time in which the relay sent lately, 0 to 1.
+    pub busy: f64,
+    /// The largest block that is offered.
+    pub block_size: Szx,
+    /// Answers that wait.
+    pub waiting: usize,
+    /// Devices that are served.
+    pub members: usize,
+    /// Devices that should have asked again.
+    pub missing: usize,
+    /// What is streamed to groups there.
+    pub groups: Vec<GroupStatus>,
+}
+
+/// One version of an image that is streamed to a group, or was lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// Which resource.
+    pub url: Arc<str>,
+    /// Which version.
+    pub etag: ETag,
+    /// Devices that take part.
+    pub members: usize,
+    /// Datagrams that are planned and have not left yet.
+    pub planned: u32,
+    /// The size of its blocks.
+    pub block_size: Szx,
+    /// Blocks sent so far.
+    pub blocks: u32,
+    /// Parity symbols sent so far.
+    pub parity: u32,
 }
 
 impl<S: Store> Engine<S> {
-    /// All resources, the most recently used first.
-    pub fn images(&self, now: Instant) -> Vec<ImageStatus> {
-        self.resources.iter().map(|resource| self.image_status(now, resource)).collect()
+    /// The resources, the most recently used first: at most `limit`, after so many that are left out.
+    pub fn images(&self, now: Instant, skip: usize, limit: usize) -> Vec<ImageStatus> {
+        let some = self.resources.iter().skip(skip).take(limit);
+        some.map(|resource| self.image_status(now, resource)).collect()
+    }
+
+    /// The paced links.
+    pub fn link_status(&self, now: Instant) -> Vec<LinkStatus> {
+        let groups = |interface| self.streams.on(interface).map(Group::describe).collect();
+        let link = |paced: &Paced| LinkStatus {
+            groups: groups(paced.interface),
+            ..paced.link.describe(now, paced.interface)
+        };
+        self.links.iter().map(link).collect()
     }
 
     fn image_status(&self, now: Instant, resource: &crate::resources::Resource) -> ImageStatus {
@@ -102,6 +199,7 @@ impl<S: Store> Engine<S> {
         ImageStatus {
             url: resource.url.clone(),
             etag: partial.map(|partial| partial.etag).or(current.map(|current| current.etag)),
+            digest: current.filter(|_| partial.is_none()).map(|current| current.digest),
             state,
             available: partial
                 .map_or(stored.map_or(0, |image| image.body.len()), |partial| partial.body.len()),
@@ -111,21 +209,34 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// All transfers that are remembered, the most recently active device first.
-    pub fn transfers(&self, now: Instant) -> Vec<TransferStatus> {
+    /// Transfers that are remembered, the most recently active device first: at most `limit`, after so many that are left out.
+    pub fn transfers(&self, now: Instant, skip: usize, limit: usize) -> Vec<TransferStatus> {
         let all =
             self.peers.iter().flat_map(|(&peer, record)| record.transfers.iter().map(move |t| (peer, t)));
-        all.map(|(peer, transfer)| TransferStatus {
+        let some = all.skip(skip).take(limit);
+        some.map(|(peer, transfer)| TransferStatus {
             peer,
             url: transfer.url.clone(),
             etag: transfer.etag,
+            from: transfer.from,
             sent: transfer.sent,
             total: self.length_of(&transfer.url, transfer.etag),
             age: now.since(transfer.started),
             duration: transfer.last.since(transfer.started),
-            finished: transfer.finished,
+            state: self.transfer_state(peer, transfer),
         })
         .collect()
+    }
+
+    fn transfer_state(&self, peer: SocketAddr, transfer: &Transfer) -> TransferState {
+        if transfer.finished {
+            return TransferState::Finished;
+        }
+        match self.links.of_device(peer) {
+            Some((true, _)) => TransferState::Waiting,
+            Some((_, true)) => TransferState::Missing,
+            _ => TransferState::Fetching,
+        }
     }
 
     /// The length of a version that is known.

@@ -4,11 +4,12 @@ use crate::body::Body;
 use crate::coap::{Refusal, Response, Wants};
 use crate::engine::Engine;
 use crate::event::{Event, FanoutEvent};
-use crate::exchanges::{Reply, Waiting};
+use crate::exchanges::Reply;
 use crate::fanout::{self, AROUND_BLOCK, Addresses, Fanout, Group, Item, Key, Repair, Verdict};
 use crate::image::{ETag, Image};
-use crate::links::{Paced, seconds};
+use crate::links::{Paced, Waiting, seconds};
 use crate::origin::FetchId;
+use crate::pacing::{Parcel, Sign};
 use crate::path::{Path, Transmit};
 use crate::responses::Sent;
 use crate::store::Store;
@@ -16,7 +17,7 @@ use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Message, Szx, content_format};
 use sixfold_profile::parity::SMALLEST;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,11 @@ impl Streams {
         self.groups.iter().map(Group::members).sum()
     }
 
+    /// The groups on a link.
+    pub(crate) fn on(&self, interface: u32) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(move |group| group.key.interface == interface)
+    }
+
     pub(crate) fn next_end(&self) -> Option<Instant> {
         self.groups.iter().map(Group::ends).min()
     }
@@ -66,13 +72,13 @@ impl<S: Store> Engine<S> {
         wants: &Wants,
         url: &str,
         etag: ETag,
-        total: Option<usize>,
     ) -> bool {
+        let Some(lacks) = &wants.lacks else { return false };
         // A body of unknown length is streamed when it is complete.
-        let (Some(lacks), Some(total)) = (&wants.lacks, total.filter(|&total| total > 0)) else {
-            return false;
-        };
-        if lacks.szx < SMALLEST {
+        let stored = self.store.image(etag).map(|image| image.body.len());
+        let total = stored.or_else(|| self.length_of(url, etag));
+        let Some(total) = total.filter(|&total| total > 0) else { return false };
+        if lacks.szx.min(self.config.block_size) < SMALLEST {
             return false;
         }
         let Path { interface, socket, local, peer, .. } = reply.path;
@@ -83,7 +89,7 @@ impl<S: Store> Engine<S> {
             return false;
         };
         if !group.moves() {
-            let limit = fanout.block_size.min(group.limit()).min(lacks.szx);
+            let limit = fanout.block_size.min(self.config.block_size).min(group.limit()).min(lacks.szx);
             let radio = paced.link.config().radio;
             group.resize(fanout::best(radio, limit, group.szx(), paced.loss.estimate()));
         }
@@ -94,17 +100,26 @@ impl<S: Store> Engine<S> {
             Verdict::Started(kind) => FanoutEvent::Started(kind),
             Verdict::Merged => FanoutEvent::Merged,
             Verdict::Ignored => FanoutEvent::Ignored,
+            Verdict::Silenced => FanoutEvent::Silenced,
         }));
-        if verdict == Verdict::Alone {
-            return false;
+        if matches!(verdict, Verdict::Alone | Verdict::Silenced) {
+            return verdict == Verdict::Silenced;
         }
         let here = fanout::here(lacks, total);
-        self.advance(now, peer, url, Sent { etag, start: here.min(1), end: here, last: false });
+        let offered = lacks.szx;
+        self.advance(now, peer, url, Sent { etag, start: here.min(1), end: here, last: false, offered });
         self.leave_link(interface, peer);
         let max_age = seconds(age).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
         let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
         self.respond(now, *reply, wants, Response::refusal(refusal, Some(max_age)));
         true
+    }
+
+    /// The same for a request whose bytes are still to come.
+    pub(crate) fn takes_part(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> bool {
+        let fetch = self.resources.peek(url).and_then(|resource| resource.fetch);
+        let partial = fetch.and_then(|id| self.fetches.get(id)?.partial.as_ref());
+        partial.map(|partial| partial.etag).is_some_and(|etag| self.take_part(now, reply, wants, url, etag))
     }
 
     /// The group of this key, made if need be; `None` where the link does not fan out, or there are too many.
@@ -138,6 +153,7 @@ impl<S: Store> Engine<S> {
             self.version(now, &reply, url).filter(|_| wants.observe == Some(0)).ok_or(NO)?;
         // An address that the system chose is not known here; who asked knows it.
         let server = reply.path.local.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let server = SocketAddr::new(server, self.config.port);
         let addresses = Addresses { server, group: fanout.address(interface) };
         self.event(Event::Fanout(FanoutEvent::Informed));
         let response = Response {
@@ -172,11 +188,12 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some((place, _)) = self.next_group(interface) else { return };
-        let szx = self.streams.groups.get(place).map_or(SMALLEST, Group::szx);
+        let payload = self.streams.groups.get(place).map_or(SMALLEST, Group::szx).size();
         let Some(paced) = self.links.of(interface) else { return };
         let Some(fanout) = paced.link.config().fanout else { return };
-        let cost = paced.link.cost_to_group(szx.size() + AROUND_BLOCK, paced.loss.slow());
-        paced.link.push(fanout.address(interface), Waiting::Stream, cost);
+        let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign: Sign::Group };
+        paced.link.slow_down(paced.loss.slow());
+        paced.link.push(fanout.address(interface), Waiting::Stream, parcel);
         paced.stream_waits = true;
     }
 
@@ -242,10 +259,10 @@ impl<S: Store> Engine<S> {
             None => None,
         };
         let config = self.links.of(key.interface).and_then(|paced| paced.link.config().fanout);
-        let (Some(bytes), Some(fanout)) = (bytes, config) else { return };
+        let (Some((bytes, of_body)), Some(fanout)) = (bytes, config) else { return };
         self.streams.message_id = message_id;
         self.event(Event::Fanout(match item {
-            Item::Block(_) => FanoutEvent::Block(bytes.len().saturating_sub(AROUND_BLOCK)),
+            Item::Block(_) => FanoutEvent::Block(of_body),
             Item::Parity { .. } => FanoutEvent::Parity,
         }));
         let Key { interface, socket, local, .. } = key;
@@ -295,15 +312,17 @@ impl<S: Store> Engine<S> {
     }
 }
 
-fn datagram(etag: ETag, message_id: u16, body: &Body<'_>, szx: Szx, item: Item) -> Option<Vec<u8>> {
+/// A datagram of a stream, and how many bytes of the body it has.
+fn datagram(etag: ETag, message_id: u16, body: &Body<'_>, szx: Szx, item: Item) -> Option<(Vec<u8>, usize)> {
     match item {
         Item::Block(num) => fanout::block(etag, message_id, body, num, szx),
-        Item::Parity { segment, seed } => fanout::parity(etag, message_id, body, segment, szx, seed),
+        Item::Parity { segment, seed } => {
+            fanout::parity(etag, message_id, body, segment, szx, seed).map(|bytes| (bytes, 0))
+        }
     }
 }
 
 /// When a stream will have sent all that is planned, if nothing else goes over the link.
-fn time_left(group: &Group, paced: &mut Paced) -> Duration {
-    let cost = paced.link.cost_to_group(group.szx().size() + AROUND_BLOCK, paced.loss.slow());
-    paced.link.interval(cost).saturating_mul(group.left())
+fn time_left(group: &Group, paced: &Paced) -> Duration {
+    paced.link.interval(group.szx().size() + AROUND_BLOCK).saturating_mul(group.left())
 }

@@ -1,14 +1,15 @@
 //! What the origin client reports, and what it means for the resource, the image and those who wait.
 
 use crate::answer::{Answer, Representation};
-use crate::coap::Response;
+use crate::coap::{Response, Wants};
 use crate::engine::{Engine, Timer};
 use crate::event::{CacheResult, Event};
-use crate::exchanges::ExchangeId;
+use crate::exchanges::{Exchange, ExchangeId};
 use crate::fetches::{Fetch, Partial};
 use crate::gateway;
 use crate::image::{ETag, Image, Validator};
 use crate::origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
+use crate::path::Path;
 use crate::peers::SILENCE;
 use crate::resources::{Current, Negative};
 use crate::store::Store;
@@ -60,15 +61,17 @@ impl<S: Store> Engine<S> {
         if length > max_object {
             return self.abort(now, id, Failure::TooLarge);
         }
-        partial.body.extend_from_slice(bytes);
+        partial.extend(bytes);
         self.wake(now, id);
     }
 
     fn complete_body(&mut self, now: Instant, id: FetchId) {
         let Some(mut fetch) = self.end_fetch(id) else { return };
         let partial = fetch.partial.take();
-        let freshness = partial.as_ref().map(|partial| (partial.received_at, partial.head.freshness));
-        let (Some(image), Some((received_at, freshness))) = (partial.and_then(Partial::complete), freshness)
+        let known =
+            partial.as_ref().map(|partial| (partial.received_at, partial.head.freshness, partial.digest()));
+        let (Some(image), Some((received_at, freshness, digest))) =
+            (partial.and_then(Partial::complete), known)
         else {
             return self.fail(now, &fetch, Failure::Mismatch);
         };
@@ -76,13 +79,13 @@ impl<S: Store> Engine<S> {
         let bytes = image.body.len() as u64;
         let duration = now.since(fetch.started);
         self.event(Event::ImageFetched { url: fetch.url.to_string(), etag: image.etag, bytes, duration });
-        let previous = self.adopt(received_at, &fetch.url, &image, freshness);
+        let previous = self.adopt(received_at, &fetch.url, &image, digest, freshness);
         self.store.insert(image.clone());
         self.answer_waiters(now, &fetch, &image);
         let old_bytes_differ = |old: ETag| self.store.image(old).is_none_or(|old| old.body != image.body);
         if let Some(from) = previous.filter(|&old| old != image.etag && old_bytes_differ(old)) {
             self.event(Event::ImageChanged { url: fetch.url.to_string(), from, to: image.etag });
-            self.notify(now, &fetch.url, &image);
+            self.notify(now, &fetch.url);
         }
         self.schedule_revalidation(now, &fetch.url);
     }
@@ -93,6 +96,7 @@ impl<S: Store> Engine<S> {
         received_at: Instant,
         url: &str,
         image: &Image,
+        digest: [u8; 32],
         freshness: Freshness,
     ) -> Option<ETag> {
         let resource = self.resources.peek_mut(url)?;
@@ -101,6 +105,7 @@ impl<S: Store> Engine<S> {
             validator: image.validator.clone(),
             content_format: image.content_format,
             length: image.body.len(),
+            digest,
             fresh_until: received_at,
             stale_until: received_at,
         };
@@ -185,8 +190,10 @@ impl<S: Store> Engine<S> {
         let max_age = current.map_or(0, |current| current.max_age(now));
         for &id in &fetch.waiters {
             let Some(exchange) = self.take_exchange(id) else { continue };
-            let answer = Representation::of(image, max_age).answer(&exchange.wants, self.config.block_size);
-            self.deliver(now, exchange.reply, &exchange.wants, &exchange.url, image.etag, answer);
+            let Exchange { reply, wants, url, .. } = &exchange;
+            let offered = self.offered(reply.path, wants, url, Some(image.body.len()));
+            let answer = Representation::of(image, max_age).answer(wants, offered);
+            self.deliver(now, *reply, wants, url, answer);
         }
     }
 
@@ -195,10 +202,11 @@ impl<S: Store> Engine<S> {
         let max_age = u32::try_from(self.config.limits.negative_ttl.as_secs()).unwrap_or(u32::MAX);
         for &id in &fetch.waiters {
             let Some(exchange) = self.take_exchange(id) else { continue };
-            self.respond(now, exchange.reply, &exchange.wants, Response::refusal(refusal, Some(max_age)));
+            let answer = Answer::Other(Response::refusal(refusal, Some(max_age)));
+            self.deliver(now, exchange.reply, &exchange.wants, &exchange.url, answer);
         }
         if failure.is_definite() {
-            self.notify_gone(now, &fetch.url, refusal);
+            self.notify(now, &fetch.url);
         }
     }
 
@@ -207,7 +215,10 @@ impl<S: Store> Engine<S> {
         let Some(fetch) = self.fetches.get_mut(id) else { return };
         let waiters = std::mem::take(&mut fetch.waiters);
         for exchange in waiters {
-            let Some((etag, answer)) = self.answer_from(now, id, exchange) else { continue };
+            let Some((path, wants)) = self.exchanges.get(exchange).map(|e| (e.reply.path, &e.wants)) else {
+                continue;
+            };
+            let Some(answer) = self.answer_from(now, id, path, wants) else { continue };
             if let Answer::NotYet = answer {
                 if let Some(fetch) = self.fetches.get_mut(id) {
                     fetch.waiters.push(exchange);
@@ -215,15 +226,17 @@ impl<S: Store> Engine<S> {
                 continue;
             }
             if let Some(exchange) = self.take_exchange(exchange) {
-                self.deliver(now, exchange.reply, &exchange.wants, &exchange.url, etag, answer);
+                self.deliver(now, exchange.reply, &exchange.wants, &exchange.url, answer);
             }
         }
     }
 
-    fn answer_from(&self, now: Instant, id: FetchId, exchange: ExchangeId) -> Option<(ETag, Answer)> {
-        let partial = self.fetches.get(id)?.partial.as_ref()?;
-        let wants = &self.exchanges.get(exchange)?.wants;
-        Some((partial.etag, partial.representation(now).answer(wants, self.config.block_size)))
+    /// What the bytes that are here have to say to a question; `None` before the header is here.
+    pub(crate) fn answer_from(&self, now: Instant, id: FetchId, path: Path, wants: &Wants) -> Option<Answer> {
+        let fetch = self.fetches.get(id)?;
+        let partial = fetch.partial.as_ref()?;
+        let offered = self.offered(path, wants, &fetch.url, partial.total());
+        Some(partial.representation(now).answer(wants, offered))
     }
 
     /// A request gave up waiting.

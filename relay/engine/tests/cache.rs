@@ -120,7 +120,7 @@ fn not_modified_although_the_bytes_are_gone() {
     bench.pass(11 * SECOND);
     bench.send(&Ask::get(1, 1, "image.bin"));
     let id = bench.fetch();
-    let etag = bench.engine.images(bench.now)[0].etag.unwrap();
+    let etag = bench.engine.images(bench.now, 0, 100)[0].etag.unwrap();
     bench.engine.store_mut().remove(etag);
     bench.origin(id, OriginEvent::NotModified(Freshness::default()));
     let Some(FetchCommand::Start { id, have: None, .. }) = bench.command() else { panic!() };
@@ -258,8 +258,12 @@ fn resources_are_bounded_and_those_in_use_stay() {
         let id = bench.fetch();
         bench.deliver(id, 1, b"x", 60);
     }
-    let urls: Vec<_> =
-        bench.engine.images(bench.now).iter().map(|image| (image.url.to_string(), image.state)).collect();
+    let urls: Vec<_> = bench
+        .engine
+        .images(bench.now, 0, 100)
+        .iter()
+        .map(|image| (image.url.to_string(), image.state))
+        .collect();
     assert_eq!(urls.len(), 3);
     assert!(urls.iter().all(|(url, state)| !url.ends_with("/a") && *state == ImageState::Fresh));
 }

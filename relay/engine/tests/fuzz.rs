@@ -125,6 +125,18 @@ fn seeds() -> Vec<Vec<u8>> {
         with(fw(b"b"), option::OBSERVE, &[]),
         with(fw(b"b"), option::OBSERVE, &[1]),
         with(fw(b"c"), option::ETAG, &[1; 8]),
+        with(with(fw(b"a"), option::OBSERVE, &[]), option::Q_BLOCK2, &[0x02]),
+        with(
+            with(with(fw(b"a"), option::OBSERVE, &[]), option::Q_BLOCK2, &[0x02]),
+            option::Q_BLOCK2,
+            &[0x32],
+        ),
+        with(
+            with(with(fw(b"b"), option::OBSERVE, &[]), option::Q_BLOCK2, &[0x0a]),
+            option::MISSING,
+            &[0, 20, 3, 1, 8, 0, 2, 8, 1],
+        ),
+        with(with(fw(b"a"), option::OBSERVE, &[]), option::ACCEPT, &[0xfd, 0xf2]),
         with(fw(b"c"), option::SIZE2, &[]),
         with(fw(b"d"), option::HOP_LIMIT, &[1]),
         with(fw(b"d"), option::NO_RESPONSE, &[2]),

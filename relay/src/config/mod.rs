@@ -11,7 +11,7 @@ pub use mistakes::{Mistake, Mistakes};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
-use sixfold_profile::coap::Szx;
+use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -168,17 +168,16 @@ impl Default for Log {
 }
 
 impl Config {
-    /// Reads a file, and the certificates that it names.
+    /// Reads a file, and the certificates that it names. Paths in it are relative to its directory.
     ///
     /// # Errors
     /// Every mistake in it.
     pub fn load(file: &Path) -> Result<Self, Mistakes> {
-        let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| Mistakes {
-            file: name.clone(),
+            file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, &name, origin::mistakes)
+        schema::read(&text, file, origin::mistakes)
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -186,7 +185,7 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Mistakes> {
-        schema::read(text, &file.display().to_string(), |_| Vec::new())
+        schema::read(text, file, |_| Vec::new())
     }
 
     /// The engine's part.
@@ -200,6 +199,7 @@ impl Config {
             forward: self.proxy.forward.clone(),
             block_size: self.listen.block_size,
             max_object: self.cache.max_object,
+            port: self.listen.coap.first().map_or(params::PORT, SocketAddr::port),
             limits: sixfold_engine::Limits { negative_ttl: self.cache.negative_ttl, ..self.limits.engine },
         }
     }

@@ -3,20 +3,22 @@
 use super::mistakes::{Mistake, Mistakes};
 use super::values::{self, Outcome};
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The text of a file, and what was found wrong with it so far.
 pub(super) struct Source<'t> {
     text: &'t str,
+    file: &'t Path,
     mistakes: RefCell<Vec<Mistake>>,
     /// Keys that exist and were not given: the reference file must have all of them.
     absent: RefCell<Vec<String>>,
 }
 
 impl<'t> Source<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { text, mistakes: RefCell::default(), absent: RefCell::default() }
+    pub(super) fn new(text: &'t str, file: &'t Path) -> Self {
+        Self { text, file, mistakes: RefCell::default(), absent: RefCell::default() }
     }
 
     pub(super) fn mistake(&self, line: usize, key: impl Into<String>, message: impl Into<String>) {
@@ -37,10 +39,15 @@ impl<'t> Source<'t> {
         table.into_inner()
     }
 
-    pub(super) fn into_mistakes(self, file: &str) -> Option<Mistakes> {
+    /// A path in the file, which is relative to the directory of the file.
+    fn resolve(&self, path: PathBuf) -> PathBuf {
+        self.file.parent().map_or(path.clone(), |directory| directory.join(path))
+    }
+
+    pub(super) fn into_mistakes(self) -> Option<Mistakes> {
         let mut list = self.mistakes.into_inner();
         list.sort_by_key(|mistake| mistake.line);
-        (!list.is_empty()).then(|| Mistakes { file: file.to_owned(), list })
+        (!list.is_empty()).then(|| Mistakes { file: self.file.display().to_string(), list })
     }
 
     #[cfg(test)]
@@ -143,6 +150,18 @@ impl<'s, 't> Section<'s, 't> {
             );
         }
         self.read(key, field, read)
+    }
+
+    /// Reads the path of a file or directory.
+    pub(super) fn read_path(&mut self, key: &'static str, field: &mut Option<PathBuf>) -> usize {
+        let source = self.source;
+        self.read(key, field, |value| Ok(values::path(value)?.map(|path| source.resolve(path))))
+    }
+
+    /// Reads a path that must be there.
+    pub(super) fn require_path(&mut self, key: &'static str, field: &mut Option<PathBuf>) -> usize {
+        let source = self.source;
+        self.require(key, field, |value| Ok(values::path(value)?.map(|path| source.resolve(path))))
     }
 
     /// Reads a table within this one.

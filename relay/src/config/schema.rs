@@ -6,7 +6,7 @@ use crate::origin::OriginSettings;
 use sixfold_engine::{Algorithm, Fanout, LinkConfig, Repair, canonical_url};
 use sixfold_profile::coap::MAX_NUM;
 use std::net::Ipv6Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How far a stream goes in a mesh, if nothing else is said: as far as a packet of RFC 6282 that compresses its hop limit.
 const MESH_HOPS: u8 = 64;
@@ -17,12 +17,12 @@ type Trouble<'f> = &'f dyn Fn(&OriginSettings) -> Vec<(&'static str, String)>;
 /// Reads a whole file. `trouble` looks at the files that an origin names.
 pub(super) fn read(
     text: &str,
-    file: &str,
+    file: &Path,
     trouble: impl Fn(&OriginSettings) -> Vec<(&'static str, String)>,
 ) -> Result<Config, Mistakes> {
-    let source = Source::new(text);
+    let source = Source::new(text, file);
     let config = read_all(&source, &trouble);
-    match source.into_mistakes(file) {
+    match source.into_mistakes() {
         None => Ok(config),
         Some(mistakes) => Err(mistakes),
     }
@@ -63,9 +63,10 @@ fn read_link(section: &mut Section<'_, '_>, config: &mut Config) {
     let line = section.require("interface", &mut link.interface, |value| {
         values::interface(value)?.ok_or_else(|| "a link needs the name of its interface".to_owned())
     });
-    let LinkConfig { radio, duty_cycle, algorithm, fanout } = &mut link.pacing;
+    let LinkConfig { radio, mtu, duty_cycle, algorithm, fanout } = &mut link.pacing;
     section.read("bit_rate", &mut radio.bit_rate, values::positive);
     section.read("frame", &mut radio.frame, |value| values::within(value, 64..=2047));
+    section.read("mtu", mtu, |value| values::within(value, 128..=65_535));
     section.read("duty_cycle", duty_cycle, |value| values::within(value, 1..=100));
     let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.label(), algorithm));
     section.read("algorithm", algorithm, |value| values::one_of(value, &algorithms));
@@ -126,9 +127,9 @@ fn read_origin_settings(section: &mut Section<'_, '_>, trouble: Trouble<'_>) -> 
     let allow_http = origin.allow_http;
     let line =
         section.require("origin", &mut origin.prefix, |value| prefix(&values::text(value)?, allow_http));
-    let ca_line = section.read("ca_file", &mut origin.ca_file, values::path);
-    let cert_line = section.read("client_cert_file", &mut origin.client_cert_file, values::path);
-    let key_line = section.read("client_key_file", &mut origin.client_key_file, values::path);
+    let ca_line = section.read_path("ca_file", &mut origin.ca_file);
+    let cert_line = section.read_path("client_cert_file", &mut origin.client_cert_file);
+    let key_line = section.read_path("client_key_file", &mut origin.client_key_file);
     section.read("max_age", &mut origin.max_age, values::optional_duration);
     section.read("stale_if_error", &mut origin.stale_if_error, values::optional_duration);
     match (&origin.client_cert_file, &origin.client_key_file) {
@@ -174,7 +175,7 @@ fn read_cache(section: &mut Section<'_, '_>, config: &mut Config) {
     section.section("disk", |section| {
         let mut disk = Disk { path: PathBuf::new(), limit: 0 };
         let mut path = None;
-        let path_line = section.require("path", &mut path, values::path);
+        let path_line = section.require_path("path", &mut path);
         section.require("limit", &mut disk.limit, values::size);
         disk.path = path.unwrap_or_default();
         if disk.path.exists() && !disk.path.is_dir() {
@@ -206,8 +207,16 @@ fn read_origin(section: &mut Section<'_, '_>, config: &mut Config) {
     section.read("headers_timeout", &mut timeouts.headers, values::positive_duration);
     section.read("idle_timeout", &mut timeouts.idle, values::positive_duration);
     section.read("retries", &mut retries.attempts, values::number);
-    section.read("retry_delay", &mut retries.first_delay, values::positive_duration);
-    section.read("max_retry_delay", &mut retries.max_delay, values::positive_duration);
+    let line = section.read("retry_delay", &mut retries.first_delay, values::positive_duration);
+    let max_line = section.read("max_retry_delay", &mut retries.max_delay, values::positive_duration);
+    let both_are_right = !section.is_wrong("retry_delay") && !section.is_wrong("max_retry_delay");
+    if retries.first_delay > retries.max_delay && both_are_right {
+        let message = format!(
+            "is longer than origin.max_retry_delay ({}), where the waits end; lower this or raise that",
+            humantime::format_duration(retries.max_delay)
+        );
+        section.mistake(line.max(max_line), "retry_delay", message);
+    }
 }
 
 fn read_limits(section: &mut Section<'_, '_>, config: &mut Config) {

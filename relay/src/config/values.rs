@@ -136,10 +136,15 @@ pub(super) fn stream_block_size(value: &DeValue<'_>) -> Outcome<Szx> {
     if size >= SMALLEST { Ok(size) } else { Err("streams have blocks of 64 bytes or more".into()) }
 }
 
-/// A multicast address.
+/// A multicast address whose scope leaves this host and is known (RFC 7346), and which is not that of every node or router.
 pub(super) fn group(value: &DeValue<'_>) -> Outcome<Ipv6Addr> {
     let text = text(value)?;
-    text.parse().ok().filter(Ipv6Addr::is_multicast).ok_or_else(|| {
+    let is_group = |address: &Ipv6Addr| {
+        let [first, flags_and_scope, rest @ .., last] = address.octets();
+        let is_for_all = flags_and_scope & 0xf0 == 0 && rest == [0; 13] && matches!(last, 1 | 2);
+        first == 0xff && matches!(flags_and_scope & 0xf, 2..=5 | 8 | 14) && !is_for_all
+    };
+    text.parse().ok().filter(is_group).ok_or_else(|| {
         format!("\"{}\" is no IPv6 multicast address like \"ff02::fd\" or \"ff03::fd\"", text.escape_debug())
     })
 }

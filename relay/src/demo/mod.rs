@@ -10,6 +10,7 @@ mod report;
 use crate::app::{self, Handle};
 use crate::cli::DemoOptions;
 use crate::config::Config;
+use crate::output;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -17,6 +18,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use report::{Device, Report};
 use sha2::{Digest, Sha256};
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -43,9 +45,10 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
     std::fs::write(&ca_file, origin.ca_pem()).context("operator: cannot write to the temporary directory")?;
     let (mut driver, handle) = app::build(config(&origin.url(), &ca_file)?)?;
     let address = app::first_address(&mut driver)?;
-    eprintln!("origin  {}image.bin, {} bytes", origin.url(), options.size);
-    eprintln!("relay   coap://{address}/fw/image.bin");
-    eprintln!("devices {} × sixfold-device, blocks of {} bytes", options.devices, options.szx.size());
+    output::tell(&format!("origin  {}image.bin, {} bytes", origin.url(), options.size));
+    output::tell(&format!("relay   coap://{address}/fw/image.bin"));
+    let (devices, block) = (options.devices, options.szx.size());
+    output::tell(&format!("devices {devices} × sixfold-device, blocks of {block} bytes"));
     let started = Instant::now();
     let scene = scene(&device_program, address, options, scratch.path(), &handle, &image);
     let devices = tokio::select! {
@@ -60,7 +63,7 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
         elapsed: started.elapsed(),
         devices,
     };
-    print!("{report}");
+    output::write(&report.to_string())?;
     Ok(if report.is_right() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -125,7 +128,7 @@ async fn scene(
             progress.finish();
             devices.context("relay: the devices did not finish within five minutes")
         }
-        () = progress.follow(handle) => bail!("relay: stopped in the middle of the demo"),
+        never = progress.follow(handle) => match never {},
     }
 }
 
@@ -153,15 +156,13 @@ impl Progress {
         Self { bar, total }
     }
 
-    /// Shows how far the devices are, as the relay sees it; returns when the relay is gone.
-    async fn follow(&self, handle: &Handle) {
+    /// Shows how far the devices are, as the relay sees it, for ever.
+    async fn follow(&self, handle: &Handle) -> Infallible {
         let mut said = 0;
         let mut ticks = tokio::time::interval(Duration::from_millis(100));
         loop {
             ticks.tick().await;
-            let Ok(status) = handle.status().await else { return };
-            let sent: u64 = status.transfers.iter().map(|transfer| transfer.sent_bytes).sum();
-            let done = status.transfers.iter().filter(|transfer| transfer.finished).count();
+            let (sent, done) = (handle.metrics.block_bytes_sent(), handle.metrics.transfers_finished());
             match &self.bar {
                 Some(bar) => {
                     bar.set_position(sent.min(self.total));
@@ -171,7 +172,7 @@ impl Progress {
                     let percent = sent * 100 / self.total.max(1);
                     if percent >= said + 25 {
                         said = percent;
-                        eprintln!("{percent:3} % sent, {done} devices done");
+                        output::tell(&format!("{percent:3} % sent, {done} devices done"));
                     }
                 }
             }

@@ -1,4 +1,5 @@
-//! Rate limits at the door: a client that asks faster than it may is not let in (governor, one cell an address).
+//! Rate limits at the door: a client that asks faster than it may is not let in (governor, one cell an address). It is told
+//! so once a second, because a client that understands 4.29 (RFC 8516) slows down; more answers would be more traffic.
 //!
 //! Fairness between clients that behave is not decided here.
 
@@ -14,29 +15,53 @@ const SWEEP_ABOVE: usize = 4096;
 const FORGET_ABOVE: usize = 65_536;
 
 /// Lets datagrams in, or not.
-pub(crate) struct Door(Option<DefaultKeyedRateLimiter<IpAddr>>);
+pub(crate) struct Door(Option<Limiters>);
+
+struct Limiters {
+    requests: DefaultKeyedRateLimiter<IpAddr>,
+    /// How often a client that is not let in is told so.
+    refusals: DefaultKeyedRateLimiter<IpAddr>,
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is let in.
+    Admitted,
+    /// It is not, and its sender is told so.
+    Refused,
+    /// It is not.
+    Dropped,
+}
 
 impl Door {
     /// `rate` requests a second for each address, `burst` at once; no limit if either is zero.
     pub(crate) fn new(rate: u32, burst: u32) -> Self {
+        let limiter = |quota| RateLimiter::dashmap_with_clock(quota, DefaultClock::default());
         let quota = NonZeroU32::new(rate).zip(NonZeroU32::new(burst));
-        Self(quota.map(|(rate, burst)| {
-            let quota = Quota::per_second(rate).allow_burst(burst);
-            RateLimiter::dashmap_with_clock(quota, DefaultClock::default())
+        Self(quota.map(|(rate, burst)| Limiters {
+            requests: limiter(Quota::per_second(rate).allow_burst(burst)),
+            refusals: limiter(Quota::per_second(NonZeroU32::MIN)),
         }))
     }
 
-    pub(crate) fn admits(&self, address: IpAddr) -> bool {
-        self.0.as_ref().is_none_or(|limiter| limiter.check_key(&address).is_ok())
+    pub(crate) fn judge(&self, address: IpAddr) -> Entry {
+        let Some(Limiters { requests, refusals }) = &self.0 else { return Entry::Admitted };
+        if requests.check_key(&address).is_ok() {
+            return Entry::Admitted;
+        }
+        refusals.check_key(&address).map_or(Entry::Dropped, |()| Entry::Refused)
     }
 
     /// Keeps the memory bounded; call it about once a second.
     pub(crate) fn sweep(&mut self, rate: u32, burst: u32) {
-        let Some(limiter) = &self.0 else { return };
-        if limiter.len() > SWEEP_ABOVE {
-            limiter.retain_recent();
+        let Some(Limiters { requests, refusals }) = &self.0 else { return };
+        for limiter in [requests, refusals] {
+            if limiter.len() > SWEEP_ABOVE {
+                limiter.retain_recent();
+            }
         }
-        if limiter.len() > FORGET_ABOVE {
+        if requests.len().max(refusals.len()) > FORGET_ABOVE {
             *self = Self::new(rate, burst);
         }
     }
@@ -54,24 +79,25 @@ mod tests {
     #[test]
     fn each_address_has_its_own_budget() {
         let door = Door::new(1, 3);
-        let admitted = (0..10).filter(|_| door.admits(address(1))).count();
-        assert_eq!(admitted, 3);
-        assert!(door.admits(address(2)));
+        let entries: Vec<_> = (0..5).map(|_| door.judge(address(1))).collect();
+        assert_eq!(entries[..3], [Entry::Admitted; 3]);
+        assert_eq!(entries[3..], [Entry::Refused, Entry::Dropped], "told once");
+        assert_eq!(door.judge(address(2)), Entry::Admitted);
     }
 
     #[test]
     fn zero_means_no_limit() {
         let door = Door::new(0, 1);
-        assert!((0..10_000).all(|_| door.admits(address(1))));
+        assert!((0..10_000).all(|_| door.judge(address(1)) == Entry::Admitted));
     }
 
     #[test]
     fn a_flood_of_addresses_is_forgotten() {
         let mut door = Door::new(1, 1);
         for n in 0..=FORGET_ABOVE as u128 {
-            assert!(door.admits(address(n)));
+            assert_eq!(door.judge(address(n)), Entry::Admitted);
         }
         door.sweep(1, 1);
-        assert!(door.0.as_ref().is_some_and(|limiter| limiter.len() <= FORGET_ABOVE));
+        assert!(door.0.as_ref().is_some_and(|limiters| limiters.requests.len() <= FORGET_ABOVE));
     }
 }

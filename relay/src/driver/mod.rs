@@ -10,13 +10,14 @@ mod links;
 mod paced;
 
 use crate::config::Config;
+use crate::ops::status::{Around, Page};
 use crate::ops::{Metrics, Status, logging};
 use crate::origin::OriginClient;
 use crate::spool::Spool;
 use crate::store::MemoryStore;
 use crate::udp::{RecvBatch, interfaces};
 use clock::Clock;
-use door::Door;
+use door::{Door, Entry};
 use links::Links;
 use paced::Paced;
 use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
@@ -39,8 +40,10 @@ pub enum Command {
     /// Take this configuration from now on; images and running transfers stay. Answers with what is wrong with
     /// it, if anything; then the old one stays in force.
     Reload(Box<Config>, oneshot::Sender<anyhow::Result<()>>),
-    /// Describe yourself.
-    Status(oneshot::Sender<Status>),
+    /// Answer, to show that the event loop turns.
+    Turn(oneshot::Sender<()>),
+    /// Describe yourself, with this part of the long tables.
+    Status(Page, oneshot::Sender<Status>),
     /// Finish what is under way and stop.
     Drain,
 }
@@ -117,7 +120,8 @@ impl Driver {
                 biased;
                 Some(command) = self.commands.recv() => match command {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
-                    Command::Status(reply) => drop(reply.send(self.status())),
+                    Command::Turn(reply) => drop(reply.send(())),
+                    Command::Status(page, reply) => drop(reply.send(self.status(page))),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
@@ -154,10 +158,10 @@ impl Driver {
         self.links.receive(ready, &mut self.batch);
         let now = self.clock.now();
         for datagram in self.batch.iter() {
-            if self.door.admits(datagram.path.peer.ip()) {
-                self.engine.handle_datagram(now, datagram.path, datagram.bytes);
-            } else {
-                self.metrics.record(&Event::Dropped(DropReason::ClientRate));
+            match self.door.judge(datagram.path.peer.ip()) {
+                Entry::Admitted => self.engine.handle_datagram(now, datagram.path, datagram.bytes),
+                Entry::Refused => self.engine.handle_excess(now, datagram.path, datagram.bytes),
+                Entry::Dropped => self.metrics.record(&Event::Dropped(DropReason::ClientRate)),
             }
         }
         for _ in 0..self.batch.truncated() {
@@ -189,6 +193,9 @@ impl Driver {
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
         self.metrics.set_cache_bytes(self.engine.store().bytes());
         self.metrics.set_fanout(self.engine.load());
+        let links = self.engine.link_status(self.clock.now());
+        let links = links.iter().map(|link| (self.paced.label(link.interface), link));
+        self.metrics.set_links(links);
     }
 
     /// Tells the engine which interfaces there are to pace.
@@ -228,17 +235,18 @@ impl Driver {
         Ok(())
     }
 
-    fn status(&mut self) -> Status {
+    fn status(&mut self, page: Page) -> Status {
         let now = self.clock.now();
         let listen = self.links.addresses();
-        Status::describe(
-            &self.engine,
-            self.config.cache.memory,
-            &self.origin.traffic(),
-            now,
-            self.clock.uptime(),
-            &listen,
-        )
+        let around = Around {
+            cache_limit_bytes: self.config.cache.memory,
+            origin: &self.origin.traffic(),
+            transfers_active: self.metrics.transfers_active(),
+            uptime: self.clock.uptime(),
+            listen: &listen,
+            interface: &|index| self.paced.label(index),
+        };
+        Status::describe(&self.engine, &around, now, page)
     }
 }
 

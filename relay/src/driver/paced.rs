@@ -6,9 +6,9 @@ use crate::udp::{Interface, is_low_power};
 use sixfold_engine::LinkConfig;
 use std::collections::BTreeMap;
 
-/// What the engine was told, by the index of the interface. `None`: looked at, and not paced.
+/// What the engine was told, by the index of the interface, whose name it was told not.
 #[derive(Debug, Default)]
-pub(crate) struct Paced(BTreeMap<u32, Option<LinkConfig>>);
+pub(crate) struct Paced(BTreeMap<u32, (String, Option<LinkConfig>)>);
 
 impl Paced {
     /// Takes what interfaces there are now; returns what is different from before.
@@ -17,22 +17,32 @@ impl Paced {
         interfaces: &[Interface],
         links: &[Link],
     ) -> Vec<(u32, Option<LinkConfig>)> {
+        let wanted = |interface: &Interface| (interface.name.clone(), self.wanted(interface, links));
         let wanted: BTreeMap<_, _> =
-            interfaces.iter().map(|interface| (interface.index, self.wanted(interface, links))).collect();
+            interfaces.iter().map(|interface| (interface.index, wanted(interface))).collect();
         let gone = self.0.keys().filter(|index| !wanted.contains_key(index)).map(|&index| (index, None));
         let changed = wanted
             .iter()
-            .filter(|(index, config)| self.0.get(index).copied().flatten() != **config)
-            .map(|(&index, &config)| (index, config));
+            .filter(|(index, (_, config))| self.config(**index) != *config)
+            .map(|(&index, &(_, config))| (index, config));
         let changes = gone.chain(changed).collect();
         self.0 = wanted;
         changes
     }
 
+    /// What people call an interface: its name when it was looked at last, or its index.
+    pub(crate) fn label(&self, index: u32) -> String {
+        self.0.get(&index).map_or_else(|| index.to_string(), |(name, _)| name.clone())
+    }
+
+    fn config(&self, index: u32) -> Option<LinkConfig> {
+        self.0.get(&index).and_then(|(_, config)| *config)
+    }
+
     fn wanted(&self, interface: &Interface, links: &[Link]) -> Option<LinkConfig> {
         let named = links.iter().find(|link| link.interface == interface.name);
         named.map(|link| link.pacing).or_else(|| {
-            let known = self.0.get(&interface.index).map(Option::is_some);
+            let known = self.0.get(&interface.index).map(|(_, config)| config.is_some());
             known.unwrap_or_else(|| is_low_power(&interface.name)).then(LinkConfig::default)
         })
     }
@@ -55,6 +65,7 @@ mod tests {
         let both = [interface("lo", 1), interface("wpan0", 7)];
         assert_eq!(paced.update(&both, &link(pacing)), [(7, Some(pacing))]);
         assert_eq!(paced.update(&both, &link(pacing)), []);
+        assert_eq!((paced.label(7).as_str(), paced.label(8).as_str()), ("wpan0", "8"));
         let other = LinkConfig::default();
         assert_eq!(paced.update(&both, &link(other)), [(7, Some(other))]);
         assert_eq!(paced.update(&[interface("lo", 1)], &link(other)), [(7, None)]);

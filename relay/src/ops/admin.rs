@@ -5,11 +5,11 @@
 //! connection is for one request.
 
 use super::Status;
-use super::status;
+use super::status::{self, Page};
 use anyhow::anyhow;
 use axum::Router;
-use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -38,11 +38,11 @@ const MAX_HEADER: usize = 16 << 10;
 
 /// Whom the admin address asks.
 pub trait StatusSource {
-    /// What the relay is doing.
+    /// What the relay is doing, with this part of the long tables.
     ///
     /// # Errors
     /// When it has stopped.
-    fn status(&self) -> impl Future<Output = anyhow::Result<Status>> + Send;
+    fn status(&self, page: Page) -> impl Future<Output = anyhow::Result<Status>> + Send;
 
     /// All metrics in the Prometheus text format.
     fn metrics(&self) -> String;
@@ -165,12 +165,16 @@ fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness:
         .route("/metrics", get(metrics))
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(move || async move { readiness.answer() }))
-        .route(status::PATH, get(move || describe(source)))
+        .route(status::PATH, get(move |uri| describe(source, uri)))
         .fallback((StatusCode::NOT_FOUND, "not found: /metrics /healthz /readyz /api/status\n"))
 }
 
-async fn describe(source: impl StatusSource) -> Response {
-    match source.status().await {
+async fn describe(source: impl StatusSource, uri: Uri) -> Response {
+    let page = match Page::from_query(uri.query().unwrap_or_default()) {
+        Ok(page) => page,
+        Err(mistake) => return (StatusCode::BAD_REQUEST, format!("{mistake}\n")).into_response(),
+    };
+    match source.status(page).await {
         Ok(status) => Json(status).into_response(),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
     }
@@ -178,6 +182,7 @@ async fn describe(source: impl StatusSource) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use super::super::status::Totals;
     use super::*;
     use std::net::Ipv6Addr;
     use std::sync::Arc;
@@ -191,7 +196,7 @@ mod tests {
     struct Relay(Option<Arc<Status>>);
 
     impl StatusSource for Relay {
-        async fn status(&self) -> anyhow::Result<Status> {
+        async fn status(&self, _: Page) -> anyhow::Result<Status> {
             self.0.as_deref().cloned().ok_or_else(|| anyhow!("relay: has stopped"))
         }
 
@@ -203,13 +208,15 @@ mod tests {
     fn idle() -> Status {
         let origin = status::Origin { bytes: 0, retries: 0, resumes: 0, requests: Default::default() };
         let cache = status::Cache { bytes: 0, limit_bytes: 1 << 20 };
-        let (images, transfers) = (Vec::new(), Vec::new());
+        let (links, images, transfers) = (Vec::new(), Vec::new(), Vec::new());
         Status {
             version: "1.2.3".to_owned(),
             uptime_s: 1,
             listen: vec![ANY],
             cache,
             origin,
+            totals: Totals::default(),
+            links,
             images,
             transfers,
         }
@@ -247,6 +254,9 @@ mod tests {
         let status = get(address, "/api/status").await;
         assert!(status.contains("content-type: application/json\r\n"), "{status}");
         assert!(status.contains("\"version\":\"1.2.3\""), "{status}");
+        assert!(get(address, "/api/status?limit=5&skip=10").await.starts_with("HTTP/1.1 200"));
+        let wrong = get(address, "/api/status?limit=5000").await;
+        assert!(wrong.starts_with("HTTP/1.1 400") && wrong.contains("limit: give 1000 at most"), "{wrong}");
         assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
         let post = "POST /metrics HTTP/1.1\r\nHost: relay\r\nContent-Length: 9999999\r\n\r\n";
         assert!(exchange(address, post).await.starts_with("HTTP/1.1 405"));
@@ -267,15 +277,19 @@ mod tests {
     #[tokio::test]
     async fn the_status_client_reads_what_is_served() {
         let (address, _) = start(Some(idle())).await;
-        assert_eq!(status::fetch(&format!("http://{address}")).await.unwrap(), idle());
+        assert_eq!(status::fetch(&format!("http://{address}"), Page::default()).await.unwrap(), idle());
     }
 
     #[tokio::test]
     async fn the_status_client_says_what_is_wrong() {
-        let complaint = async |url: String| format!("{:#}", status::fetch(&url).await.unwrap_err());
+        let complaint =
+            async |url: String| format!("{:#}", status::fetch(&url, Page::default()).await.unwrap_err());
         let (stopped, _) = start(None).await;
         let answer = complaint(format!("http://{stopped}")).await;
-        assert_eq!(answer, format!("http://{stopped}/api/status answers: relay: has stopped"));
+        assert_eq!(
+            answer,
+            format!("http://{stopped}/api/status?limit=100&skip=0 answers: relay: has stopped")
+        );
         let other = complaint(format!("http://{stopped}/elsewhere")).await;
         assert!(other.contains("not the admin address") && other.contains("404"), "{other}");
         let unused = TcpListener::bind(ANY).await.unwrap().local_addr().unwrap();

@@ -7,9 +7,10 @@ use self::fanout::FanoutCounters;
 use crate::origin::Traffic;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
-use sixfold_engine::{CacheResult, DropReason, Event, LinkEvent, Load};
+use sixfold_engine::{CacheResult, DropReason, Event, LinkDecision, LinkEvent, LinkStatus, Load};
 use sixfold_profile::coap::Code;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +30,8 @@ pub struct Metrics {
     cache_requests: [IntCounter; CacheResult::ALL.len()],
     dropped: [IntCounter; DropReason::ALL.len()],
     link_answers: [IntCounter; LinkEvent::ALL.len()],
+    link_decisions: [IntCounter; LinkDecision::ALL.len()],
+    links: LinkGauges,
     cache_bytes: IntGauge,
     blocks_sent: IntCounter,
     block_bytes_sent: IntCounter,
@@ -70,9 +73,11 @@ impl Metrics {
         )?;
         let by_event = make.counters(
             "link_answers_total",
-            "Answers on paced links, by what the pacer did or heard.",
+            "Answers on paced links, by what the pacer heard of them.",
             "event",
         )?;
+        let by_decision =
+            make.counters("link_decisions_total", "What the pacers of links decided.", "decision")?;
         let transfers =
             make.counters("transfers_total", "Transfers of an image to a device that ended.", "outcome")?;
         let reloads =
@@ -93,6 +98,9 @@ impl Metrics {
             cache_requests: CacheResult::ALL.map(|result| by_result.with_label_values(&[result.label()])),
             dropped: DropReason::ALL.map(|reason| by_reason.with_label_values(&[reason.label()])),
             link_answers: LinkEvent::ALL.map(|event| by_event.with_label_values(&[event.label()])),
+            link_decisions: LinkDecision::ALL
+                .map(|decision| by_decision.with_label_values(&[decision.label()])),
+            links: LinkGauges::new(&make)?,
             cache_bytes: make.gauge("cache_bytes", "Memory taken by complete images.")?,
             blocks_sent: make.counter("blocks_sent_total", "Blocks of images sent.")?,
             block_bytes_sent: make.counter("block_bytes_sent_total", "Payload bytes in blocks sent.")?,
@@ -134,6 +142,7 @@ impl Metrics {
             Event::Dropped(reason) => self.dropped[*reason as usize].inc(),
             Event::Link(event) => self.link_answers[*event as usize].inc(),
             Event::Fanout(event) => self.fanout.record(*event),
+            Event::Decided(decision) => self.link_decisions[*decision as usize].inc(),
             Event::BlockSent(bytes) => {
                 self.blocks_sent.inc();
                 self.block_bytes_sent.inc_by(*bytes as u64);
@@ -172,6 +181,26 @@ impl Metrics {
     /// Blocks of images sent since the start.
     pub fn blocks_sent(&self) -> u64 {
         self.blocks_sent.get()
+    }
+
+    /// Payload bytes in blocks sent since the start.
+    pub fn block_bytes_sent(&self) -> u64 {
+        self.block_bytes_sent.get()
+    }
+
+    /// Devices in the middle of an image.
+    pub fn transfers_active(&self) -> u64 {
+        u64::try_from(self.transfers_active.get()).unwrap_or_default()
+    }
+
+    /// Transfers whose last block has left, since the start.
+    pub fn transfers_finished(&self) -> u64 {
+        self.transfers_finished.get()
+    }
+
+    /// Shows how the paced links stand, each by the name of its interface. Those that are not there any more go.
+    pub fn set_links<'l>(&self, links: impl Iterator<Item = (String, &'l LinkStatus)>) {
+        self.links.set(links);
     }
 
     /// Counts a reload of the configuration: taken, or refused.
@@ -249,6 +278,58 @@ impl OriginCounters {
     }
 }
 
+/// How the paced links stand. Interfaces are the operator's, so no device can add a time series.
+#[derive(Debug)]
+struct LinkGauges {
+    rate: GaugeVec,
+    loss: GaugeVec,
+    round_trip: GaugeVec,
+    window: GaugeVec,
+    in_flight: GaugeVec,
+    busy: GaugeVec,
+    block_bytes: GaugeVec,
+    queue: GaugeVec,
+    devices: GaugeVec,
+    missing: GaugeVec,
+}
+
+impl LinkGauges {
+    fn new(make: &Maker<'_>) -> Result<Self, Error> {
+        let gauge = |name, help| make.gauges(name, help, "interface");
+        Ok(Self {
+            rate: gauge("link_rate_bytes_per_second", "Payload delivered on a paced link lately.")?,
+            loss: gauge("link_loss_ratio", "The share of answers that were lost lately.")?,
+            round_trip: gauge("link_round_trip_seconds", "From an answer to the next request, smoothed.")?,
+            window: gauge("link_window_seconds", "How much airtime may be on its way.")?,
+            in_flight: gauge("link_in_flight_seconds", "How much airtime is on its way.")?,
+            busy: gauge("link_busy_ratio", "The share of time in which the relay sent lately.")?,
+            block_bytes: gauge("link_block_bytes", "The largest block that is offered.")?,
+            queue: gauge("link_queue", "Answers that wait for their turn.")?,
+            devices: gauge("link_devices", "Devices that are served.")?,
+            missing: gauge("link_missing_devices", "Devices that should have asked again.")?,
+        })
+    }
+
+    fn set<'l>(&self, links: impl Iterator<Item = (String, &'l LinkStatus)>) {
+        let all = [&self.rate, &self.loss, &self.round_trip, &self.window, &self.in_flight, &self.busy];
+        let counts = [&self.block_bytes, &self.queue, &self.devices, &self.missing];
+        all.into_iter().chain(counts).for_each(GaugeVec::reset);
+        for (interface, link) in links {
+            let gauge = |gauges: &GaugeVec| -> Gauge { gauges.with_label_values(&[interface.as_str()]) };
+            gauge(&self.rate).set(link.rate_bytes);
+            gauge(&self.loss).set(link.loss);
+            gauge(&self.round_trip).set(link.round_trip.unwrap_or_default().as_secs_f64());
+            gauge(&self.window).set(link.window.as_secs_f64());
+            gauge(&self.in_flight).set(link.in_flight.as_secs_f64());
+            gauge(&self.busy).set(link.busy);
+            gauge(&self.block_bytes).set(link.block_size.size() as f64);
+            gauge(&self.queue).set(link.waiting as f64);
+            gauge(&self.devices).set(link.members as f64);
+            gauge(&self.missing).set(link.missing as f64);
+        }
+    }
+}
+
 /// Counters never go back.
 fn raise(counter: &IntCounter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
@@ -274,6 +355,12 @@ impl Maker<'_> {
         let gauge = IntGauge::new(format!("sixfold_{name}"), help)?;
         self.0.register(Box::new(gauge.clone()))?;
         Ok(gauge)
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec, Error> {
+        let gauges = GaugeVec::new(Opts::new(format!("sixfold_{name}"), help), &[label])?;
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {

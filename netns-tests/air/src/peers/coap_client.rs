@@ -5,7 +5,7 @@
 //! retransmissions. It starts again from block 0 when the ETag changes, but never after a failure. No security.
 
 use super::image_check::ImageCheck;
-use super::{PATH, same_endpoint};
+use super::{PATH, image_name, same_endpoint};
 use crate::host::{Client, Datagram, Host, Progress, State};
 use crate::random::Random;
 use sixfold_profile::Instant;
@@ -31,6 +31,9 @@ pub struct CoapClient {
     etag: Vec<u8>,
     /// The Message ID of the last separate response, which may come again.
     separate: Option<u16>,
+    /// The last segment of the image's path.
+    name: String,
+    acknowledges: bool,
     out: VecDeque<Datagram>,
     retransmissions: u64,
 }
@@ -69,9 +72,32 @@ impl CoapClient {
             exchange: None,
             etag: Vec::new(),
             separate: None,
+            name: image_name(0),
+            acknowledges: true,
             out: VecDeque::new(),
             retransmissions: 0,
         }
+    }
+
+    /// The same for the image whose path ends in `name`.
+    #[must_use]
+    pub fn of(self, name: String) -> Self {
+        Self { name, ..self }
+    }
+
+    /// The same as a hostile client: it acknowledges nothing, and fetches the image over and over.
+    #[must_use]
+    pub fn mute(self) -> Self {
+        Self { acknowledges: false, ..self }
+    }
+
+    /// As after a power cut: nothing is there.
+    fn begin_again(&mut self) {
+        self.state = State::Fetching;
+        self.exchange = None;
+        self.separate = None;
+        self.out.clear();
+        self.image.restart();
     }
 
     fn send(&mut self, payload: Vec<u8>) {
@@ -89,7 +115,7 @@ impl CoapClient {
     fn request(&mut self, now: Instant, block: Block) {
         self.message_id = self.message_id.wrapping_add(1);
         let token = self.random.bits().to_be_bytes();
-        let Ok(request) = write_request(self.message_id, token, block) else {
+        let Ok(request) = write_request(self.message_id, token, &self.name, block) else {
             return self.end(State::GaveUp);
         };
         let spread = self.random.below(ACK_RANDOM_SPREAD.as_micros() as u32 + 1);
@@ -112,6 +138,9 @@ impl CoapClient {
         self.exchange = None;
         if state == State::Done {
             self.image.finish();
+        }
+        if !self.acknowledges {
+            self.begin_again();
         }
     }
 
@@ -147,7 +176,7 @@ impl CoapClient {
 
     /// RFC 7252 §5.2.2: a Confirmable response is acknowledged, also when it comes again, and rejected when unknown.
     fn handle_separate_response(&mut self, now: Instant, message: &Message<'_>, block: Option<Block>) {
-        if message.message_type == Type::Confirmable {
+        if message.message_type == Type::Confirmable && self.acknowledges {
             let known = block.is_some() || self.separate == Some(message.message_id);
             self.send_empty(if known { Type::Acknowledgement } else { Type::Reset }, message.message_id);
         }
@@ -175,10 +204,15 @@ impl CoapClient {
     }
 }
 
-fn write_request(message_id: u16, token: [u8; 4], block: Block) -> Result<Vec<u8>, Full> {
+pub(crate) fn write_request(
+    message_id: u16,
+    token: [u8; 4],
+    name: &str,
+    block: Block,
+) -> Result<Vec<u8>, Full> {
     let mut buffer = [0; 32];
     let mut writer = Writer::new(&mut buffer, Type::Confirmable, Code::GET, message_id, &token)?;
-    for segment in PATH {
+    for segment in [PATH[0], name] {
         writer.option(option::URI_PATH, segment.as_bytes())?;
     }
     writer.uint_option(option::BLOCK2, block.encode())?;
@@ -242,7 +276,11 @@ impl Host for CoapClient {
 
 impl Client for CoapClient {
     fn progress(&self) -> Progress {
-        Progress { state: self.state, received: self.image.received(), wrong: self.image.wrong() }
+        self.image.progress(self.state)
+    }
+
+    fn power_cut(&mut self) {
+        self.begin_again();
     }
 }
 
@@ -309,7 +347,10 @@ mod tests {
         assert_eq!(client.progress().received, 0);
         assert_eq!(hear(&mut client, &good).len(), 1);
         assert!(hear(&mut client, &good).is_empty(), "a duplicate");
-        assert_eq!(client.progress(), Progress { state: State::Fetching, received: 64, wrong: 0 });
+        assert_eq!(
+            client.progress(),
+            Progress { state: State::Fetching, received: 64, wrong: 0, discarded: 0 }
+        );
     }
 
     #[test]
@@ -333,7 +374,7 @@ mod tests {
         assert_eq!(hear(&mut client, &unknown), [[0x70, 0, 7, 8]], "rejected");
         let last = response(0x50, [7, 9], &sent[1][4..8], 1, 0x12, &bytes(64..100));
         assert!(hear(&mut client, &last).is_empty(), "nothing to acknowledge in a NON");
-        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0, discarded: 0 });
         assert_eq!(client.poll_timeout(), None);
     }
 
@@ -364,7 +405,11 @@ mod tests {
         for (name, payload) in cases {
             let (mut client, _) = start();
             assert!(hear(&mut client, &payload).is_empty(), "{name}");
-            assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0 }, "{name}");
+            assert_eq!(
+                client.progress(),
+                Progress { state: State::GaveUp, received: 0, wrong: 0, discarded: 0 },
+                "{name}"
+            );
             assert_eq!(client.poll_timeout(), None, "{name}");
         }
     }
@@ -378,14 +423,17 @@ mod tests {
         assert!(again[0].ends_with(&[0xc1, 0x02]), "Block2 0/0/64");
         let next = hear(&mut client, &piggybacked(&again[0], 2, 0x0a, &bytes(0..64)));
         hear(&mut client, &piggybacked(&next[0], 2, 0x12, &bytes(64..100)));
-        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+        assert_eq!(
+            client.progress(),
+            Progress { state: State::Done, received: 100, wrong: 0, discarded: 64 }
+        );
     }
 
     #[test]
     fn wrong_and_missing_bytes_are_seen() {
         let (mut client, request) = start();
         hear(&mut client, &piggybacked(&request, 1, 0x02, &[1, 1, 2]));
-        assert_eq!(client.progress(), Progress { state: State::Done, received: 3, wrong: 98 });
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 3, wrong: 98, discarded: 0 });
     }
 
     #[test]

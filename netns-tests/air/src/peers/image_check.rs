@@ -1,5 +1,6 @@
 //! What a client has of the image, compared with the true one while it arrives, so that no client stores it.
 
+use crate::host::{Progress, State};
 use std::sync::Arc;
 
 /// The bytes that one client took so far, which must come in order.
@@ -8,13 +9,14 @@ pub(crate) struct ImageCheck {
     image: Arc<[u8]>,
     received: u64,
     different: u64,
+    discarded: u64,
     finished: bool,
 }
 
 impl ImageCheck {
     /// Nothing is there yet.
     pub(crate) const fn new(image: Arc<[u8]>) -> Self {
-        Self { image, received: 0, different: 0, finished: false }
+        Self { image, received: 0, different: 0, discarded: 0, finished: false }
     }
 
     /// `payload` is the client's next bytes, and it believes that they belong at `offset`. When they do not follow
@@ -37,18 +39,19 @@ impl ImageCheck {
 
     /// The client threw away what it had: the bytes start again from 0.
     pub(crate) fn restart(&mut self) {
-        *self = Self::new(self.image.clone());
-    }
-
-    /// How many bytes came, right or wrong.
-    pub(crate) const fn received(&self) -> u64 {
-        self.received
+        let discarded = self.discarded + self.received;
+        *self = Self { discarded, ..Self::new(self.image.clone()) };
     }
 
     /// How many bytes differ from the image; after the end, also those that are missing or too much.
     pub(crate) fn wrong(&self) -> u64 {
         let length = if self.finished { self.received.abs_diff(self.image.len() as u64) } else { 0 };
         self.different + length
+    }
+
+    /// How far a client in this state is.
+    pub(crate) fn progress(&self, state: State) -> Progress {
+        Progress { state, received: self.received, wrong: self.wrong(), discarded: self.discarded }
     }
 }
 
@@ -67,14 +70,14 @@ mod tests {
         check.take(2, &[]);
         check.take(2, &[3, 4, 5]);
         check.finish();
-        assert_eq!((check.received(), check.wrong()), (5, 0));
+        assert_eq!((check.received, check.wrong()), (5, 0));
     }
 
     #[test]
     fn differing_bytes_count_at_once() {
         let mut check = check();
         check.take(0, &[1, 9, 9]);
-        assert_eq!((check.received(), check.wrong()), (3, 2));
+        assert_eq!((check.received, check.wrong()), (3, 2));
     }
 
     #[test]
@@ -104,7 +107,9 @@ mod tests {
         check.take(0, &[9]);
         check.finish();
         check.restart();
-        assert_eq!((check.received(), check.wrong()), (0, 0));
+        assert_eq!((check.received, check.wrong()), (0, 0));
+        let progress = Progress { state: State::Fetching, received: 0, wrong: 0, discarded: 1 };
+        assert_eq!(check.progress(State::Fetching), progress);
         check.take(0, &[1, 2, 3, 4, 5]);
         assert_eq!(check.wrong(), 0);
     }

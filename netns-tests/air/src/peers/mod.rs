@@ -10,13 +10,16 @@
 
 mod coap_client;
 mod coap_server;
+mod flooder;
 mod image_check;
 mod tftp_client;
 mod tftp_packet;
 mod tftp_server;
 
 pub use coap_client::CoapClient;
+pub(crate) use coap_client::write_request;
 pub use coap_server::CoapServer;
+pub use flooder::Flooder;
 pub(crate) use image_check::ImageCheck;
 pub use tftp_client::TftpClient;
 pub use tftp_packet::{DEFAULT_BLOCK_SIZE as TFTP_BLOCK_SIZE, Options as TftpOptions, PORT as TFTP_PORT};
@@ -26,6 +29,14 @@ use std::net::SocketAddrV6;
 
 /// Where CoAP servers have the image: `/fw/image`, as the segments of its Uri-Path.
 pub const PATH: [&str; 2] = ["fw", "image"];
+
+/// The last segment of the path of an image, for scenarios with several.
+pub fn image_name(number: u32) -> String {
+    match number {
+        0 => PATH[1].to_owned(),
+        number => format!("{}-{}", PATH[1], number + 1),
+    }
+}
 
 /// The name of the image for TFTP servers.
 pub const FILE: &str = "fw/image";

@@ -204,7 +204,16 @@ impl Host for TftpClient {
 
 impl Client for TftpClient {
     fn progress(&self) -> Progress {
-        Progress { state: self.state, received: self.image.received(), wrong: self.image.wrong() }
+        self.image.progress(self.state)
+    }
+
+    fn power_cut(&mut self) {
+        self.image.restart();
+        *self = Self {
+            image: self.image.clone(),
+            retransmissions: self.retransmissions,
+            ..Self::new(self.local, self.server, Arc::default(), self.asked)
+        };
     }
 }
 
@@ -263,11 +272,11 @@ mod tests {
         assert!(hear(&mut client, TID, b"\0\x06blksize\x0064\0").is_empty(), "too late");
         assert_eq!(client.progress().state, State::Fetching);
         hear(&mut client, TID, &data(2, 64..100));
-        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0, discarded: 0 });
 
         let mut client = with_options();
         assert_eq!(hear(&mut client, TID, &data(1, 0..100)), [[0, 4, 0, 1]], "512-byte blocks");
-        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0, discarded: 0 });
     }
 
     #[test]
@@ -295,7 +304,7 @@ mod tests {
         }
         assert!(hear(&mut client, TID, &data(3, 0..1)).is_empty());
         assert!(hear(&mut client, TID, b"\0\x05\0\0x\0").is_empty());
-        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0 });
+        assert_eq!(client.progress(), Progress { state: State::Done, received: 100, wrong: 0, discarded: 0 });
         assert_eq!((client.poll_timeout(), client.retransmissions()), (None, 0));
     }
 
@@ -318,25 +327,31 @@ mod tests {
         let stranger = Datagram { from, to: CLIENT.parse().unwrap(), payload: data(1, 0..100) };
         client.handle_datagram(NOW, &stranger);
         assert_eq!(client.poll_transmit(NOW), None);
-        assert_eq!(client.progress(), Progress { state: State::Fetching, received: 0, wrong: 0 });
+        assert_eq!(
+            client.progress(),
+            Progress { state: State::Fetching, received: 0, wrong: 0, discarded: 0 }
+        );
     }
 
     #[test]
     fn wrong_and_missing_bytes_are_seen() {
         let mut client = start(Options::default());
         hear(&mut client, TID, &data(1, 1..100));
-        assert_eq!(client.progress(), Progress { state: State::Done, received: 99, wrong: 100 });
+        assert_eq!(
+            client.progress(),
+            Progress { state: State::Done, received: 99, wrong: 100, discarded: 0 }
+        );
     }
 
     #[test]
     fn errors_and_too_large_blocks_end_the_transfer() {
         let mut client = start(Options::default());
         assert!(hear(&mut client, TID, b"\0\x05\0\x01File not found\0").is_empty());
-        assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0 });
+        assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0, discarded: 0 });
         let mut client = with_options();
         hear(&mut client, TID, b"\0\x06blksize\x0064\0");
         assert!(hear(&mut client, TID, &data(1, 0..65))[0].starts_with(&[0, 5, 0, 4]));
-        assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0 });
+        assert_eq!(client.progress(), Progress { state: State::GaveUp, received: 0, wrong: 0, discarded: 0 });
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Nodes that are listed one by one: who stands below whom, and what cannot be.
 
-use super::plan::{BORDER_ROUTER, border_router};
+use super::plan::BORDER_ROUTER;
 use super::read::read_loss;
 use super::reader::{Section, Source};
 use super::values::{self, MOST};
 use crate::loss::Loss;
-use crate::topology::{Node, NodeId};
+use crate::topology::{Node, NodeId, Role};
 use std::collections::{HashMap, HashSet};
 
 /// The border router's place. The node at `listed[i]` has the place `i + 1`.
@@ -50,7 +50,8 @@ impl Listed {
         Node {
             name: self.name.1.clone(),
             parent: Some(parent),
-            fetches: self.fetches,
+            role: if self.fetches { Role::Fetch } else { Role::Forward },
+            link: 0,
             cell: self.cell,
             up: self.up.unwrap_or(loss),
             down: self.down.unwrap_or(loss),
@@ -106,7 +107,7 @@ impl Nodes {
             ids[place] = NodeId(id);
         }
         let below = order.iter().skip(1);
-        let mut nodes = vec![border_router()];
+        let mut nodes = vec![Node::root(BORDER_ROUTER, 0)];
         nodes.extend(below.map(|&place| self.listed[place - 1].node(ids[self.parents[place]], loss)));
         let sorted = |&(one, other): &(usize, usize)| (ids[one].min(ids[other]), ids[one].max(ids[other]));
         (nodes, self.pairs.iter().map(sorted).collect())

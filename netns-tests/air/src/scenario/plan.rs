@@ -6,12 +6,14 @@ use super::read::Ears;
 use super::reader::{Section, Source};
 use super::values::{self, MOST};
 use crate::loss::Loss;
-use crate::topology::{Hearing, Node, NodeId, Topology};
+use crate::topology::{Hearing, Node, NodeId, Role, Topology};
 use std::collections::HashSet;
 use std::ops::Range;
 
 /// The name of the root.
 pub(super) const BORDER_ROUTER: &str = "border-router";
+/// The name of its second radio.
+const SECOND_RADIO: &str = "border-router-2";
 
 /// What the file says about the nodes.
 pub(super) enum Plan {
@@ -21,11 +23,16 @@ pub(super) enum Plan {
     Listed(Nodes),
 }
 
-/// Rings of forwarders around the border router, and the devices around the last ring. A star has no forwarders.
+/// Rings of forwarders around the border router, and the devices around the last ring. A star has no forwarders, but may
+/// have other guests.
 pub(super) struct Rings {
     routers: Vec<u32>,
     devices: u32,
     cells: u32,
+    legacy: u32,
+    flooders: u32,
+    mutes: u32,
+    second_link: u32,
     /// The line of `devices`.
     line: usize,
 }
@@ -94,7 +101,16 @@ impl Plan {
 
 impl Rings {
     /// One device.
-    const ONE: Self = Self { routers: Vec::new(), devices: 1, cells: 1, line: 1 };
+    const ONE: Self = Self {
+        routers: Vec::new(),
+        devices: 1,
+        cells: 1,
+        legacy: 0,
+        flooders: 0,
+        mutes: 0,
+        second_link: 0,
+        line: 1,
+    };
 
     fn read(section: &mut Section<'_, '_>) -> Self {
         let mut rings = Self::ONE;
@@ -104,6 +120,10 @@ impl Rings {
         rings.line = section.require("devices", &mut rings.devices, values::whole(1, MOST));
         if shape != Some(Shape::Tree) {
             section.read("cells", &mut rings.cells, values::whole(1, MOST));
+            section.read("legacy", &mut rings.legacy, values::whole(0, MOST));
+            section.read("flooders", &mut rings.flooders, values::whole(0, MOST));
+            section.read("mutes", &mut rings.mutes, values::whole(0, MOST));
+            section.read("second_link", &mut rings.second_link, values::whole(0, MOST));
         }
         if shape == Some(Shape::Tree) {
             section.must_have("routers");
@@ -117,8 +137,10 @@ impl Rings {
 
     fn change(&mut self, source: &Source<'_>, devices: Option<u32>) {
         self.devices = devices.unwrap_or(self.devices);
-        let nodes =
-            1 + self.routers.iter().chain([&self.devices]).map(|&nodes| u64::from(nodes)).sum::<u64>();
+        let guests = [self.devices, self.legacy, self.flooders, self.mutes];
+        let radios = 1 + u64::from(self.second_link > 0);
+        let counts = self.routers.iter().chain(&guests).chain([&self.second_link]);
+        let nodes = radios + counts.map(|&nodes| u64::from(nodes)).sum::<u64>();
         if nodes <= u64::from(MOST) {
             return;
         }
@@ -130,39 +152,43 @@ impl Rings {
     }
 
     fn nodes(&self, loss: Loss) -> Vec<Node> {
-        let mut nodes = vec![border_router()];
+        let mut nodes = vec![Node::root(BORDER_ROUTER, 0)];
         let mut inner = 0..1;
         for &routers in &self.routers {
             let first = nodes.len() as u32;
             let ring = (first..first + routers).zip(parents(inner));
-            nodes.extend(ring.map(|(id, parent)| node(format!("r{id}"), parent, false, 0, loss)));
+            nodes.extend(ring.map(|(id, parent)| Node {
+                role: Role::Forward,
+                ..Node::device(format!("r{id}"), parent, loss)
+            }));
             inner = first..first + routers;
         }
         let devices = (0..self.devices).zip(parents(inner));
-        nodes.extend(devices.map(|(device, parent)| {
-            node(format!("d{}", device + 1), parent, true, device % self.cells, loss)
+        nodes.extend(devices.map(|(device, parent)| Node {
+            cell: device % self.cells,
+            ..Node::device(format!("d{}", device + 1), parent, loss)
         }));
+        for (letter, role, count) in self.guests() {
+            let guest =
+                |n| Node { role, ..Node::device(format!("{letter}{n}"), NodeId::BORDER_ROUTER, loss) };
+            nodes.extend((1..=count).map(guest));
+        }
+        if self.second_link > 0 {
+            let root = NodeId(nodes.len() as u32);
+            nodes.push(Node::root(SECOND_RADIO, 1));
+            let device = |n| Node { link: 1, ..Node::device(format!("e{n}"), root, loss) };
+            nodes.extend((1..=self.second_link).map(device));
+        }
         nodes
+    }
+
+    /// Who is there besides the devices: the first letter of their names, what they do, and how many there are.
+    const fn guests(&self) -> [(char, Role, u32); 3] {
+        [('l', Role::Legacy, self.legacy), ('f', Role::Flood, self.flooders), ('m', Role::Mute, self.mutes)]
     }
 }
 
 /// The nodes of a ring, over and over: parents for those around it.
 fn parents(ring: Range<u32>) -> impl Iterator<Item = NodeId> {
     ring.map(NodeId).cycle()
-}
-
-fn node(name: String, parent: NodeId, fetches: bool, cell: u32, loss: Loss) -> Node {
-    Node { name, parent: Some(parent), fetches, cell, up: loss, down: loss }
-}
-
-/// The root.
-pub(super) fn border_router() -> Node {
-    Node {
-        name: BORDER_ROUTER.to_owned(),
-        parent: None,
-        fetches: false,
-        cell: 0,
-        up: Loss::NONE,
-        down: Loss::NONE,
-    }
 }

@@ -5,12 +5,16 @@ use super::overrides::Overrides;
 use super::plan::Plan;
 use super::reader::{Section, Source};
 use super::values::{self, MOST};
-use super::{Fetch, InterfaceIdentifiers, Network, Origin, Radio, Scenario, Scope};
+use super::{Disturbance, Fetch, InterfaceIdentifiers, Network, Origin, Radio, Scenario, Scope};
 use crate::loss::Loss;
+use sixfold_engine::Repair;
 use std::time::Duration;
 
 /// RFC 4944 §5.3: the reassembly time-out is at most this long.
 const LONGEST_REASSEMBLY: Duration = Duration::from_secs(60);
+
+/// How many images there may be: more would be a test of the relay's cache.
+pub const MOST_IMAGES: u32 = 16;
 
 /// How many blocks a 20-bit block number can count (RFC 7959 §2.2).
 const BLOCKS: u64 = 1 << 20;
@@ -33,10 +37,12 @@ impl Scenario {
         let network = network(&mut top, &plan);
         let fetch = fetch(&mut top, &overrides);
         let origin = top.section("origin", origin).unwrap_or_default();
+        let disturbance = top.section("disturbance", disturbance).unwrap_or_default();
         top.finish();
         source.verdict()?;
         let loss = overrides.loss.map_or(channel.loss, Loss::Bernoulli);
-        Ok(Self { name, radio, network, topology: plan.topology(loss, hearing), fetch, origin })
+        let topology = plan.topology(loss, hearing);
+        Ok(Self { name, radio, network, topology, fetch, origin, disturbance })
     }
 }
 
@@ -136,6 +142,10 @@ fn fetch(top: &mut Section<'_, '_>, overrides: &Overrides) -> Fetch {
     top.section("fetch", |section| {
         line = section.read("image", &mut fetch.image_bytes, values::whole(1, u32::MAX));
         section.read("block", &mut fetch.block_bytes, values::block);
+        section.read("images", &mut fetch.images, values::whole(1, MOST_IMAGES));
+        section.read("listen_memory", &mut fetch.listen_memory, values::whole(0, MOST));
+        let repairs = values::one_of(Repair::ALL.map(|repair| (repair.label(), repair)));
+        section.read("repair", &mut fetch.repair, repairs);
         section.read("power_on_within_s", &mut fetch.power_on_within, values::seconds_or_none);
         section.read("give_up_after_s", &mut fetch.give_up_after, values::seconds);
         section.read("restart_after_s", &mut fetch.restart_after, |value| {
@@ -170,4 +180,17 @@ fn origin(section: &mut Section<'_, '_>) -> Origin {
     section.read("bytes_per_s", &mut origin.bytes_per_s, values::whole(1, u32::MAX));
     section.read("max_age_s", &mut origin.max_age, values::seconds);
     origin
+}
+
+fn disturbance(section: &mut Section<'_, '_>) -> Disturbance {
+    let mut disturbance = Disturbance::default();
+    section.read("late", &mut disturbance.late, values::share);
+    section.read("late_after_s", &mut disturbance.late_after, values::seconds_or_none);
+    section.read("late_within_s", &mut disturbance.late_within, values::seconds_or_none);
+    section.read("reboots", &mut disturbance.reboots, values::share);
+    section.read("reboots_after_s", &mut disturbance.reboots_after, values::seconds_or_none);
+    section.read("reboots_within_s", &mut disturbance.reboots_within, values::seconds_or_none);
+    section.read("off_s", &mut disturbance.off, values::seconds_or_none);
+    section.read("flood_per_s", &mut disturbance.flood_per_s, values::whole(1, MOST));
+    disturbance
 }

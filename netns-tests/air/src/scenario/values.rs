@@ -103,6 +103,16 @@ pub(super) fn probability(value: &DeValue<'_>) -> Outcome<f64> {
     in_unit_interval(number(value)?)
 }
 
+/// A part of a whole.
+pub(super) fn share(value: &DeValue<'_>) -> Outcome<f64> {
+    let share = number(value)?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(format!("{share:?} is no share of the devices; give a number from 0 (none) to 1 (all)"))
+    }
+}
+
 /// A loss that is the same for each frame, from a number.
 pub(super) fn constant_loss(value: &DeValue<'_>) -> Outcome<Loss> {
     match number(value) {

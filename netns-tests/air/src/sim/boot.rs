@@ -5,18 +5,33 @@
 use super::flash::{Flash, Misuse, PAGE};
 use crate::host::{Client, Datagram, Host, Progress, State};
 use crate::random::Random;
+use crate::sim::target;
 use hmac_sha256::Hash;
 use sixfold_device::Boot;
 use sixfold_device::boot::{BootError, Event, Layout, Record, Which, install};
+use sixfold_engine::Fanout;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Ticket};
+use std::collections::VecDeque;
 use std::net::SocketAddrV6;
+use std::rc::Rc;
 
-const LONGEST_REQUEST: usize = 64;
-/// The options of every request: [`crate::peers::PATH`].
-static OPTIONS: &[u8] = b"\xb2fw\x05image";
+const LONGEST_REQUEST: usize = 128;
+/// How many datagrams wait in the receiver's buffers while the flash is busy; more are lost.
+const BUFFERS: usize = 32;
+
+/// A stream's Token is the beginning of the image's ETag.
+const GROUP_TOKEN: usize = 2;
+
+/// What a main program was told by the relay.
+#[derive(Debug)]
+pub(super) struct Told<'d> {
+    pub(super) relay: SocketAddrV6,
+    pub(super) group: Fanout,
+    pub(super) etag: &'d [u8],
+}
 
 /// What a main program left in every device's flash.
 #[derive(Clone, Debug)]
@@ -28,8 +43,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// A ticket for `image`; `None` when it has no place in flash.
-    pub(super) fn new(relay: SocketAddrV6, image: &[u8], szx: Szx) -> Option<Self> {
+    /// A ticket for `image`, which has this number; `None` when it has no place in flash.
+    pub(super) fn new(told: &Told<'_>, number: u32, image: &[u8], szx: Szx) -> Option<Self> {
         let chunk_size = ChunkSize::from_bytes(PAGE as u32)?;
         let index: Vec<u8> = image.chunks(PAGE).flat_map(Hash::hash).collect();
         let image_size = u32::try_from(image.len()).ok()?;
@@ -43,15 +58,20 @@ impl Prepared {
             chunk_size,
             szx,
             sequence_number: 1,
-            relay: Endpoint { address: *relay.ip(), port: relay.port() },
+            relay: Endpoint { address: *told.relay.ip(), port: told.relay.port() },
             interface_identifier: [0; 8],
-            etag: None,
-            group: None,
+            etag: Some(told.etag),
+            group: Some(Group {
+                endpoint: Endpoint { address: told.group.group, port: told.group.port },
+                token: told.etag.get(..GROUP_TOKEN)?,
+            }),
             session: None,
-            options: OPTIONS,
+            options: target::bytes(number),
         };
         let mut flash = Flash::new(2 * record as usize / PAGE, image);
         let which = install(&mut flash, &layout, &fields, &index).ok()?;
+        // The main program took its time for that before the power went.
+        flash.take_spent();
         // Some hundred bytes a fleet, for as long as the program runs: its devices live anywhere.
         let encoded = Box::leak(Box::new([0; MAX_TICKET]));
         fields.write(encoded).ok()?;
@@ -59,50 +79,81 @@ impl Prepared {
         Some(Self { flash, layout, which, ticket })
     }
 
-    fn boot(&self, seed: u32) -> Option<Boot<'static, Flash>> {
-        Boot::new(self.flash.clone(), &self.layout, self.which, self.ticket, seed).ok()
+    /// A core that listens if there is memory for it.
+    fn boot<'m>(&self, flash: Flash, memory: Option<&'m mut [u8]>, seed: u32) -> Option<Boot<'m, Flash>> {
+        let mut boot = Boot::new(flash, &self.layout, self.which, self.ticket, seed).ok()?;
+        if let Some(memory) = memory {
+            boot.listen(memory);
+        }
+        Some(boot)
     }
 }
 
 /// One device. It never gives up.
 #[derive(Debug)]
-pub(super) struct BootDevice {
+pub(super) struct BootDevice<'m> {
     local: SocketAddrV6,
     relay: SocketAddrV6,
-    boot: Option<Boot<'static, Flash>>,
+    prepared: Option<Rc<Prepared>>,
+    boot: Option<Boot<'m, Flash>>,
+    /// Memory for listening, for each time that it powers on.
+    memory: Vec<&'m mut [u8]>,
+    random: Random,
     /// Its flash is busy until then.
     busy: Instant,
+    /// What came while it was.
+    waiting: VecDeque<Datagram>,
     /// It may have something to say as soon as its flash is idle.
     pending: bool,
     received: u64,
     wrong: u64,
+    discarded: u64,
     state: State,
+    /// Of the cores before this one.
+    retransmissions: u64,
 }
 
-impl BootDevice {
+impl<'m> BootDevice<'m> {
     /// A device that begins when it is first polled; without a ticket that can be used, it has given up.
     pub(super) fn new(
         local: SocketAddrV6,
         relay: SocketAddrV6,
-        prepared: Option<&Prepared>,
-        random: &mut Random,
+        prepared: Option<Rc<Prepared>>,
+        mut memory: Vec<&'m mut [u8]>,
+        mut random: Random,
     ) -> Self {
-        let seed = random.bits();
-        let boot = prepared.and_then(|prepared| prepared.boot(seed));
+        let (seed, lent) = (random.bits(), memory.pop());
+        let boot = prepared.as_ref().and_then(|prepared| prepared.boot(prepared.flash.clone(), lent, seed));
         let state = if boot.is_some() { State::Fetching } else { State::GaveUp };
-        Self { local, relay, boot, busy: Instant::ZERO, pending: false, received: 0, wrong: 0, state }
+        Self {
+            local,
+            relay,
+            prepared,
+            boot,
+            memory,
+            random,
+            busy: Instant::ZERO,
+            waiting: VecDeque::new(),
+            pending: false,
+            received: 0,
+            wrong: 0,
+            discarded: 0,
+            state,
+            retransmissions: 0,
+        }
     }
 
     /// Gives an input to the core, and notes what comes of it.
     fn input(
         &mut self,
         now: Instant,
-        input: impl FnOnce(&mut Boot<'static, Flash>) -> Result<Option<Event>, BootError<Misuse>>,
+        input: impl FnOnce(&mut Boot<'m, Flash>) -> Result<Option<Event>, BootError<Misuse>>,
     ) {
         let Some(boot) = &mut self.boot else { return };
         let event = input(boot);
         self.busy = now.max(self.busy) + boot.flash_mut().take_spent();
         self.pending = true;
+        self.discarded = boot.flash_mut().discarded();
         match event {
             Ok(Some(Event::Chunks { done, .. })) => self.received = u64::from(done) * PAGE as u64,
             Ok(Some(Event::Bootable)) => {
@@ -113,17 +164,43 @@ impl BootDevice {
             Err(_) => self.state = State::GaveUp,
         }
     }
+
+    /// Whether it has joined the group that a datagram is for.
+    fn is_for_group(&self, datagram: &Datagram) -> bool {
+        let group = self.boot.as_ref().and_then(Boot::group).map(|group| group.endpoint);
+        group.is_some_and(|group| (group.address, group.port) == (*datagram.to.ip(), datagram.to.port()))
+    }
+
+    fn take(&mut self, now: Instant, datagram: &Datagram) {
+        if datagram.from != self.relay {
+            return;
+        }
+        if datagram.to == self.local {
+            self.input(now, |boot| boot.handle_datagram(now, &datagram.payload));
+        } else if self.is_for_group(datagram) {
+            self.input(now, |boot| boot.handle_group_datagram(now, &datagram.payload));
+        }
+    }
 }
 
-impl Host for BootDevice {
+impl Host for BootDevice<'_> {
     fn handle_datagram(&mut self, now: Instant, datagram: &Datagram) {
-        if datagram.from == self.relay && datagram.to == self.local {
-            self.input(now, |boot| boot.handle_datagram(now, &datagram.payload));
+        if now >= self.busy && self.waiting.is_empty() {
+            self.take(now, datagram);
+        } else if self.waiting.len() < BUFFERS {
+            self.waiting.push_back(datagram.clone());
         }
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.input(now, |boot| boot.handle_timeout(now));
+        while now >= self.busy
+            && let Some(datagram) = self.waiting.pop_front()
+        {
+            self.take(now, &datagram);
+        }
+        if now >= self.busy {
+            self.input(now, |boot| boot.handle_timeout(now));
+        }
     }
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Datagram> {
@@ -141,16 +218,29 @@ impl Host for BootDevice {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        if self.pending { Some(self.busy) } else { self.boot.as_ref()?.poll_timeout() }
+        if self.pending || !self.waiting.is_empty() {
+            return Some(self.busy);
+        }
+        self.boot.as_ref()?.poll_timeout().map(|due| due.max(self.busy))
     }
 
     fn retransmissions(&self) -> u64 {
-        self.boot.as_ref().map_or(0, |boot| boot.exchange().retransmissions().into())
+        self.retransmissions + self.boot.as_ref().map_or(0, |boot| boot.exchange().retransmissions().into())
     }
 }
 
-impl Client for BootDevice {
+impl Client for BootDevice<'_> {
     fn progress(&self) -> Progress {
-        Progress { state: self.state, received: self.received, wrong: self.wrong }
+        let Self { state, received, wrong, discarded, .. } = *self;
+        Progress { state, received, wrong, discarded }
+    }
+
+    fn power_cut(&mut self) {
+        self.retransmissions = self.retransmissions();
+        self.waiting.clear();
+        let (boot, prepared) = (self.boot.take(), self.prepared.clone());
+        let (seed, lent) = (self.random.bits(), self.memory.pop());
+        self.boot =
+            boot.zip(prepared).and_then(|(boot, prepared)| prepared.boot(boot.into_flash(), lent, seed));
     }
 }

@@ -3,6 +3,7 @@
 use crate::host::{Client, Datagram, Host, Progress, State};
 use crate::peers::ImageCheck;
 use crate::random::Random;
+use crate::sim::target;
 use sixfold_device::ETag;
 use sixfold_device::fetch::{Event, Fetch, Received};
 use sixfold_profile::Instant;
@@ -12,8 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const LONGEST_REQUEST: usize = 64;
-/// The options of every request: [`crate::peers::PATH`].
-const TARGET: Options<'static> = Options::new(b"\xb2fw\x05image");
 
 /// One device. It gives up when its core says that no answer came, or that the answer is of no use; but after silence it
 /// may be told to begin again, where it was.
@@ -21,6 +20,7 @@ const TARGET: Options<'static> = Options::new(b"\xb2fw\x05image");
 pub struct Device {
     local: SocketAddrV6,
     relay: SocketAddrV6,
+    target: Options<'static>,
     fetch: Fetch<'static>,
     szx: Szx,
     /// Where to begin again.
@@ -35,10 +35,11 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device that fetches `image` from `relay` when it is first polled.
+    /// A device that fetches `image`, which has this number, from `relay` when it is first polled.
     pub fn new(
         local: SocketAddrV6,
         relay: SocketAddrV6,
+        image_number: u32,
         image: Arc<[u8]>,
         szx: Szx,
         restart_after: Option<Duration>,
@@ -47,7 +48,8 @@ impl Device {
         Self {
             local,
             relay,
-            fetch: Fetch::new(TARGET, szx, random.bits()),
+            target: target(image_number),
+            fetch: Fetch::new(target(image_number), szx, random.bits()),
             szx,
             next: None,
             restart_after,
@@ -95,10 +97,10 @@ impl Device {
         self.retransmissions += u64::from(self.fetch.exchange().retransmissions());
         let seed = self.random.bits();
         self.fetch = match self.next {
-            Some((block, etag)) => Fetch::resume(TARGET, block, etag, seed),
+            Some((block, etag)) => Fetch::resume(self.target.clone(), block, etag, seed),
             None => {
                 self.start_over();
-                Fetch::new(TARGET, self.szx, seed)
+                Fetch::new(self.target.clone(), self.szx, seed)
             }
         };
     }
@@ -149,6 +151,10 @@ impl Host for Device {
 
 impl Client for Device {
     fn progress(&self) -> Progress {
-        Progress { state: self.state, received: self.check.received(), wrong: self.check.wrong() }
+        self.check.progress(self.state)
+    }
+
+    fn power_cut(&mut self) {
+        self.begin_again();
     }
 }

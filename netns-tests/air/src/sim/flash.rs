@@ -9,14 +9,20 @@ use std::time::Duration;
 
 /// The size of an erase page in bytes, as in most microcontrollers with an 802.15.4 radio.
 pub(super) const PAGE: usize = 4096;
+/// The smallest that is written of an image at a time, in bytes (RFC 7959 §2.2).
+const SMALLEST_BLOCK: usize = 16;
 /// The size of a write unit in bytes.
 const WORD: usize = 4;
 
 /// Times of an nRF52840 (its product specification, NVMC electrical specification).
 const ERASE_PAGE: Duration = Duration::from_millis(85);
 const WRITE_WORD: Duration = Duration::from_micros(41);
-/// What is read is hashed: SHA-256 in small code takes about 64 cycles a byte, at 64 MHz.
-const HASH_BYTE: Duration = Duration::from_micros(1);
+/// To read a word and add it to a parity symbol takes 8 cycles, at 64 MHz.
+const READ_WORD: Duration = Duration::from_nanos(125);
+/// SHA-256 in small code takes about 64 cycles a byte.
+const HASH_PAGE: Duration = Duration::from_micros(PAGE as u64);
+/// How many reads of one page in ascending order are a hash. All of it are 64; parity symbols are made of about half.
+const HASHED_READS: u32 = 48;
 
 type Page = [u8; PAGE];
 
@@ -24,9 +30,14 @@ type Page = [u8; PAGE];
 #[derive(Clone, Debug)]
 pub(super) struct Flash {
     pages: Vec<Arc<Page>>,
+    erased: Arc<Page>,
     slot: usize,
     image: Arc<[Arc<Page>]>,
     spent: Duration,
+    /// Bytes of the image that were there and were erased.
+    discarded: u64,
+    /// How many reads in ascending order there were within a page, and where the last one was.
+    reads: (u32, usize),
 }
 
 /// An operation that no correct program makes.
@@ -44,8 +55,8 @@ impl Flash {
     pub(super) fn new(records: usize, image: &[u8]) -> Self {
         let erased = Arc::new([0xff; PAGE]);
         let image: Arc<[Arc<Page>]> = image.chunks(PAGE).map(padded).collect();
-        let pages = vec![erased; records + image.len()];
-        Self { pages, slot: records, image, spent: Duration::ZERO }
+        let pages = vec![erased.clone(); records + image.len()];
+        Self { pages, erased, slot: records, image, spent: Duration::ZERO, discarded: 0, reads: (0, 0) }
     }
 
     /// How long the operations since the last call took.
@@ -62,6 +73,25 @@ impl Flash {
         pairs.filter(|(page, wanted)| !Arc::ptr_eq(page, wanted)).map(differ).sum()
     }
 
+    /// How many bytes of the image were there and were erased.
+    pub(super) const fn discarded(&self) -> u64 {
+        self.discarded
+    }
+
+    fn time_to_read(&mut self, offset: usize, bytes: usize) -> Duration {
+        let (reads, last) = self.reads;
+        let goes_on = offset / PAGE == last / PAGE && offset > last;
+        let reads = if goes_on { reads + 1 } else { 1 };
+        self.reads = (reads, offset);
+        let hash = if reads == HASHED_READS { HASH_PAGE } else { Duration::ZERO };
+        READ_WORD * (bytes / WORD) as u32 + hash
+    }
+
+    /// What a page is to become; `None` before the slot.
+    fn wanted(&self, number: usize) -> Option<&Arc<Page>> {
+        number.checked_sub(self.slot).and_then(|number| self.image.get(number))
+    }
+
     fn share(&mut self, number: usize) {
         let wanted = number.checked_sub(self.slot).and_then(|number| self.image.get(number));
         if let Some((page, wanted)) = self.pages.get_mut(number).zip(wanted)
@@ -70,6 +100,15 @@ impl Flash {
             page.clone_from(wanted);
         }
     }
+}
+
+/// How many bytes of a page are the image's, in whole blocks: single bytes may be alike by chance.
+fn right_bytes((is, wanted): (&Arc<Page>, &Arc<Page>)) -> u64 {
+    if Arc::ptr_eq(is, wanted) {
+        return PAGE as u64;
+    }
+    let pairs = is.chunks(SMALLEST_BLOCK).zip(wanted.chunks(SMALLEST_BLOCK));
+    (SMALLEST_BLOCK * pairs.filter(|(is, wanted)| is == wanted).count()) as u64
 }
 
 fn padded(bytes: &[u8]) -> Arc<Page> {
@@ -86,9 +125,16 @@ impl ReadNorFlash for Flash {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Misuse> {
-        self.spent += HASH_BYTE * bytes.len() as u32;
-        for (at, byte) in (offset as usize..).zip(bytes) {
-            *byte = self.pages.get(at / PAGE).ok_or(Misuse)?[at % PAGE];
+        let time = self.time_to_read(offset as usize, bytes.len());
+        self.spent += time;
+        let mut at = offset as usize;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let page = self.pages.get(at / PAGE).ok_or(Misuse)?;
+            let here = rest.len().min(PAGE - at % PAGE);
+            let (now, later) = rest.split_at_mut(here);
+            now.copy_from_slice(&page[at % PAGE..][..here]);
+            (at, rest) = (at + here, later);
         }
         Ok(())
     }
@@ -105,7 +151,8 @@ impl NorFlash for Flash {
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Misuse> {
         for number in from as usize / PAGE..to as usize / PAGE {
             self.spent += ERASE_PAGE;
-            *self.pages.get_mut(number).ok_or(Misuse)? = padded(&[]);
+            self.discarded += self.pages.get(number).zip(self.wanted(number)).map_or(0, right_bytes);
+            self.pages.get_mut(number).ok_or(Misuse)?.clone_from(&self.erased);
         }
         Ok(())
     }
@@ -151,5 +198,24 @@ mod tests {
         flash.write(0, &[0; 64]).unwrap();
         assert_eq!(flash.take_spent(), 2 * ERASE_PAGE + 16 * WRITE_WORD);
         assert_eq!(flash.take_spent(), Duration::ZERO);
+        let mut piece = [0; 64];
+        (0..2 * PAGE as u32).step_by(64).for_each(|at| flash.read(at, &mut piece).unwrap());
+        let read = 2 * (PAGE / WORD) as u32 * READ_WORD;
+        assert_eq!(flash.take_spent(), read + 2 * HASH_PAGE, "two pages are hashed");
+        (0..2 * PAGE as u32).step_by(128).for_each(|at| flash.read(at, &mut piece).unwrap());
+        assert_eq!(flash.take_spent(), read / 2, "every other block is added up");
+    }
+
+    #[test]
+    fn what_is_erased_although_it_was_right_is_counted() {
+        let image: Vec<u8> = (0..2 * PAGE).map(|n| (n / 5) as u8).collect();
+        let mut flash = Flash::new(1, &image);
+        flash.erase(0, 3 * PAGE as u32).unwrap();
+        assert_eq!(flash.discarded(), 0);
+        flash.write(PAGE as u32, &image[..128]).unwrap();
+        flash.write(2 * PAGE as u32, &image[PAGE..]).unwrap();
+        flash.write(PAGE as u32 + 512, &[0; 64]).unwrap();
+        flash.erase(PAGE as u32, 3 * PAGE as u32).unwrap();
+        assert_eq!(flash.discarded(), 128 + PAGE as u64);
     }
 }

@@ -3,7 +3,7 @@
 
 use sixfold_air::frame::{self, Destination, FCS};
 use sixfold_air::loss::Loss;
-use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
+use sixfold_air::topology::{Hearing, Node, NodeId, Role, Topology};
 
 pub(crate) const BORDER_ROUTER: NodeId = NodeId::BORDER_ROUTER;
 
@@ -14,21 +14,17 @@ pub(crate) fn star(devices: u32) -> Topology {
 
 /// Devices around a border router, all in one cell.
 pub(crate) fn star_with(devices: u32, loss: Loss, hearing: Hearing) -> Topology {
-    let mut nodes = vec![node("border-router", None, Loss::NONE)];
-    nodes.extend((1..=devices).map(|n| node(&format!("d{n}"), Some(BORDER_ROUTER), loss)));
+    let mut nodes = vec![Node::root("border-router", 0)];
+    nodes.extend((1..=devices).map(|n| Node::device(format!("d{n}"), BORDER_ROUTER, loss)));
     Topology { nodes, hearing }
 }
 
 /// A chain of nodes, of which the last one fetches.
 pub(crate) fn line(hops: u32) -> Topology {
-    let mut nodes = vec![node("border-router", None, Loss::NONE)];
-    nodes.extend((1..=hops).map(|n| node(&format!("n{n}"), Some(NodeId(n - 1)), Loss::NONE)));
-    nodes.iter_mut().rev().skip(1).for_each(|node| node.fetches = false);
+    let mut nodes = vec![Node::root("border-router", 0)];
+    nodes.extend((1..=hops).map(|n| Node::device(format!("n{n}"), NodeId(n - 1), Loss::NONE)));
+    nodes.iter_mut().rev().skip(1).for_each(|node| node.role = Role::Forward);
     Topology { nodes, hearing: Hearing::All }
-}
-
-fn node(name: &str, parent: Option<NodeId>, loss: Loss) -> Node {
-    Node { name: name.to_owned(), parent, fetches: parent.is_some(), cell: 0, up: loss, down: loss }
 }
 
 /// An MPDU without FCS, as another stack would make it.

@@ -15,7 +15,7 @@ pub(crate) fn run(options: FleetOptions) -> Result<ExitCode> {
     let (folder, threads) = (options.out.clone(), options.threads);
     let matrix = matrix(options);
     let cells = matrix.cells();
-    let refusal = cells.iter().find_map(|cell| cell.server.refuses(&matrix.scenario(cell).fetch));
+    let refusal = cells.iter().find_map(|cell| cell.server.refuses(&matrix.scenario(cell)));
     if let Some(refusal) = refusal {
         bail!("{refusal}");
     }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 pub(crate) fn run(options: &SimOptions) -> Result<ExitCode> {
     let scenario = scenario::read(&options.run)?;
     let server: Server = options.server.into();
-    if let Some(refusal) = server.refuses(&scenario.fetch) {
+    if let Some(refusal) = server.refuses(&scenario) {
         bail!("{refusal}");
     }
     let outcome = sim::run(&scenario, server, options.run.seed);

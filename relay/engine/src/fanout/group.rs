@@ -1,11 +1,12 @@
 //! One group: a version of an image on a link, the devices that take part, and what they are known to lack.
 
 use super::loss::Loss;
-use super::need::Need;
+use super::need::{ALL, Need};
 use super::plan::{Item, Plan};
 use crate::coap::Lacks;
 use crate::event::PlanKind;
 use crate::image::ETag;
+use crate::status::GroupStatus;
 use foldhash::quality::FixedState;
 use lru::LruCache;
 use sixfold_profile::Instant;
@@ -23,6 +24,9 @@ const MOST_MEMBERS: usize = 4096;
 /// A member whose need does not become less by this many plans does not hear the stream, or says it does not. Nothing is
 /// planned for it any more, and it will ask for unicast.
 const MOST_FUTILE: u8 = 3;
+/// A member is told to wait once in this time, after a few times at once: otherwise asking would be a way to fill the link.
+const ANSWER_EVERY: Duration = Duration::from_millis(250);
+const ANSWERS_AT_ONCE: u32 = 8;
 /// Fewer datagrams than this say nothing about loss.
 const FEW: u32 = 16;
 
@@ -44,8 +48,10 @@ pub(crate) enum Verdict {
     Started(PlanKind),
     /// By the stream that moves.
     Merged,
-    /// Not at all: the stream is not heard there.
+    /// By nothing new: the stream is not heard there.
     Ignored,
+    /// Not at all: it asks too often.
+    Silenced,
 }
 
 /// One group.
@@ -76,6 +82,10 @@ struct Member {
     /// The first block that it asked for.
     first: u32,
     futile: u8,
+    /// How many times in a row it could not use parity symbols.
+    blind: u8,
+    /// When all its answers so far would have been due, one in each [`ANSWER_EVERY`].
+    answers_until: Instant,
     report: Report,
 }
 
@@ -131,6 +141,19 @@ impl Group {
         self.plan.left()
     }
 
+    /// How it stands, for people.
+    pub(crate) fn describe(&self) -> GroupStatus {
+        GroupStatus {
+            url: self.url.clone(),
+            etag: self.key.etag,
+            members: self.members.len(),
+            planned: self.plan.left(),
+            block_size: self.szx(),
+            blocks: self.sent.blocks,
+            parity: self.sent.parity,
+        }
+    }
+
     /// Devices that take part.
     pub(crate) fn members(&self) -> usize {
         self.members.len()
@@ -168,40 +191,77 @@ impl Group {
             self.plan.resize(self.limit);
         }
         self.forget_silent(now);
-        let blocks = self.plan.blocks();
-        let before = self.members.get(&peer).copied();
         let (single, moves) = (lacks.from.is_none() && lacks.named.len() == 1, self.moves());
-        let mut need = Need::read(lacks, self.szx(), blocks, parity);
-        let first = need.named.first().copied().or(lacks.from).unwrap_or(0);
-        let fresh = single && self.sent.plans == 0;
-        // A newcomer that names one block lacks at least that one.
-        let newcomer = single && before.is_none();
-        let lacking = if newcomer || fresh { blocks - first.min(blocks) } else { need.lacking };
-        let report = Report { szx: self.szx(), lacking, deficit: need.deficit, sent: self.sent };
-        let elsewhere = single && before.is_some_and(|before| before.first != first);
-        let futile = before.map_or(0, |before| self.compare(now, &before, &report, loss));
-        let futile = if elsewhere { 0 } else { futile };
-        self.members.put(peer, Member { heard: now, first, futile, report });
+        let newcomer = !self.members.contains(&peer);
+        // The first time that a member cannot use parity an eighth of what it lacks is sent as blocks, then twice as much.
+        let blind = self.members.peek(&peer).map_or(0, |member| member.blind);
+        let share = if parity { ALL.min(1 << blind.min(3)) } else { ALL };
+        let need = Need::read(lacks, self.szx(), self.plan.blocks(), parity, share);
+        let futile = self.note(now, peer, lacks, &need, loss);
         if single && !moves && !self.others_are_active(now, peer) {
             return Verdict::Alone;
+        }
+        if self.is_importunate(now, peer) {
+            return Verdict::Silenced;
         }
         if futile >= MOST_FUTILE {
             return Verdict::Ignored;
         }
-        if newcomer && moves {
+        // A newcomer that names one block hears what it lacks, as it seems, and will say it.
+        if single && newcomer && moves {
             return Verdict::Merged;
         }
-        if fresh {
-            need = Need::rest(self.first_wanted(now), blocks);
+        let fresh = single && self.sent.plans == 0;
+        let need = if fresh {
+            Need::rest(self.first_wanted(now), self.plan.blocks())
         } else if futile > 0 && parity {
-            need = Need::read(lacks, self.szx(), blocks, false);
-        }
+            Need::read(lacks, self.szx(), self.plan.blocks(), false, ALL)
+        } else {
+            need
+        };
         self.plan.merge(&need, loss.estimate());
         if moves || !self.moves() {
             return Verdict::Merged;
         }
         self.sent.plans += 1;
         Verdict::Started(if fresh { PlanKind::Pass } else { self.plan.kind() })
+    }
+
+    /// Remembers what a member lacks; says how many times in a row it became no less.
+    fn note(&mut self, now: Instant, peer: SocketAddr, lacks: &Lacks, need: &Need, loss: &mut Loss) -> u8 {
+        let before = self.members.get(&peer).copied();
+        let single = lacks.from.is_none() && lacks.named.len() == 1;
+        let first = need.named.first().copied().or(lacks.from).unwrap_or(0);
+        // Who names one block before it heard a stream lacks all that follows.
+        let lacking = if single && (before.is_none() || self.sent.plans == 0) {
+            self.plan.blocks().saturating_sub(first)
+        } else {
+            need.lacking
+        };
+        let report = Report { szx: self.szx(), lacking, deficit: need.deficit, sent: self.sent };
+        let elsewhere = single && before.is_some_and(|before| before.first != first);
+        let futile = match &before {
+            Some(before) => self.compare(now, before, &report, loss),
+            None => 0,
+        };
+        let futile = if elsewhere { 0 } else { futile };
+        let answers_until = before.map_or(now, |before| before.answers_until);
+        let is_blind = lacks.from.is_some() && need.deficit.is_none();
+        let blind =
+            before.filter(|_| is_blind).map_or(0, |before| before.blind).saturating_add(is_blind.into());
+        self.members.put(peer, Member { heard: now, first, futile, blind, answers_until, report });
+        futile
+    }
+
+    /// A member asks too often to be told to wait each time.
+    fn is_importunate(&mut self, now: Instant, peer: SocketAddr) -> bool {
+        let Some(member) = self.members.get_mut(&peer) else { return true };
+        let until = member.answers_until.max(now) + ANSWER_EVERY;
+        let is_importunate = until.since(now) > ANSWER_EVERY * ANSWERS_AT_ONCE;
+        if !is_importunate {
+            member.answers_until = until;
+        }
+        is_importunate
     }
 
     /// Learns from what a member lacks now and lacked before; says how many times in a row it became no less.

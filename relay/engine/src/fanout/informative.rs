@@ -3,7 +3,7 @@
 
 use super::stream::token;
 use crate::image::ETag;
-use sixfold_profile::coap::{Code, Message, Type, Writer, option};
+use sixfold_profile::coap::{Code, Message, Type, Writer, option, params};
 use std::net::{IpAddr, SocketAddr};
 
 /// Keys of the map.
@@ -20,8 +20,8 @@ const MAP: u8 = 5 << 5;
 /// Between whom a stream's messages travel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Addresses {
-    /// The address of ours that they leave from, at CoAP's port.
-    pub(crate) server: IpAddr,
+    /// The address of ours that they leave from.
+    pub(crate) server: SocketAddr,
     pub(crate) group: SocketAddr,
 }
 
@@ -31,25 +31,24 @@ pub(crate) fn informative(addresses: Addresses, etag: ETag, request: &Message<'_
     head(&mut cbor, MAP, 2);
     head(&mut cbor, UNSIGNED, TP_INFO.into());
     head(&mut cbor, ARRAY, 3);
-    reference(&mut cbor, addresses.server, None);
-    reference(&mut cbor, addresses.group.ip(), Some(addresses.group.port()));
+    reference(&mut cbor, addresses.server);
+    reference(&mut cbor, addresses.group);
     string(&mut cbor, token(etag).as_slice());
     head(&mut cbor, UNSIGNED, PH_REQ.into());
     string(&mut cbor, &phantom(request));
     cbor
 }
 
-/// A constrained resource identifier of scheme and authority: `[-1, [address, ?port]]`.
-fn reference(cbor: &mut Vec<u8>, address: IpAddr, port: Option<u16>) {
-    head(cbor, ARRAY, 2);
+/// A constrained resource identifier of scheme and authority, as the draft's examples have it: `[-1, address, ?port]`.
+fn reference(cbor: &mut Vec<u8>, address: SocketAddr) {
+    head(cbor, ARRAY, 2 + u16::from(address.port() != params::PORT));
     cbor.push(COAP);
-    head(cbor, ARRAY, 1 + u16::from(port.is_some()));
-    match address {
+    match address.ip() {
         IpAddr::V4(address) => string(cbor, &address.octets()),
         IpAddr::V6(address) => string(cbor, &address.octets()),
     }
-    if let Some(port) = port {
-        head(cbor, UNSIGNED, port);
+    if address.port() != params::PORT {
+        head(cbor, UNSIGNED, address.port());
     }
 }
 
@@ -120,13 +119,13 @@ mod tests {
         let length = writer.finish();
         let request = Message::parse(&buffer[..length]).unwrap();
         let addresses = Addresses {
-            server: "2001:db8::ab".parse().unwrap(),
+            server: "[2001:db8::ab]:5683".parse().unwrap(),
             group: "[ff35:30:2001:db8::23]:61616".parse().unwrap(),
         };
         let expected = [
-            &[0xa2, 0x00, 0x83, 0x82, 0x20, 0x81, 0x50][..],
+            &[0xa2, 0x00, 0x83, 0x82, 0x20, 0x50][..],
             &[0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xab],
-            &[0x82, 0x20, 0x82, 0x50],
+            &[0x83, 0x20, 0x50],
             &[0xff, 0x35, 0, 0x30, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0x23],
             &[0x19, 0xf0, 0xb0, 0x42, b'1', b'2'],
             &[0x01, 0x45, 0x01, 0x60, 0x52, b'f', b'w'],

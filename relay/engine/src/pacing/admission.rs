@@ -49,6 +49,11 @@ impl Admission {
         Verdict::Admitted
     }
 
+    /// Devices that are served.
+    pub(crate) const fn members(&self) -> usize {
+        self.members
+    }
+
     /// A member has all, or is forgotten.
     pub(crate) const fn left(&mut self) {
         self.members = self.members.saturating_sub(1);

@@ -29,7 +29,7 @@ struct Account<T> {
     queue: VecDeque<(T, Duration)>,
 }
 
-impl<T: PartialEq> Fair<T> {
+impl<T> Fair<T> {
     pub(crate) fn new(hasher: FixedState) -> Self {
         Self {
             accounts: HashMap::with_hasher(hasher),
@@ -48,6 +48,11 @@ impl<T: PartialEq> Fair<T> {
     /// Devices that wait.
     pub(crate) fn devices(&self) -> usize {
         self.current.len() + self.ring.len()
+    }
+
+    /// Whether a device waits.
+    pub(crate) fn waits(&self, device: SocketAddr) -> bool {
+        self.accounts.get(&device).is_some_and(|account| !account.queue.is_empty())
     }
 
     /// The longest answer so far.
@@ -123,11 +128,11 @@ impl<T: PartialEq> Fair<T> {
         self.accounts.into_values().flat_map(|account| account.queue).map(|(item, _)| item)
     }
 
-    /// Takes an answer back that nobody waits for any more.
-    pub(crate) fn withdraw(&mut self, device: SocketAddr, item: &T) {
+    /// Takes answers back that nobody waits for any more.
+    pub(crate) fn withdraw(&mut self, device: SocketAddr, unwanted: impl Fn(&T) -> bool) {
         let Some(account) = self.accounts.get_mut(&device) else { return };
         let before = account.queue.len();
-        account.queue.retain(|(queued, _)| queued != item);
+        account.queue.retain(|(queued, _)| !unwanted(queued));
         self.waiting -= before - account.queue.len();
         if before > 0 && account.queue.is_empty() {
             self.leave(device);
@@ -194,7 +199,7 @@ mod tests {
     fn what_was_withdrawn_or_forgotten_never_comes() {
         let mut fair = fair();
         (0..4).for_each(|n| fair.push(device(n), u32::from(n), MS));
-        fair.withdraw(device(1), &1);
+        fair.withdraw(device(1), |&item| item == 1);
         fair.forget(device(2));
         assert_eq!((fair.len(), fair.devices()), (2, 2));
         let order: Vec<_> = std::iter::from_fn(|| fair.pop(MS)).map(|(_, item, _)| item).collect();
@@ -230,7 +235,7 @@ mod tests {
                 match step {
                     0 => if let Some((_, item, _)) = fair.pop(MS * 60) { prop_assert!(inside.remove(&item)); },
                     1 => if let Some(&item) = inside.iter().next() {
-                        (0..8).for_each(|n| fair.withdraw(device(n), &item));
+                        (0..8).for_each(|n| fair.withdraw(device(n), |&queued| queued == item));
                         inside.remove(&item);
                     },
                     _ => { fair.push(device(n), number, MS * cost); inside.insert(number); }

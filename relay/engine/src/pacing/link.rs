@@ -2,18 +2,26 @@
 
 use super::admission::{Admission, Verdict};
 use super::airtime::Radio;
+use super::block::{BlockSize, Change};
+use super::estimate::Estimate;
 use super::fair::Fair;
-use super::rto::{Algorithm, Estimator, Rto};
+use super::flights::{Flight, Flights};
+use super::rto::{Algorithm, Rto};
 use super::window::Window;
+use crate::event::LinkDecision;
 use crate::fanout::Fanout;
+use crate::status::LinkStatus;
 use foldhash::quality::FixedState;
 use sixfold_profile::Instant;
+use sixfold_profile::coap::Szx;
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The usual request for a block: header, Token, Uri-Path, Block2.
-const REQUEST: usize = 24;
+pub(super) const REQUEST: usize = 24;
+/// Header, ETag, Block2, Max-Age, payload marker, as they usually are, in bytes.
+pub(crate) const AROUND_PAYLOAD: usize = 4 + 9 + 4 + 3 + 1;
 /// Nothing is given up earlier than this many maximal frames take: collisions happen.
 const PATIENCE_FRAMES: u32 = 8;
 /// A device that has not asked again after this many usual round trips is not waited for: its request was lost, or it
@@ -37,12 +45,18 @@ const TURN: u32 = 32;
 const BURST: Duration = Duration::from_millis(20);
 /// A datagram to a group keeps the channel as long as it takes: up to this stretch everybody hears everybody.
 const ONE_HOP: f64 = 1.5;
+/// A device is refused something once in this time (less than ACK_TIMEOUT, so that a repetition is heard), after a few at once:
+/// otherwise refusals would be a way to fill the link.
+const REFUSAL_EVERY: Duration = Duration::from_secs(1);
+const REFUSALS_AT_ONCE: u32 = 3;
 
 /// How a link is paced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkConfig {
     /// Its radio.
     pub radio: Radio,
+    /// The longest IPv6 packet that devices take, in bytes: blocks are not larger than it allows.
+    pub mtu: usize,
     /// How much of the time the relay may send, in percent: 1 to 100.
     pub duty_cycle: u8,
     /// How time-outs are estimated.
@@ -54,7 +68,7 @@ pub struct LinkConfig {
 impl Default for LinkConfig {
     fn default() -> Self {
         let (radio, algorithm, fanout) = (Radio::default(), Algorithm::default(), Some(Fanout::default()));
-        Self { radio, duty_cycle: 100, algorithm, fanout }
+        Self { radio, mtu: 1280, duty_cycle: 100, algorithm, fanout }
     }
 }
 
@@ -69,60 +83,86 @@ pub(crate) enum Signal {
     Late,
 }
 
+/// What tells that an answer arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// The next request: it is a block.
+    Request,
+    /// An acknowledgement: it is a notification.
+    Acknowledgement,
+    /// Nothing: the client has what it wanted.
+    Nothing,
+    /// Nothing, because it goes to a group. The link is taken for as long as it is on the air, and free again then.
+    Group,
+}
+
+/// An answer, as far as a link cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parcel {
+    /// Its CoAP message.
+    pub(crate) bytes: usize,
+    /// What of it is payload.
+    pub(crate) payload: usize,
+    pub(crate) sign: Sign,
+}
+
 /// One paced link. `T` names an answer that waits.
 #[derive(Debug)]
 pub(crate) struct Link<T> {
     config: LinkConfig,
     window: Window,
-    fair: Fair<T>,
+    fair: Fair<(T, Parcel)>,
     admission: Admission,
     devices: HashMap<SocketAddr, Device, FixedState>,
-    /// When answers are given up that nothing was heard of.
-    expiries: BTreeSet<(Instant, SocketAddr)>,
+    flights: Flights,
     /// Devices that should have asked again, and since when they are missed.
     missing: BTreeSet<(Instant, SocketAddr)>,
     /// Of all devices: what a new one begins with.
-    estimator: Estimator,
-    /// The duty cycle, or what goes to a group, lets the next answer leave then.
+    estimator: Box<dyn Rto>,
+    estimate: Estimate,
+    block_size: BlockSize,
+    /// What was sent keeps the channel until then, with the silence that the duty cycle wants after it.
     free_at: Instant,
+    /// A missing device has a quiet moment until then.
+    quiet_until: Instant,
+    decisions: Vec<LinkDecision>,
     /// How many times longer than needed what goes to a group keeps the link.
     slow: f64,
 }
 
 #[derive(Debug)]
 struct Device {
-    estimator: Estimator,
-    flight: Option<Flight>,
+    estimator: Box<dyn Rto>,
     /// The block that was asked for last, and the one that was answered last.
     asked: u32,
     answered: Option<(u32, Instant)>,
+    /// The answer to it, and its payload, in bytes.
+    size: usize,
+    payload: usize,
     member: bool,
     appointment: Option<Instant>,
     missing: Option<Instant>,
+    /// When all its refusals so far would have been due, one in each [`REFUSAL_EVERY`].
+    refusals_until: Instant,
 }
 
-/// An answer on its way.
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    cost: Duration,
-    expires: Instant,
-    /// Nothing else was on its way when it left.
-    alone: bool,
-}
-
-impl<T: PartialEq> Link<T> {
+impl<T> Link<T> {
     pub(crate) fn new(config: LinkConfig, hasher: FixedState) -> Self {
         Self {
             config,
-            window: Window::new(),
+            window: Window::new(f64::from(config.duty_cycle) / 100.0),
             fair: Fair::new(hasher.clone()),
             admission: Admission::default(),
+            flights: Flights::new(hasher.clone()),
             devices: HashMap::with_hasher(hasher),
-            expiries: BTreeSet::new(),
             missing: BTreeSet::new(),
-            estimator: Estimator::new(config.algorithm),
+            estimator: config.algorithm.estimator(),
+            estimate: Estimate::default(),
+            block_size: BlockSize::new(config.radio, config.mtu),
             free_at: Instant::ZERO,
+            quiet_until: Instant::ZERO,
             slow: 1.0,
+            decisions: Vec::new(),
         }
     }
 
@@ -131,14 +171,19 @@ impl<T: PartialEq> Link<T> {
         &self.config
     }
 
-    /// How long a datagram with `bytes` of payload to a group keeps the link, `slow` times longer than needed.
-    pub(crate) fn cost_to_group(&mut self, bytes: usize, slow: f64) -> Duration {
-        self.slow = slow;
-        self.config.radio.airtime_to_group(bytes)
+    /// The largest block that suits the link now.
+    pub(crate) const fn block_size(&self) -> Szx {
+        self.block_size.now()
     }
 
-    /// The same with all that is kept for others between two of them.
-    pub(crate) fn interval(&self, cost: Duration) -> Duration {
+    /// Lets what goes to groups keep the link `slow` times longer than needed from now on.
+    pub(crate) const fn slow_down(&mut self, slow: f64) {
+        self.slow = slow;
+    }
+
+    /// How far apart datagrams to a group with `bytes` of payload are.
+    pub(crate) fn interval(&self, bytes: usize) -> Duration {
+        let cost = self.config.radio.airtime_to_group(bytes);
         let stretch = if self.window.stretch() > ONE_HOP { self.window.stretch() } else { 1.0 };
         let interval = cost.mul_f64(stretch * self.slow);
         interval.max(cost * 100 / u32::from(self.config.duty_cycle.clamp(1, 100)))
@@ -147,6 +192,13 @@ impl<T: PartialEq> Link<T> {
     /// How long a datagram with `bytes` of payload keeps the channel.
     pub(crate) fn cost(&self, bytes: usize) -> Duration {
         self.config.radio.airtime(bytes)
+    }
+
+    fn airtime(&self, parcel: Parcel) -> Duration {
+        match parcel.sign {
+            Sign::Group => self.config.radio.airtime_to_group(parcel.bytes),
+            _ => self.cost(parcel.bytes),
+        }
     }
 
     /// A device asks for block `num`.
@@ -160,37 +212,93 @@ impl<T: PartialEq> Link<T> {
         let (answered, left) = device.answered?;
         let round_trip = now.since(left);
         let in_time = round_trip < device.estimator.timeout();
-        let flight = device.flight.take();
-        if let Some(flight) = flight {
-            self.expiries.remove(&(flight.expires, address));
+        let flight = self.flights.land(address);
+        if flight.is_some() {
+            // Until now the link was not free: nothing is late.
+            self.free_at = self.free_at.max(now);
         }
         if answered == num {
             self.window.ended(flight.map_or(Duration::ZERO, |flight| flight.cost));
             if in_time {
                 return Some(Signal::Late);
             }
-            self.window.lost(now);
+            if self.window.lost(now) {
+                self.decisions.push(LinkDecision::Cut);
+            }
+            self.estimate.lost(self.config.radio.frames(device.size));
+            self.choose_block_size();
             return Some(Signal::Lost);
         }
         device.answered = None;
-        if let Some(flight) = flight {
-            let airtime = flight.cost + self.config.radio.airtime(REQUEST);
-            let stretch = round_trip.as_secs_f64() / airtime.as_secs_f64();
-            self.window.delivered(now, flight.cost, flight.alone.then_some(stretch), wanted);
-        }
         let repeats = u8::from(flight.is_none());
         device.estimator.sample(round_trip, repeats);
         self.estimator.sample(round_trip, repeats);
+        let (frames, payload) = (self.config.radio.frames(device.size), device.payload);
+        self.estimate.delivered(now, frames, payload, round_trip);
+        if let Some(flight) = flight {
+            self.landed(now, &flight, round_trip, wanted);
+        }
+        self.choose_block_size();
         Some(Signal::Delivered)
     }
 
-    /// A device acknowledged a separate response. Its place in the window stays until it asks for more.
+    /// An answer arrived.
+    fn landed(&mut self, now: Instant, flight: &Flight, round_trip: Duration, wanted: bool) {
+        let airtime = flight.cost + self.config.radio.airtime(REQUEST);
+        let stretch = round_trip.as_secs_f64() / airtime.as_secs_f64();
+        self.window.delivered(now, flight.cost, flight.alone.then_some(stretch), wanted);
+    }
+
+    fn choose_block_size(&mut self) {
+        let change = self.block_size.update(self.estimate.frame_loss());
+        self.decisions.extend(change.map(|change| match change {
+            Change::Smaller => LinkDecision::SmallerBlocks,
+            Change::Larger => LinkDecision::LargerBlocks,
+        }));
+    }
+
+    /// A device acknowledged a separate response, which keeps its place in the window until the device asks for more, or a
+    /// notification, which does not.
     pub(crate) fn acknowledged(&mut self, now: Instant, address: SocketAddr) {
-        let Some(device) = self.devices.get_mut(&address) else { return };
-        if let (Some((_, left)), Some(_)) = (device.answered, device.flight) {
-            device.estimator.sample(now.since(left), 0);
-            self.estimator.sample(now.since(left), 0);
+        let Some(&flight) = self.flights.get(address) else { return };
+        let round_trip = now.since(flight.left);
+        self.estimator.sample(round_trip, 0);
+        if let Some(device) = self.devices.get_mut(&address) {
+            device.estimator.sample(round_trip, 0);
         }
+        if flight.parcel.sign == Sign::Acknowledgement {
+            self.flights.land(address);
+            let wanted = self.fair.len() > 0;
+            self.landed(now, &flight, round_trip, wanted);
+        }
+    }
+
+    fn device(&mut self, address: SocketAddr) -> &mut Device {
+        let estimator = &self.estimator;
+        self.devices.entry(address).or_insert_with(|| Device {
+            estimator: estimator.copy(),
+            asked: 0,
+            answered: None,
+            size: 0,
+            payload: 0,
+            member: false,
+            appointment: None,
+            missing: None,
+            refusals_until: Instant::ZERO,
+        })
+    }
+
+    /// Whether a device may be told once more that it is not served.
+    pub(crate) fn may_refuse(&mut self, now: Instant, address: SocketAddr) -> bool {
+        let device = self.device(address);
+        let until = device.refusals_until.max(now) + REFUSAL_EVERY;
+        let may = until.since(now) <= REFUSAL_EVERY * REFUSALS_AT_ONCE;
+        if may {
+            device.refusals_until = until;
+        } else {
+            self.decisions.push(LinkDecision::Silenced);
+        }
+        may
     }
 
     /// Whether a device may be served; if it is new and there is no place, when it is to come back. `transfer` is the
@@ -203,22 +311,18 @@ impl<T: PartialEq> Link<T> {
         cost: Duration,
         transfer: Duration,
     ) -> Verdict {
-        let (estimator, turn) = (self.estimator, self.turn());
-        let device = self.devices.entry(address).or_insert_with(|| Device {
-            estimator,
-            flight: None,
-            asked: num,
-            answered: None,
-            member: false,
-            appointment: None,
-            missing: None,
-        });
-        if device.member {
+        let turn = self.turn();
+        let device = self.device(address);
+        device.asked = num;
+        // Who repeats what it was answered last needs no place: it may be the end of its image that was lost.
+        if device.member || device.answered.is_some_and(|(answered, _)| answered == num) {
             return Verdict::Admitted;
         }
+        let appointment = device.appointment;
         let turn = self.window.time_for(cost.max(turn / 2));
         let transfer = self.window.time_for(transfer);
-        let verdict = self.admission.judge(now, device.appointment, turn, transfer);
+        let verdict = self.admission.judge(now, appointment, turn, transfer);
+        let device = self.device(address);
         device.member = verdict == Verdict::Admitted;
         device.appointment = match verdict {
             Verdict::Admitted => None,
@@ -228,17 +332,23 @@ impl<T: PartialEq> Link<T> {
     }
 
     /// Lets an answer leave now, if nobody is before it.
-    pub(crate) fn pass(&mut self, now: Instant, address: SocketAddr, cost: Duration) -> bool {
+    pub(crate) fn pass(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) -> bool {
+        let cost = self.airtime(parcel);
         let passes = self.is_open(now, cost) && self.fair.pass(address, cost);
         if passes {
-            self.sent(now, address, cost);
+            self.decisions.push(LinkDecision::Passed);
+            self.sent(now, address, parcel);
         }
         passes
     }
 
     /// Lets an answer wait.
-    pub(crate) fn push(&mut self, address: SocketAddr, item: T, cost: Duration) {
-        self.fair.push(address, item, cost);
+    pub(crate) fn push(&mut self, address: SocketAddr, item: T, parcel: Parcel) {
+        let cost = self.airtime(parcel);
+        if parcel.sign != Sign::Group {
+            self.decisions.push(LinkDecision::Queued);
+        }
+        self.fair.push(address, (item, parcel), cost);
     }
 
     /// The next answer that may leave now: it counts as sent.
@@ -246,23 +356,31 @@ impl<T: PartialEq> Link<T> {
         if !self.is_open(now, self.fair.next_cost()?) {
             return None;
         }
-        let (address, item, cost) = self.fair.pop(self.quantum())?;
-        self.sent(now, address, cost);
+        let (address, (item, parcel), _) = self.fair.pop(self.quantum())?;
+        self.sent(now, address, parcel);
         Some(item)
+    }
+
+    /// Something left, whatever it is: it keeps the channel.
+    pub(crate) fn spend(&mut self, now: Instant, bytes: usize) {
+        let cost = self.cost(bytes);
+        self.estimate.sent(now, cost);
+        self.free_at = now.max(self.free_at) + cost * 100 / u32::from(self.config.duty_cycle.max(1));
+    }
+
+    /// What was decided since this was asked last.
+    pub(crate) fn decisions(&mut self) -> impl Iterator<Item = LinkDecision> {
+        self.decisions.drain(..)
     }
 
     /// Gives up answers of which nothing was heard; says how many.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> usize {
         let mut expired = 0;
-        while let Some(&(at, address)) = self.expiries.first()
-            && at <= now
-        {
-            self.expiries.pop_first();
-            let Some(device) = self.devices.get_mut(&address) else { continue };
-            let Some(flight) = device.flight.take() else { continue };
+        while let Some((address, flight)) = self.flights.expire(now) {
             self.window.ended(flight.cost);
+            self.free_at = self.free_at.max(now);
             expired += 1;
-            if device.member {
+            if let Some(device) = self.devices.get_mut(&address).filter(|device| device.member) {
                 let since = *device.missing.get_or_insert(now);
                 self.missing.insert((since, address));
             }
@@ -272,10 +390,9 @@ impl<T: PartialEq> Link<T> {
 
     /// When something may leave, or is given up.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let expiry = self.expiries.first().map(|(at, _)| *at);
         let next = self.fair.next_cost().filter(|&cost| self.window.has_room(cost));
-        let release = next.map(|_| self.free_at);
-        expiry.into_iter().chain(release).min()
+        let release = next.map(|_| self.free_at.max(self.quiet_until));
+        self.flights.next().into_iter().chain(release).min()
     }
 
     /// A device has all that it came for.
@@ -289,12 +406,12 @@ impl<T: PartialEq> Link<T> {
 
     /// Everything that waits, in no order.
     pub(crate) fn into_waiting(self) -> impl Iterator<Item = T> {
-        self.fair.into_waiting()
+        self.fair.into_waiting().map(|(item, _)| item)
     }
 
-    /// An answer is not wanted any more.
-    pub(crate) fn withdraw(&mut self, address: SocketAddr, item: &T) {
-        self.fair.withdraw(address, item);
+    /// Answers are not wanted any more.
+    pub(crate) fn withdraw(&mut self, address: SocketAddr, unwanted: impl Fn(&T) -> bool) {
+        self.fair.withdraw(address, |(item, _)| unwanted(item));
     }
 
     /// How long to wait for the acknowledgement of a separate response after its `repeats`-th retransmission.
@@ -306,52 +423,79 @@ impl<T: PartialEq> Link<T> {
     pub(crate) fn forget(&mut self, address: SocketAddr) {
         self.finished(address);
         self.fair.forget(address);
-        let Some(device) = self.devices.remove(&address) else { return };
-        if let Some(since) = device.missing {
+        if let Some(since) = self.devices.remove(&address).and_then(|device| device.missing) {
             self.missing.remove(&(since, address));
         }
-        if let Some(flight) = device.flight {
-            self.expiries.remove(&(flight.expires, address));
+        if let Some(flight) = self.flights.land(address) {
             self.window.ended(flight.cost);
         }
     }
 
-    fn is_open(&self, now: Instant, cost: Duration) -> bool {
-        self.window.has_room(cost) && now >= self.free_at
+    /// What is known of the link, for people.
+    pub(crate) fn describe(&self, now: Instant, interface: u32) -> LinkStatus {
+        LinkStatus {
+            interface,
+            config: self.config,
+            rate_bytes: self.estimate.rate(now),
+            loss: self.estimate.loss(),
+            round_trip: self.estimate.round_trip(),
+            timeout: self.estimator.timeout(),
+            window: self.window.size(),
+            in_flight: self.window.in_flight(),
+            busy: self.estimate.busy(now),
+            block_size: self.block_size(),
+            waiting: self.fair.len(),
+            members: self.admission.members(),
+            missing: self.missing.len(),
+            groups: Vec::new(),
+        }
     }
 
-    fn sent(&mut self, now: Instant, address: SocketAddr, cost: Duration) {
-        if address.ip().is_multicast() {
-            // Nobody acknowledges it: the link is taken for as long as it is on the air, and free again then.
-            self.free_at = self.free_at.max(now - BURST) + self.interval(cost);
-            return;
+    /// Whether an answer to a device waits, and whether the device is missing; `None` if it is not known here.
+    pub(crate) fn describe_device(&self, address: SocketAddr) -> Option<(bool, bool)> {
+        let device = self.devices.get(&address)?;
+        Some((self.fair.waits(address), device.missing.is_some()))
+    }
+
+    fn is_open(&self, now: Instant, cost: Duration) -> bool {
+        self.window.has_room(cost) && now >= self.free_at && now >= self.quiet_until
+    }
+
+    fn sent(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) {
+        let cost = self.airtime(parcel);
+        match parcel.sign {
+            Sign::Nothing => return,
+            Sign::Group => {
+                self.estimate.sent(now, cost);
+                self.free_at = self.free_at.max(now - BURST) + self.interval(parcel.bytes);
+                return;
+            }
+            Sign::Request | Sign::Acknowledgement => {}
         }
         let alone = self.window.sent(now, cost, self.fair.len() > 0);
         let exchange = cost + self.config.radio.airtime(REQUEST);
-        if self.config.duty_cycle < 100 {
-            self.free_at = now.max(self.free_at) + cost * 100 / u32::from(self.config.duty_cycle.max(1));
-        }
-        if let Some(missing_for) = self.longest_missing(now) {
-            let pause = if missing_for > MISSED_TWICE || self.missing.len() > 1 {
-                exchange / 2
-            } else {
-                Duration::ZERO
-            };
-            let quiet = exchange + pause + self.config.radio.longest_frame();
-            self.free_at = self.free_at.max(now + quiet);
-        }
-        let Some(device) = self.devices.get_mut(&address) else { return self.window.ended(cost) };
-        let before = device.flight.take();
-        if let Some(flight) = before {
-            self.expiries.remove(&(flight.expires, address));
-        }
+        self.be_quiet(now, exchange);
         let patience = self.config.radio.longest_frame() * PATIENCE_FRAMES;
         let usual = exchange.mul_f64(self.window.stretch() * USUAL);
-        let expires = now + device.estimator.timeout().min(usual).max(patience);
-        let cost = cost + before.map_or(Duration::ZERO, |flight| flight.cost);
-        device.flight = Some(Flight { cost, expires, alone });
-        device.answered = Some((device.asked, now));
-        self.expiries.insert((expires, address));
+        let timeout =
+            self.devices.get(&address).map_or(self.estimator.timeout(), |device| device.estimator.timeout());
+        let expires = now + timeout.min(usual).max(patience);
+        self.flights.depart(address, Flight { parcel, cost, left: now, expires, alone });
+        if let Some(device) = self.devices.get_mut(&address).filter(|_| parcel.sign == Sign::Request) {
+            device.answered = Some((device.asked, now));
+            device.size = parcel.bytes;
+            device.payload = parcel.payload;
+        }
+    }
+
+    /// Leaves room for the requests of missing devices.
+    fn be_quiet(&mut self, now: Instant, exchange: Duration) {
+        let Some(missing_for) = self.longest_missing(now) else { return };
+        let pause =
+            if missing_for > MISSED_TWICE || self.missing.len() > 1 { exchange / 2 } else { Duration::ZERO };
+        let quiet = exchange + pause + self.config.radio.longest_frame();
+        self.quiet_until = self.quiet_until.max(now + quiet);
+        self.decisions.push(LinkDecision::Quiet);
     }
 
     /// For how long a device has been missing. Its requests need a quiet moment: CSMA/CA gives up on a channel that never has

@@ -5,13 +5,16 @@
 
 mod admission;
 mod airtime;
+mod block;
+mod estimate;
 mod fair;
+mod flights;
 mod link;
 mod rto;
 mod window;
 
 pub(crate) use admission::Verdict;
-pub(crate) use link::{Link, Signal};
+pub(crate) use link::{AROUND_PAYLOAD, Link, Parcel, Sign, Signal};
 
 pub use airtime::Radio;
 pub use link::LinkConfig;

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_engine::Instant;
 use sixfold_profile::coap::{Block, Code, content_format, option};
-use sixfold_profile::missing::{count, group};
+use sixfold_profile::missing::{NO_PARITY, count, group};
 use sixfold_profile::parity::{Parity, SYMBOLS, word};
 use std::time::Duration;
 
@@ -151,7 +151,10 @@ impl Member {
 
     fn counts(&self, lacking: &[u32]) -> Vec<u8> {
         let size = group(self.missing.len() as u32);
-        let deficit = lacking.len().saturating_sub(self.rows.len()).max(1) as u16;
+        let deficit = match lacking.len() {
+            0..=ROWS => lacking.len().saturating_sub(self.rows.len()).max(1) as u16,
+            _ => NO_PARITY,
+        };
         let mut value = deficit.to_be_bytes().to_vec();
         value.push(size);
         let parts = self.missing.chunks(1 << size);

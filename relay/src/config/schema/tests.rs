@@ -7,7 +7,7 @@ use std::time::Duration;
 const REFERENCE: &str = include_str!("../../../../config/relay.toml");
 
 fn parse(text: &str) -> Result<Config, Mistakes> {
-    read(text, "f.toml", |_| Vec::new())
+    read(text, Path::new("f.toml"), |_| Vec::new())
 }
 
 /// The mistakes as (line, key).
@@ -44,7 +44,7 @@ fn the_reference_is_the_defaults() {
 #[test]
 fn the_reference_has_every_key() {
     let text = uncommented();
-    let source = Source::new(&text);
+    let source = Source::new(&text, Path::new("f.toml"));
     read_all(&source, &|_| Vec::new());
     assert_eq!(source.absent(), Vec::<String>::new());
 }
@@ -109,6 +109,19 @@ fn each_mistake_has_its_place() {
         ("[cache]\nmax_object = 0".into(), 2, "cache.max_object"),
         ("[cache]\ndisk = { path = \"/tmp\" }".into(), 2, "cache.disk.limit"),
         ("[cache]\ndisk = { path = \"/dev/null\", limit = 1 }".into(), 2, "cache.disk.path"),
+        ("[origin]\nretry_delay = \"20 s\"".into(), 2, "origin.retry_delay"),
+        ("[origin]\nmax_retry_delay = \"1 s\"\nretry_delay = \"2 s\"".into(), 3, "origin.retry_delay"),
+        ("[origin]\nmax_retry_delay = 1\nretry_delay = \"20 s\"".into(), 2, "origin.max_retry_delay"),
+        ("[[link]]\ninterface = \"wpan0\"\nmtu = 100".into(), 3, "link.mtu"),
+        ("[[link]]\ninterface = \"wpan0\"\nduty_cycle = 0".into(), 3, "link.duty_cycle"),
+        ("[[link]]\ninterface = \"wpan0\"\nfanout = 1".into(), 3, "link.fanout"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup = \"fe80::1\"".into(), 3, "link.group"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup = \"ff01::1\"".into(), 3, "link.group"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup = \"ff02::1\"".into(), 3, "link.group"),
+        ("[[link]]\ninterface = \"wpan0\"\ngroup_port = 0".into(), 3, "link.group_port"),
+        ("[[link]]\ninterface = \"wpan0\"\nhop_limit = 256".into(), 3, "link.hop_limit"),
+        ("[[link]]\ninterface = \"wpan0\"\nstream_block_size = 32".into(), 3, "link.stream_block_size"),
+        ("[[link]]\ninterface = \"wpan0\"\nfanout = false\nrepair = \"prayer\"".into(), 4, "link.repair"),
         ("[limits]\nexchanges = 0".into(), 2, "limits.exchanges"),
         ("[limits]\nclient_rate = -1".into(), 2, "limits.client_rate"),
         ("[limits]\nclient_rate = 5000000000".into(), 2, "limits.client_rate"),
@@ -125,6 +138,20 @@ fn each_mistake_has_its_place() {
 fn syntax_errors_have_a_line() {
     let found = mistakes("[listen]\ncoap = [\n\n[cache\n");
     assert!(!found.is_empty() && found.iter().all(|(line, _)| *line > 0), "{found:?}");
+}
+
+#[test]
+fn a_stream_goes_as_far_as_its_group_reaches() {
+    let fanout = |keys: &str| {
+        let text = format!("[[link]]\ninterface = \"wpan0\"\n{keys}");
+        parse(&text).unwrap().link[0].pacing.fanout
+    };
+    let hops = |keys| fanout(keys).unwrap().hop_limit;
+    assert_eq!([hops(""), hops("group = \"ff32::7\""), hops("group = \"ff03::fd\"")], [1, 1, 64]);
+    assert_eq!(hops("group = \"ff03::fd\"\nhop_limit = 3"), 3);
+    assert_eq!(fanout("fanout = false\nhop_limit = 3"), None);
+    let blocks = fanout("repair = \"blocks\"\nstream_block_size = 256").unwrap();
+    assert_eq!((blocks.repair, blocks.block_size.size()), (Repair::Blocks, 256));
 }
 
 #[test]
@@ -192,6 +219,21 @@ fn interfaces_have_names_that_linux_allows() {
     for name in ["sixteen--letters", "a b", "a/b", "eth0:1", "..", "\\u0000"] {
         assert_eq!(mistakes(&interface(name)), [(2, "listen.interface".to_owned())], "{name}");
     }
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let text = "[[route]]\npath = \"/a\"\norigin = \"https://h/\"\nca_file = \"ca.pem\"\n\
+                client_cert_file = \"/absolute/c.pem\"\nclient_key_file = \"../k.pem\"\n\
+                [cache]\ndisk = { path = \"spool\", limit = 1 }\n";
+    let config = read(text, Path::new("/etc/sixfold/relay.toml"), |_| Vec::new()).unwrap();
+    let origin = &config.routes[0].origin;
+    assert_eq!(origin.ca_file.as_deref(), Some(Path::new("/etc/sixfold/ca.pem")));
+    assert_eq!(origin.client_cert_file.as_deref(), Some(Path::new("/absolute/c.pem")));
+    assert_eq!(origin.client_key_file.as_deref(), Some(Path::new("/etc/sixfold/../k.pem")));
+    assert_eq!(config.cache.disk.unwrap().path, Path::new("/etc/sixfold/spool"));
+    let beside = read(text, Path::new("relay.toml"), |_| Vec::new()).unwrap();
+    assert_eq!(beside.routes[0].origin.ca_file.as_deref(), Some(Path::new("ca.pem")));
 }
 
 /// What a whole load finds, as (line, key), in a file with this route.

@@ -14,6 +14,7 @@ pub(super) struct FanoutCounters {
     starting: IntCounter,
     merged: IntCounter,
     ignored: IntCounter,
+    silenced: IntCounter,
     blocks: IntCounter,
     parity: IntCounter,
     block_bytes: IntCounter,
@@ -45,6 +46,7 @@ impl FanoutCounters {
             starting: requests("started"),
             merged: requests("merged"),
             ignored: requests("ignored"),
+            silenced: requests("silenced"),
             blocks: sent.with_label_values(&["block"]),
             parity: sent.with_label_values(&["parity"]),
             block_bytes: make
@@ -65,6 +67,7 @@ impl FanoutCounters {
             }
             FanoutEvent::Merged => self.merged.inc(),
             FanoutEvent::Ignored => self.ignored.inc(),
+            FanoutEvent::Silenced => self.silenced.inc(),
             FanoutEvent::Block(bytes) => {
                 self.blocks.inc();
                 self.block_bytes.inc_by(bytes as u64);

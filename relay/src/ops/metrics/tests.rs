@@ -2,7 +2,8 @@ use super::*;
 use crate::origin::{OriginClient, OriginSettings, Retries, Settings};
 use hyper_util::client::proxy::matcher::Matcher;
 use prometheus::proto::{MetricFamily, MetricType};
-use sixfold_engine::{ETag, FetchCommand, FetchId};
+use sixfold_engine::{ETag, FanoutEvent, FetchCommand, FetchId, LinkConfig, PlanKind};
+use sixfold_profile::coap::Szx;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -78,12 +79,52 @@ fn each_result_and_reason_has_its_own_counter() {
         let series = format!("sixfold_link_answers_total{{event=\"{}\"}}", event.label());
         assert_eq!(value(&metrics, &series), 1.0);
     }
+    for decision in LinkDecision::ALL {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(&Event::Decided(decision));
+        let series = format!("sixfold_link_decisions_total{{decision=\"{}\"}}", decision.label());
+        assert_eq!(value(&metrics, &series), 1.0);
+    }
     for reason in DropReason::ALL {
         let metrics = Metrics::new().unwrap();
         metrics.record(&Event::Dropped(reason));
         let series = format!("sixfold_dropped_total{{reason=\"{}\"}}", reason.label());
         assert_eq!(value(&metrics, &series), 1.0);
     }
+}
+
+#[test]
+fn what_fan_out_does_has_its_own_counters() {
+    let requests = |result: &str| format!("sixfold_fanout_requests_total{{result=\"{result}\"}}");
+    let datagrams = |kind: &str| format!("sixfold_fanout_datagrams_total{{kind=\"{kind}\"}}");
+    let events = [
+        (FanoutEvent::Informed, requests("informed")),
+        (FanoutEvent::Alone, requests("alone")),
+        (FanoutEvent::Started(PlanKind::Pass), requests("started")),
+        (FanoutEvent::Merged, requests("merged")),
+        (FanoutEvent::Ignored, requests("ignored")),
+        (FanoutEvent::Silenced, requests("silenced")),
+        (FanoutEvent::Block(1), datagrams("block")),
+        (FanoutEvent::Block(1), "sixfold_fanout_block_bytes_total".to_owned()),
+        (FanoutEvent::Parity, datagrams("parity")),
+        (FanoutEvent::Ended, "sixfold_fanout_streams_ended_total".to_owned()),
+        (FanoutEvent::Disbanded, "sixfold_fanout_groups_disbanded_total".to_owned()),
+    ];
+    for (event, series) in events {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(&Event::Fanout(event));
+        assert_eq!(value(&metrics, &series), 1.0, "{event:?}");
+    }
+    for kind in PlanKind::ALL {
+        let metrics = Metrics::new().unwrap();
+        metrics.record(&Event::Fanout(FanoutEvent::Started(kind)));
+        let series = format!("sixfold_fanout_streams_started_total{{kind=\"{}\"}}", kind.label());
+        assert_eq!(value(&metrics, &series), 1.0);
+    }
+    let metrics = Metrics::new().unwrap();
+    metrics.set_fanout(Load { groups: 2, members: 7, ..Load::default() });
+    assert_eq!(value(&metrics, "sixfold_fanout_groups"), 2.0);
+    assert_eq!(value(&metrics, "sixfold_fanout_members"), 7.0);
 }
 
 #[test]
@@ -141,6 +182,58 @@ fn what_is_set_or_counted_otherwise() {
     assert_eq!(value(&metrics, build), 1.0);
 }
 
+/// With every series that there can be.
+fn with_a_link() -> Metrics {
+    let metrics = Metrics::new().unwrap();
+    metrics.set_links([("wpan0".to_owned(), &link())].into_iter());
+    metrics
+}
+
+fn link() -> LinkStatus {
+    LinkStatus {
+        interface: 7,
+        config: LinkConfig::default(),
+        rate_bytes: 3000.0,
+        loss: 0.25,
+        round_trip: Some(Duration::from_millis(500)),
+        timeout: Duration::from_secs(2),
+        window: Duration::from_millis(250),
+        in_flight: Duration::from_millis(125),
+        busy: 0.75,
+        block_size: Szx::B64,
+        waiting: 3,
+        members: 5,
+        missing: 2,
+        groups: Vec::new(),
+    }
+}
+
+#[test]
+fn links_come_and_go() {
+    let metrics = with_a_link();
+    let expected = [
+        ("rate_bytes_per_second", 3000.0),
+        ("loss_ratio", 0.25),
+        ("round_trip_seconds", 0.5),
+        ("window_seconds", 0.25),
+        ("in_flight_seconds", 0.125),
+        ("busy_ratio", 0.75),
+        ("block_bytes", 64.0),
+        ("queue", 3.0),
+        ("devices", 5.0),
+        ("missing_devices", 2.0),
+    ];
+    for (name, expected) in expected {
+        assert_eq!(
+            value(&metrics, &format!("sixfold_link_{name}{{interface=\"wpan0\"}}")),
+            expected,
+            "{name}"
+        );
+    }
+    metrics.set_links(std::iter::empty());
+    assert!(!metrics.gather().contains("wpan0"), "it is gone");
+}
+
 /// One metric as `docs/metrics.md` has it: name, type, label.
 fn described(row: &str) -> Option<[String; 3]> {
     let mut cells = row.strip_prefix("| `")?.split(" |").map(|cell| cell.trim_matches([' ', '`']));
@@ -161,7 +254,7 @@ fn exported(family: &MetricFamily) -> [String; 3] {
 #[test]
 fn the_page_describes_exactly_what_is_exported() {
     let described: Vec<_> = PAGE.lines().filter_map(described).collect();
-    let metrics = Metrics::new().unwrap();
+    let metrics = with_a_link();
     let exported: BTreeSet<_> = metrics.registry.gather().iter().map(exported).collect();
     assert_eq!(described.len(), exported.len(), "described twice, or not at all");
     assert_eq!(described.into_iter().collect::<BTreeSet<_>>(), exported);
@@ -200,7 +293,7 @@ fn promtool_has_no_complaint() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let text = Metrics::new().unwrap().gather();
+    let text = with_a_link().gather();
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
     let findings = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -57,6 +57,10 @@ impl Rto for Cocoa {
         };
         (0..repeats).fold(self.rto, |rto, _| (rto * up / down).min(MAX))
     }
+
+    fn copy(&self) -> Box<dyn Rto> {
+        Box::new(*self)
+    }
 }
 
 #[cfg(test)]

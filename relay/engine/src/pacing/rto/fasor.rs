@@ -53,6 +53,10 @@ impl Rto for Fasor {
             (repeats, None) => (self.fast * (1 << repeats.min(5))).min(MAX),
         }
     }
+
+    fn copy(&self) -> Box<dyn Rto> {
+        Box::new(*self)
+    }
 }
 
 #[cfg(test)]

@@ -10,10 +10,11 @@ mod rfc7252;
 use cocoa::Cocoa;
 use fasor::Fasor;
 use rfc7252::Rfc7252;
+use std::fmt;
 use std::time::Duration;
 
 /// A retransmission time-out estimator for one device.
-pub(crate) trait Rto {
+pub(crate) trait Rto: fmt::Debug + Send + Sync {
     /// Takes a sample; `repeats` transmissions after the first were made before the sign came.
     fn sample(&mut self, rtt: Duration, repeats: u8);
 
@@ -22,6 +23,9 @@ pub(crate) trait Rto {
 
     /// How long to wait after the `repeats`-th retransmission.
     fn after(&self, repeats: u8) -> Duration;
+
+    /// The same with all that it has learned: what a new device of a link begins with.
+    fn copy(&self) -> Box<dyn Rto>;
 }
 
 /// Which estimator a link uses.
@@ -48,59 +52,20 @@ impl Algorithm {
             Self::Fasor => "fasor",
         }
     }
-}
 
-/// The estimator of one device.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Estimator {
-    /// RFC 7252 §4.2.
-    Rfc7252(Rfc7252),
-    /// CoCoA.
-    Cocoa(Cocoa),
-    /// FASOR.
-    Fasor(Fasor),
-}
-
-impl Estimator {
     /// An estimator without samples.
-    pub(crate) fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Rfc7252 => Self::Rfc7252(Rfc7252),
-            Algorithm::Cocoa => Self::Cocoa(Cocoa::default()),
-            Algorithm::Fasor => Self::Fasor(Fasor::default()),
-        }
-    }
-
-    fn rto(&self) -> &dyn Rto {
+    pub(crate) fn estimator(self) -> Box<dyn Rto> {
         match self {
-            Self::Rfc7252(rto) => rto,
-            Self::Cocoa(rto) => rto,
-            Self::Fasor(rto) => rto,
+            Self::Rfc7252 => Box::new(Rfc7252),
+            Self::Cocoa => Box::new(Cocoa::default()),
+            Self::Fasor => Box::new(Fasor::default()),
         }
-    }
-}
-
-impl Rto for Estimator {
-    fn sample(&mut self, rtt: Duration, repeats: u8) {
-        match self {
-            Self::Rfc7252(rto) => rto.sample(rtt, repeats),
-            Self::Cocoa(rto) => rto.sample(rtt, repeats),
-            Self::Fasor(rto) => rto.sample(rtt, repeats),
-        }
-    }
-
-    fn timeout(&self) -> Duration {
-        self.rto().timeout()
-    }
-
-    fn after(&self, repeats: u8) -> Duration {
-        self.rto().after(repeats)
     }
 }
 
 /// Smoothed round-trip time and its variation (RFC 6298 §2).
 #[derive(Clone, Copy, Debug)]
-struct Smoothed {
+pub(crate) struct Smoothed {
     srtt: Duration,
     rttvar: Duration,
 }
@@ -117,7 +82,12 @@ impl Smoothed {
         self.srtt = (self.srtt * 7 + rtt) / 8;
     }
 
-    fn take(slot: &mut Option<Self>, rtt: Duration) -> Self {
+    /// The smoothed round-trip time.
+    pub(crate) const fn srtt(&self) -> Duration {
+        self.srtt
+    }
+
+    pub(crate) fn take(slot: &mut Option<Self>, rtt: Duration) -> Self {
         match slot {
             Some(smoothed) => smoothed.update(rtt),
             None => *slot = Some(Self::first(rtt)),
@@ -137,8 +107,8 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn fed(algorithm: Algorithm, samples: &[(u32, u8)]) -> Estimator {
-        let mut estimator = Estimator::new(algorithm);
+    fn fed(algorithm: Algorithm, samples: &[(u32, u8)]) -> Box<dyn Rto> {
+        let mut estimator = algorithm.estimator();
         samples.iter().for_each(|&(ms, repeats)| estimator.sample(MS * ms, repeats));
         estimator
     }
@@ -146,7 +116,7 @@ mod tests {
     #[test]
     fn all_begin_with_ack_timeout_and_stay_within_bounds() {
         for algorithm in Algorithm::ALL {
-            assert_eq!(Estimator::new(algorithm).timeout(), MS * 2000, "{algorithm:?}");
+            assert_eq!(algorithm.estimator().timeout(), MS * 2000, "{algorithm:?}");
             for sample in [0, 1, 100, 1_000_000] {
                 for repeats in [0, 1, 4] {
                     let timeout = fed(algorithm, &[(sample, repeats); 50]).timeout();

@@ -18,4 +18,8 @@ impl Rto for Rfc7252 {
     fn after(&self, repeats: u8) -> Duration {
         ACK_TIMEOUT * (1 << repeats.min(4))
     }
+
+    fn copy(&self) -> Box<dyn Rto> {
+        Box::new(*self)
+    }
 }

@@ -1,0 +1,113 @@
+//! An update that a device hears with others, again and again, with the power cut at every flash operation: before it, in the
+//! middle of it and after it. Afterwards the device goes on; the old image or the new one runs, never neither, never wrong bytes
+//! (which [`model::fleet`] watches at each start and at the end).
+#![cfg(feature = "listen")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
+mod model;
+
+use model::device::Release;
+use model::flash::{Cut, How};
+use model::fleet::{Fleet, Member};
+use model::image;
+use model::relay::Relay;
+use sixfold_device::boot::listening_memory;
+use sixfold_profile::coap::Szx;
+use sixfold_profile::index::ChunkSize;
+use std::fmt::Write;
+use std::path::Path;
+
+const CHUNK: usize = 512;
+/// It ends in the middle of a block and of a write unit.
+const LENGTH: usize = 5 * CHUNK + 77;
+/// Cuts at two moments of one update, this many pairs.
+const PAIRS: u64 = 1_000;
+
+struct Rig {
+    old: Release,
+    new: Release,
+    two_slots: bool,
+    loss: u32,
+}
+
+/// What one update came to.
+struct Life {
+    operations: u32,
+    /// Datagrams that the relay sent to the group, and requests of which a block was the answer.
+    sent: usize,
+}
+
+impl Rig {
+    fn new(two_slots: bool, loss: u32) -> Self {
+        let chunk_size = ChunkSize::from_bytes(CHUNK as u32).unwrap();
+        let old = Release::new(image(LENGTH, 1), chunk_size, 7);
+        let mut bytes = image(LENGTH, 2);
+        // One chunk is that of the old image; one has a piece that reads as erased flash.
+        bytes[2 * CHUNK..3 * CHUNK].copy_from_slice(&old.image[2 * CHUNK..3 * CHUNK]);
+        bytes[3 * CHUNK + 64..3 * CHUNK + 128].fill(0xff);
+        Self { old, new: Release::new(bytes, chunk_size, 8), two_slots, loss }
+    }
+
+    /// Three devices; the power of the first one goes at `cuts`, each counted from its last start.
+    fn live(&self, cuts: &[Cut], seed: u32) -> Life {
+        let memory = listening_memory(LENGTH as u32, 20, Szx::B64);
+        let mut fleet = Fleet::new(Relay::new(self.new.image.clone()), &self.new, &self.old, 2, memory);
+        let relay = &fleet.relay;
+        let mut first = Member::prepared(relay, &self.new, &self.old, self.two_slots, memory, 2 + seed);
+        first.cuts.extend(cuts);
+        fleet.members.insert(0, first);
+        fleet.loss = self.loss;
+        fleet.roll(seed.into());
+        assert!(fleet.run(), "{cuts:?}: it never ends");
+        let operations = fleet.members[0].flash.as_ref().unwrap().operations;
+        Life { operations, sent: fleet.relay.sent.len() }
+    }
+
+    fn row(&self) -> String {
+        let undisturbed = self.live(&[], 0);
+        let (mut cuts, mut most) = (0, 0);
+        for at in 0..undisturbed.operations {
+            for how in How::ALL {
+                for seed in 0..if how == How::Torn { 4 } else { 1 } {
+                    most = most.max(self.live(&[Cut { at, how }], seed).sent);
+                    cuts += 1;
+                }
+            }
+        }
+        for seed in 0..PAIRS {
+            let cut = |salt: u64| {
+                let x = (seed * 2 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                Cut { at: (x >> 33) as u32 % undisturbed.operations, how: How::ALL[(x >> 20) as usize % 3] }
+            };
+            self.live(&[cut(0), cut(1)], seed as u32);
+        }
+        let slots = if self.two_slots { 2 } else { 1 };
+        let (loss, operations, sent) = (self.loss, undisturbed.operations, undisturbed.sent);
+        format!("| {slots} | {loss} % | {operations} | {cuts} | {PAIRS} | {sent} | {most} | 0 |\n")
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_flash_operation_of_a_device_that_listens_loses_nothing_but_a_chunk() {
+    let mut table = "# Power cuts survived while listening
+
+One of three devices, all of which hear one stream; one update, again for each cut. A cut comes before, after or in the middle of
+each flash operation of the first device (torn: four ways each). Pairs are two cuts in one update, at random. An image of 42
+blocks, in 6 chunks of 512 bytes, one of which the old image has.
+
+| slots | loss | flash operations | cuts | pairs of cuts | datagrams to the group | the most, with one cut | devices lost |
+|--:|--:|--:|--:|--:|--:|--:|--:|
+"
+    .to_owned();
+    for two_slots in [false, true] {
+        for loss in [0, 20] {
+            let _ = write!(table, "{}", Rig::new(two_slots, loss).row());
+        }
+    }
+    let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/power-cuts-listening.md");
+    if std::env::var_os("SIXFOLD_BLESS").is_some() {
+        std::fs::write(&snapshot, &table).unwrap();
+    }
+    let expected = std::fs::read_to_string(&snapshot).unwrap_or_default();
+    assert_eq!(table, expected, "another table: look at it, then run with SIXFOLD_BLESS=1");
+}

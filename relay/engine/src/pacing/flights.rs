@@ -1,0 +1,64 @@
+//! Answers on their way, and when nothing more is to be heard of them.
+
+use super::link::Parcel;
+use foldhash::quality::FixedState;
+use sixfold_profile::Instant;
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// An answer on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    pub(crate) parcel: Parcel,
+    /// Its airtime, with that of those before it of which nothing was heard.
+    pub(crate) cost: Duration,
+    pub(crate) left: Instant,
+    pub(crate) expires: Instant,
+    /// Nothing else was on its way when it left.
+    pub(crate) alone: bool,
+}
+
+/// At most one for each device.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    by_device: HashMap<SocketAddr, Flight, FixedState>,
+    expiries: BTreeSet<(Instant, SocketAddr)>,
+}
+
+impl Flights {
+    pub(crate) fn new(hasher: FixedState) -> Self {
+        Self { by_device: HashMap::with_hasher(hasher), expiries: BTreeSet::new() }
+    }
+
+    /// An answer leaves. One that is on its way to the same device already is counted with it.
+    pub(crate) fn depart(&mut self, device: SocketAddr, mut flight: Flight) {
+        if let Some(before) = self.land(device) {
+            flight.cost += before.cost;
+        }
+        self.expiries.insert((flight.expires, device));
+        self.by_device.insert(device, flight);
+    }
+
+    pub(crate) fn get(&self, device: SocketAddr) -> Option<&Flight> {
+        self.by_device.get(&device)
+    }
+
+    /// Nothing is on its way to a device any more.
+    pub(crate) fn land(&mut self, device: SocketAddr) -> Option<Flight> {
+        let flight = self.by_device.remove(&device)?;
+        self.expiries.remove(&(flight.expires, device));
+        Some(flight)
+    }
+
+    /// The next one of which nothing was heard in time.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<(SocketAddr, Flight)> {
+        let &(at, device) = self.expiries.first()?;
+        (at <= now).then(|| self.land(device)).flatten().map(|flight| (device, flight))
+    }
+
+    /// When the next one expires.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.expiries.first().map(|(at, _)| *at)
+    }
+}
