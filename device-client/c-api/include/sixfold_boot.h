@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #if UINTPTR_MAX > 0xffffffffu
-#define SIXFOLD_BOOT_SIZE 256
+#define SIXFOLD_BOOT_SIZE 352
 #else
-#define SIXFOLD_BOOT_SIZE 176
+#define SIXFOLD_BOOT_SIZE 272
 #endif
 
 /**
@@ -265,6 +265,20 @@ typedef struct sixfold_event {
   uint64_t until_us;
 } sixfold_event;
 
+/**
+ * Where blocks for many devices are heard.
+ */
+typedef struct sixfold_group {
+  /**
+   * The IPv6 multicast address.
+   */
+  uint8_t address[16];
+  /**
+   * The UDP port.
+   */
+  uint16_t port;
+} sixfold_group;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -327,6 +341,47 @@ enum sixfold_status sixfold_boot_datagram(sixfold_boot *boot,
                                           const uint8_t *datagram,
                                           size_t length,
                                           struct sixfold_event *event);
+
+/**
+ * The bytes of memory with which `sixfold_boot_listen` makes up for `missing` blocks of `block_size` bytes of an image that get
+ * lost: 0 when no device has blocks of this size. With `missing` 0 blocks are heard, but parity symbols are not used.
+ */
+size_t sixfold_listening_memory(uint32_t image_size,
+                                uint32_t missing,
+                                uint32_t block_size);
+
+/**
+ * Takes part in the ticket's group. To be called after `sixfold_boot_begin` and before anything else; `memory` is used until
+ * the update is over. Does nothing when the ticket has no group, when its blocks are smaller than 64 bytes, or when `memory` is
+ * too small for the map of what is missing. Only in a library that was built with the feature `listen`, as the next two.
+ *
+ * # Safety
+ * `boot` is one that was begun, `memory` points to `size` bytes that stay where they are, and nobody else uses them.
+ */
+enum sixfold_status sixfold_boot_listen(sixfold_boot *boot,
+                                        uint8_t *memory,
+                                        size_t size);
+
+/**
+ * The group to join. False when the device does not listen, or not any more.
+ *
+ * # Safety
+ * `boot` is null or one that was begun; `group` is null or points to a group.
+ */
+bool sixfold_boot_group(sixfold_boot *boot, struct sixfold_group *group);
+
+/**
+ * Takes a datagram that came from the relay's address and port to the group's. `event` may be null. As after any datagram, call
+ * `sixfold_boot_timeout` then.
+ *
+ * # Safety
+ * As for `sixfold_boot_datagram`.
+ */
+enum sixfold_status sixfold_boot_group_datagram(sixfold_boot *boot,
+                                                uint64_t now_us,
+                                                const uint8_t *datagram,
+                                                size_t length,
+                                                struct sixfold_event *event);
 
 /**
  * To be called when `sixfold_boot_deadline` is due; too early or too often does no harm. `event` may be null.
