@@ -1,14 +1,15 @@
 /* A boot program: brings the image of the ticket in a flash file, over UDP.
  *
- *   boot FLASH RECORD-BYTES SLOT-BYTES [INTERFACE]
+ *   boot FLASH RECORD-BYTES SLOT-BYTES
  *
- * With an interface, it hears there what the relay says to many devices, if the ticket has a group.
+ * Where the ticket has a group, it hears what the relay sends to all, and asks for the rest.
+ *
  * On a board, flash_*() drive the flash controller, poll() and send() the radio, and the end is a jump to the image. */
 #include "flash.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -37,27 +38,24 @@ static int socket_to(const sixfold_ticket *ticket) {
   return relay_socket;
 }
 
-/* Joins the ticket's group on an interface: a socket, or -1 when there is none. */
-static int socket_of_group(sixfold_boot *boot, const char *interface) {
-  static uint8_t memory[16 * 1024]; /* for the map of what is missing, and for parity symbols */
-  sixfold_group group;
-  check(sixfold_boot_listen(boot, memory, sizeof memory));
-  if (!sixfold_boot_group(boot, &group))
-    return -1;
-  unsigned index = if_nametoindex(interface);
-  struct sockaddr_in6 place = {
-      .sin6_family = AF_INET6, .sin6_port = htons(group.port), .sin6_scope_id = index};
-  struct ipv6_mreq join = {.ipv6mr_interface = index};
-  memcpy(&place.sin6_addr, group.address, sizeof place.sin6_addr);
-  memcpy(&join.ipv6mr_multiaddr, group.address, sizeof join.ipv6mr_multiaddr);
-  int group_socket = socket(AF_INET6, SOCK_DGRAM, 0), yes = 1;
-  if (group_socket < 0 || setsockopt(group_socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-      bind(group_socket, (struct sockaddr *)&place, sizeof place) != 0 ||
-      setsockopt(group_socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &join, sizeof join) != 0) {
-    perror("boot: group");
-    exit(1);
-  }
+/* Bound to the group's address, so that nothing else is heard. Where that is not possible: blocks can be asked for. */
+static int socket_of(const sixfold_group *group) {
+  struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(group->port)};
+  struct ipv6_mreq membership = {.ipv6mr_interface = 0};
+  int on = 1;
+  memcpy(&address.sin6_addr, group->address, sizeof address.sin6_addr);
+  memcpy(&membership.ipv6mr_multiaddr, group->address, sizeof membership.ipv6mr_multiaddr);
+  int group_socket = socket(AF_INET6, SOCK_DGRAM, 0);
+  if (group_socket < 0 || setsockopt(group_socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      bind(group_socket, (struct sockaddr *)&address, sizeof address) != 0 ||
+      setsockopt(group_socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &membership, sizeof membership) != 0)
+    perror("boot: no group"); /* as if nothing were sent there */
   return group_socket;
+}
+
+static bool is_from(const struct sockaddr_in6 *source, const sixfold_ticket *ticket) {
+  return source->sin6_port == htons(ticket->relay_port) &&
+         memcmp(&source->sin6_addr, ticket->relay_address, sizeof ticket->relay_address) == 0;
 }
 
 static void show(const sixfold_event *event) {
@@ -68,20 +66,22 @@ static void show(const sixfold_event *event) {
   fflush(stdout);
 }
 
-/* Waits for a datagram until something is due. A negative socket is none. */
-static void wait_for(struct pollfd ready[2], uint64_t until) {
+/* Waits until something is due, or for a datagram, and says where it came to. */
+static ssize_t receive(const int sockets[2], uint8_t *buffer, size_t size, uint64_t until, bool *is_for_group,
+                       struct sockaddr_in6 *source) {
   uint64_t now = now_us();
   uint64_t wait = until > now ? (until - now) / 1000 + 1 : 0;
+  struct pollfd ready[2] = {{.fd = sockets[0], .events = POLLIN}, {.fd = sockets[1], .events = POLLIN}};
   if (poll(ready, 2, wait < 60000 ? (int)wait : 60000) <= 0)
-    ready[0].revents = ready[1].revents = 0;
+    return 0;
+  socklen_t length = sizeof *source;
+  *is_for_group = ready[0].revents == 0;
+  return recvfrom(sockets[*is_for_group], buffer, size, 0, (struct sockaddr *)source, &length);
 }
 
-static bool is_from(const struct sockaddr_in6 *sender, const sixfold_ticket *says) {
-  return ntohs(sender->sin6_port) == says->relay_port &&
-         memcmp(&sender->sin6_addr, says->relay_address, sizeof says->relay_address) == 0;
-}
-
-static void update(sixfold_boot *boot, const sixfold_ticket *says, int relay, int group) {
+static void update(sixfold_boot *boot, const sixfold_ticket *ticket) {
+  sixfold_group group;
+  int sockets[2] = {socket_to(ticket), sixfold_boot_group(boot, &group) ? socket_of(&group) : -1};
   uint8_t datagram[1152];
   sixfold_event event;
   while (!sixfold_boot_is_bootable(boot)) {
@@ -90,36 +90,31 @@ static void update(sixfold_boot *boot, const sixfold_ticket *says, int relay, in
       check(sixfold_boot_transmit(boot, now_us(), datagram, sizeof datagram, &length));
       if (length == 0)
         break;
-      if (send(relay, datagram, length, 0) < 0 && errno != ECONNREFUSED)
+      if (send(sockets[0], datagram, length, 0) < 0 && errno != ECONNREFUSED)
         perror("boot: send"); /* as if it had been lost */
     }
-    struct pollfd ready[2] = {{.fd = relay, .events = POLLIN}, {.fd = group, .events = POLLIN}};
-    wait_for(ready, sixfold_boot_deadline(boot));
-    ssize_t received = ready[0].revents ? recv(relay, datagram, sizeof datagram, 0) : 0;
-    if (received > 0) {
-      check(sixfold_boot_datagram(boot, now_us(), datagram, (size_t)received, &event));
+    bool is_for_group;
+    struct sockaddr_in6 source;
+    ssize_t received =
+        receive(sockets, datagram, sizeof datagram, sixfold_boot_deadline(boot), &is_for_group, &source);
+    if (received > 0 && is_from(&source, ticket)) {
+      if (is_for_group)
+        check(sixfold_boot_group_datagram(boot, now_us(), datagram, (size_t)received, &event));
+      else
+        check(sixfold_boot_datagram(boot, now_us(), datagram, (size_t)received, &event));
       show(&event);
     }
     check(sixfold_boot_timeout(boot, now_us(), &event));
     show(&event);
-    struct sockaddr_in6 sender = {0};
-    socklen_t of_sender = sizeof sender;
-    received = ready[1].revents
-                   ? recvfrom(group, datagram, sizeof datagram, 0, (struct sockaddr *)&sender, &of_sender)
-                   : 0;
-    if (received > 0 && is_from(&sender, says)) {
-      check(sixfold_boot_group_datagram(boot, now_us(), datagram, (size_t)received, &event));
-      check(sixfold_boot_timeout(boot, now_us(), &event));
-      show(&event);
-    }
   }
 }
 
 int main(int argc, char **argv) {
   static uint8_t ticket[SIXFOLD_TICKET_SIZE];
   static sixfold_boot boot;
-  if (argc != 4 && argc != 5) {
-    fprintf(stderr, "usage: boot FLASH RECORD-BYTES SLOT-BYTES [INTERFACE]\n");
+  static uint8_t memory[8192];
+  if (argc != 4) {
+    fprintf(stderr, "usage: boot FLASH RECORD-BYTES SLOT-BYTES\n");
     return 2;
   }
   int file;
@@ -140,8 +135,8 @@ int main(int argc, char **argv) {
     break;
   }
   check(sixfold_boot_begin(&boot, &flash, &layout, choice.record, &ticket, (uint32_t)now_us(), &says));
-  int group = argc == 5 ? socket_of_group(&boot, argv[4]) : -1;
-  update(&boot, &says, socket_to(&says), group);
+  check(sixfold_boot_listen(&boot, memory, sizeof memory));
+  update(&boot, &says);
   printf("runs the image of %u bytes at %u\n", (unsigned)(says.image.end - says.image.start),
          (unsigned)says.image.start);
   return 0;

@@ -266,15 +266,15 @@ typedef struct sixfold_event {
 } sixfold_event;
 
 /**
- * Where blocks for many devices are heard.
+ * A group that the relay sends blocks to.
  */
 typedef struct sixfold_group {
   /**
-   * The IPv6 multicast address.
+   * Its IPv6 multicast address: to be joined on the interface towards the relay.
    */
   uint8_t address[16];
   /**
-   * The UDP port.
+   * The UDP port that is sent to.
    */
   uint16_t port;
 } sixfold_group;
@@ -343,47 +343,6 @@ enum sixfold_status sixfold_boot_datagram(sixfold_boot *boot,
                                           struct sixfold_event *event);
 
 /**
- * The bytes of memory with which `sixfold_boot_listen` makes up for `missing` blocks of `block_size` bytes of an image that get
- * lost: 0 when no device has blocks of this size. With `missing` 0 blocks are heard, but parity symbols are not used.
- */
-size_t sixfold_listening_memory(uint32_t image_size,
-                                uint32_t missing,
-                                uint32_t block_size);
-
-/**
- * Takes part in the ticket's group. To be called after `sixfold_boot_begin` and before anything else; `memory` is used until
- * the update is over. Does nothing when the ticket has no group, when its blocks are smaller than 64 bytes, or when `memory` is
- * too small for the map of what is missing. Only in a library that was built with the feature `listen`, as the next two.
- *
- * # Safety
- * `boot` is one that was begun, `memory` points to `size` bytes that stay where they are, and nobody else uses them.
- */
-enum sixfold_status sixfold_boot_listen(sixfold_boot *boot,
-                                        uint8_t *memory,
-                                        size_t size);
-
-/**
- * The group to join. False when the device does not listen, or not any more.
- *
- * # Safety
- * `boot` is null or one that was begun; `group` is null or points to a group.
- */
-bool sixfold_boot_group(sixfold_boot *boot, struct sixfold_group *group);
-
-/**
- * Takes a datagram that came from the relay's address and port to the group's. `event` may be null. As after any datagram, call
- * `sixfold_boot_timeout` then.
- *
- * # Safety
- * As for `sixfold_boot_datagram`.
- */
-enum sixfold_status sixfold_boot_group_datagram(sixfold_boot *boot,
-                                                uint64_t now_us,
-                                                const uint8_t *datagram,
-                                                size_t length,
-                                                struct sixfold_event *event);
-
-/**
  * To be called when `sixfold_boot_deadline` is due; too early or too often does no harm. `event` may be null.
  *
  * # Safety
@@ -422,6 +381,47 @@ uint64_t sixfold_boot_deadline(sixfold_boot *boot);
  * `boot` is null or one that was begun.
  */
 bool sixfold_boot_is_bootable(sixfold_boot *boot);
+
+/**
+ * The memory, in bytes, with which up to `missing` blocks of an image are found from parity symbols; with `missing` 0 these are
+ * not used. `szx` is the exponent of the block size, 2 to 6 for 64 to 1024 bytes. 0 when it is another.
+ */
+size_t sixfold_listening_memory(uint32_t image_size,
+                                uint32_t missing,
+                                uint8_t szx);
+
+/**
+ * Takes part in the ticket's group, in `size` bytes of memory (`sixfold_listening_memory`), which are used until the update is
+ * over. To be called after `sixfold_boot_begin`, before anything else. Without a group in the ticket, or with too little memory, it
+ * does nothing; `sixfold_boot_group` tells.
+ *
+ * # Safety
+ * `boot` is one that was begun, `memory` points to `size` bytes that nobody else uses and that stay where they are.
+ */
+enum sixfold_status sixfold_boot_listen(sixfold_boot *boot,
+                                        uint8_t *memory,
+                                        size_t size);
+
+/**
+ * The group to be heard, in `group`. False when there is none, or none any more.
+ *
+ * # Safety
+ * `boot` is null or one that was begun, `group` is null or points to a group.
+ */
+bool sixfold_boot_group(sixfold_boot *boot, struct sixfold_group *group);
+
+/**
+ * Takes a datagram that came from the relay's address and port to the group's. `event` may be null. As after
+ * `sixfold_boot_datagram`, `sixfold_boot_timeout` is to be called then.
+ *
+ * # Safety
+ * `boot` is one that was begun, `datagram` points to `length` bytes, and nobody else uses them meanwhile.
+ */
+enum sixfold_status sixfold_boot_group_datagram(sixfold_boot *boot,
+                                                uint64_t now_us,
+                                                const uint8_t *datagram,
+                                                size_t length,
+                                                struct sixfold_event *event);
 
 #ifdef __cplusplus
 }  // extern "C"

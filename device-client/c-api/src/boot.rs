@@ -3,19 +3,15 @@
 use crate::flash::{CFlash, SixfoldFlash, SixfoldLayout, SixfoldRange};
 use crate::status::{SixfoldCause, SixfoldStatus};
 use core::slice;
-#[cfg(feature = "listen")]
-use sixfold_device::boot::listening_memory;
 use sixfold_device::boot::{Boot, Choice, Event, Which, choose, record};
 use sixfold_profile::Instant;
-#[cfg(feature = "listen")]
-use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::MAX_TICKET;
 
 /// How many bytes a ticket needs in memory.
 pub const SIXFOLD_TICKET_SIZE: usize = 512;
 const _: () = assert!(SIXFOLD_TICKET_SIZE == MAX_TICKET);
 
-/// The size of [`SixfoldBoot`], as the header says it: what is needed, and some room for other compilers.
+/// The size of [`SixfoldBoot`], as the header says it: what is needed by a library that listens, and some room for other compilers.
 #[cfg(target_pointer_width = "64")]
 const BOOT_SIZE: usize = 352;
 #[cfg(not(target_pointer_width = "64"))]
@@ -76,17 +72,6 @@ pub struct SixfoldTicket {
     pub image_digest: [u8; 32],
 }
 
-/// Where blocks for many devices are heard.
-#[cfg(feature = "listen")]
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct SixfoldGroup {
-    /// The IPv6 multicast address.
-    pub address: [u8; 16],
-    /// The UDP port.
-    pub port: u16,
-}
-
 /// What happened.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,7 +108,7 @@ const NOTHING: SixfoldEvent =
     SixfoldEvent { kind: SixfoldEventKind::None, cause: SixfoldCause::Silence, done: 0, all: 0, until_us: 0 };
 
 impl SixfoldEvent {
-    fn new(now: Instant, event: Option<Event>) -> Self {
+    pub(crate) fn new(now: Instant, event: Option<Event>) -> Self {
         match event {
             None => NOTHING,
             Some(Event::Chunks { done, all }) => {
@@ -153,12 +138,12 @@ const fn number(which: Option<Which>) -> i8 {
 ///
 /// # Safety
 /// `boot` is null, or what `sixfold_boot_begin` filled, and nobody else uses it meanwhile.
-unsafe fn core_of<'b>(boot: *mut SixfoldBoot) -> Result<&'b mut Core, SixfoldStatus> {
+pub(crate) unsafe fn core_of<'b>(boot: *mut SixfoldBoot) -> Result<&'b mut Core, SixfoldStatus> {
     // SAFETY: size and alignment were checked above; the rest is this function's condition.
     unsafe { boot.cast::<Core>().as_mut() }.ok_or(SixfoldStatus::Argument)
 }
 
-fn status(result: Result<(), SixfoldStatus>) -> SixfoldStatus {
+pub(crate) fn status(result: Result<(), SixfoldStatus>) -> SixfoldStatus {
     result.err().unwrap_or(SixfoldStatus::Ok)
 }
 
@@ -272,89 +257,6 @@ pub unsafe extern "C" fn sixfold_boot_datagram(
     status(take())
 }
 
-/// The bytes of memory with which `sixfold_boot_listen` makes up for `missing` blocks of `block_size` bytes of an image that get
-/// lost: 0 when no device has blocks of this size. With `missing` 0 blocks are heard, but parity symbols are not used.
-#[cfg(feature = "listen")]
-#[unsafe(no_mangle)]
-pub extern "C" fn sixfold_listening_memory(image_size: u32, missing: u32, block_size: u32) -> usize {
-    Szx::from_size(block_size as usize).map_or(0, |szx| listening_memory(image_size, missing, szx))
-}
-
-/// Takes part in the ticket's group. To be called after `sixfold_boot_begin` and before anything else; `memory` is used until
-/// the update is over. Does nothing when the ticket has no group, when its blocks are smaller than 64 bytes, or when `memory` is
-/// too small for the map of what is missing. Only in a library that was built with the feature `listen`, as the next two.
-///
-/// # Safety
-/// `boot` is one that was begun, `memory` points to `size` bytes that stay where they are, and nobody else uses them.
-#[cfg(feature = "listen")]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sixfold_boot_listen(
-    boot: *mut SixfoldBoot,
-    memory: *mut u8,
-    size: usize,
-) -> SixfoldStatus {
-    let listen = || {
-        // SAFETY: this function's condition.
-        let core = unsafe { core_of(boot) }?;
-        if memory.is_null() {
-            return Err(SixfoldStatus::Argument);
-        }
-        // SAFETY: it is not null; the rest is this function's condition.
-        core.listen(unsafe { slice::from_raw_parts_mut(memory, size) });
-        Ok(())
-    };
-    status(listen())
-}
-
-/// The group to join. False when the device does not listen, or not any more.
-///
-/// # Safety
-/// `boot` is null or one that was begun; `group` is null or points to a group.
-#[cfg(feature = "listen")]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sixfold_boot_group(boot: *mut SixfoldBoot, group: *mut SixfoldGroup) -> bool {
-    // SAFETY: this function's condition.
-    let (core, place) = unsafe { (core_of(boot), group.as_mut()) };
-    let endpoint = core.ok().and_then(|core| core.group()).map(|group| group.endpoint);
-    let told =
-        endpoint.map(|endpoint| SixfoldGroup { address: endpoint.address.octets(), port: endpoint.port });
-    if let (Some(place), Some(told)) = (place, told) {
-        *place = told;
-    }
-    told.is_some()
-}
-
-/// Takes a datagram that came from the relay's address and port to the group's. `event` may be null. As after any datagram, call
-/// `sixfold_boot_timeout` then.
-///
-/// # Safety
-/// As for `sixfold_boot_datagram`.
-#[cfg(feature = "listen")]
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sixfold_boot_group_datagram(
-    boot: *mut SixfoldBoot,
-    now_us: u64,
-    datagram: *const u8,
-    length: usize,
-    event: *mut SixfoldEvent,
-) -> SixfoldStatus {
-    let now = Instant::from_micros(now_us);
-    let take = || {
-        // SAFETY: this function's condition.
-        let core = unsafe { core_of(boot) }?;
-        if datagram.is_null() {
-            return Err(SixfoldStatus::Argument);
-        }
-        // SAFETY: it is not null; the rest is this function's condition.
-        let datagram = unsafe { slice::from_raw_parts(datagram, length) };
-        let happened = core.handle_group_datagram(now, datagram)?;
-        // SAFETY: this function's condition.
-        unsafe { tell(event, SixfoldEvent::new(now, happened)) };
-        Ok(())
-    };
-    status(take())
-}
-
 /// To be called when `sixfold_boot_deadline` is due; too early or too often does no harm. `event` may be null.
 ///
 /// # Safety
@@ -378,7 +280,7 @@ pub unsafe extern "C" fn sixfold_boot_timeout(
 
 /// # Safety
 /// `event` is null or points to an event.
-unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
+pub(crate) unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
     // SAFETY: this function's condition.
     if let Some(event) = unsafe { event.as_mut() } {
         *event = happened;
@@ -386,7 +288,7 @@ unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
 }
 
 /// Writes the next datagram to be sent to the relay now, and its length: 0 when there is none. Call it at the start and after
-/// each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 320 bytes are always enough.
+/// each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 384 bytes are always enough, and 320 for a boot program that does not listen.
 ///
 /// # Safety
 /// `boot` is one that was begun, `buffer` points to `size` bytes, and nobody else uses them meanwhile.
