@@ -9,6 +9,7 @@
 #![allow(clippy::missing_errors_doc)]
 
 pub mod aiocoap;
+pub mod aiocoap_oscore;
 pub mod bench;
 pub mod ca;
 pub mod coap_client;
@@ -22,6 +23,7 @@ pub mod netns;
 pub mod nginx;
 pub mod peer;
 pub mod process;
+pub mod proof;
 pub mod qemu;
 pub mod radvd;
 pub mod relay;

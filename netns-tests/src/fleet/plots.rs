@@ -22,23 +22,27 @@ const CURVE_DEVICES: u32 = 100;
 const ROOM_FOR_LEGEND: f64 = 1.22;
 
 /// One line of a plot.
-struct Line {
-    server: Server,
-    points: Vec<(f64, f64)>,
+pub(crate) struct Line {
+    pub(crate) server: Server,
+    pub(crate) points: Vec<(f64, f64)>,
     /// Points stand for themselves, and get markers.
-    marked: bool,
+    pub(crate) marked: bool,
 }
 
 /// A plot before it is drawn.
-struct Drawing {
-    plot: Plot,
-    x: Axis,
-    y_label: &'static str,
-    lines: Vec<Line>,
+pub(crate) struct Drawing {
+    pub(crate) plot: Plot,
+    pub(crate) x: Axis,
+    pub(crate) y_label: &'static str,
+    /// The vertical axis goes as far at least.
+    pub(crate) least_top: f64,
+    pub(crate) lines: Vec<Line>,
 }
 
-enum Axis {
+pub(crate) enum Axis {
     Seconds,
+    /// The same, for what differs by magnitudes.
+    LogSeconds,
     Devices,
 }
 
@@ -74,9 +78,7 @@ fn completion(matrix: &Matrix, runs: &[Run], loss: u32, block: u16) -> Drawing {
         })
     };
     let lines = Server::ALL.into_iter().filter_map(run_of).map(|run| {
-        let share = |count: usize| 100.0 * count as f64 / f64::from(devices);
-        let done = run.outcome.done_s.iter().enumerate();
-        let steps = done.flat_map(|(n, at)| [(*at, share(n)), (*at, share(n + 1))]);
+        let steps = completion_steps(&run.outcome.done_s, devices);
         Line {
             server: run.cell.server,
             points: [(0.0, 0.0)].into_iter().chain(steps).collect(),
@@ -92,8 +94,15 @@ fn completion(matrix: &Matrix, runs: &[Run], loss: u32, block: u16) -> Drawing {
         },
         x: Axis::Seconds,
         y_label: "devices that have the image (%)",
+        least_top: 100.0,
         lines: lines.collect(),
     }
+}
+
+/// The share of so many devices, in percent, that is done at each moment.
+pub(crate) fn completion_steps(done_s: &[f64], devices: u32) -> impl Iterator<Item = (f64, f64)> + '_ {
+    let share = move |count: usize| 100.0 * count as f64 / f64::from(devices);
+    done_s.iter().enumerate().flat_map(move |(n, at)| [(*at, share(n)), (*at, share(n + 1))])
 }
 
 fn goodput(summaries: &[Summary], loss: u32, block: u16) -> Drawing {
@@ -106,6 +115,7 @@ fn goodput(summaries: &[Summary], loss: u32, block: u16) -> Drawing {
         },
         x: Axis::Devices,
         y_label: "goodput of the whole fleet (% of the bound)",
+        least_top: 100.0,
         lines: by_devices(summaries, loss, block, |summary| 100.0 * summary.share_of_bound),
     }
 }
@@ -118,6 +128,7 @@ fn collapse(summaries: &[Summary], loss: u32, block: u16) -> Drawing {
         },
         x: Axis::Devices,
         y_label: "devices that got the image (%)",
+        least_top: 100.0,
         lines: by_devices(summaries, loss, block, |summary| {
             100.0 * f64::from(summary.done) / f64::from(summary.devices)
         }),
@@ -142,7 +153,7 @@ fn by_devices(summaries: &[Summary], loss: u32, block: u16, figure: impl Fn(&Sum
 }
 
 impl Drawing {
-    fn write(&self, folder: &Path) -> Result<Plot> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<Plot> {
         let file = |kind: &str| folder.join(format!("{}.{kind}", self.plot.file));
         self.draw(&SVGBackend::new(&file("svg"), SIZE).into_drawing_area())?;
         self.draw(&BitMapBackend::new(&file("png"), SIZE).into_drawing_area())?;
@@ -155,12 +166,17 @@ impl Drawing {
         let mut builder = ChartBuilder::on(area);
         builder.caption(&self.plot.title, (FONT, 22)).margin(16).x_label_area_size(48).y_label_area_size(64);
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let top = points().map(|point| point.1).fold(100.0, f64::max) * 1.04;
+        let top = points().map(|point| point.1).fold(self.least_top, f64::max) * 1.04;
         let right = points().map(|point| point.0).fold(1.0, f64::max);
         match self.x {
             Axis::Seconds => {
                 let mut chart =
                     builder.build_cartesian_2d(0.0..right * ROOM_FOR_LEGEND, 0.0..top).map_err(broken)?;
+                self.fill(&mut chart, "seconds after the first power-on").map_err(broken)
+            }
+            Axis::LogSeconds => {
+                let range = (1.0..right.powf(ROOM_FOR_LEGEND).max(2.0)).log_scale();
+                let mut chart = builder.build_cartesian_2d(range, 0.0..top).map_err(broken)?;
                 self.fill(&mut chart, "seconds after the first power-on").map_err(broken)
             }
             Axis::Devices => {
@@ -245,7 +261,7 @@ fn name(server: Server) -> String {
 }
 
 /// A machine that makes reports need not have any font.
-fn use_own_font() -> Result<()> {
+pub(crate) fn use_own_font() -> Result<()> {
     static ONCE: Once = Once::new();
     let mut registered = Ok(());
     ONCE.call_once(|| {

@@ -48,6 +48,11 @@ impl Streams {
         self.groups.iter().map(Group::members).sum()
     }
 
+    /// The groups on a link.
+    pub(crate) fn on(&self, interface: u32) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(move |group| group.key.interface == interface)
+    }
+
     pub(crate) fn next_end(&self) -> Option<Instant> {
         self.groups.iter().map(Group::ends).min()
     }
@@ -188,7 +193,7 @@ impl<S: Store> Engine<S> {
         let Some(fanout) = paced.link.config().fanout else { return };
         let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign: Sign::Group };
         paced.link.slow_down(paced.loss.slow());
-        paced.link.push(fanout.address(interface), Waiting::Stream(interface), parcel);
+        paced.link.push(fanout.address(interface), Waiting::Stream, parcel);
         paced.stream_waits = true;
     }
 

@@ -29,6 +29,7 @@ Examples:
   sixfold-air run netns-tests/scenarios/star.toml --node d1 -- ping -c 3 fd00:6f::1
   sixfold-air run netns-tests/scenarios/star.toml --hold
   sixfold-air fleet --devices 1,10,100 --loss 0,10 --servers ours,rfc7252
+  sixfold-air proof --small
 
 Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong, 3 this machine
 lacks something, 4 the laboratory itself failed. With a COMMAND, its own, as in a shell.";
@@ -51,6 +52,25 @@ pub(crate) enum Command {
     Run(LiveOptions),
     /// Run a whole matrix of fleets in virtual time, and write tables and plots.
     Fleet(FleetOptions),
+    /// Measure in virtual time what is promised of fleets, and write the verdicts with tables and plots.
+    Proof(ProofOptions),
+}
+
+/// What is promised, measured.
+#[derive(Args, Debug)]
+pub(crate) struct ProofOptions {
+    /// Where report.md and the plots go.
+    #[arg(long, value_name = "FOLDER", default_value = "target/proof")]
+    pub(crate) out: PathBuf,
+    /// Smaller images and fleets, and one seed: for a first look.
+    #[arg(long)]
+    pub(crate) small: bool,
+    /// How many seeds each case is run with.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: Option<u64>,
+    /// How many runs at the same time; without it, one a core.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 /// A matrix of runs.

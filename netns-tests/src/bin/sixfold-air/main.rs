@@ -2,6 +2,7 @@
 
 mod cli;
 mod fleet;
+mod proof;
 mod report;
 mod run;
 mod scenario;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
         Command::Sim(options) => sim::run(&options),
         Command::Run(options) => run::run(&options),
         Command::Fleet(options) => fleet::run(options),
+        Command::Proof(options) => proof::run(&options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("sixfold-air: {failure:#}");

@@ -150,7 +150,7 @@ impl<T> Link<T> {
     pub(crate) fn new(config: LinkConfig, hasher: FixedState) -> Self {
         Self {
             config,
-            window: Window::new(),
+            window: Window::new(f64::from(config.duty_cycle) / 100.0),
             fair: Fair::new(hasher.clone()),
             admission: Admission::default(),
             flights: Flights::new(hasher.clone()),
@@ -161,8 +161,8 @@ impl<T> Link<T> {
             block_size: BlockSize::new(config.radio, config.mtu),
             free_at: Instant::ZERO,
             quiet_until: Instant::ZERO,
-            decisions: Vec::new(),
             slow: 1.0,
+            decisions: Vec::new(),
         }
     }
 
@@ -333,7 +333,7 @@ impl<T> Link<T> {
 
     /// Lets an answer leave now, if nobody is before it.
     pub(crate) fn pass(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) -> bool {
-        let cost = self.cost(parcel.bytes);
+        let cost = self.airtime(parcel);
         let passes = self.is_open(now, cost) && self.fair.pass(address, cost);
         if passes {
             self.decisions.push(LinkDecision::Passed);
@@ -447,6 +447,7 @@ impl<T> Link<T> {
             waiting: self.fair.len(),
             members: self.admission.members(),
             missing: self.missing.len(),
+            groups: Vec::new(),
         }
     }
 
