@@ -130,7 +130,7 @@ fn endpoint(cri: &Value) -> Result<Endpoint, Nonsense> {
         let authority = if let [Value::Array(inner)] = authority { inner } else { authority };
         let [host, rest @ ..] = authority else { return None };
         let address: [u8; 16] = host.as_bytes()?.as_slice().try_into().ok()?;
-        let rest = if let [Value::Text(_zone) | Value::Null, rest @ ..] = rest { rest } else { rest };
+        let rest = if let [Value::Text(_) | Value::Null, rest @ ..] = rest { rest } else { rest };
         let port = match rest {
             [] => PORT,
             [port] => u16::try_from(port.as_integer()?).ok()?,
