@@ -73,9 +73,9 @@ impl Router {
     fn set_running(&self, running: bool) -> Result<()> {
         let flag = self.path("running");
         if running {
-            fs::write(flag, "")?
+            fs::write(flag, "")?;
         } else if flag.exists() {
-            fs::remove_file(flag)?
+            fs::remove_file(flag)?;
         }
         Ok(())
     }

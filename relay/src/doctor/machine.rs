@@ -47,6 +47,7 @@ fn judge_disk(path: &Path, limit: u64) -> Finding {
     }
     match statvfs(path) {
         Ok(space) => {
+            #[allow(clippy::useless_conversion, reason = "some systems count in 32 bits")]
             let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
             let used = fs::read_dir(path).into_iter().flatten().flatten();
             let used: u64 =
