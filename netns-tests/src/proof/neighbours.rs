@@ -14,8 +14,9 @@ const MUTE: &str = "shape = \"star\"\nmutes = 1";
 /// One that floods, one that never acknowledges.
 pub fn hostile(lab: &Lab) -> Result<Row> {
     let mut cases = Vec::new();
-    for (server, promised) in [(Server::Legacy, 50), (Server::Fanout, 100)] {
-        let calm = Setup::star(server, lab.scale.devices(promised), 0);
+    // Not fewer at any scale: among n others a newcomer's fair share is one part in n + 1.
+    for (server, devices) in [(Server::Legacy, 50), (Server::Fanout, 100)] {
+        let calm = Setup::star(server, devices, 0);
         let undisturbed = Spread::of(lab.run(&calm)?.iter().map(|run| run.goodput_bps).collect()).median;
         for (what, topology) in [(", a flooder", FLOODER), (", one that never acknowledges", MUTE)] {
             let setup = Setup { topology, disturbance: FLOOD.to_owned(), ..calm.clone() };
