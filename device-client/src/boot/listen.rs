@@ -174,8 +174,9 @@ impl<'t, F: NorFlash> Boot<'t, F> {
 
     fn is_of_stream(&self, message: &Message<'_>) -> bool {
         let ticket = &self.listen.ticket;
-        let is_version =
-            |etag: Option<&[u8]>| etag.is_none_or(|etag| message.option(option::ETAG) == Some(etag));
+        // The Token names the version; now and then a message says all of its ETag.
+        let named = message.option(option::ETAG);
+        let is_version = |etag: Option<&[u8]>| etag.is_none() || named.is_none() || etag == named;
         message.message_type == Type::NonConfirmable
             && message.code == Code::CONTENT
             && ticket.group().is_ok_and(|group| group.is_some_and(|group| group.token == message.token))

@@ -25,6 +25,8 @@ pub struct Relay {
     pub image: Vec<u8>,
     pub etag: Vec<u8>,
     pub token: Vec<u8>,
+    /// Of so many datagrams of the stream one has the ETag.
+    pub named: u32,
     pub szx: Szx,
     /// Time between datagrams of the stream.
     pub gap: Duration,
@@ -61,6 +63,7 @@ impl Relay {
             image,
             etag: b"\x51\x52one".to_vec(),
             token: vec![0x51, 0x52],
+            named: 1,
             szx: Szx::B64,
             gap: Duration::from_millis(6),
             expected_loss: 10,
@@ -148,7 +151,9 @@ impl Relay {
         packet.header.set_type(MessageType::NonConfirmable);
         packet.header.code = MessageClass::from(Code::CONTENT.0);
         packet.set_token(self.token.clone());
-        packet.add_option(CoapOption::ETag, self.etag.clone());
+        if u32::from(self.message_id) % self.named == 0 {
+            packet.add_option(CoapOption::ETag, self.etag.clone());
+        }
         packet
     }
 

@@ -254,10 +254,10 @@ impl<S: Store> Engine<S> {
             None => None,
         };
         let config = self.links.of(key.interface).and_then(|paced| paced.link.config().fanout);
-        let (Some(bytes), Some(fanout)) = (bytes, config) else { return };
+        let (Some((bytes, of_body)), Some(fanout)) = (bytes, config) else { return };
         self.streams.message_id = message_id;
         self.event(Event::Fanout(match item {
-            Item::Block(_) => FanoutEvent::Block(bytes.len().saturating_sub(AROUND_BLOCK)),
+            Item::Block(_) => FanoutEvent::Block(of_body),
             Item::Parity { .. } => FanoutEvent::Parity,
         }));
         let Key { interface, socket, local, .. } = key;
@@ -307,10 +307,13 @@ impl<S: Store> Engine<S> {
     }
 }
 
-fn datagram(etag: ETag, message_id: u16, body: &Body<'_>, szx: Szx, item: Item) -> Option<Vec<u8>> {
+/// A datagram of a stream, and how many bytes of the body it has.
+fn datagram(etag: ETag, message_id: u16, body: &Body<'_>, szx: Szx, item: Item) -> Option<(Vec<u8>, usize)> {
     match item {
         Item::Block(num) => fanout::block(etag, message_id, body, num, szx),
-        Item::Parity { segment, seed } => fanout::parity(etag, message_id, body, segment, szx, seed),
+        Item::Parity { segment, seed } => {
+            fanout::parity(etag, message_id, body, segment, szx, seed).map(|bytes| (bytes, 0))
+        }
     }
 }
 
