@@ -19,7 +19,8 @@ pub const PAGE: u32 = 4096;
 /// The size of a write unit in bytes.
 pub const WRITE_UNIT: u32 = 4;
 
-const TRAILER: usize = 16;
+/// How many bytes there are behind the flash.
+pub const TRAILER: usize = 16;
 const MAGIC: [u8; 4] = *b"S6FF";
 const ERASED: u8 = 0xff;
 
@@ -101,7 +102,8 @@ impl Geometry {
         Some(Layout { records, slots: [slot, second] })
     }
 
-    fn encode(self) -> [u8; TRAILER] {
+    /// The trailer of a file with this geometry.
+    pub fn encode(self) -> [u8; TRAILER] {
         let mut trailer = [0; TRAILER];
         trailer[..4].copy_from_slice(&MAGIC);
         trailer[4..8].copy_from_slice(&self.slot_bytes.to_be_bytes());
@@ -109,10 +111,11 @@ impl Geometry {
         trailer
     }
 
-    fn decode(trailer: &[u8; TRAILER]) -> Option<Self> {
-        let [magic @ .., a, b, c, d, slots, _, _, _, _, _, _, _] = trailer;
-        let slot_bytes = u32::from_be_bytes([*a, *b, *c, *d]);
-        (*magic == MAGIC && *slots < 2).then_some(Self { slot_bytes, two_slots: *slots == 1 })
+    /// What a trailer says; `None` when it is none.
+    pub fn decode(trailer: &[u8; TRAILER]) -> Option<Self> {
+        let [_, _, _, _, a, b, c, d, slots, ..] = *trailer;
+        let geometry = Self { slot_bytes: u32::from_be_bytes([a, b, c, d]), two_slots: slots == 1 };
+        (geometry.encode() == *trailer).then_some(geometry)
     }
 }
 

@@ -16,6 +16,11 @@ fn boot() {
 }
 
 #[test]
+fn flash_trailer() {
+    corpus::replay(HERE, "flash_trailer", 100_000, targets::flash_trailer);
+}
+
+#[test]
 fn target_reference() {
     corpus::replay(HERE, "target_reference", 100_000, targets::target_reference);
 }

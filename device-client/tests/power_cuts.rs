@@ -1,5 +1,6 @@
 //! A whole update, again and again, with the power cut at every flash operation: before it, in the middle of it and after
-//! it. Afterwards the device still runs the old image, or goes on to the new one; never neither, never wrong bytes.
+//! it. Afterwards the device still runs the old image, or goes on to the new one; never neither, never wrong bytes. Where a
+//! boot program says that another image can run meanwhile, that one is looked at too.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod model;
@@ -7,7 +8,7 @@ mod model;
 use model::device::{Device, End, Release};
 use model::flash::{Cut, Flash, How};
 use model::{Server, image};
-use sixfold_device::boot::{BootError, Cause, Choice, Event, Layout, choose};
+use sixfold_device::boot::{BootError, Cause, Choice, Event, Layout, Which, choose};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::MAX_TICKET;
 use std::fmt::Write;
@@ -15,6 +16,15 @@ use std::path::Path;
 
 /// Cuts at two moments of one update, this many pairs for each kind of device.
 const PAIRS: u64 = 2_000;
+
+/// Where the old image came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Old {
+    /// From an update, with a record.
+    Updated,
+    /// From the factory: it is in slot A, and no record is about it.
+    Factory,
+}
 
 /// A kind of device, with the old image in place.
 struct Rig<const WRITE: usize, const ERASE: usize> {
@@ -29,11 +39,18 @@ struct Rig<const WRITE: usize, const ERASE: usize> {
 struct Count {
     operations: u32,
     cuts: u32,
+    /// Turns in which the boot program ran the old image, of all lives.
     old_image_ran: u32,
+    /// Turns in which the old image could have run instead of an update.
+    fallbacks: u32,
+    /// Lives in which each cut came.
+    all_cuts_came: u32,
+    /// Lives that ended with the new image.
+    survived: u32,
 }
 
 impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
-    fn new(two_slots: bool, chunk_bytes: u32) -> Self {
+    fn new(two_slots: bool, old_image: Old, chunk_bytes: u32) -> Self {
         let chunk_size = ChunkSize::from_bytes(chunk_bytes).unwrap();
         let chunk = chunk_bytes as usize;
         let old = Release::new(image(chunk * 4 + 100, 1), chunk_size, 7);
@@ -43,9 +60,17 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
         let new = Release::new(bytes, chunk_size, 8);
         let pages = |bytes: usize| (bytes.div_ceil(ERASE) + 1) as u32;
         let mut device = Device::<WRITE, ERASE>::new(two_slots, pages(512) + 4, pages(chunk * 6));
-        device.prepare(&old).unwrap();
-        let end = device.boot(&mut Server::new(old.image.clone())).unwrap();
-        assert!(matches!(end, End::Runs(_)));
+        match old_image {
+            Old::Updated => {
+                device.prepare(&old).unwrap();
+                let end = device.boot(&mut Server::new(old.image.clone())).unwrap();
+                assert!(matches!(end, End::Runs(_)));
+            }
+            Old::Factory => {
+                let start = device.layout.slots[0].start as usize;
+                device.flash.bytes_mut()[start..start + old.image.len()].copy_from_slice(&old.image);
+            }
+        }
         Self { flash: device.flash, layout: device.layout, old, new }
     }
 
@@ -62,28 +87,50 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
         let mut later = cuts.iter().copied();
         let mut device = self.device(later.next(), seed);
         let mut server = Server::new(self.new.image.clone());
+        let mut came = 0;
         // Each power cut may cost two turns: one that ends with it, and one that prepares once more.
         for turn in 0..2 * cuts.len() as u64 + 2 {
+            count.fallbacks += u32::from(self.could_fall_back(&mut device));
             let is_cut = match device.boot_or_power_gone(&mut server) {
                 End::PowerGone => true,
                 End::Runs(which) if device.slot(which, self.new.image.len()) == self.new.image => {
                     count.operations = device.flash.operations;
                     let lost = device.events.iter().filter(|event| is_wrong_image(event)).count();
                     assert_eq!(lost, 0, "a chunk was marked that is not there");
+                    count.all_cuts_came += u32::from(came == cuts.len());
+                    count.survived += 1;
                     return;
                 }
                 End::Runs(which) => {
-                    assert_eq!(device.slot(which, self.old.image.len()), self.old.image, "wrong bytes run");
+                    self.runs_the_old_image(&device, which);
                     count.old_image_ran += u32::from(turn > 0);
                     self.prepare(&mut device)
                 }
-                end => panic!("{end:?}: nothing can run"),
+                End::Factory => {
+                    self.runs_the_old_image(&device, Which::A);
+                    count.old_image_ran += u32::from(turn > 0);
+                    self.prepare(&mut device)
+                }
+                end @ (End::Lost | End::StillTrying) => panic!("{end:?}: nothing can run"),
             };
             if is_cut {
+                came += 1;
                 device.flash.power_on(later.next(), seed + turn);
             }
         }
         panic!("the new image never came");
+    }
+
+    fn runs_the_old_image(&self, device: &Device<WRITE, ERASE>, which: Which) {
+        assert!(device.slot(which, self.old.image.len()) == self.old.image, "wrong bytes run");
+    }
+
+    /// Whether there is an update, and the boot program may run the old image instead: then that is whole, byte for byte.
+    fn could_fall_back(&self, device: &mut Device<WRITE, ERASE>) -> bool {
+        let choice = choose(&mut device.flash, &device.layout, &mut [0; MAX_TICKET]);
+        let Ok(Choice::Update { fallback: Some(which), .. }) = choice else { return false };
+        self.runs_the_old_image(device, which);
+        true
     }
 
     /// The main program's part. True when the power went.
@@ -99,6 +146,7 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
         let mut count = Count::default();
         self.live(&[], 0, &mut count);
         let operations = count.operations;
+        let mut count = Count::default();
         for at in 0..operations {
             for how in How::ALL {
                 for seed in 0..if how == How::Torn { 8 } else { 1 } {
@@ -107,19 +155,24 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
                 }
             }
         }
-        count.operations = operations;
-        count
+        assert_eq!(count.all_cuts_came, count.cuts, "a cut never came");
+        Count { operations, ..count }
     }
 
-    fn pairs_of_cuts(&self, operations: u32) -> u64 {
+    /// Two cuts in one life, the second among as many operations as are left after the first.
+    fn pairs_of_cuts(&self, operations: u32) -> Count {
+        let mut count = Count::default();
         for seed in 0..PAIRS {
-            let cut = |salt: u64| {
+            let cut = |salt: u64, operations: u32| {
                 let x = (seed * 2 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 Cut { at: (x >> 33) as u32 % operations, how: How::ALL[(x >> 20) as usize % 3] }
             };
-            self.live(&[cut(0), cut(1)], seed, &mut Count::default());
+            let first = cut(0, operations);
+            // A cut before the ticket is written costs the preparation: then there are more operations left, never fewer.
+            let left = (operations - first.at).max(2) - 1;
+            self.live(&[first, cut(1, left)], seed, &mut count);
         }
-        PAIRS
+        count
     }
 }
 
@@ -127,14 +180,20 @@ fn is_wrong_image(event: &Event) -> bool {
     matches!(event, Event::Sleep { cause: Cause::WrongImage, .. })
 }
 
-fn row<const WRITE: usize, const ERASE: usize>(two_slots: bool, chunk: u32) -> String {
-    let rig = Rig::<WRITE, ERASE>::new(two_slots, chunk);
+fn row<const WRITE: usize, const ERASE: usize>(two_slots: bool, old: Old, chunk: u32) -> String {
+    let rig = Rig::<WRITE, ERASE>::new(two_slots, old, chunk);
     let count = rig.every_cut();
     let pairs = rig.pairs_of_cuts(count.operations);
     let slots = if two_slots { 2 } else { 1 };
+    let old = if old == Old::Factory { "factory" } else { "update" };
+    let lost = u64::from(count.cuts - count.survived) + (PAIRS - u64::from(pairs.survived));
+    let fallbacks = count.fallbacks + pairs.fallbacks;
+    if fallbacks == 0 {
+        assert_eq!(old, "factory", "with a record of the old image, it could run until its slot is touched");
+    }
     format!(
-        "| {slots} | {ERASE} | {WRITE} | {chunk} | {} | {} | {} | {pairs} | 0 |\n",
-        count.operations, count.cuts, count.old_image_ran
+        "| {slots} | {old} | {ERASE} | {WRITE} | {chunk} | {} | {} | {} | {fallbacks} | {} | {lost} |\n",
+        count.operations, count.cuts, count.old_image_ran, pairs.all_cuts_came
     )
 }
 
@@ -143,17 +202,20 @@ fn a_power_cut_at_any_flash_operation_leaves_the_old_image_or_the_new_one() {
     let mut table = "# Power cuts survived
 
 One update, prepare and boot, again for each cut. A cut comes before, after or in the middle of each flash operation (torn:
-eight ways each). Pairs are two cuts in one update, at random.
+eight ways each). Of 2000 random pairs of cuts in one update, those count in which both came. A fallback is a turn in which the old
+image could have run instead of the update, and was compared.
 
-| slots | page | write unit | chunk | flash operations | cuts | old image ran meanwhile | pairs of cuts | devices lost |
-|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+| slots | old image from | page | write unit | chunk | flash operations | cuts | old image ran meanwhile | fallbacks | pairs of cuts | devices lost |
+|--:|--|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 "
     .to_owned();
     for two_slots in [false, true] {
-        let _ = write!(table, "{}", row::<4, 256>(two_slots, 256));
-        let _ = write!(table, "{}", row::<1, 1024>(two_slots, 1024));
-        let _ = write!(table, "{}", row::<8, 128>(two_slots, 512));
-        let _ = write!(table, "{}", row::<16, 512>(two_slots, 512));
+        for old in [Old::Updated, Old::Factory] {
+            let _ = write!(table, "{}", row::<4, 256>(two_slots, old, 256));
+            let _ = write!(table, "{}", row::<1, 1024>(two_slots, old, 1024));
+            let _ = write!(table, "{}", row::<8, 128>(two_slots, old, 512));
+            let _ = write!(table, "{}", row::<16, 512>(two_slots, old, 512));
+        }
     }
     let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/power-cuts.md");
     if std::env::var_os("SIXFOLD_BLESS").is_some() {
@@ -167,7 +229,7 @@ eight ways each). Pairs are two cuts in one update, at random.
 /// program take half an image for that of the factory.
 #[test]
 fn a_device_that_is_lost_stays_lost_until_a_ticket_is_whole() {
-    let rig = Rig::<4, 256>::new(false, 256);
+    let rig = Rig::<4, 256>::new(false, Old::Updated, 256);
     let mut lost = rig.device(None, 1);
     lost.prepare(&rig.new).unwrap();
     lost.patience = std::time::Duration::ZERO;
@@ -195,7 +257,7 @@ fn a_device_that_is_lost_stays_lost_until_a_ticket_is_whole() {
 #[test]
 fn a_torn_last_mark_is_mended() {
     for two_slots in [false, true] {
-        let rig = Rig::<4, 256>::new(two_slots, 256);
+        let rig = Rig::<4, 256>::new(two_slots, Old::Updated, 256);
         let mut server = Server::new(rig.new.image.clone());
         let mut prepared = rig.device(None, 1);
         prepared.prepare(&rig.new).unwrap();

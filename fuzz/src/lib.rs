@@ -3,7 +3,10 @@
 //! Each module is of one crate, whose `tests/fuzz.rs` includes it and replays the corpus.
 
 pub mod device;
+pub mod firmware;
 pub mod ip;
 pub mod manifest;
 pub mod profile;
+pub mod publish;
 pub mod relay;
+mod serial;

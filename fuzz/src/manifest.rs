@@ -1,7 +1,7 @@
 //! What publishers sign. Seeds are signed with keys that sign nothing else here: nothing else may be believed.
 
 use sixfold_manifest::cms::{self, TrustAnchors};
-use sixfold_manifest::keys::{Algorithm, SigningKey};
+use sixfold_manifest::keys::{Algorithm, SigningKey, VerifyingKey};
 use sixfold_manifest::{Manifest, chunk_index as index_of, class_identifier, suit, vendor_identifier};
 use sixfold_profile::index::ChunkSize;
 
@@ -93,4 +93,23 @@ fn arithmetic(chunk_size: ChunkSize, bytes: &[u8]) {
         );
     }
     assert_eq!(chunk_size.index_length(size) / 32, chunk_size.count(size));
+}
+
+/// A file that should hold a key. What is read is written and read again as the same key, and a signature by it is its owner's.
+pub fn keys(data: &[u8]) {
+    let pem = String::from_utf8_lossy(data);
+    if let Ok(key) = VerifyingKey::from_pem(&pem) {
+        let again = VerifyingKey::from_pem(&key.to_pem().expect("a key can be written"));
+        assert_eq!(again.map(|again| again.key_id()), Ok(key.key_id()));
+    }
+    if let Ok(key) = SigningKey::from_pem(&pem) {
+        let manifest = Manifest { index: Some(vec![0; 32 * 4]), ..seed_manifest() };
+        let manifest = Manifest {
+            index_digest: hmac_sha256::Hash::hash(manifest.index.as_deref().unwrap_or_default()),
+            ..manifest
+        };
+        let signed = suit::sign(&manifest, &key).expect("a key can sign");
+        assert_eq!(suit::verify(&signed, &[key.verifying_key()]), Ok(manifest));
+        assert!(!format!("{key:?}").contains("PRIVATE"));
+    }
 }

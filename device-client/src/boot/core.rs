@@ -88,7 +88,7 @@ pub enum Event {
 pub enum Cause {
     /// The relay did not answer (RFC 7252 §4.2), or rejected the request.
     Silence,
-    /// The relay refused, answered against the rules, or changed the version under way.
+    /// The relay refused, or answered against the rules.
     Refused,
     /// The relay's image is shorter or longer than the signed one.
     OtherSize,

@@ -20,7 +20,7 @@ use sixfold_profile::parity::{Parity, SMALLEST, SYMBOLS};
 use sixfold_profile::ticket::{Group, Ticket};
 
 /// The least that the average gap between the datagrams of a stream is taken for.
-const SHORTEST_GAP_US: u32 = 8_000;
+const SHORTEST_GAP_US: u32 = 5_000;
 /// The most.
 const LONGEST_GAP_US: u32 = 1_000_000;
 /// A stream has ended when nothing comes for 2³ average gaps.

@@ -24,3 +24,8 @@ fn cms_signed_data() {
 fn chunk_index() {
     corpus::replay(HERE, "chunk_index", 50_000, targets::chunk_index);
 }
+
+#[test]
+fn keys() {
+    corpus::replay(HERE, "keys", 20_000, targets::keys);
+}

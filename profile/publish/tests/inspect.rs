@@ -75,14 +75,14 @@ fn ticket() -> Vec<u8> {
 
 /// The record of [`ticket`] in flash with pages of 512 bytes that writes 8 bytes at once.
 fn record(index: &[u8]) -> Vec<u8> {
-    let mut record = vec![0xff; 512 + 1024 + 3072];
+    let mut record = vec![0xff; 512 + 2048 + 3072];
     let ticket = ticket();
     record[..ticket.len()].copy_from_slice(&ticket);
     for number in [0, 1, 2, 5] {
         record[512 + 8 * number..][..8].fill(0);
     }
     record[512 + 8 * 7] = 0;
-    record[1536..][..index.len()].copy_from_slice(index);
+    record[2560..][..index.len()].copy_from_slice(index);
     record
 }
 

@@ -47,6 +47,6 @@ pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};
 pub use sixfold_profile::Instant;
-pub use status::{ImageState, ImageStatus, LinkStatus, TransferState, TransferStatus};
+pub use status::{GroupStatus, ImageState, ImageStatus, LinkStatus, TransferState, TransferStatus};
 pub use store::{Store, UnboundedStore};
 pub use target::canonical_url;

@@ -120,6 +120,10 @@ impl<S: Store> Engine<S> {
     pub(crate) fn offered(&self, path: Path, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
         let most = self.config.block_size;
         let Some(link) = self.links.get(path.interface) else { return most };
+        // RFC 9177 §4.4: within a body that is asked for with Q-Block2 sizes stay.
+        if wants.lacks.is_some() {
+            return most;
+        }
         let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
         let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
         // Members of groups count in blocks of 64 bytes or more.
@@ -185,11 +189,13 @@ impl<S: Store> Engine<S> {
         let waiting = Waiting::Notification(path.peer, token);
         let bytes = payload + AROUND_PAYLOAD + token.as_slice().len();
         let parcel = Parcel { bytes, payload, sign: Sign::Acknowledgement };
-        let Some(link) = self.links.get_mut(path.interface) else { return self.depart(now, waiting) };
+        let Some(link) = self.links.get_mut(path.interface) else {
+            return self.depart(now, path.interface, waiting);
+        };
         // One that still waits will be the newest when it leaves.
         link.withdraw(path.peer, |other| *other == waiting);
         if link.pass(now, path.peer, parcel) {
-            return self.depart(now, waiting);
+            return self.depart(now, path.interface, waiting);
         }
         link.push(path.peer, waiting, parcel);
     }
@@ -257,7 +263,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn depart(&mut self, now: Instant, waiting: Waiting) {
+    fn depart(&mut self, now: Instant, interface: u32, waiting: Waiting) {
         match waiting {
             Waiting::Answer(id) => self.answer_in_turn(now, id),
             Waiting::Notification(peer, token) => self.send_notification(now, peer, token),

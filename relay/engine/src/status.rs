@@ -1,7 +1,9 @@
 //! A view of the engine for people: which images are here, and how far each device is.
 
 use crate::engine::Engine;
+use crate::fanout::Group;
 use crate::image::ETag;
+use crate::links::Paced;
 use crate::pacing::LinkConfig;
 use crate::peers::Transfer;
 use crate::store::Store;
@@ -140,6 +142,27 @@ pub struct LinkStatus {
     pub members: usize,
     /// Devices that should have asked again.
     pub missing: usize,
+    /// What is streamed to groups there.
+    pub groups: Vec<GroupStatus>,
+}
+
+/// One version of an image that is streamed to a group, or was lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// Which resource.
+    pub url: Arc<str>,
+    /// Which version.
+    pub etag: ETag,
+    /// Devices that take part.
+    pub members: usize,
+    /// Datagrams that are planned and have not left yet.
+    pub planned: u32,
+    /// The size of its blocks.
+    pub block_size: Szx,
+    /// Blocks sent so far.
+    pub blocks: u32,
+    /// Parity symbols sent so far.
+    pub parity: u32,
 }
 
 impl<S: Store> Engine<S> {
@@ -151,7 +174,12 @@ impl<S: Store> Engine<S> {
 
     /// The paced links.
     pub fn link_status(&self, now: Instant) -> Vec<LinkStatus> {
-        self.links.iter().map(|(interface, link)| link.describe(now, interface)).collect()
+        let groups = |interface| self.streams.on(interface).map(Group::describe).collect();
+        let link = |paced: &Paced| LinkStatus {
+            groups: groups(paced.interface),
+            ..paced.link.describe(now, paced.interface)
+        };
+        self.links.iter().map(link).collect()
     }
 
     fn image_status(&self, now: Instant, resource: &crate::resources::Resource) -> ImageStatus {

@@ -48,6 +48,11 @@ impl Streams {
         self.groups.iter().map(Group::members).sum()
     }
 
+    /// The groups on a link.
+    pub(crate) fn on(&self, interface: u32) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(move |group| group.key.interface == interface)
+    }
+
     pub(crate) fn next_end(&self) -> Option<Instant> {
         self.groups.iter().map(Group::ends).min()
     }

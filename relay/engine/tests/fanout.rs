@@ -163,8 +163,8 @@ fn who_lacks_a_few_here_and_there_gets_parity() {
     let bytes = body(1, 6400);
     let mut seeds = Vec::new();
     for answer in &answers {
-        let numbers: Vec<_> = answer.options.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, [option::ETAG, option::CONTENT_FORMAT]);
+        let named = answer.uint(option::ETAG).is_some();
+        assert_eq!(answer.options.len(), 1 + usize::from(named));
         assert_eq!(answer.uint(option::CONTENT_FORMAT), Some(content_format::PARITY.into()));
         let parity = Parity::read(&answer.payload).unwrap();
         let chosen = (0..100).filter(|num| word(parity.seed, (num / 32) as u8) >> (num % 32) & 1 == 1);
@@ -184,8 +184,16 @@ fn blocks_alone_where_parity_is_not_wanted() {
     configured.send(&rest(1, 2, 0, &counts));
     assert_eq!(stream(&mut configured, MS * 2000).0.len(), 100, "nobody knows which");
     let mut asked = after_a_pass(6400, Fanout::default());
-    asked.send(&rest(1, 2, 0, &[&[0xff, 0xff, 3][..], &[1; 13]].concat()));
-    assert_eq!(stream(&mut asked, MS * 2000).1, 0);
+    let sent = [2, 3, 4, 5].map(|message_id| {
+        asked.send(&rest(1, message_id, 0, &[&[0xff, 0xff, 3][..], &[7 - message_id as u8; 13]].concat()));
+        let (blocks, parity, _) = stream(&mut asked, MS * 2000);
+        assert_eq!(parity, 0);
+        blocks.len()
+    });
+    assert!(
+        sent.is_sorted() && sent[0] < 30 && sent[3] == 100,
+        "more each time, if it helps too little: {sent:?}"
+    );
 }
 
 #[test]
@@ -389,7 +397,7 @@ fn a_stream_is_spaced_by_airtime_and_catches_up_after_late_timers() {
         bench.engine.handle_timeout(bench.now);
         sent += bench.answers().len();
     }
-    assert!((480..500).contains(&sent), "{sent} in 3 s at 6048 µs each");
+    assert!((500..520).contains(&sent), "{sent} in 3 s at 5792 µs each");
     bench.now += MS * 2000;
     bench.engine.handle_timeout(bench.now);
     assert!(bench.answers().len() <= 5, "but not all at once after a pause");
@@ -430,7 +438,7 @@ fn another_version_is_another_group_and_the_old_one_goes_on() {
     bench.send(&ask(3, 1, &[0]));
     let blocks = bench.pass(MS * 2000);
     let blocks: Vec<_> = blocks.into_iter().filter(|answer| answer.peer == GROUP).collect();
-    assert!(blocks.iter().all(|block| block.etag() == new[0].etag()) && blocks.len() == 100);
+    assert!(blocks.iter().all(|block| block.token == new[0].etag()[..2]) && blocks.len() == 100);
 }
 
 #[test]

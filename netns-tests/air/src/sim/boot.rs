@@ -70,6 +70,8 @@ impl Prepared {
         };
         let mut flash = Flash::new(2 * record as usize / PAGE, image);
         let which = install(&mut flash, &layout, &fields, &index).ok()?;
+        // The main program took its time for that before the power went.
+        flash.take_spent();
         // Some hundred bytes a fleet, for as long as the program runs: its devices live anywhere.
         let encoded = Box::leak(Box::new([0; MAX_TICKET]));
         fields.write(encoded).ok()?;

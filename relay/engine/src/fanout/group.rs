@@ -1,11 +1,12 @@
 //! One group: a version of an image on a link, the devices that take part, and what they are known to lack.
 
 use super::loss::Loss;
-use super::need::Need;
+use super::need::{ALL, Need};
 use super::plan::{Item, Plan};
 use crate::coap::Lacks;
 use crate::event::PlanKind;
 use crate::image::ETag;
+use crate::status::GroupStatus;
 use foldhash::quality::FixedState;
 use lru::LruCache;
 use sixfold_profile::Instant;
@@ -81,6 +82,8 @@ struct Member {
     /// The first block that it asked for.
     first: u32,
     futile: u8,
+    /// How many times in a row it could not use parity symbols.
+    blind: u8,
     /// When all its answers so far would have been due, one in each [`ANSWER_EVERY`].
     answers_until: Instant,
     report: Report,
@@ -138,6 +141,19 @@ impl Group {
         self.plan.left()
     }
 
+    /// How it stands, for people.
+    pub(crate) fn describe(&self) -> GroupStatus {
+        GroupStatus {
+            url: self.url.clone(),
+            etag: self.key.etag,
+            members: self.members.len(),
+            planned: self.plan.left(),
+            block_size: self.szx(),
+            blocks: self.sent.blocks,
+            parity: self.sent.parity,
+        }
+    }
+
     /// Devices that take part.
     pub(crate) fn members(&self) -> usize {
         self.members.len()
@@ -177,7 +193,10 @@ impl Group {
         self.forget_silent(now);
         let (single, moves) = (lacks.from.is_none() && lacks.named.len() == 1, self.moves());
         let newcomer = !self.members.contains(&peer);
-        let need = Need::read(lacks, self.szx(), self.plan.blocks(), parity);
+        // The first time that a member cannot use parity an eighth of what it lacks is sent as blocks, then twice as much.
+        let blind = self.members.peek(&peer).map_or(0, |member| member.blind);
+        let share = if parity { ALL.min(1 << blind.min(3)) } else { ALL };
+        let need = Need::read(lacks, self.szx(), self.plan.blocks(), parity, share);
         let futile = self.note(now, peer, lacks, &need, loss);
         if single && !moves && !self.others_are_active(now, peer) {
             return Verdict::Alone;
@@ -196,7 +215,7 @@ impl Group {
         let need = if fresh {
             Need::rest(self.first_wanted(now), self.plan.blocks())
         } else if futile > 0 && parity {
-            Need::read(lacks, self.szx(), self.plan.blocks(), false)
+            Need::read(lacks, self.szx(), self.plan.blocks(), false, ALL)
         } else {
             need
         };
@@ -227,7 +246,10 @@ impl Group {
         };
         let futile = if elsewhere { 0 } else { futile };
         let answers_until = before.map_or(now, |before| before.answers_until);
-        self.members.put(peer, Member { heard: now, first, futile, answers_until, report });
+        let is_blind = lacks.from.is_some() && need.deficit.is_none();
+        let blind =
+            before.filter(|_| is_blind).map_or(0, |before| before.blind).saturating_add(is_blind.into());
+        self.members.put(peer, Member { heard: now, first, futile, blind, answers_until, report });
         futile
     }
 

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 /// Where more than three in four blocks are missing, blocks are sent: parity symbols would be about as many.
 const DENSE: (u32, u32) = (3, 4);
+/// All that a member lacks, in the shares by which blocks are sent to one that cannot use parity symbols.
+pub(crate) const ALL: u32 = 8;
 
 /// What a member lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,9 +46,10 @@ impl Need {
         need
     }
 
-    /// Reads a request, for a stream of `blocks` blocks of `szx`, which is not above that of the request. Without `parity` all
-    /// is to be sent as blocks.
-    pub(crate) fn read(lacks: &Lacks, szx: Szx, blocks: u32, parity: bool) -> Self {
+    /// Reads a request, for a stream of `blocks` blocks of `szx`, which is not above that of the request. Without `parity`, or when
+    /// the member cannot use any, `share` eighths of it are to be sent as blocks, where it lacks most: it may have room for parity
+    /// symbols then.
+    pub(crate) fn read(lacks: &Lacks, szx: Szx, blocks: u32, parity: bool, share: u32) -> Self {
         let shift = lacks.szx.exponent().saturating_sub(szx.exponent());
         let scale = |number: u32| number.saturating_mul(1 << shift);
         let Some(from) = lacks.from else {
@@ -67,27 +70,31 @@ impl Need {
         let deficit = Some(missing.deficit).filter(|&deficit| parity && deficit != NO_PARITY);
         let mut need = Self { lacking, ..Self::default() };
         need.deficit = deficit.map(|deficit| scale(deficit.into()).min(lacking));
-        need.divide(parts, blocks);
+        need.divide(parts, blocks, share);
         need
     }
 
     /// Divides what is missing into blocks and parity.
-    fn divide(&mut self, parts: Vec<(Range<u32>, u32)>, blocks: u32) {
+    fn divide(&mut self, parts: Vec<(Range<u32>, u32)>, blocks: u32, share: u32) {
         self.scattered = vec![0; blocks.div_ceil(SYMBOLS) as usize];
         // A device that keeps parity symbols already can use more of them wherever it lacks something.
         let keeps = self.deficit.is_some_and(|deficit| deficit < self.lacking);
-        let (dense, few): (Vec<_>, Vec<_>) = parts
+        let (dense, mut few): (Vec<_>, Vec<_>) = parts
             .into_iter()
             .partition(|(range, lacking)| lacking * DENSE.1 > (range.end - range.start) * DENSE.0 && !keeps);
         let sum = dense.iter().map(|(_, lacking)| lacking).sum();
         let is_blind = self.deficit.is_none();
         self.dense.extend(dense.into_iter().map(|(range, _)| range));
+        if is_blind {
+            few.sort_by_key(|(_, lacking)| std::cmp::Reverse(*lacking));
+        }
+        let mut sent = sum;
         for (range, lacking) in few {
-            match (is_blind, sum) {
-                (false, _) => self.scatter(range, lacking),
-                (true, 0) => self.dense.push(range),
-                // It has less to ask for when it has the others, and may be able to use parity symbols then.
-                (true, _) => {}
+            if !is_blind {
+                self.scatter(range, lacking);
+            } else if sent * ALL < self.lacking * share {
+                sent += lacking;
+                self.dense.push(range);
             }
         }
         let scattered: u32 = self.scattered.iter().sum();
@@ -125,16 +132,16 @@ mod tests {
 
     #[test]
     fn names_are_names() {
-        let need = Need::read(&lacks(2, &[3, 9, 70], None, &[]), szx(2), 64, true);
+        let need = Need::read(&lacks(2, &[3, 9, 70], None, &[]), szx(2), 64, true, ALL);
         assert_eq!((need.named, need.lacking, need.deficit), (vec![3, 9], 2, Some(2)));
-        let larger = Need::read(&lacks(4, &[3], None, &[]), szx(2), 64, true);
+        let larger = Need::read(&lacks(4, &[3], None, &[]), szx(2), 64, true, ALL);
         assert_eq!(larger.named, [12, 13, 14, 15], "a block of 256 bytes is four of 64");
     }
 
     #[test]
     fn without_counts_it_is_all_that_follows() {
         assert_eq!(
-            Need::read(&lacks(2, &[], Some(10), &[]), szx(2), 64, true).dense,
+            Need::read(&lacks(2, &[], Some(10), &[]), szx(2), 64, true, ALL).dense,
             [Range { start: 10, end: 64 }]
         );
     }
@@ -142,27 +149,29 @@ mod tests {
     #[test]
     fn counts_are_divided_into_blocks_and_parity() {
         // Four blocks each: one, all, none, two of the last two.
-        let need = Need::read(&lacks(2, &[], Some(1), &[0, 7, 2, 1, 4, 0, 2]), szx(2), 14, true);
+        let need = Need::read(&lacks(2, &[], Some(1), &[0, 7, 2, 1, 4, 0, 2]), szx(2), 14, true, ALL);
         assert_eq!((need.dense, need.scattered), (vec![4..8, 12..14], vec![1]));
         assert_eq!((need.lacking, need.deficit), (7, Some(7)));
-        let blind = Need::read(&lacks(2, &[], Some(1), &[0xff, 0xff, 2, 1, 4, 0, 2]), szx(2), 14, true);
-        assert_eq!((blind.dense, blind.deficit), (vec![4..8, 12..14], None), "the others later");
-        let blind = Need::read(&lacks(2, &[], Some(1), &[0xff, 0xff, 2, 1, 0, 0, 0]), szx(2), 14, true);
-        assert_eq!((blind.dense, blind.scattered), (vec![Range { start: 1, end: 4 }], vec![0]));
+        let blind = Need::read(&lacks(2, &[], Some(1), &[0xff, 0xff, 2, 1, 4, 0, 2]), szx(2), 14, true, ALL);
+        assert_eq!((blind.dense, blind.deficit), (vec![4..8, 12..14, 1..4], None));
+        let few = [0xff, 0xff, 2, 1, 2, 1, 0];
+        let part = |share| Need::read(&lacks(2, &[], Some(0), &few), szx(2), 14, true, share).dense;
+        assert_eq!((part(1), part(4)), (vec![4..8], vec![4..8]), "where most is missing");
+        assert_eq!(part(ALL).len(), 3);
     }
 
     #[test]
     fn a_device_that_keeps_parity_symbols_needs_few_more() {
-        let need = Need::read(&lacks(2, &[], Some(0), &[0, 2, 5, 20, 9]), szx(2), 64, true);
+        let need = Need::read(&lacks(2, &[], Some(0), &[0, 2, 5, 20, 9]), szx(2), 64, true, ALL);
         assert_eq!((need.dense, need.scattered), (vec![], vec![2]));
     }
 
     #[test]
     fn absurd_counts_stay_within_the_body() {
         let most = [0x12, 0x34, 20, 255, 255, 255];
-        let need = Need::read(&lacks(6, &[], Some(0xf_ffff), &most), szx(2), 5000, true);
+        let need = Need::read(&lacks(6, &[], Some(0xf_ffff), &most), szx(2), 5000, true, ALL);
         assert_eq!((need.lacking, need.dense.len()), (0, 0));
-        let need = Need::read(&lacks(6, &[], Some(0), &most), szx(2), 5000, true);
+        let need = Need::read(&lacks(6, &[], Some(0), &most), szx(2), 5000, true, ALL);
         assert_eq!((need.lacking, need.deficit), (5000, Some(5000)));
         assert_eq!(need.dense, [Range { start: 0, end: 5000 }]);
     }

@@ -164,7 +164,7 @@ impl Plan {
 /// nothing new, and a margin, because the neediest member is not the one that asks first.
 fn symbols(lacking: u32, loss: f64) -> u32 {
     let lacking = f64::from(lacking);
-    (lacking / (1.0 - loss) + 3.0 * lacking.sqrt() + 8.0).ceil() as u32
+    (lacking / (1.0 - loss) + 4.0 * lacking.sqrt() + 8.0).ceil() as u32
 }
 
 /// In how many blocks of `szx` a body goes.

@@ -150,7 +150,7 @@ impl<T> Link<T> {
     pub(crate) fn new(config: LinkConfig, hasher: FixedState) -> Self {
         Self {
             config,
-            window: Window::new(),
+            window: Window::new(f64::from(config.duty_cycle) / 100.0),
             fair: Fair::new(hasher.clone()),
             admission: Admission::default(),
             flights: Flights::new(hasher.clone()),
@@ -161,6 +161,7 @@ impl<T> Link<T> {
             block_size: BlockSize::new(config.radio, config.mtu),
             free_at: Instant::ZERO,
             quiet_until: Instant::ZERO,
+            slow: 1.0,
             decisions: Vec::new(),
             slow: 1.0,
         }
@@ -333,7 +334,7 @@ impl<T> Link<T> {
 
     /// Lets an answer leave now, if nobody is before it.
     pub(crate) fn pass(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) -> bool {
-        let cost = self.cost(parcel.bytes);
+        let cost = self.price(&parcel);
         let passes = self.is_open(now, cost) && self.fair.pass(address, cost);
         if passes {
             self.decisions.push(LinkDecision::Passed);
@@ -447,6 +448,7 @@ impl<T> Link<T> {
             waiting: self.fair.len(),
             members: self.admission.members(),
             missing: self.missing.len(),
+            groups: Vec::new(),
         }
     }
 
@@ -458,6 +460,14 @@ impl<T> Link<T> {
 
     fn is_open(&self, now: Instant, cost: Duration) -> bool {
         self.window.has_room(cost) && now >= self.free_at && now >= self.quiet_until
+    }
+
+    /// What a datagram costs.
+    fn price(&self, parcel: &Parcel) -> Duration {
+        match parcel.sign {
+            Sign::Group => self.cost_to_group(parcel.bytes),
+            _ => self.cost(parcel.bytes),
+        }
     }
 
     fn sent(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) {

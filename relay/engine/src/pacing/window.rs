@@ -12,6 +12,7 @@ use std::time::Duration;
 const DECREASE: f64 = 0.7;
 /// The share of time in which a link carries answers, until there is a measurement.
 const FIRST_SHARE: f64 = 0.6;
+const LEAST_SHARE: f64 = 0.002;
 /// How many answers the delivered share is averaged over.
 const MEMORY: f64 = 32.0;
 /// How much the window grows in the time in which one window is delivered: slowly, because what a fleet asks for
@@ -35,6 +36,8 @@ pub(crate) struct Window {
     busy_since: Instant,
     /// Airtime delivered for each second in which something was on its way.
     share: f64,
+    /// More than this share the duty cycle does not allow.
+    most: f64,
     probe: Probe,
     /// The shortest round trip in multiples of its airtime, when it was measured last.
     stretch: f64,
@@ -49,14 +52,16 @@ struct Probe {
 }
 
 impl Window {
-    pub(crate) const fn new() -> Self {
+    /// `most`: the share of time in which the relay may send, 0 to 1.
+    pub(crate) const fn new(most: f64) -> Self {
         Self {
             size: 1.0,
             longest: Duration::ZERO,
             in_flight: Duration::ZERO,
             last_cut: Instant::ZERO,
             busy_since: Instant::ZERO,
-            share: FIRST_SHARE,
+            share: FIRST_SHARE.min(most),
+            most,
             probe: Probe { to_go: PROBES, least: f64::MAX, at: Instant::ZERO },
             stretch: 1.0,
         }
@@ -116,8 +121,8 @@ impl Window {
     /// more was waiting, so that a larger window would be used.
     pub(crate) fn delivered(&mut self, now: Instant, cost: Duration, stretch: Option<f64>, wanted: bool) {
         let busy = now.since(self.busy_since).as_secs_f64();
-        let share = (cost.as_secs_f64() / busy.max(1e-6)).min(1.0);
-        self.share = (self.share + (share - self.share) / MEMORY).max(0.01);
+        let share = (cost.as_secs_f64() / busy.max(1e-6)).min(self.most);
+        self.share = (self.share + (share - self.share) / MEMORY).max(LEAST_SHARE);
         self.busy_since = now;
         self.ended(cost);
         if let Some(stretch) = stretch {
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn over_one_hop_there_is_one_answer_at_a_time() {
-        let mut window = Window::new();
+        let mut window = Window::new(1.0);
         let end = deliver(&mut window, 0, 500, 1.2);
         assert_eq!(window.size(), MS * 10);
         window.sent(at(end), MS * 10, false);
@@ -189,7 +194,7 @@ mod tests {
 
     #[test]
     fn over_many_hops_it_grows_and_a_loss_cuts_it() {
-        let mut window = Window::new();
+        let mut window = Window::new(1.0);
         let end = deliver(&mut window, 0, 500, 6.0);
         assert_eq!(window.size(), MS * 40, "six times the airtime, of which every third hop is free");
         window.lost(at(end));
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn round_trips_are_measured_alone_now_and_again() {
-        let mut window = Window::new();
+        let mut window = Window::new(1.0);
         let end = deliver(&mut window, 0, 500, 6.0) + 20_000;
         window.sent(at(end), MS * 10, false);
         assert!(!window.has_room(MS * 10), "measuring");
@@ -213,16 +218,21 @@ mod tests {
 
     #[test]
     fn the_share_of_time_is_learned() {
-        let mut window = Window::new();
+        let mut window = Window::new(1.0);
         deliver(&mut window, 0, 500, 4.0);
         let time = window.time_for(MS * 100);
         assert!(time > MS * 390 && time < MS * 410, "{time:?}");
     }
 
+    #[test]
+    fn a_duty_cycle_is_known_from_the_start() {
+        assert_eq!(Window::new(0.01).time_for(MS * 10), MS * 1000);
+    }
+
     proptest! {
         #[test]
         fn it_stays_within_bounds(steps in proptest::collection::vec((0_u8..4, 1_u32..100, 0_u32..1000), 1..300)) {
-            let mut window = Window::new();
+            let mut window = Window::new(1.0);
             let (mut flying, mut now) = (Vec::new(), Instant::ZERO);
             for (step, cost, wait) in steps {
                 now += MS * wait;

@@ -204,6 +204,7 @@ fn link() -> LinkStatus {
         waiting: 3,
         members: 5,
         missing: 2,
+        groups: Vec::new(),
     }
 }
 

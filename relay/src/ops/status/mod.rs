@@ -11,7 +11,9 @@ pub use live::{Form, watch};
 
 use crate::origin::Traffic;
 use serde::{Deserialize, Serialize};
-use sixfold_engine::{Engine, ImageStatus, Instant, LinkStatus, Store, TransferState, TransferStatus};
+use sixfold_engine::{
+    Engine, GroupStatus, ImageStatus, Instant, LinkStatus, Store, TransferState, TransferStatus,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -125,6 +127,27 @@ pub struct Link {
     pub duty_cycle_percent: u8,
     /// How time-outs are estimated.
     pub algorithm: String,
+    /// What is streamed to groups there.
+    pub groups: Vec<Group>,
+}
+
+/// One version of an image that is streamed to a group of devices, or was lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// Which resource.
+    pub url: String,
+    /// Which version, in hexadecimal.
+    pub etag: String,
+    /// Devices that take part.
+    pub members: u64,
+    /// Datagrams that are planned and have not left yet.
+    pub planned: u64,
+    /// The size of its blocks.
+    pub block_bytes: u64,
+    /// Blocks sent so far.
+    pub blocks: u64,
+    /// Parity symbols sent so far.
+    pub parity: u64,
 }
 
 /// The memory for complete images.
@@ -254,6 +277,21 @@ impl Link {
             busy: link.busy,
             duty_cycle_percent: link.config.duty_cycle,
             algorithm: link.config.algorithm.label().to_owned(),
+            groups: link.groups.iter().map(Group::of).collect(),
+        }
+    }
+}
+
+impl Group {
+    fn of(group: &GroupStatus) -> Self {
+        Self {
+            url: group.url.to_string(),
+            etag: group.etag.to_string(),
+            members: group.members as u64,
+            planned: group.planned.into(),
+            block_bytes: group.block_size.size() as u64,
+            blocks: group.blocks.into(),
+            parity: group.parity.into(),
         }
     }
 }

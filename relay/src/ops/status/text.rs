@@ -1,6 +1,6 @@
 //! The status as plain text.
 
-use super::{Image, Link, Origin, Status, Transfer};
+use super::{Group, Image, Link, Origin, Status, Transfer};
 use std::fmt;
 
 /// How wide a progress bar is, in characters.
@@ -24,6 +24,12 @@ impl fmt::Display for Status {
         if !self.links.is_empty() {
             let head = ["LINK", "RATE", "LOSS", "ROUND TRIP", "WINDOW", "QUEUE", "DEVICES", "BLOCK", "BUSY"];
             table(f, head, self.links.iter().map(Link::row))?;
+            writeln!(f)?;
+        }
+        let groups = || self.links.iter().flat_map(|link| link.groups.iter().map(move |group| (link, group)));
+        if groups().next().is_some() {
+            let head = ["GROUP ON", "IMAGE", "ETAG", "MEMBERS", "PLANNED", "BLOCK", "BLOCKS", "PARITY"];
+            table(f, head, groups().map(|(link, group)| group.row(link)))?;
             writeln!(f)?;
         }
         let head = ["IMAGE", "ETAG", "SHA-256", "STATE", "BYTES", "FRESH FOR", "OBSERVERS"];
@@ -52,6 +58,21 @@ impl Link {
             devices,
             self.block_bytes.to_string(),
             format!("{} of {} %", percent(self.busy), self.duty_cycle_percent),
+        ]
+    }
+}
+
+impl Group {
+    fn row(&self, link: &Link) -> [String; 8] {
+        [
+            printable(&link.interface),
+            printable(&self.url),
+            printable(&self.etag),
+            self.members.to_string(),
+            self.planned.to_string(),
+            self.block_bytes.to_string(),
+            self.blocks.to_string(),
+            self.parity.to_string(),
         ]
     }
 }
@@ -190,6 +211,10 @@ mod tests {
         status.totals.devices = 3;
         status.links[0].rate_bps = 25_400;
         status.links[0].round_trip_s = Some(0.0254);
+        let url = "https://h/a".to_owned();
+        let (members, planned, block_bytes, blocks, parity) = (40, 100, 64, 1436, 70);
+        let group = Group { url, etag: etag.clone(), members, planned, block_bytes, blocks, parity };
+        status.links[0].groups.push(group);
         let expected = format!(
             "\
 sixfold-relay 1.2.3, up 3 min 20 s, coap://[::1]:5683
@@ -199,6 +224,9 @@ devices 3 known, 1 transfers under way
 
 LINK   RATE         LOSS   ROUND TRIP  WINDOW        QUEUE  DEVICES  BLOCK  BUSY
 wpan7  25.4 kbit/s  0.0 %  25 ms       0 ms of 0 ms  0      0        1024   0.0 % of 100 %
+
+GROUP ON  IMAGE        ETAG              MEMBERS  PLANNED  BLOCK  BLOCKS  PARITY
+wpan7     https://h/a  {etag}  40       100      64     1436    70
 
 IMAGE                  ETAG              SHA-256              STATE     BYTES         FRESH FOR  OBSERVERS
 https://h/\\u{{1b}}[2Jaa  {etag}  0123456789abcdef...  fetching  128/200 64 %  0 s        0
@@ -215,7 +243,7 @@ and 2 more
     fn bars_are_never_longer_than_full() {
         assert_eq!(bar(0, Some(7)), "[....................]   0 %");
         assert_eq!(bar(9, Some(7)), "[####################] 100 %");
-        assert_eq!((bar(5, None), bar(0, Some(0))), ("5/?".to_owned(), "0/?".to_owned()));
+        assert_eq!((bar(5, None), bar(0, Some(0))), ("5/?".to_owned(), "0/0".to_owned()));
         assert_eq!([rate(999), rate(25_449), rate(2_000_000)], ["999 bit/s", "25.4 kbit/s", "2.0 Mbit/s"]);
     }
 

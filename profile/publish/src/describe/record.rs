@@ -9,10 +9,12 @@ use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
 use std::ops::Range;
 
 /// What flash erases and writes at once, in bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Unit {
-    pub(super) page: u32,
-    pub(super) write: u32,
+#[derive(Clone, Copy, Debug)]
+pub struct Unit {
+    /// An erase page.
+    pub page: u32,
+    /// A write unit.
+    pub write: u32,
 }
 
 const SHORT: &str =

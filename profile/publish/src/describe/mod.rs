@@ -1,36 +1,21 @@
-//! `inspect`: what is in a file, told by its first bytes, by its last ones for a flash file, or by the suffix of an index,
-//! which has none of its own.
+//! What is in a file of ours, in words: told by its first bytes, by its last ones for a flash file, or by the suffix of an
+//! index, which has none of its own.
 
 mod flash;
 mod record;
 mod ticket;
 
-use crate::cli::Inspect;
-use crate::failure::Failure;
-use crate::files;
-use record::Unit;
+pub use record::Unit;
+
 use sixfold_manifest::keys::{SigningKey, VerifyingKey};
 use sixfold_manifest::{cms, suit};
 use sixfold_profile::index::DIGEST;
 use sixfold_profile::record::TOMBSTONE;
 use sixfold_profile::ticket::{Fields, MAGIC, MAX_TICKET};
-use std::ffi::OsStr;
 use std::fmt::Write;
 
-/// More than any file of ours: the index of the largest image in the smallest chunks.
-const MAX_FILE: u64 = 1 << 27;
-
-pub(crate) fn run(arguments: &Inspect) -> Result<String, Failure> {
-    let path = &arguments.file;
-    let bytes = files::read(path, MAX_FILE)?;
-    let unit = Unit { page: arguments.page, write: arguments.write_unit };
-    let is_index = path.extension() == Some(OsStr::new("idx"));
-    let text = describe(&bytes, is_index, unit).ok_or_else(|| Failure::Unknown(path.clone()))?;
-    text.map_err(|what| Failure::Malformed(path.clone(), what))
-}
-
 /// The text, or why what looks like something is not; `None` when it looks like nothing.
-fn describe(bytes: &[u8], is_index: bool, unit: Unit) -> Option<Result<String, String>> {
+pub fn describe(bytes: &[u8], is_index: bool, unit: Unit) -> Option<Result<String, String>> {
     if suit::is_envelope(bytes) {
         Some(Ok(suit::describe(bytes)))
     } else if cms::is_signed_data(bytes) {
