@@ -1,20 +1,25 @@
 //! The boot program on an emulated LM3S6965 board: smoltcp and Sixfold's IPv6 edge on Ethernet, SLAAC from a real router,
 //! blocks from the real relay.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use sixfold_netns_tests::image::image as random_bytes;
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::process::Process;
 use sixfold_netns_tests::qemu::Machine;
 use sixfold_netns_tests::qemu::image::{self, Images};
 use sixfold_netns_tests::qemu::record::{self, Record};
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::DEVICE_INTERFACE;
-use sixfold_netns_tests::{nginx, sandbox};
+use sixfold_netns_tests::{nginx, sandbox, workspace};
 use sixfold_profile::coap::Szx;
-use sixfold_profile::ticket::Endpoint;
+use sixfold_profile::ticket::{Endpoint, Group};
+use std::fs;
 use std::net::Ipv6Addr;
+use std::process::Command;
+use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Tun, Peer::QemuArm];
 const RELAY: Endpoint = Endpoint { address: Ipv6Addr::new(0x2001, 0xdb8, 6, 0, 0, 0, 0, 1), port: 5683 };
@@ -74,4 +79,95 @@ fn reset_until_done(machine: &mut Machine, expected: &str) -> Result<u32> {
             left = moments.next();
         }
     }
+}
+
+/// The first bytes of the image's ETag, which the relay tells those who ask.
+fn ask_for_group(netns: &Netns) -> Result<(Endpoint, Vec<u8>)> {
+    let prepare = [
+        &["prepare", "--flash", "/run/flash.bin", "--manifest", "/fw/image.bin.suit", "--json"][..],
+        &["--relay", "coap://[2001:db8:6::1]", "--key", "/run/key.pub", "--vendor", "example.com"],
+        &["--class", "lamp", "--secret", "/run/secret", "--szx", "64"],
+    ];
+    let printed = linux(netns, &prepare.concat())?;
+    let group = &serde_json::from_str::<Value>(&printed)?["group"];
+    let text = |field: &str| group[field].as_str().context("no group");
+    let port = group["port"].as_u64().context("no port")?;
+    let token = text("token")?;
+    let token = (0..token.len()).step_by(2).map(|at| u8::from_str_radix(&token[at..at + 2], 16));
+    let endpoint = Endpoint { address: text("address")?.parse()?, port: port.try_into()? };
+    Ok((endpoint, token.collect::<Result<_, _>>()?))
+}
+
+/// Runs sixfold-device to its end.
+fn linux(netns: &Netns, arguments: &[&str]) -> Result<String> {
+    let mut process = Process::start(netns, "device", program("sixfold-device", arguments))?;
+    let status = process.wait(Duration::from_secs(60))?;
+    ensure!(status.success(), "{arguments:?}: {}{}", process.output(), process.log());
+    Ok(process.output())
+}
+
+fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(workspace::program_dir().join(name));
+    command.args(arguments);
+    command
+}
+
+/// Signs an image into nginx's folder.
+fn sign(image: &[u8]) -> Result<()> {
+    fs::write("/run/secret", [7; 32])?;
+    fs::write("/run/image.bin", image)?;
+    let key = ["--key", "/run/key", "--vendor", "example.com", "--class", "lamp"];
+    let sign = [&["sign", "/run/image.bin", "--sequence", "1", "--output", nginx::ROOT][..], &key].concat();
+    for arguments in [&["keygen", "/run/key"][..], &sign] {
+        let output = program("sixfold-publish", arguments).output()?;
+        ensure!(output.status.success(), "{output:?}");
+    }
+    Ok(())
+}
+
+/// smoltcp's multicast, and the core's part in a group, beside those of Linux.
+#[test]
+fn a_board_and_a_linux_device_hear_the_same_stream() -> Result<()> {
+    if let Images::Missing(what) = image::build()? {
+        return sandbox::skip_or_fail("a_board_and_a_linux_device_hear_the_same_stream", &what);
+    }
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let bytes = random_bytes(1, IMAGE_BYTES);
+        sign(&bytes)?;
+        let relay =
+            Relay::start(&scene.net.relay, &format!("{CONFIG}\n[[link]]\ninterface = \"lowpan0\"\n"))?;
+        let device = &scene.net.devices[0];
+        linux(device, &["flash", "create", "/run/flash.bin", "--slot-size", "65536"])?;
+        let (endpoint, token) = ask_for_group(device)?;
+        let group = Group { endpoint, token: &token };
+        let record = Record::with_group(&bytes, RELAY, &["fw", "image.bin"], Szx::B64, Some(group))?;
+        let mut machine = lm3s(&scene.net.relay)?;
+        machine.program(FLASH, &record.in_flash())?;
+        let unicast_before = relay.metric("sixfold_responses_total{code=\"2.05\"")?;
+        machine.run()?;
+        // The board begins alone, and asks for each block. With the second member the stream begins.
+        while !machine.serial.line()?.ends_with("chunks") {}
+        let boot = ["boot", "--flash", "/run/flash.bin", "--extract", "/run/running.bin", "--json"];
+        let mut boot = Process::start(device, "boot", program("sixfold-device", &boot))?;
+        let expected = record::hex(&record::digest(&bytes));
+        loop {
+            let line = machine.serial.line()?;
+            ensure!(!line.contains("stopped"), "{line}");
+            if let Some(digest) = line.strip_prefix("boot: the slot has SHA-256 ") {
+                ensure!(digest == expected, "{digest} instead of {expected}");
+                break;
+            }
+        }
+        ensure!(boot.wait(Duration::from_secs(60))?.success(), "{}", boot.log());
+        ensure!(fs::read("/run/running.bin")? == bytes, "other bytes run");
+        let heard = serde_json::from_str::<Value>(&boot.output())?["heard"].as_f64().unwrap_or_default();
+        let unicast = relay.metric("sixfold_responses_total{code=\"2.05\"")? - unicast_before;
+        let text = format!("Linux heard {heard} in the group, {unicast} went to one alone");
+        eprintln!("{text}");
+        // Without a group it would be all blocks twice.
+        let blocks = IMAGE_BYTES.div_ceil(64) as f64;
+        ensure!(heard > blocks / 2.0 && unicast < blocks, "{text}");
+        Ok(())
+    })
 }

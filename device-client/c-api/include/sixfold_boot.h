@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #if UINTPTR_MAX > 0xffffffffu
-#define SIXFOLD_BOOT_SIZE 256
+#define SIXFOLD_BOOT_SIZE 352
 #else
-#define SIXFOLD_BOOT_SIZE 176
+#define SIXFOLD_BOOT_SIZE 272
 #endif
 
 /**
@@ -265,6 +265,20 @@ typedef struct sixfold_event {
   uint64_t until_us;
 } sixfold_event;
 
+/**
+ * A group that the relay sends blocks to.
+ */
+typedef struct sixfold_group {
+  /**
+   * Its IPv6 multicast address: to be joined on the interface towards the relay.
+   */
+  uint8_t address[16];
+  /**
+   * The UDP port that is sent to.
+   */
+  uint16_t port;
+} sixfold_group;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -367,6 +381,47 @@ uint64_t sixfold_boot_deadline(sixfold_boot *boot);
  * `boot` is null or one that was begun.
  */
 bool sixfold_boot_is_bootable(sixfold_boot *boot);
+
+/**
+ * The memory, in bytes, with which up to `missing` blocks of an image are found from parity symbols; with `missing` 0 these are
+ * not used. `szx` is the exponent of the block size, 2 to 6 for 64 to 1024 bytes. 0 when it is another.
+ */
+size_t sixfold_listening_memory(uint32_t image_size,
+                                uint32_t missing,
+                                uint8_t szx);
+
+/**
+ * Takes part in the ticket's group, in `size` bytes of memory (`sixfold_listening_memory`), which are used until the update is
+ * over. To be called after `sixfold_boot_begin`, before anything else. Without a group in the ticket, or with too little memory, it
+ * does nothing; `sixfold_boot_group` tells.
+ *
+ * # Safety
+ * `boot` is one that was begun, `memory` points to `size` bytes that nobody else uses and that stay where they are.
+ */
+enum sixfold_status sixfold_boot_listen(sixfold_boot *boot,
+                                        uint8_t *memory,
+                                        size_t size);
+
+/**
+ * The group to be heard, in `group`. False when there is none, or none any more.
+ *
+ * # Safety
+ * `boot` is null or one that was begun, `group` is null or points to a group.
+ */
+bool sixfold_boot_group(sixfold_boot *boot, struct sixfold_group *group);
+
+/**
+ * Takes a datagram that came from the relay's address and port to the group's. `event` may be null. As after
+ * `sixfold_boot_datagram`, `sixfold_boot_timeout` is to be called then.
+ *
+ * # Safety
+ * `boot` is one that was begun, `datagram` points to `length` bytes, and nobody else uses them meanwhile.
+ */
+enum sixfold_status sixfold_boot_group_datagram(sixfold_boot *boot,
+                                                uint64_t now_us,
+                                                const uint8_t *datagram,
+                                                size_t length,
+                                                struct sixfold_event *event);
 
 #ifdef __cplusplus
 }  // extern "C"

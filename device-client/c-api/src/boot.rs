@@ -11,7 +11,7 @@ use sixfold_profile::ticket::MAX_TICKET;
 pub const SIXFOLD_TICKET_SIZE: usize = 512;
 const _: () = assert!(SIXFOLD_TICKET_SIZE == MAX_TICKET);
 
-/// The size of [`SixfoldBoot`], as the header says it: what is needed, and some room for other compilers.
+/// The size of [`SixfoldBoot`], as the header says it: what is needed by a library that listens, and some room for other compilers.
 #[cfg(target_pointer_width = "64")]
 const BOOT_SIZE: usize = 352;
 #[cfg(not(target_pointer_width = "64"))]
@@ -108,7 +108,7 @@ const NOTHING: SixfoldEvent =
     SixfoldEvent { kind: SixfoldEventKind::None, cause: SixfoldCause::Silence, done: 0, all: 0, until_us: 0 };
 
 impl SixfoldEvent {
-    fn new(now: Instant, event: Option<Event>) -> Self {
+    pub(crate) fn new(now: Instant, event: Option<Event>) -> Self {
         match event {
             None => NOTHING,
             Some(Event::Chunks { done, all }) => {
@@ -138,12 +138,12 @@ const fn number(which: Option<Which>) -> i8 {
 ///
 /// # Safety
 /// `boot` is null, or what `sixfold_boot_begin` filled, and nobody else uses it meanwhile.
-unsafe fn core_of<'b>(boot: *mut SixfoldBoot) -> Result<&'b mut Core, SixfoldStatus> {
+pub(crate) unsafe fn core_of<'b>(boot: *mut SixfoldBoot) -> Result<&'b mut Core, SixfoldStatus> {
     // SAFETY: size and alignment were checked above; the rest is this function's condition.
     unsafe { boot.cast::<Core>().as_mut() }.ok_or(SixfoldStatus::Argument)
 }
 
-fn status(result: Result<(), SixfoldStatus>) -> SixfoldStatus {
+pub(crate) fn status(result: Result<(), SixfoldStatus>) -> SixfoldStatus {
     result.err().unwrap_or(SixfoldStatus::Ok)
 }
 
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn sixfold_boot_timeout(
 
 /// # Safety
 /// `event` is null or points to an event.
-unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
+pub(crate) unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
     // SAFETY: this function's condition.
     if let Some(event) = unsafe { event.as_mut() } {
         *event = happened;
@@ -288,7 +288,7 @@ unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
 }
 
 /// Writes the next datagram to be sent to the relay now, and its length: 0 when there is none. Call it at the start and after
-/// each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 320 bytes are always enough.
+/// each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 384 bytes are always enough, and 320 for a boot program that does not listen.
 ///
 /// # Safety
 /// `boot` is one that was begun, `buffer` points to `size` bytes, and nobody else uses them meanwhile.

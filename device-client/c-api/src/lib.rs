@@ -9,6 +9,8 @@ mod boot;
 #[cfg(feature = "std")]
 mod discover;
 mod flash;
+#[cfg(feature = "listen")]
+mod listen;
 #[cfg(feature = "std")]
 mod prepare;
 mod status;
@@ -17,6 +19,8 @@ pub use boot::*;
 #[cfg(feature = "std")]
 pub use discover::*;
 pub use flash::*;
+#[cfg(feature = "listen")]
+pub use listen::*;
 #[cfg(feature = "std")]
 pub use prepare::*;
 pub use status::*;

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //! informative_response_payload = {
-//!    0 => [                                    ; tp_info, for CoAP over UDP
-//!      [-1, bstr .size 16, ? tstr, ? uint],    ;   tpi_server: coap, address, zone, port
-//!      [-1, bstr .size 16, ? tstr, ? uint],    ;   tpi_client: the group
-//!      bstr                                    ;   tpi_token
+//!    0 => [                                      ; tp_info, for CoAP over UDP
+//!      [-1, [bstr .size 16, ? tstr, ? uint]],    ;   tpi_server: coap, address, zone, port
+//!      [-1, [bstr .size 16, ? tstr, ? uint]],    ;   tpi_client: the group
+//!      bstr                                      ;   tpi_token
 //!    ],
-//!  ? 1 => bstr,                                ; ph_req: Code and options of the phantom request
-//!  ? 2 => bstr,                                ; last_notif
-//!  ? 3 => uint,                                ; next_not_before
-//!  ? 4 => time                                 ; ending
+//!  ? 1 => bstr,                                  ; ph_req: Code and options of the phantom request
+//!  ? 2 => bstr,                                  ; last_notif
+//!  ? 3 => uint,                                  ; next_not_before
+//!  ? 4 => time                                   ; ending
 //! }
 //! ```
+//!
+//! The draft's examples leave out the inner array, against its CDDL: both are read.
 
 use ciborium::Value;
 use core::net::Ipv6Addr;
@@ -105,7 +107,9 @@ pub fn read(payload: &[u8], relay: Endpoint) -> Result<Told, Nonsense> {
     }
     let transport = field(0).and_then(Value::as_array).ok_or(Nonsense::TransportInformation)?;
     let [server, client, token] = &transport[..] else { return Err(Nonsense::TransportInformation) };
-    if endpoint(server)? != relay {
+    // Who does not know its own address says so with `::`: it is the one that answered.
+    let server = endpoint(server)?;
+    if server.port != relay.port || server.address != relay.address && !server.address.is_unspecified() {
         return Err(Nonsense::OtherServer);
     }
     let group = endpoint(client)?;
@@ -122,7 +126,9 @@ pub fn read(payload: &[u8], relay: Endpoint) -> Result<Told, Nonsense> {
 /// A CRI without path: scheme, address, and perhaps a zone, which means something to its sender alone, and a port.
 fn endpoint(cri: &Value) -> Result<Endpoint, Nonsense> {
     let read = || {
-        let [scheme, host, rest @ ..] = &cri.as_array()?[..] else { return None };
+        let [scheme, authority @ ..] = &cri.as_array()?[..] else { return None };
+        let authority = if let [Value::Array(inner)] = authority { inner } else { authority };
+        let [host, rest @ ..] = authority else { return None };
         let address: [u8; 16] = host.as_bytes()?.as_slice().try_into().ok()?;
         let rest = if let [Value::Text(_zone), rest @ ..] = rest { rest } else { rest };
         let port = match rest {
@@ -166,8 +172,8 @@ mod tests {
     }
 
     fn cri(address: Ipv6Addr, more: &[Value]) -> Value {
-        let start = [Value::from(COAP), Value::Bytes(address.octets().to_vec())];
-        Value::Array([&start[..], more].concat())
+        let authority = [&[Value::Bytes(address.octets().to_vec())], more].concat();
+        Value::Array(vec![Value::from(COAP), Value::Array(authority)])
     }
 
     fn response(server: Value, client: Value, token: Value, more: &[(Value, Value)]) -> Vec<u8> {
@@ -183,22 +189,29 @@ mod tests {
         read(&response(cri(RELAY.address, &[]), cri(GROUP, &[]), Value::Bytes(vec![0x7b]), more), RELAY)
     }
 
-    /// The example of the draft, §4.2.1.1.
+    /// The example of the draft, §4.2.1.1, and the same as its CDDL has it.
     #[test]
     fn the_example_of_the_draft() {
-        let mut payload = vec![0xa1, 0x00, 0x83, 0x82, 0x20, 0x50];
-        payload.extend(RELAY.address.octets());
-        payload.extend([0x83, 0x20, 0x50]);
-        payload.extend(GROUP.octets());
-        payload.extend([0x19, 0xf0, 0xb0, 0x41, 0x7b]);
-        let told = read(&payload, RELAY).unwrap();
-        assert_eq!(told, Told { endpoint: Endpoint { address: GROUP, port: 61616 }, token: vec![0x7b] });
-        assert_eq!(told.to_string(), "[ff35:30:2001:db8::23]:61616, Token 7b");
-        for length in 0..payload.len() {
-            assert!(read(&payload[..length], RELAY).is_err(), "{length}");
+        let (relay, group) = (RELAY.address.octets(), GROUP.octets());
+        let rest = [0x19, 0xf0, 0xb0, 0x41, 0x7b];
+        let flat = [&[0xa1, 0x00, 0x83, 0x82, 0x20, 0x50][..], &relay, &[0x83, 0x20, 0x50], &group, &rest];
+        let inner = [
+            &[0xa1, 0x00, 0x83, 0x82, 0x20, 0x81, 0x50][..],
+            &relay,
+            &[0x82, 0x20, 0x82, 0x50],
+            &group,
+            &rest,
+        ];
+        for mut payload in [flat.concat(), inner.concat()] {
+            let told = read(&payload, RELAY).unwrap();
+            assert_eq!(told, Told { endpoint: Endpoint { address: GROUP, port: 61616 }, token: vec![0x7b] });
+            assert_eq!(told.to_string(), "[ff35:30:2001:db8::23]:61616, Token 7b");
+            for length in 0..payload.len() {
+                assert!(read(&payload[..length], RELAY).is_err(), "{length}");
+            }
+            payload.push(0);
+            assert_eq!(read(&payload, RELAY), Err(Nonsense::Malformed));
         }
-        payload.push(0);
-        assert_eq!(read(&payload, RELAY), Err(Nonsense::Malformed));
     }
 
     #[test]
@@ -213,6 +226,9 @@ mod tests {
             Err(Nonsense::OtherServer)
         );
         assert_eq!(with(cri(GROUP, &[]), cri(GROUP, &[]), &[1]), Err(Nonsense::OtherServer));
+        let unknown = Ipv6Addr::UNSPECIFIED;
+        assert!(with(cri(unknown, &[]), cri(GROUP, &[]), &[1]).is_ok());
+        assert_eq!(with(cri(unknown, &[port(1)]), cri(GROUP, &[]), &[1]), Err(Nonsense::OtherServer));
         assert_eq!(with(cri(RELAY.address, &[]), cri(GROUP, &[port(0)]), &[1]), Err(Nonsense::Group));
         for wrong in [
             cri(GROUP, &[port(65_536)]),

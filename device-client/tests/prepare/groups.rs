@@ -17,7 +17,8 @@ const GROUP: Endpoint = Endpoint { address: Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0,
 
 fn informative(server: Endpoint, group: Endpoint, token: &[u8]) -> Vec<u8> {
     let cri = |of: Endpoint| {
-        Value::Array(vec![(-1).into(), Value::Bytes(of.address.octets().to_vec()), of.port.into()])
+        let authority = vec![Value::Bytes(of.address.octets().to_vec()), of.port.into()];
+        Value::Array(vec![(-1).into(), Value::Array(authority)])
     };
     let transport = Value::Array(vec![cri(server), cri(group), Value::Bytes(token.to_vec())]);
     let mut bytes = Vec::new();

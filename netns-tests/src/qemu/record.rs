@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use hmac_sha256::Hash;
 use sixfold_profile::coap::{Code, Szx, Type, Writer, option};
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET};
 
 /// Where the micro:bit's slot is: device-client/firmware/microbit/src/layout.rs.
 pub const SLOT: u32 = 0xa000;
@@ -37,6 +37,17 @@ pub fn hex(bytes: &[u8]) -> String {
 impl Record {
     /// An update to `image`, which `relay` has under `path`, in chunks of one page.
     pub fn new(image: &[u8], relay: Endpoint, path: &[&str], szx: Szx) -> Result<Self> {
+        Self::with_group(image, relay, path, szx, None)
+    }
+
+    /// The same, to be heard in a group as well.
+    pub fn with_group(
+        image: &[u8],
+        relay: Endpoint,
+        path: &[&str],
+        szx: Szx,
+        group: Option<Group<'_>>,
+    ) -> Result<Self> {
         let index: Vec<u8> = image.chunks(PAGE as usize).flat_map(digest).collect();
         let mut message = [0; MAX_TICKET];
         let options = options(&mut message, path)?;
@@ -50,7 +61,7 @@ impl Record {
             relay,
             interface_identifier: [2, 0, 0, 0xff, 0xfe, 0, 0, 2],
             etag: None,
-            group: None,
+            group,
             session: None,
             options,
         };

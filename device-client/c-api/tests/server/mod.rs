@@ -1,5 +1,5 @@
 //! A CoAP server in a thread: GET with Block2 for what was put there, a list of routes for who asks for a relay, and a group for who
-//! asks for one.
+//! asks for one, to which it sends nothing: members are answered as everybody.
 
 use sixfold_profile::coap::{Block, Code, Message, Szx, Type, Writer, content_format, option};
 use std::collections::HashMap;
@@ -97,11 +97,11 @@ fn answer(request: &Message<'_>, port: u16, bodies: &HashMap<String, Vec<u8>>, b
         let writer = Writer::new(buffer, kind, Code::CONTENT, id, request.token).unwrap();
         return writer.payload(b"</fw>;rt=\"sixfold.route\"").unwrap();
     }
-    let block =
-        request.option(option::BLOCK2).map_or(Block::first(Szx::MAX), |value| Block::decode(value).unwrap());
+    let number = if request.option(option::Q_BLOCK2).is_some() { option::Q_BLOCK2 } else { option::BLOCK2 };
+    let block = request.option(number).map_or(Block::first(Szx::MAX), |value| Block::decode(value).unwrap());
     let body = bodies.get(&path);
-    if request.option(option::OBSERVE).is_some() {
-        assert_eq!(request.uint_option(option::ACCEPT), Some(content_format::INFORMATIVE_RESPONSE.into()));
+    if request.uint_option(option::ACCEPT) == Some(content_format::INFORMATIVE_RESPONSE.into()) {
+        assert_eq!(request.uint_option(option::OBSERVE), Some(0));
         let (kind, code) = (Type::Acknowledgement, Code::SERVICE_UNAVAILABLE);
         let mut writer = Writer::new(buffer, kind, code, request.message_id, request.token).unwrap();
         writer.uint_option(option::CONTENT_FORMAT, content_format::INFORMATIVE_RESPONSE.into()).unwrap();
@@ -112,7 +112,7 @@ fn answer(request: &Message<'_>, port: u16, bodies: &HashMap<String, Vec<u8>>, b
         Writer::new(buffer, Type::Acknowledgement, code, request.message_id, request.token).unwrap();
     let Some(rest) = body.and_then(|body| body.get(block.offset()..)) else { return writer.finish() };
     let size = block.szx.size();
-    writer.uint_option(option::BLOCK2, block.with_more(rest.len() > size).encode()).unwrap();
+    writer.uint_option(number, block.with_more(rest.len() > size).encode()).unwrap();
     writer.payload(&rest[..rest.len().min(size)]).unwrap()
 }
 

@@ -4,8 +4,19 @@ use embedded_storage::nor_flash::NorFlash;
 use sixfold_device::boot::{Boot, BootError, Event};
 use sixfold_profile::Instant;
 
-/// What a request of a boot program fits in, in bytes: the longest ticket, and what is added to its options.
-pub const LONGEST_REQUEST: usize = 320;
+/// What a request of a boot program fits in, in bytes: the longest ticket, and what is added to its options. A member of a group
+/// says what it misses.
+pub const LONGEST_REQUEST: usize = if cfg!(feature = "listen") { 384 } else { 320 };
+
+/// A datagram from the relay.
+#[derive(Clone, Copy, Debug)]
+pub enum Heard<'d> {
+    /// For this device alone.
+    Own(&'d [u8]),
+    /// For the group.
+    #[cfg(feature = "listen")]
+    Group(&'d [u8]),
+}
 
 /// The device's end of its link to the relay, and its clock.
 pub trait Link {
@@ -16,7 +27,7 @@ pub trait Link {
     fn send(&mut self, datagram: &[u8]);
 
     /// The next datagram from the relay, if one is there.
-    fn receive(&mut self) -> Option<&[u8]>;
+    fn receive(&mut self) -> Option<Heard<'_>>;
 
     /// Tells whoever watches the device what happened.
     fn report(&mut self, event: Event);
@@ -36,7 +47,9 @@ pub fn run<F: NorFlash>(mut boot: Boot<'_, F>, link: &mut impl Link) -> Result<(
             link.send(datagram);
         }
         let heard = match link.receive() {
-            Some(datagram) => boot.handle_datagram(now, datagram)?,
+            Some(Heard::Own(datagram)) => boot.handle_datagram(now, datagram)?,
+            #[cfg(feature = "listen")]
+            Some(Heard::Group(datagram)) => boot.handle_group_datagram(now, datagram)?,
             None => None,
         };
         let timed = boot.handle_timeout(now)?;

@@ -5,8 +5,8 @@ use crate::ethernet::Ethernet;
 use crate::uart::Uart;
 use sixfold_device::boot::Event;
 use sixfold_firmware::console;
-use sixfold_firmware::update::Link;
-use sixfold_ip::{Stack, State};
+use sixfold_firmware::update::{Heard, Link};
+use sixfold_ip::{Received, Stack, State};
 use sixfold_profile::Instant;
 
 /// The longest datagram: a block, and what a response has before it.
@@ -42,11 +42,12 @@ impl Link for EthernetLink<'_, '_> {
         let _ = self.stack.send(now, datagram);
     }
 
-    fn receive(&mut self) -> Option<&[u8]> {
+    fn receive(&mut self) -> Option<Heard<'_>> {
         let now = self.clock.now();
         self.stack.poll(now, self.ethernet);
-        let length = self.stack.receive(&mut self.datagram)?.length;
-        self.datagram.get(..length)
+        let Received { length, is_for_group } = self.stack.receive(&mut self.datagram)?;
+        let datagram = self.datagram.get(..length)?;
+        Some(if is_for_group { Heard::Group(datagram) } else { Heard::Own(datagram) })
     }
 
     fn report(&mut self, event: Event) {

@@ -30,6 +30,9 @@ use sixfold_ip::{Buffers, Config, ConfigError, HardwareAddress, Sockets, Stack};
 use sixfold_profile::ticket::{MAX_TICKET, Ticket, TicketError};
 use uart::Uart;
 
+/// To hear what the relay sends to many, in bytes: the map of the slot, and parity symbols for some 50 missing blocks of 64 bytes.
+const LISTENING: usize = 4096;
+
 #[entry]
 fn main() -> ! {
     let mut uart = Uart::new();
@@ -77,7 +80,9 @@ fn update(flash: &mut RamFlash, uart: &mut Uart) -> Result<[u8; 32], Failure> {
     };
     let ticket = record::read_ticket(flash, LAYOUT.record(which), &mut buffer)?;
     let seed = seed::seed(&ticket);
-    let boot = Boot::new(&mut *flash, &LAYOUT, which, ticket, seed)?;
+    let mut memory = [0; LISTENING];
+    let mut boot = Boot::new(&mut *flash, &LAYOUT, which, ticket, seed)?;
+    boot.listen(&mut memory);
     if !boot.is_bootable() {
         fetch(boot, &ticket, uart, seed)?;
     }
@@ -101,7 +106,7 @@ fn fetch(
         pan_id: None,
         interface_identifier: *ticket.interface_identifier(),
         relay: ticket.relay(),
-        group: ticket.group().ok().flatten().map(|group| group.endpoint),
+        group: boot.group().map(|group| group.endpoint).filter(|group| group.port != 0),
         seed,
     };
     let now = clock.now();

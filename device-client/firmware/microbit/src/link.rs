@@ -4,7 +4,7 @@ use sixfold_device::boot::Event;
 use sixfold_firmware::console::{self, SerialPort};
 use sixfold_firmware::packet::{self, HEADERS};
 use sixfold_firmware::slip::{self, Decoder};
-use sixfold_firmware::update::{LONGEST_REQUEST, Link};
+use sixfold_firmware::update::{Heard, LONGEST_REQUEST, Link};
 use sixfold_microbit::{Timer, Uart};
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::{Endpoint, Ticket};
@@ -21,6 +21,8 @@ pub(crate) struct SerialLink<'u> {
     decoder: Decoder<MTU>,
     device: Endpoint,
     relay: Endpoint,
+    /// What is sent there is heard too.
+    pub(crate) group: Option<Endpoint>,
 }
 
 impl<'u> SerialLink<'u> {
@@ -31,7 +33,14 @@ impl<'u> SerialLink<'u> {
             address: packet::link_local(*ticket.interface_identifier()),
             port: FIRST_EPHEMERAL_PORT | seed as u16,
         };
-        Self { uart, timer: Timer::new(), decoder: Decoder::new(), device, relay: ticket.relay() }
+        Self {
+            uart,
+            timer: Timer::new(),
+            decoder: Decoder::new(),
+            device,
+            relay: ticket.relay(),
+            group: None,
+        }
     }
 }
 
@@ -49,10 +58,13 @@ impl Link for SerialLink<'_> {
         }
     }
 
-    fn receive(&mut self) -> Option<&[u8]> {
+    fn receive(&mut self) -> Option<Heard<'_>> {
         while let Some(byte) = self.uart.receive() {
             if self.decoder.take(byte) {
-                return packet::read(self.decoder.packet(), self.relay, self.device);
+                let packet = self.decoder.packet();
+                let own = packet::read(packet, self.relay, self.device).map(Heard::Own);
+                let for_group = || packet::read(packet, self.relay, self.group?).map(Heard::Group);
+                return own.or_else(for_group);
             }
         }
         None

@@ -17,6 +17,9 @@ use sixfold_microbit::layout::{LAYOUT, SLOT};
 use sixfold_microbit::{Nvmc, Uart, rng};
 use sixfold_profile::ticket::{MAX_TICKET, TicketError};
 
+/// To hear what the relay sends to many, in bytes: the map of the slot, and parity symbols for some 70 missing blocks of 64 bytes.
+const LISTENING: usize = 6144;
+
 #[entry]
 fn main() -> ! {
     let mut uart = Uart::new();
@@ -43,9 +46,14 @@ fn update(uart: &mut Uart) -> Result<(), BootError<NorFlashErrorKind>> {
     };
     let ticket = record::read_ticket(&mut flash, LAYOUT.record(which), &mut buffer)?;
     let seed = rng::random_bits();
+    let mut memory = [0; LISTENING];
     let mut link = SerialLink::new(uart, &ticket, seed);
     match Boot::new(flash, &LAYOUT, which, ticket, seed) {
-        Ok(boot) => update::run(boot, &mut link),
+        Ok(mut boot) => {
+            boot.listen(&mut memory);
+            link.group = boot.group().map(|group| group.endpoint);
+            update::run(boot, &mut link)
+        }
         // The update cannot begin, and the image before is whole: better that one than none.
         Err(error) if fallback.is_some() => {
             console::print(uart, format_args!("boot: no update: {error}"));
