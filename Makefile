@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test vm-test bench fleet proof firmware size lint fuzz fuzz-long
+.PHONY: demo test vm-test bench fleet proof firmware size lint fuzz fuzz-long packages packages-test
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -43,3 +43,9 @@ fuzz: ; @scripts/fuzz $(ARGS)
 
 fuzz-long:
 	SIXFOLD_FLOOD=10000000 cargo test --locked --release -p sixfold-engine --test fuzz
+
+# .deb, .ipk and .apk in target/packages: some minutes each. ARGS="x86_64 amd64" for some of them; docs/operations.md has the names.
+packages: ; @scripts/packages $(ARGS)
+
+# Whether they are small, can be read, and run (under qemu-user where foreign). REBUILD=1: and are made the same twice.
+packages-test: ; @scripts/packages-test

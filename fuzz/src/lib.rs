@@ -6,6 +6,7 @@ pub mod device;
 pub mod firmware;
 pub mod ip;
 pub mod manifest;
+pub mod oscore;
 pub mod profile;
 pub mod publish;
 pub mod relay;

@@ -9,6 +9,7 @@
 #![allow(clippy::missing_errors_doc)]
 
 pub mod aiocoap;
+pub mod aiocoap_oscore;
 pub mod bench;
 pub mod ca;
 pub mod coap_client;

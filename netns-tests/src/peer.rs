@@ -21,6 +21,10 @@ pub enum Peer {
     Aiocoap,
     /// Checks metrics.
     Promtool,
+    /// Collects metrics.
+    Prometheus,
+    /// Grafana's SDK, in the same virtual environment.
+    FoundationSdk,
     /// Echo requests.
     Ping,
     /// Wireshark's dissectors.
@@ -35,6 +39,12 @@ pub enum Peer {
     Qemu,
     /// The firmware's machines.
     QemuArm,
+    /// Judges units of systemd.
+    Systemd,
+    /// The shell and tools of a router.
+    Busybox,
+    /// Judges shell scripts.
+    Shellcheck,
 }
 
 impl Peer {
@@ -45,14 +55,18 @@ impl Peer {
             Self::Radvd => in_path("radvd"),
             Self::CoapClient => in_path("coap-client-notls"),
             Self::Promtool => in_path("promtool"),
+            Self::Prometheus => in_path("prometheus"),
             Self::Ping => in_path("ping"),
             Self::Tshark => in_path("tshark"),
             Self::Tftp => in_path("tftp"),
             Self::Tftpd => in_path("in.tftpd"),
             Self::Qemu => in_path("qemu-system-x86_64"),
             Self::QemuArm => in_path("qemu-system-arm"),
+            Self::Systemd => in_path("systemd-analyze"),
+            Self::Busybox => in_path("busybox"),
+            Self::Shellcheck => in_path("shellcheck"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
-            Self::Aiocoap => Some(workspace::target_dir().join("venv/bin/python")),
+            Self::Aiocoap | Self::FoundationSdk => Some(workspace::target_dir().join("venv/bin/python")),
         }
         .filter(|program| program.exists())
     }
@@ -64,12 +78,17 @@ impl Peer {
             Self::Radvd => "radvd is missing (Debian: radvd)",
             Self::CoapClient => "coap-client-notls is missing (Debian: libcoap3-bin)",
             Self::Promtool => "promtool is missing (Debian: prometheus)",
+            Self::Prometheus => "prometheus is missing (Debian: prometheus)",
+            Self::FoundationSdk => "Grafana's SDK is missing (scripts/setup makes its virtual environment)",
             Self::Ping => "ping is missing (Debian: iputils-ping)",
             Self::Tshark => "tshark is missing (Debian: tshark)",
             Self::Tftp => "tftp is missing (Debian: tftp-hpa)",
             Self::Tftpd => "in.tftpd is missing (Debian: tftpd-hpa)",
             Self::Qemu => "qemu-system-x86_64 is missing (Debian: qemu-system-x86)",
             Self::QemuArm => "qemu-system-arm is missing (Debian: qemu-system-arm)",
+            Self::Systemd => "systemd-analyze is missing (Debian: systemd)",
+            Self::Busybox => "busybox is missing (Debian: busybox-static)",
+            Self::Shellcheck => "shellcheck is missing (Debian: shellcheck)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

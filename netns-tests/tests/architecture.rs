@@ -34,6 +34,14 @@ fn the_profile_has_no_dependencies() -> Result<()> {
     Ok(())
 }
 
+/// What a boot program needs of it; ciphers and key derivation of others are for those who have room.
+#[test]
+fn sessions_need_the_profile_alone() -> Result<()> {
+    let tree = tree("sixfold-oscore", &["--no-default-features"])?;
+    ensure!(tree == ["sixfold-oscore", "sixfold-profile"].map(str::to_owned).into(), "{tree:?}");
+    ensure_without("sixfold-oscore", &["--all-features"], IMPURE)
+}
+
 #[test]
 fn the_engine_is_pure() -> Result<()> {
     ensure_without("sixfold-engine", &[], IMPURE)
@@ -61,8 +69,9 @@ fn relay_and_device_do_not_depend_on_each_other() -> Result<()> {
 #[test]
 fn the_profile_and_the_device_core_need_no_std() -> Result<()> {
     declares_no_std("profile/src/lib.rs")?;
+    declares_no_std("profile/oscore/src/lib.rs")?;
     declares_no_std("device-client/src/lib.rs")?;
-    for package in ["sixfold-profile", "sixfold-device"] {
+    for package in ["sixfold-profile", "sixfold-oscore", "sixfold-device"] {
         let mut build = cargo();
         build.args([
             "check",

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use sixfold_netns_tests::qemu::image::{self, Images};
 use sixfold_netns_tests::{sandbox, workspace};
 use sixfold_size_report::budget::{self, BUDGET, Budget};
-use sixfold_size_report::report::{self, CORE, LISTENING, Measured};
+use sixfold_size_report::report::{self, CORE, LISTENING, Measured, OSCORE};
 use std::fs;
 use std::process::Command;
 
@@ -46,6 +46,17 @@ fn the_boot_core_keeps_within_its_ram() -> Result<()> {
 fn the_boot_core_that_listens_keeps_within_its_own_budget() -> Result<()> {
     run("the_boot_core_that_listens_keeps_within_its_own_budget", |_| {
         ensure_no(&Measured::read(&image::folder(), LISTENING)?.faults(budget::LISTENING))
+    })
+}
+
+#[test]
+fn oscore_keeps_within_its_flash_and_cannot_panic() -> Result<()> {
+    run("oscore_keeps_within_its_flash_and_cannot_panic", |core| {
+        let oscore = Measured::read(&image::folder(), OSCORE)?;
+        let more = oscore.more_flash_than(&core);
+        ensure!(more > 1024, "{more} bytes: the linker has thrown it away");
+        ensure!(more <= budget::OSCORE, "{more} bytes are more than the budget of {}", budget::OSCORE);
+        ensure_no(&oscore.faults(Budget { flash: u64::MAX, ram: u64::MAX }))
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::driver::{Command, Driver};
 use crate::ops::status::Page;
+use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::interval;
 
 /// Speaks to a running driver. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,6 +39,16 @@ impl Handle {
     pub async fn status(&self, page: Page) -> anyhow::Result<Status> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Status(page, reply)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    /// Waits until the event loop has turned.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn turn(&self) -> anyhow::Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Turn(reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())
     }
 
@@ -87,11 +99,13 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
         None => None,
     };
     readiness.ready();
+    supervisor::tell(State::Ready);
     tracing::info!("ready");
     let serving = async {
         tokio::select! {
             () = driver.run() => {}
             () = serve_admin(admin) => {}
+            () = show_life(&handle) => {}
         }
     };
     let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness));
@@ -102,6 +116,18 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
 async fn serve_admin(admin: Option<Admin>) {
     if let Some(admin) = admin {
         admin.run().await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Never returns. Feeds the service manager's watchdog for as long as the event loop turns.
+async fn show_life(handle: &Handle) {
+    if let Some(beat) = supervisor::beat() {
+        let mut beat = interval(beat);
+        while handle.turn().await.is_ok() {
+            supervisor::tell(State::Alive);
+            beat.tick().await;
+        }
     }
     std::future::pending::<()>().await;
 }
@@ -119,16 +145,19 @@ async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyho
         }
     }
     tracing::info!("draining");
+    supervisor::tell(State::Stopping);
     readiness.draining();
     handle.drain().await;
     Ok(())
 }
 
 async fn reload(file: &Path, handle: &Handle) {
+    supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
         Ok(config) => handle.reload(config).await,
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
+    supervisor::tell(State::Ready);
     handle.metrics.config_reload(outcome.is_ok());
     match outcome {
         Ok(()) => tracing::info!("configuration reloaded from {}", file.display()),

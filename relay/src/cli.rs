@@ -10,6 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   sixfold-relay check --config /etc/sixfold/relay.toml
   sixfold-relay serve --config /etc/sixfold/relay.toml
+  sixfold-relay doctor --config /etc/sixfold/relay.toml
   sixfold-relay status
   sixfold-relay status --json | jq .links
   sixfold-relay demo --devices 100 --szx 2
@@ -34,6 +35,9 @@ pub enum Command {
     Serve(ConfigFile),
     /// Look for mistakes in a configuration, and the files that it names, without serving.
     Check(ConfigFile),
+    /// Look for what keeps a relay with this configuration from serving on this machine: clock, interface, addresses,
+    /// groups, ports, origins, disk, memory. Says what to do.
+    Doctor(ConfigFile),
     /// Run an HTTPS origin, a relay and devices on this machine, with nothing to configure.
     Demo(DemoOptions),
     /// Show what a running relay is doing: refreshing on a terminal, once otherwise.

@@ -2,12 +2,13 @@
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
 //! ([`origin`]), memory ([`store`]), a disk ([`spool`]), an event loop ([`driver`]) and an operator ([`config`],
-//! [`ops`], [`cli`], [`output`]).
+//! [`ops`], [`doctor`], [`cli`], [`output`]).
 
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod driver;
 pub mod ops;
 pub mod origin;

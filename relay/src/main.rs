@@ -5,7 +5,7 @@ use sixfold_relay::cli::{Cli, Command, ConfigFile, StatusOptions};
 use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::ops::logging;
 use sixfold_relay::ops::status::{self, Form, Page};
-use sixfold_relay::{app, demo, output};
+use sixfold_relay::{app, demo, doctor, output};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Serve(file) => serve(file),
         Command::Check(file) => check(file),
+        Command::Doctor(file) => examine(file),
         Command::Demo(options) => logging::init("warn", false).and_then(|()| run(demo::run(options))),
         Command::Status(options) => run(show_status(options)),
     };
@@ -45,6 +46,18 @@ fn check(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         Ok(config) => print(&app::summary(&config)),
         Err(mistakes) => Ok(refuse(&mistakes)),
     }
+}
+
+fn examine(file: &ConfigFile) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(&file.config) {
+        Ok(config) => config,
+        Err(mistakes) => return Ok(refuse(&mistakes)),
+    };
+    run(async {
+        let findings = doctor::examine(&config).await;
+        print(&findings.to_string())?;
+        Ok(if findings.is_serving_prevented() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    })
 }
 
 fn refuse(mistakes: &Mistakes) -> ExitCode {

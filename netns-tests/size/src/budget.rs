@@ -16,6 +16,8 @@ pub struct Budget {
 pub const BUDGET: Budget = Budget { flash: 6 * 1024, ram: 512 };
 /// The same with the feature `listen`. The memory that a member is lent is a buffer.
 pub const LISTENING: Budget = Budget { flash: 12 * 1024 + 512, ram: 1024 };
+/// What sessions (OSCORE) may make it larger, in bytes of flash.
+pub const OSCORE: u64 = 4 * 1024;
 
 /// Parts of the names of what panics, as core and alloc call it.
 const PANICS: [&str; 5] = ["panic", "unwrap_failed", "expect_failed", "_fail", "slice_index"];

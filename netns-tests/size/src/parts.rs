@@ -10,9 +10,10 @@ const COMPILER: &str = "compiler's arithmetic";
 const ENTRY: &str = "entry points, with what is inlined there";
 
 /// Crates, and what the table calls them.
-const CRATES: [(&str, &str); 14] = [
+const CRATES: [(&str, &str); 15] = [
     ("sixfold_device", "boot core (sixfold_device)"),
     ("sixfold_profile", "profile (sixfold_profile)"),
+    ("sixfold_oscore", "sessions (sixfold_oscore)"),
     ("sixfold_tftp", "TFTP client (sixfold_tftp)"),
     ("sixfold_ip", "IPv6 edge (sixfold_ip)"),
     ("smoltcp", "IP stack (smoltcp)"),

@@ -48,6 +48,13 @@ pub const LISTENING: Alone = Alone {
         "core_deadline",
     ],
 };
+/// The boot core, and beside it what a session needs: the functions of a board that protects requests and unprotects
+/// responses.
+pub const OSCORE: Alone = Alone {
+    title: "Sixfold's boot core, and OSCORE beside it",
+    file: "sixfold-boot-core-oscore.elf",
+    entries: &["core_number", "core_protect", "core_unprotect"],
+};
 /// What it is measured against.
 pub const TFTP: [Alone; 2] = [
     Alone {
@@ -97,6 +104,11 @@ impl Measured {
         budget::faults(&self.program, &self.paths, budget)
     }
 
+    /// Bytes of flash beyond those of another program.
+    pub fn more_flash_than(&self, other: &Self) -> u64 {
+        self.program.flash().saturating_sub(other.program.flash())
+    }
+
     fn deepest(&self) -> u64 {
         self.paths.iter().map(stack::bytes).max().unwrap_or_default()
     }
@@ -112,12 +124,19 @@ pub fn tables(
     let [budget, with_group] = budgets;
     let mut text = summary("boot core, thumbv6m", core, budget);
     text += &format!("\n{}", summary("with the feature `listen`", listening, with_group));
-    let columns = [("boot core", &core.program), ("with `listen`", &listening.program)];
+    let oscore = Measured::read(folder, OSCORE)?;
+    text += &format!("\n{}", session(core, &oscore));
+    let columns = [
+        ("boot core", &core.program),
+        ("with `listen`", &listening.program),
+        ("with OSCORE", &oscore.program),
+    ];
     text += &format!("\n### Flash by part\n\n{}", by_part(&columns));
     text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&core.paths));
     text += &format!("\nWith the feature `listen`:\n\n{}", stacks(&listening.paths));
+    text += &format!("\nOSCORE, beside the core:\n\n{}", stacks(&oscore.paths));
     let tftp = TFTP.into_iter().map(|alone| Measured::read(folder, alone)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = [core, listening].into_iter().chain(&tftp).collect();
+    let all: Vec<_> = [core, listening, &oscore].into_iter().chain(&tftp).collect();
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
     let images = IMAGES.map(|file| Program::read(&folder.join(file)).map(|program| (file, program)));
     let images = images.into_iter().collect::<Result<Vec<_>>>()?;
@@ -142,6 +161,12 @@ fn summary(title: &str, core: &Measured, budget: Budget) -> String {
         program.static_ram(),
         core.deepest(),
     )
+}
+
+/// A table of its own below [`summary`].
+fn session(core: &Measured, oscore: &Measured) -> String {
+    let more = oscore.more_flash_than(core);
+    format!("| with OSCORE | bytes more | budget |\n|---|--:|--:|\n| flash | {more} | {} |\n", budget::OSCORE)
 }
 
 /// A row for each part, a column for each program.

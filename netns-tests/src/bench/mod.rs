@@ -19,6 +19,7 @@ pub mod pacing;
 mod plan;
 mod report;
 mod server;
+pub mod session;
 
 pub use plan::{Plan, run};
 pub use report::Report;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use sixfold_netns_tests::bench::{Plan, codec, echo, engine, pacing, run};
+use sixfold_netns_tests::bench::{Plan, codec, echo, engine, pacing, run, session};
 use sixfold_profile::coap::Szx;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -63,12 +63,13 @@ fn main() -> Result<()> {
     let report = run(&plan, |line| eprintln!("{line}"))?;
     let engine = engine::measure()?;
     let pacing = pacing::measure()?;
+    let session = session::measure()?;
     let codecs = codec::compare()?;
     if arguments.json {
-        let all = serde_json::json!({"servers": report.json(), "engine": engine.json(), "pacing": pacing.json(), "codecs": codecs.json()});
+        let all = serde_json::json!({"servers": report.json(), "engine": engine.json(), "pacing": pacing.json(), "oscore": session.json(), "codecs": codecs.json()});
         println!("{all:#}");
     } else {
-        println!("\n{report}\n{engine}\n{pacing}\n{codecs}");
+        println!("\n{report}\n{engine}\n{pacing}\n{session}\n{codecs}");
     }
     Ok(())
 }

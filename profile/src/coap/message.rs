@@ -111,17 +111,7 @@ impl<'a> Message<'a> {
             return Err(Malformed::Code);
         }
         let (token, rest) = rest.split_at_checked(token_length).ok_or(Malformed::Truncated)?;
-        let mut options = Options { rest, number: 0 };
-        while options.next().is_some() {}
-        let (options, payload) = match options.rest {
-            [] => (rest, &[][..]),
-            [0xff] => return Err(Malformed::EmptyPayload),
-            [0xff, payload @ ..] => {
-                let length = rest.len().saturating_sub(payload.len() + 1);
-                (rest.get(..length).unwrap_or_default(), payload)
-            }
-            _ => return Err(options.advance().err().unwrap_or(Malformed::Option)),
-        };
+        let (Options { rest: options, .. }, payload) = Options::split(rest)?;
         let message_id = u16::from_be_bytes([header[2], header[3]]);
         Ok(Self { message_type, code, message_id, token, options, payload })
     }
@@ -211,6 +201,25 @@ impl<'a> Options<'a> {
         let mut options = Self::new(bytes);
         while options.next().is_some() {}
         options.rest.is_empty()
+    }
+
+    /// Options and payload as they stand behind a Token (RFC 7252 §3), and behind the code where OSCORE encrypts them (RFC
+    /// 8613 §5.3).
+    ///
+    /// # Errors
+    /// [`Malformed`], when they do not fill all of `bytes`.
+    pub fn split(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), Malformed> {
+        let mut options = Self::new(bytes);
+        while options.next().is_some() {}
+        match options.rest {
+            [] => Ok((Self::new(bytes), &[])),
+            [0xff] => Err(Malformed::EmptyPayload),
+            [0xff, payload @ ..] => {
+                let length = bytes.len().saturating_sub(payload.len() + 1);
+                Ok((Self::new(bytes.get(..length).unwrap_or_default()), payload))
+            }
+            _ => Err(options.advance().err().unwrap_or(Malformed::Option)),
+        }
     }
 
     /// The next option; `None` at the payload marker or the end. After an error, where it is does not matter.

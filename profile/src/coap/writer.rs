@@ -48,6 +48,16 @@ impl<'a> Writer<'a> {
         Ok(writer)
     }
 
+    /// Writes the code alone, for what OSCORE encrypts: a message without the rest of its header (RFC 8613 §5.3).
+    ///
+    /// # Errors
+    /// [`Full`] when the buffer is too small.
+    pub fn without_header(buffer: &'a mut [u8], code: Code) -> Result<Self, Full> {
+        let mut writer = Self { buffer, length: 0, last_option: 0 };
+        writer.put(&[code.0])?;
+        Ok(writer)
+    }
+
     /// Adds an option. Numbers must not descend.
     ///
     /// # Errors

@@ -17,7 +17,6 @@ use crate::requests::Found;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, MAX_NUM, Szx};
-use sixfold_profile::parity::SMALLEST;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +31,8 @@ pub(crate) enum Waiting {
     Answer(ExchangeId),
     /// A notification to the observer with this Token.
     Notification(SocketAddr, Token),
-    /// The next datagram of the streams of this link.
-    Stream(u32),
+    /// The next datagram of the link's streams.
+    Stream,
 }
 
 /// The paced links.
@@ -63,8 +62,8 @@ impl Links {
         self.0.iter().find(|paced| paced.interface == interface).map(|paced| &paced.link)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Link<Waiting>)> {
-        self.0.iter().map(|paced| (paced.interface, &paced.link))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Paced> {
+        self.0.iter()
     }
 
     /// Whether an answer to a device waits, and whether the device is missing; `None` if no link knows it.
@@ -93,7 +92,7 @@ impl<S: Store> Engine<S> {
             Paced { interface, link, loss, stream_waits: false }
         }));
         for waiting in before.into_iter().flat_map(Link::into_waiting) {
-            self.depart(now, waiting);
+            self.depart(now, interface, waiting);
         }
     }
 
@@ -126,9 +125,7 @@ impl<S: Store> Engine<S> {
         }
         let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
         let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
-        // Members of groups count in blocks of 64 bytes or more.
-        let least = if wants.lacks.is_some() { SMALLEST } else { Szx::MIN };
-        let suits = link.block_size().min(before).max(least);
+        let suits = link.block_size().min(before);
         let counts = |szx: &Szx| total.is_none_or(|total| total.div_ceil(szx.size()) <= MAX_NUM as usize + 1);
         let enough = (suits.exponent()..).map_while(Szx::new).find(counts).unwrap_or(Szx::MAX);
         most.min(enough)
@@ -237,7 +234,7 @@ impl<S: Store> Engine<S> {
             let Some(interface) = self.links.0.get(place).map(|paced| paced.interface) else { return };
             self.queue_stream(interface);
             while let Some(waiting) = self.links.0.get_mut(place).and_then(|paced| paced.link.poll(now)) {
-                self.depart(now, waiting);
+                self.depart(now, interface, waiting);
             }
         }
         self.report();
@@ -267,7 +264,7 @@ impl<S: Store> Engine<S> {
         match waiting {
             Waiting::Answer(id) => self.answer_in_turn(now, id),
             Waiting::Notification(peer, token) => self.send_notification(now, peer, token),
-            Waiting::Stream(interface) => self.stream(now, interface),
+            Waiting::Stream => self.stream(now, interface),
         }
     }
 

@@ -193,7 +193,7 @@ impl<S: Store> Engine<S> {
         let Some(fanout) = paced.link.config().fanout else { return };
         let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign: Sign::Group };
         paced.link.slow_down(paced.loss.slow());
-        paced.link.push(fanout.address(interface), Waiting::Stream(interface), parcel);
+        paced.link.push(fanout.address(interface), Waiting::Stream, parcel);
         paced.stream_waits = true;
     }
 

@@ -40,6 +40,8 @@ pub enum Command {
     /// Take this configuration from now on; images and running transfers stay. Answers with what is wrong with
     /// it, if anything; then the old one stays in force.
     Reload(Box<Config>, oneshot::Sender<anyhow::Result<()>>),
+    /// Answer, to show that the event loop turns.
+    Turn(oneshot::Sender<()>),
     /// Describe yourself, with this part of the long tables.
     Status(Page, oneshot::Sender<Status>),
     /// Finish what is under way and stop.
@@ -118,6 +120,7 @@ impl Driver {
                 biased;
                 Some(command) = self.commands.recv() => match command {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
+                    Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },

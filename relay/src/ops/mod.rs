@@ -7,6 +7,7 @@ mod admin;
 pub mod logging;
 mod metrics;
 pub mod status;
+pub mod supervisor;
 
 pub use admin::{Admin, Readiness, StatusSource};
 pub use metrics::Metrics;

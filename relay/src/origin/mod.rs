@@ -13,12 +13,14 @@ mod delivery;
 mod fetch;
 mod fields;
 mod freshness;
+mod probe;
 mod retry;
 mod target;
 mod tls;
 mod traffic;
 mod trouble;
 
+pub use probe::{Probe, probe};
 pub use traffic::{Outcome, Traffic};
 
 use crate::spool::Spool;

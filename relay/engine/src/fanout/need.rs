@@ -156,7 +156,9 @@ mod tests {
         assert_eq!((blind.dense, blind.deficit), (vec![4..8, 12..14, 1..4], None));
         let few = [0xff, 0xff, 2, 1, 2, 1, 0];
         let part = |share| Need::read(&lacks(2, &[], Some(0), &few), szx(2), 14, true, share).dense;
-        assert_eq!((part(1), part(4)), (vec![4..8], vec![4..8]), "where most is missing");
+        for share in [1, 4] {
+            assert_eq!(part(share), [Range { start: 4, end: 8 }], "where most is missing");
+        }
         assert_eq!(part(ALL).len(), 3);
     }
 

@@ -163,7 +163,6 @@ impl<T> Link<T> {
             quiet_until: Instant::ZERO,
             slow: 1.0,
             decisions: Vec::new(),
-            slow: 1.0,
         }
     }
 
@@ -334,7 +333,7 @@ impl<T> Link<T> {
 
     /// Lets an answer leave now, if nobody is before it.
     pub(crate) fn pass(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) -> bool {
-        let cost = self.price(&parcel);
+        let cost = self.airtime(parcel);
         let passes = self.is_open(now, cost) && self.fair.pass(address, cost);
         if passes {
             self.decisions.push(LinkDecision::Passed);
@@ -460,14 +459,6 @@ impl<T> Link<T> {
 
     fn is_open(&self, now: Instant, cost: Duration) -> bool {
         self.window.has_room(cost) && now >= self.free_at && now >= self.quiet_until
-    }
-
-    /// What a datagram costs.
-    fn price(&self, parcel: &Parcel) -> Duration {
-        match parcel.sign {
-            Sign::Group => self.cost_to_group(parcel.bytes),
-            _ => self.cost(parcel.bytes),
-        }
     }
 
     fn sent(&mut self, now: Instant, address: SocketAddr, parcel: Parcel) {

@@ -1,0 +1,72 @@
+//! `sixfold-relay doctor` in a network that works, and in the same one with something broken.
+
+use anyhow::{Result, ensure};
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::process::Process;
+use sixfold_netns_tests::relay::{CONFIG, Relay};
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::{sandbox, wait, workspace};
+use std::fs;
+use std::process::Command;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
+
+/// Its exit code, and what it says.
+fn examine(scene: &Scene, name: &str, config: &str) -> Result<(Option<i32>, String)> {
+    let file = format!("/run/{name}.toml");
+    fs::write(&file, config)?;
+    let mut command = Command::new(workspace::program_dir().join("sixfold-relay"));
+    command.args(["doctor", "--config", &file]);
+    let mut doctor = Process::start(&scene.net.relay, name, command)?;
+    let status = doctor.wait(wait::SOON)?;
+    Ok((status.code(), doctor.output() + &doctor.log()))
+}
+
+/// Whether a line begins so.
+fn says(report: &str, severity: &str, subject: &str) -> bool {
+    report.lines().any(|line| line.starts_with(&format!("{severity:<8} {subject:<10} ")))
+}
+
+#[test]
+fn the_doctor_finds_what_is_broken_and_nothing_else() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let mut scene = Scene::create("")?;
+        let (code, report) = examine(&scene, "healthy", CONFIG)?;
+        ensure!(code == Some(0), "{report}");
+        for subject in ["clock", "addresses", "ports", "groups", "origin", "memory"] {
+            ensure!(says(&report, "ok", subject), "{subject}: {report}");
+        }
+
+        let wrong = CONFIG.replace("origin.test", "wrong.test");
+        let broken = [
+            ("certificate", wrong, "origin", "origin's certificate is not trusted"),
+            ("resolve", CONFIG.replace("origin.test", "absent.test"), "origin", "name server"),
+            (
+                "address",
+                CONFIG.replace("[listen]", "[listen]\ncoap = [\"[2001:db8:dead::1]:5683\"]"),
+                "addresses",
+                "no interface has",
+            ),
+        ];
+        for (name, config, subject, words) in &broken {
+            let (code, report) = examine(&scene, name, config)?;
+            ensure!(code == Some(1) && says(&report, "FAILURE", subject), "{name}: {report}");
+            ensure!(report.contains(words), "{name}: {report}");
+        }
+        let (code, report) = examine(&scene, "absent", &CONFIG.replace("lowpan0", "wpan7"))?;
+        ensure!(code == Some(0) && says(&report, "warning", "interface"), "it is waited for: {report}");
+        let (code, report) = examine(&scene, "mistake", &CONFIG.replace("path", "pth"))?;
+        ensure!(code == Some(2) && report.contains("route.pth"), "{report}");
+
+        let relay = Relay::start(&scene.net.relay, CONFIG)?;
+        let (code, report) = examine(&scene, "running", CONFIG)?;
+        ensure!(code == Some(0) && report.contains("served by the relay that runs"), "{report}");
+        let (code, report) = examine(&scene, "taken", &format!("{CONFIG}[admin]\nlisten = \"\"\n"))?;
+        ensure!(code == Some(1) && report.contains("taken by another program"), "{report}");
+        drop(relay);
+        scene.kill_nginx()?;
+        let (code, report) = examine(&scene, "refused", CONFIG)?;
+        ensure!(code == Some(1) && report.contains("does not accept connections"), "{report}");
+        Ok(())
+    })
+}

@@ -1,0 +1,348 @@
+//! The OpenWrt package's init script, run by busybox's shell in a root of its own, as its first line says. What it would
+//! tell procd is recorded by `netns-tests/openwrt/rc.common`; what it writes for the relay is read by the relay.
+
+use anyhow::{Context, Result, ensure};
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::{sandbox, workspace};
+use sixfold_relay::config::Config;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const NEEDS: &[Peer] = &[Peer::Busybox];
+const INIT: &str = "/etc/init.d/sixfold";
+const WRITTEN: &str = "var/etc/sixfold/relay.toml";
+
+/// The smallest configuration that serves something.
+const SMALL: &str = "config sixfold 'main'\n\toption enabled '1'\nconfig route\n\toption path '/fw'\n\toption origin 'https://h/'\n";
+
+/// A file of the package.
+fn file(name: &str) -> PathBuf {
+    workspace::root().join("config/openwrt/sixfold/files").join(name)
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A router's root file system, as far as the init script needs one.
+struct Router(PathBuf);
+
+impl Router {
+    fn create() -> Result<Self> {
+        let router = Self(PathBuf::from("/run/root"));
+        for folder in ["bin", "usr/bin", "etc/config", "etc/init.d", "lib/functions", "tmp", "dev", "var"] {
+            fs::create_dir_all(router.path(folder))?;
+        }
+        let busybox = Peer::Busybox.program().context(Peer::Busybox.remedy())?;
+        fs::copy(busybox, router.path("bin/busybox"))?;
+        for applet in ["sh", "sed", "mkdir", "mv", "rm", "cat", "cmp", "mktemp", "chmod"] {
+            symlink("busybox", router.path("bin").join(applet))?;
+        }
+        router.install_program(&workspace::program_dir().join("sixfold-relay"))?;
+        fs::copy(file("sixfold.init"), router.path(INIT))?;
+        fs::set_permissions(router.path(INIT), fs::Permissions::from_mode(0o755))?;
+        let shim = workspace::root().join("netns-tests/openwrt");
+        fs::copy(shim.join("rc.common"), router.path("etc/rc.common"))?;
+        fs::copy(shim.join("network.sh"), router.path("lib/functions/network.sh"))?;
+        fs::write(router.path("networks"), "lowpan wpan0\n")?;
+        fs::write(router.path("dev/null"), "")?;
+        let authority = rcgen::generate_simple_self_signed(["an authority".to_owned()])?;
+        fs::create_dir_all(router.path("etc/ssl/certs"))?;
+        fs::write(router.path("etc/ssl/certs/ca-certificates.crt"), authority.cert.pem())?;
+        Ok(router)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// The relay and the libraries that this build of it wants.
+    fn install_program(&self, program: &Path) -> Result<()> {
+        fs::copy(program, self.path("usr/bin/sixfold-relay"))?;
+        let libraries = Command::new("ldd").arg(program).output()?;
+        for library in said(&libraries).split_whitespace().filter(|word| word.starts_with('/')) {
+            let place = self.path(library);
+            fs::create_dir_all(place.parent().context("a library without a folder")?)?;
+            fs::copy(library, place)?;
+        }
+        Ok(())
+    }
+
+    fn set_running(&self, running: bool) -> Result<()> {
+        let flag = self.path("running");
+        if running {
+            fs::write(flag, "")?;
+        } else if flag.exists() {
+            fs::remove_file(flag)?;
+        }
+        Ok(())
+    }
+
+    /// Runs an action of the init script: whether it succeeded, and what it told procd and the log, a call a line.
+    fn run(&self, action: &str, config: &str) -> Result<(bool, String)> {
+        let record = self.path("record");
+        fs::write(&record, "")?;
+        fs::write(self.path("etc/config/sixfold"), config)?;
+        let output = Command::new("chroot")
+            .arg(&self.0)
+            .args([INIT, action])
+            .env("PATH", "/bin:/usr/bin:/usr/sbin:/sbin")
+            .output()?;
+        let said = said(&output);
+        ensure!(said.is_empty(), "{action}: {said}");
+        Ok((output.status.success(), fs::read_to_string(record)?))
+    }
+
+    /// The configuration that was written for the relay.
+    fn written(&self) -> Result<Config> {
+        Ok(Config::parse(&fs::read_to_string(self.path(WRITTEN))?, Path::new(WRITTEN))?)
+    }
+}
+
+/// What procd would do to a running relay: it stops one whose service was opened and closed without an instance.
+fn stops(record: &str) -> bool {
+    record.contains("service closed") && !record.contains("procd_open_instance")
+}
+
+#[test]
+fn scripts_are_clean() -> Result<()> {
+    sandbox::run(&[Peer::Shellcheck], || {
+        let program = Peer::Shellcheck.program().context(Peer::Shellcheck.remedy())?;
+        let shim = workspace::root().join("netns-tests/openwrt");
+        let scripts =
+            [file("sixfold.init"), file("sixfold.defaults"), shim.join("rc.common"), shim.join("network.sh")];
+        // SC3043: busybox's shell has `local`.
+        let output =
+            Command::new(program).args(["--shell=dash", "--exclude=SC3043"]).args(scripts).output()?;
+        ensure!(output.status.success(), "{}", said(&output));
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let table: &[(&str, &str)] = &[
+            ("", ""),
+            (
+                "config listen 'listen'\n\tlist coap '[::]:5683'\n\tlist coap '0.0.0.0:5684'\n\toption interface 'wpan0'\n\toption block_size '64'",
+                "[listen]\ncoap = [\"[::]:5683\", \"0.0.0.0:5684\"]\ninterface = \"wpan0\"\nblock_size = 64",
+            ),
+            ("config listen 'listen'\n\toption network 'lowpan'", "[listen]\ninterface = \"wpan0\""),
+            (
+                "config route\n\toption path '/b'\n\toption origin 'http://i/'\n\toption allow_http 'on'\n\toption max_age '5 min'\n\toption stale_if_error '7 d'",
+                "[[route]]\npath = \"/b\"\norigin = \"http://i/\"\nallow_http = true\nmax_age = \"5 min\"\nstale_if_error = \"7 d\"",
+            ),
+            (
+                "config link\n\toption interface 'wpan0'\n\toption bit_rate '50000'\n\toption frame '2047'\n\toption duty_cycle '10'\n\toption algorithm 'fasor'\n\toption mtu '1000'\n\toption fanout '0'\n\toption group 'ff03::fd'\n\toption group_port '61617'\n\toption hop_limit '9'\n\toption stream_block_size '128'\n\toption repair 'blocks'\nconfig link\n\toption interface 'wpan1'",
+                "[[link]]\ninterface = \"wpan0\"\nbit_rate = 50000\nframe = 2047\nduty_cycle = 10\nalgorithm = \"fasor\"\nmtu = 1000\nfanout = false\ngroup = \"ff03::fd\"\ngroup_port = 61617\nhop_limit = 9\nstream_block_size = 128\nrepair = \"blocks\"\n[[link]]\ninterface = \"wpan1\"",
+            ),
+            (
+                "config proxy 'proxy'\n\tlist forward 'https://i/'\n\tlist forward 'https://j/'\n\toption allow_http '0'",
+                "[proxy]\nforward = [\"https://i/\", \"https://j/\"]",
+            ),
+            (
+                "config cache 'cache'\n\toption memory '32 MiB'\n\toption max_object '1 MiB'\n\toption negative_ttl '5 s'\n\toption disk_path '/tmp/spool \"1\"'\n\toption disk_limit '64 MiB'",
+                "[cache]\nmemory = \"32 MiB\"\nmax_object = \"1 MiB\"\nnegative_ttl = \"5 s\"\ndisk = { path = '/tmp/spool \"1\"', limit = \"64 MiB\" }",
+            ),
+            (
+                "config origin 'origin'\n\toption connect_timeout '1 s'\n\toption headers_timeout '2 s'\n\toption idle_timeout '3 s'\n\toption retries '0'\n\toption retry_delay '4 s'\n\toption max_retry_delay '5 s'",
+                "[origin]\nconnect_timeout = \"1 s\"\nheaders_timeout = \"2 s\"\nidle_timeout = \"3 s\"\nretries = 0\nretry_delay = \"4 s\"\nmax_retry_delay = \"5 s\"",
+            ),
+            (
+                "config limits 'limits'\n\toption client_rate '1'\n\toption client_burst '2'\n\toption exchanges '3'\n\toption exchanges_per_client '4'\n\toption observers '5'\n\toption fetches '6'\n\toption resources '7'\n\toption transfers '8'\n\toption patience '9 s'",
+                "[limits]\nclient_rate = 1\nclient_burst = 2\nexchanges = 3\nexchanges_per_client = 4\nobservers = 5\nfetches = 6\nresources = 7\ntransfers = 8\npatience = \"9 s\"",
+            ),
+            (
+                "config admin 'admin'\n\toption listen '[::]:9683'\n\toption allow_remote '1'",
+                "[admin]\nlisten = \"[::]:9683\"\nallow_remote = true",
+            ),
+            ("config admin 'admin'\n\toption listen 'off'", "[admin]\nlisten = \"\""),
+            (
+                "config log 'log'\n\toption level 'debug'\n\toption format 'json'",
+                "[log]\nlevel = \"debug\"\nformat = \"json\"",
+            ),
+        ];
+        for (uci, toml) in table {
+            let (ok, record) = router.run("start", &format!("{SMALL}{uci}\n"))?;
+            ensure!(ok, "{uci}: {record}");
+            let meant = format!("[[route]]\npath = \"/fw\"\norigin = \"https://h/\"\n{toml}\n");
+            let meant = Config::parse(&meant, Path::new("meant"))?;
+            let written = router.written()?;
+            ensure!(written == meant, "{uci}:\n{written:#?}\n{meant:#?}\n{record}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn every_key_of_the_relay_has_its_option() -> Result<()> {
+    let manual = fs::read_to_string(workspace::root().join("config/relay.toml"))?;
+    let script = fs::read_to_string(file("sixfold.init"))?;
+    let (mut section, mut count) = (String::new(), 0);
+    for line in manual.lines() {
+        let line = line.strip_prefix('#').unwrap_or(line);
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_matches(['[', ']']).to_owned();
+        } else if let Some((key, _)) =
+            line.split_once(" = ").filter(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        {
+            let function =
+                script.split(&format!("validate_{section}() {{")).nth(1).with_context(|| section.clone())?;
+            let body = function.split("\n}").next().unwrap_or_default();
+            let option = if key == "disk" { "disk_path" } else { key };
+            ensure!(
+                body.contains(&format!("'{option}:")),
+                "{section}.{key} cannot be said in /etc/config/sixfold"
+            );
+            count += 1;
+        }
+    }
+    ensure!(count > 30, "{count} keys found in config/relay.toml");
+    Ok(())
+}
+
+#[test]
+fn the_service_is_confined_and_comes_back() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let more = "\toption ca_file '/etc/sixfold/ca.pem'\nconfig listen 'listen'\n\tlist coap '[::]:5999'\nconfig cache 'cache'\n\toption disk_path '/tmp/spool'\n\toption disk_limit '1 MiB'\n";
+        let folder = router.path("etc/sixfold");
+        fs::create_dir_all(&folder)?;
+        let authority = rcgen::generate_simple_self_signed(["h".to_owned()])?;
+        fs::write(folder.join("ca.pem"), authority.cert.pem())?;
+        let (ok, record) = router.run("start", &format!("{SMALL}{more}"))?;
+        ensure!(ok, "{record}");
+        for line in [
+            "procd_set_param command /usr/bin/sixfold-relay serve --config /var/etc/sixfold/relay.toml",
+            "procd_set_param file /usr/bin/sixfold-relay",
+            "procd_set_param respawn 3600 5 0",
+            "procd_set_param user sixfold",
+            "procd_set_param no_new_privs 1",
+            "procd_set_param capabilities /etc/capabilities/sixfold.json",
+            "procd_add_jail sixfold log procfs sysfs requirejail",
+            "procd_add_jail_mount /etc/sixfold/ca.pem",
+            "procd_add_jail_mount_rw /tmp/spool",
+            "chown sixfold:sixfold /tmp/spool",
+            "procd_add_mdns coap udp 5999",
+        ] {
+            ensure!(record.lines().any(|told| told == line), "no {line:?} in\n{record}");
+        }
+        let capabilities = fs::read_to_string(file("sixfold.capabilities.json"))?;
+        let sets: serde_json::Value = serde_json::from_str(&capabilities)?;
+        let sets = sets.as_object().context("no object")?;
+        ensure!(
+            sets.len() == 5 && sets.values().all(|set| set.as_array().is_some_and(Vec::is_empty)),
+            "{sets:?}"
+        );
+        let (_, record) =
+            router.run("start", &SMALL.replace("config route", "\toption mdns '0'\nconfig route"))?;
+        ensure!(!record.contains("mdns"), "{record}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_mistake_never_stops_a_relay_that_runs() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let mistakes = [
+            ("wrong type", format!("{SMALL}config listen 'listen'\n\toption block_size '100'\n"), "listen"),
+            ("wrong type, main", SMALL.replace("'1'", "'perhaps'"), "main"),
+            ("wrong for the relay", SMALL.replace("https", "ftp"), "route.origin"),
+            ("a quote and a new line", SMALL.replace("/fw", "/f\"\\\n[log]"), "not TOML"),
+            (
+                "a network that is down",
+                format!("{SMALL}config listen 'listen'\n\toption network 'absent'\n"),
+                "absent",
+            ),
+            ("a file that is absent", format!("{SMALL}\toption ca_file '/etc/absent.pem'\n"), "ca_file"),
+        ];
+        for (name, config, word) in &mistakes {
+            router.set_running(false)?;
+            let (ok, record) = router.run("start", config)?;
+            ensure!(!ok && stops(&record), "{name}: started\n{record}");
+            ensure!(record.contains(word), "{name}: {word} is not named in\n{record}");
+            let (ok, record) = router.run("start", SMALL)?;
+            ensure!(ok && !stops(&record), "{name}: {record}");
+            let before = fs::read(router.path(WRITTEN))?;
+            router.set_running(true)?;
+            for action in ["reload", "start", "check"] {
+                let (_, record) = router.run(action, config)?;
+                ensure!(!stops(&record) && !record.contains("HUP"), "{name}, {action}: {record}");
+                ensure!(record.contains(word), "{name}, {action}: {record}");
+                ensure!(fs::read(router.path(WRITTEN))? == before, "{name}, {action}");
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_reload_is_a_signal_and_only_when_something_changed() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let hangup = "procd_send_signal sixfold * HUP";
+        let (_, record) = router.run("start", SMALL)?;
+        ensure!(!record.contains(hangup), "one that starts would die of it: {record}");
+        router.set_running(true)?;
+        let (_, record) = router.run("reload", SMALL)?;
+        ensure!(!record.contains(hangup) && !stops(&record), "{record}");
+        let (_, record) = router.run("reload", &SMALL.replace("/fw", "/other"))?;
+        let (signal, instance) = (record.find(hangup), record.find("procd_open_instance"));
+        ensure!(signal.is_some() && signal < instance, "{record}");
+        ensure!(router.written()?.routes[0].path == ["other"]);
+        let (ok, record) = router.run("reload", &SMALL.replace("'1'", "'0'"))?;
+        ensure!(ok && stops(&record), "turned off: {record}");
+        Ok(())
+    })
+}
+
+#[test]
+fn changes_and_networks_trigger_a_reload() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let (ok, record) =
+            router.run("triggers", &format!("{SMALL}config listen 'listen'\n\toption network 'lowpan'\n"))?;
+        ensure!(ok, "{record}");
+        for line in [
+            "procd_add_reload_trigger sixfold",
+            "procd_add_interface_trigger interface.* lowpan /etc/init.d/sixfold reload",
+            "procd_add_validation validate_route",
+        ] {
+            ensure!(record.lines().any(|told| told == line), "no {line:?} in\n{record}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_shipped_file_serves_nobody_until_it_is_enabled() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let shipped = fs::read_to_string(file("sixfold.config"))?;
+        let (ok, record) = router.run("start", &shipped)?;
+        ensure!(ok && stops(&record), "{record}");
+        let lines = shipped.replace("enabled '0'", "enabled '1'");
+        let uncommented: Vec<_> = lines
+            .lines()
+            .map(|line| {
+                let rest = line.trim_start().strip_prefix('#').unwrap_or(line);
+                if ["option ", "config ", "\toption "].iter().any(|word| rest.starts_with(word))
+                    && !rest.contains("ca_file")
+                {
+                    rest
+                } else {
+                    line
+                }
+            })
+            .collect();
+        let (ok, record) = router.run("start", &uncommented.join("\n"))?;
+        ensure!(ok && !stops(&record), "{record}");
+        ensure!(router.written()?.listen.interface.as_deref() == Some("wpan0"));
+        Ok(())
+    })
+}

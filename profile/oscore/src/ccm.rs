@@ -1,0 +1,111 @@
+//! AES-CCM-16-64-128 (RFC 9053 §4.2): RFC 3610 with M = 8 and L = 2, over whichever AES there is.
+
+use crate::aead::{KEY, NONCE, TAG, xor};
+
+#[cfg(not(feature = "fast"))]
+use crate::aes::Cipher;
+#[cfg(feature = "fast")]
+use crate::library::Cipher;
+
+/// Bytes of a block.
+pub(crate) const BLOCK: usize = 16;
+
+/// Flags of the first block: additional data is there, M' is 3, L' is 1 (RFC 3610 §2.2).
+const FIRST: u8 = 0x40 | 3 << 3 | COUNTER;
+/// Flags of the blocks that make the key stream: L' is 1 (RFC 3610 §2.3).
+const COUNTER: u8 = 1;
+
+/// Encrypts in place and gives the tag. The text is shorter than 2^16 bytes; the additional data has its length in front, in
+/// two bytes (RFC 3610 §2.2).
+pub(crate) fn seal(key: &[u8; KEY], nonce: &[u8; NONCE], aad: &[u8], text: &mut [u8]) -> [u8; TAG] {
+    Ccm { cipher: Cipher::new(key), nonce }.run(aad, text, true)
+}
+
+/// Decrypts in place; false when the tag is another.
+pub(crate) fn open(
+    key: &[u8; KEY],
+    nonce: &[u8; NONCE],
+    aad: &[u8],
+    text: &mut [u8],
+    tag: &[u8; TAG],
+) -> bool {
+    let expected = Ccm { cipher: Cipher::new(key), nonce }.run(aad, text, false);
+    // Every byte is looked at, whatever the ones before it are.
+    expected.iter().zip(tag).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+struct Ccm<'a> {
+    cipher: Cipher<'a>,
+    nonce: &'a [u8; NONCE],
+}
+
+impl Ccm<'_> {
+    /// What is authenticated is the plaintext, which is there before encryption or after decryption. The last block of the
+    /// additional data, and of the text, is as if zeros followed.
+    fn run(&self, aad: &[u8], text: &mut [u8], is_sealing: bool) -> [u8; TAG] {
+        let mut mac = self.encrypted(FIRST, text.len());
+        for chunk in aad.chunks(BLOCK) {
+            xor(&mut mac, chunk);
+            self.cipher.encrypt(&mut mac);
+        }
+        for (n, chunk) in text.chunks_mut(BLOCK).enumerate() {
+            if is_sealing {
+                xor(&mut mac, chunk);
+            }
+            xor(chunk, &self.encrypted(COUNTER, n + 1));
+            if !is_sealing {
+                xor(&mut mac, chunk);
+            }
+            self.cipher.encrypt(&mut mac);
+        }
+        let mut tag = [0; TAG];
+        xor(&mut tag, &mac);
+        xor(&mut tag, &self.encrypted(COUNTER, 0));
+        tag
+    }
+
+    /// Flags, nonce, and a number of 16 bits, encrypted.
+    fn encrypted(&self, flags: u8, number: usize) -> [u8; BLOCK] {
+        let mut block = [0; BLOCK];
+        let [first, rest @ .., high, low] = &mut block;
+        *first = flags;
+        xor(rest, self.nonce);
+        [*high, *low] = (number as u16).to_be_bytes();
+        self.cipher.encrypt(&mut block);
+        block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::aes::Aes128;
+    use ::ccm::aead::inout::InOutBuf;
+    use ::ccm::aead::{AeadInOut, KeyInit};
+    use ::ccm::consts::{U8, U13};
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    type Library = ::ccm::Ccm<Aes128, U8, U13>;
+
+    proptest! {
+        #[test]
+        fn as_the_library(
+            key: [u8; KEY],
+            nonce: [u8; NONCE],
+            aad in prop::collection::vec(any::<u8>(), 1..80),
+            text in prop::collection::vec(any::<u8>(), 0..600),
+        ) {
+            let (mut ours, mut theirs): (_, Vec<u8>) = (text.clone(), text.clone());
+            let with_length = [&(aad.len() as u16).to_be_bytes()[..], &aad].concat();
+            let tag = seal(&key, &nonce, &with_length, &mut ours);
+            let library = Library::new(&key.into());
+            let expected =
+                library.encrypt_inout_detached(&nonce.into(), &aad, InOutBuf::from(&mut theirs[..])).unwrap();
+            prop_assert_eq!(&tag[..], &expected[..]);
+            prop_assert_eq!(&ours, &theirs);
+            prop_assert!(open(&key, &nonce, &with_length, &mut ours, &tag));
+            prop_assert_eq!(&ours, &text);
+        }
+    }
+}

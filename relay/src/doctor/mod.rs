@@ -1,0 +1,149 @@
+//! `sixfold-relay doctor`: what keeps a relay with this configuration from serving on this machine, and what to do.
+//!
+//! It looks and changes nothing, whether a relay runs or not. What is wrong in the file itself says the configuration
+//! before it comes here.
+
+mod machine;
+mod network;
+
+use crate::config::Config;
+use crate::origin;
+use std::fmt;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// It works, and not as well as it could; or it works later.
+    Warning,
+    /// Devices are not served, or not with new images.
+    Failure,
+}
+
+impl Severity {
+    /// As it is printed.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failure => "FAILURE",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was looked at: `clock`, `interface`, ...
+    pub subject: &'static str,
+    /// What was found.
+    pub what: String,
+    /// What to do about it; empty if it is as it should be.
+    pub remedy: String,
+}
+
+impl Finding {
+    fn ok(subject: &'static str, what: impl Into<String>) -> Self {
+        Self { severity: Severity::Ok, subject, what: what.into(), remedy: String::new() }
+    }
+
+    fn warning(subject: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, subject, what: what.into(), remedy: remedy.into() }
+    }
+
+    fn failure(subject: &'static str, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity: Severity::Failure, subject, what: what.into(), remedy: remedy.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<8} {:<10} {}", self.severity.label(), self.subject, self.what)?;
+        if self.remedy.is_empty() { Ok(()) } else { writeln!(f, "{:<19} {}", "", self.remedy) }
+    }
+}
+
+/// All that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings(pub Vec<Finding>);
+
+impl Findings {
+    /// Whether there is a [`Severity::Failure`] among them.
+    pub fn is_serving_prevented(&self) -> bool {
+        self.0.iter().any(|finding| finding.severity == Severity::Failure)
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|finding| write!(f, "{finding}"))
+    }
+}
+
+/// Looks at everything. Takes as long as the slowest origin may take to answer.
+pub async fn examine(config: &Config) -> Findings {
+    let mut findings = vec![machine::clock()];
+    findings.extend(network::interfaces(config));
+    findings.extend(network::ports(config).await);
+    findings.extend(network::groups(config));
+    findings.extend(origins(config).await);
+    findings.extend(machine::disk(config));
+    findings.extend(machine::memory(config));
+    findings.extend(machine::buffers());
+    Findings(findings)
+}
+
+/// Name resolution, connection, TLS, and that something answers. Which status it has says nothing: the prefix of an
+/// origin is seldom a page.
+async fn origins(config: &Config) -> Vec<Finding> {
+    if config.routes.is_empty() && config.proxy.forward.is_empty() {
+        let remedy = "add a [[route]]: until then every request is answered with an error";
+        return vec![Finding::failure("origin", "none is configured", remedy)];
+    }
+    match origin::probe(config.origin_settings(None)).await {
+        Ok(probes) => probes.into_iter().map(judge).collect(),
+        Err(error) => vec![Finding::failure("origin", error.to_string(), "correct the route that names it")],
+    }
+}
+
+fn judge(probe: origin::Probe) -> Finding {
+    let origin = probe.origin;
+    match probe.outcome {
+        Ok(status) if status.is_server_error() => Finding::warning(
+            "origin",
+            format!("{origin} answers {status}"),
+            "whoever runs it finds more in its log",
+        ),
+        Ok(status) => Finding::ok("origin", format!("{origin} answers ({status})")),
+        Err((what, advice)) => Finding::failure("origin", format!("{origin}: {what}"), advice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_with_its_remedy_and_prevents_serving() {
+        let warning = Finding::warning("memory", "little", "lower cache.memory");
+        let failure = Finding::failure("ports", "taken", "stop the other program");
+        let mild = Findings(vec![Finding::ok("clock", "right"), warning.clone()]);
+        assert!(!mild.is_serving_prevented());
+        assert_eq!(
+            mild.to_string(),
+            "ok       clock      right\nwarning  memory     little\n                    lower cache.memory\n"
+        );
+        assert!(Findings(vec![warning, failure]).is_serving_prevented());
+    }
+
+    #[test]
+    fn an_origin_that_answers_anything_but_trouble_can_be_asked() {
+        let probe = |outcome| judge(origin::Probe { origin: "https://h/".into(), outcome }).severity;
+        assert_eq!(probe(Ok(http::StatusCode::FORBIDDEN)), Severity::Ok);
+        assert_eq!(probe(Ok(http::StatusCode::BAD_GATEWAY)), Severity::Warning);
+        assert_eq!(probe(Err(("refused".into(), "start it"))), Severity::Failure);
+    }
+}
