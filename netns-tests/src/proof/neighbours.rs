@@ -49,7 +49,10 @@ pub fn isolation(lab: &Lab) -> Result<Row> {
         let times = |outcome: &Outcome| on_second_link(outcome) / quiet;
         let figure =
             ("times the other link's completion beside a quiet one", &times as &dyn Fn(&Outcome) -> f64);
-        cases.push(case(busy.name() + ", two links", &lab.run(&busy)?, figure, Some(Limit::AtMost(1.05))));
+        let mut case = case(busy.name() + ", two links", &lab.run(&busy)?, figure, Some(Limit::AtMost(1.05)));
+        // Who gives up on the busy link is not this promise's matter; the other link's device must finish for a figure.
+        case.all_must_finish = false;
+        cases.push(case);
     }
     let both =
         Setup { fetch: "images = 2".to_owned(), ..Setup::star(Server::Fanout, lab.scale.devices(100), 0) };
