@@ -101,7 +101,7 @@ fn every_query_has_an_answer() -> Result<()> {
         let scene = Scene::create("")?;
         let image = nginx::publish_image("image.bin", 1, 50_000)?;
         let config =
-            format!("{CONFIG}max_age = \"1 h\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 100000000\n");
+            format!("{CONFIG}max_age = \"1 h\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 1000000\n");
         let relay = Relay::start(&scene.net.relay, &config)?;
         let _prometheus = start_prometheus(&scene.net.relay)?;
         for name in ["first", "second"] {

@@ -22,6 +22,8 @@ use sixfold_profile::ticket::{Endpoint, MAX_TICKET};
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
+use std::thread;
+use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Tun, Peer::QemuArm];
 const RELAY: Endpoint = Endpoint { address: link::RELAY, port: 5683 };
@@ -106,6 +108,7 @@ struct Update {
 fn update(machine: &mut Machine, link: &PacketLink, expected: &str, seed: u64) -> Result<Update> {
     let mut moments =
         random_bytes(seed, 4096).into_iter().map(|byte| byte % (MOST_PACKETS_BETWEEN_RESETS + 1));
+    let mut delays = random_bytes(seed + 1, 4096).into_iter();
     let mut left = moments.next();
     let mut update = Update { packets: 0, resets: 0 };
     loop {
@@ -123,6 +126,9 @@ fn update(machine: &mut Machine, link: &PacketLink, expected: &str, seed: u64) -
             }
         }
         if left == Some(0) {
+            // A packet does not start an erasure or a digest alone: some time later is in the middle of either. How much later
+            // does not matter to what must be true.
+            thread::sleep(Duration::from_micros(u64::from(delays.next().unwrap_or_default()) * 150));
             machine.monitor.reset()?;
             update.resets += 1;
             left = moments.next();

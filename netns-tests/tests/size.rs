@@ -5,7 +5,8 @@
 use anyhow::{Result, ensure};
 use sixfold_netns_tests::qemu::image::{self, Images};
 use sixfold_netns_tests::{sandbox, workspace};
-use sixfold_size_report::budget::{self, BUDGET, Budget};
+use sixfold_size_report::budget::{self, BUDGET, Budget, C_FLASH};
+use sixfold_size_report::elf::Program;
 use sixfold_size_report::report::{self, CORE, LISTENING, Measured, OSCORE};
 use std::fs;
 use std::process::Command;
@@ -86,6 +87,20 @@ fn an_index_out_of_bounds_does_not_link() -> Result<()> {
             String::from_utf8_lossy(&provoked.stderr)
         );
         Ok(())
+    })
+}
+
+/// How deep the stack gets is not told: the flash is behind pointers of the caller's.
+#[test]
+fn the_c_library_for_a_bare_core_links_and_cannot_panic() -> Result<()> {
+    run("the_c_library_for_a_bare_core_links_and_cannot_panic", |_| {
+        let program = Program::read(&image::folder().join("sixfold-c.elf"))?;
+        for call in ["choose", "begin", "datagram", "timeout", "transmit", "deadline", "is_bootable"] {
+            let name = format!("sixfold_boot_{call}");
+            ensure!(program.symbols.iter().any(|symbol| symbol.name == name), "{name} is not there");
+        }
+        println!("the C library takes {} bytes of flash", program.flash());
+        ensure_no(&budget::faults(&program, &[], Budget { flash: C_FLASH, ram: 0 }))
     })
 }
 

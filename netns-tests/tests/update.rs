@@ -18,6 +18,9 @@ use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
 const IMAGE_BYTES: usize = 96 << 10;
+/// So much that six kills come before the last chunk: some 30 000 requests of 80 bytes and more, for blocks of 64.
+const LARGE_IMAGE_BYTES: usize = 2 << 20;
+const BYTES_BETWEEN_KILLS: u64 = 200_000;
 const LIMIT: Duration = Duration::from_secs(120);
 const FLASH: &str = "/run/flash.bin";
 
@@ -101,7 +104,8 @@ fn expect(netns: &Netns, arguments: &[&str], code: i32, says: &str) -> Result<St
 fn equip(netns: &Netns, geometry: &[&str]) -> Result<()> {
     publish(&["keygen", "/run/key"])?;
     fs::write("/run/secret", [7; 32])?;
-    let create = [&["flash", "create", FLASH, "--slot-size", "131072"], geometry].concat();
+    let slot = if geometry.contains(&"--slot-size") { &[][..] } else { &["--slot-size", "131072"] };
+    let create = [&["flash", "create", FLASH], slot, geometry].concat();
     expect(netns, &create, 0, "")?;
     Ok(())
 }
@@ -148,8 +152,8 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
         let scene = Scene::create("")?;
         let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
         let netns = &scene.net.devices[0];
-        equip(netns, &[])?;
-        let image = image::image(9, IMAGE_BYTES);
+        equip(netns, &["--slot-size", "2097152"])?;
+        let image = image::image(9, LARGE_IMAGE_BYTES);
         release(&image, "lamp.bin", "1")?;
         let small_blocks = ["--szx", "64"];
         let prepare = [&["prepare"], &lamp("/fw/lamp.bin.suit", "lamp")[..], &small_blocks].concat();
@@ -162,16 +166,18 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
         for kill in 1..=6 {
             let boot = program("sixfold-device", &["boot", "--flash", FLASH]);
             let mut process = Process::start(netns, "boot", boot)?;
-            let device = wait::until("some requests", wait::SOON, || {
-                let sent = netns.sent_bytes("wpan0").ok()?;
-                (sent > kill * 20_000 || !process.is_running()).then_some(())
-            });
-            device?;
+            let before = netns.sent_bytes("wpan0")?;
+            wait::until_true("some requests", wait::SOON, || {
+                netns.sent_bytes("wpan0").is_ok_and(|sent| sent > before + BYTES_BETWEEN_KILLS)
+                    || !process.is_running()
+            })?;
+            ensure!(process.is_running(), "kill {kill}: it had finished before\n{}", process.output());
             process.signal(Signal::SIGKILL)?;
-            process.wait(LIMIT)?;
+            let status = process.wait(LIMIT)?;
+            ensure!(!status.success() && status.code().is_none(), "kill {kill}: it had finished before");
         }
-        let before = marked()?;
-        ensure!(before > 0, "nothing was kept");
+        let (before, all) = (marked()?, image.len().div_ceil(4096));
+        ensure!((1..all).contains(&before), "{before} chunks of {all} after the last kill");
         let output = expect(netns, &["boot", "--flash", FLASH, "--extract", "/run/running.bin"], 0, "")?;
         ensure!(output.contains("sequence number 1"), "{output}");
         ensure!(fs::read("/run/running.bin")? == image, "other bytes run");

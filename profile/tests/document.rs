@@ -466,3 +466,43 @@ fn anchor(heading: &str) -> String {
         .collect::<String>()
         .replace(' ', "-")
 }
+
+/// The rows of the bit diagram in a section: the offset that stands before each, and what its cells say.
+fn rows_of_diagram(heading: &str) -> Vec<(usize, String)> {
+    let rows = section(heading);
+    let rows = rows.lines().filter_map(|line| line.split_once('|'));
+    rows.filter_map(|(offset, cells)| Some((offset.trim().parse().ok()?, cells.replace('|', " ")))).collect()
+}
+
+/// A field is drawn in the row of its offset; one of several rows begins there, and the next row follows it by as many bytes
+/// as are drawn.
+#[test]
+fn the_bit_diagram_has_every_field_in_its_row() {
+    let rows = rows_of_diagram("9.1. Layout");
+    assert!(rows.len() > 20 && rows.iter().all(|(offset, _)| offset % 4 == 0), "{rows:?}");
+    for (offset, next, field) in fields(216 + 4) {
+        if field == "CRC-32" || offset == next && field != "Options" {
+            continue;
+        }
+        let row = rows.iter().rev().find(|(start, _)| *start <= offset).unwrap();
+        let name = match field.as_str() {
+            "Magic" => "\"S\"",
+            "Flags" => "S G",
+            "First Sequence Number" => "First Sender Sequence Number",
+            other => other,
+        };
+        assert!(row.1.contains(name), "{field}, at {offset}, is not in row {}: {}", row.0, row.1);
+        assert!(offset < row.0 + 4, "{field}, at {offset}, is behind row {}", row.0);
+    }
+    let drawn = |(_, cells): &(usize, String)| {
+        let (_, rest) = cells.rsplit_once('(')?;
+        rest.split_once(')')?.0.parse::<usize>().ok()
+    };
+    for two in rows.windows(2) {
+        let of_its_own =
+            drawn(&two[0]).filter(|bytes| bytes % 4 == 0 && *bytes > 4 && !two[0].1.contains("..."));
+        if let Some(bytes) = of_its_own {
+            assert_eq!(two[0].0 + bytes, two[1].0, "behind {}", two[0].1);
+        }
+    }
+}

@@ -8,7 +8,9 @@ use reader::{array, bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
 use sixfold_profile::coap::{Message, Szx, Writer};
 use sixfold_profile::index::ChunkSize;
+use sixfold_profile::missing::Missing;
 use sixfold_profile::note::{read_note, write_note};
+use sixfold_profile::parity::{HEADER, Parity, word};
 use sixfold_profile::record::{Entry, RecordLayout};
 use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session, Ticket};
 
@@ -134,6 +136,60 @@ fn notes_are_read_and_written() {
         golden(name, write_note(sequence_number), note);
         let at = number(&vector["journal_at"]) as usize;
         golden(name, &bytes(&vector["bytes"])[at..at + note.len()], &note);
+    }
+}
+
+#[test]
+fn parity_symbols_are_read_and_made() {
+    let file = file(reader::GROUPS);
+    let image = bytes(&file["image"]);
+    for (name, vector) in list(&file, "vectors") {
+        let (payload, size) = (bytes(&vector["bytes"]), number(&vector["block_size"]) as usize);
+        let parity = Parity::read(&payload).unwrap();
+        golden(name, u64::from(parity.segment), number(&vector["segment"]));
+        golden(name, u64::from(parity.seed), number(&vector["seed"]));
+        golden(name, parity.szx.size(), size);
+        // Symbol by symbol, bit by bit.
+        let mut sum = vec![0; size];
+        for (at, byte) in image.iter().enumerate() {
+            let place = at / size;
+            let is_in = word(parity.seed, (place / 32) as u8) & 1 << (place % 32) != 0;
+            sum[at % size] ^= if is_in { *byte } else { 0 };
+        }
+        golden(name, parity.symbol, &sum);
+        golden(name, &Parity::header(parity.segment, parity.seed)[..], &payload[..HEADER]);
+    }
+}
+
+#[test]
+fn what_is_missing_is_read() {
+    for (name, vector) in list(&file(reader::GROUPS), "missing") {
+        let value = bytes(&vector["bytes"]);
+        let read = Missing::read(&value).unwrap();
+        golden(name, u64::from(read.deficit), number(&vector["deficit"]));
+        let missing: Vec<_> = vector["missing"].as_array().unwrap().iter().map(number).collect();
+        let mut blocks = 0;
+        for (first, size, count) in read.groups() {
+            let within = u64::from(first)..u64::from(first + size);
+            let exact = missing.iter().filter(|num| within.contains(num)).count() as u32;
+            assert!(count >= exact && count - exact <= size >> 7, "{name}: {count} and {exact}");
+            blocks = within.end;
+        }
+        assert!(blocks >= number(&vector["blocks"]), "{name}");
+    }
+}
+
+#[test]
+fn what_is_nothing_for_a_group_is_refused() {
+    for (name, vector) in list(&file(reader::GROUPS), "refused") {
+        let bytes = bytes(&vector["bytes"]);
+        match text(&vector["what"]) {
+            "parity" => golden(name, Parity::read(&bytes), None),
+            what => {
+                golden(name, what, "missing");
+                golden(name, Missing::read(&bytes), None);
+            }
+        }
     }
 }
 

@@ -354,7 +354,7 @@ enum sixfold_status sixfold_boot_timeout(sixfold_boot *boot,
 
 /**
  * Writes the next datagram to be sent to the relay now, and its length: 0 when there is none. Call it at the start and after
- * each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 320 bytes are always enough.
+ * each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 384 bytes are always enough, and 320 for a boot program that does not listen.
  *
  * # Safety
  * `boot` is one that was begun, `buffer` points to `size` bytes, and nobody else uses them meanwhile.

@@ -25,9 +25,11 @@ const SHORTEST_GAP_US: u32 = 5_000;
 const LONGEST_GAP_US: u32 = 1_000_000;
 /// A stream has ended when nothing comes for 2³ average gaps.
 const QUIET_BITS: u32 = 3;
-/// Then members ask in slots of 2¹⁴ µs, of which each has twice as many members as the one before.
-const SLOT_BITS: u32 = 14;
+/// Then members ask in slots of 2¹³ µs, of which each has twice as many members as the one before.
+const SLOT_BITS: u32 = 13;
 const LAST_SLOT: u32 = 9;
+/// Who lacks more than a quarter is so many slots ahead.
+const AHEAD: u32 = 3;
 /// A stream that brings nothing new for so long, in units of 2²⁰ µs, does not hold a member back any more.
 const PATIENCE: u32 = 32;
 /// After so many answers 5.03, and no stream, a member asks as everybody does.
@@ -253,6 +255,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         let mut slot = LAST_SLOT;
         while slot > 0 && random >> (31 - LAST_SLOT + slot) == 0 {
             slot -= 1;
+        }
+        // Who missed a part of the stream goes first: what it lacks is sent as blocks, and then parity is for all.
+        let pieces = units(self.image_size);
+        if self.listen.is_stream_heard && self.listen.map.count() > pieces >> 2 {
+            slot = slot.saturating_sub(AHEAD);
         }
         let jitter = random & ((1 << SLOT_BITS) - 1);
         let wait = (self.listen.gap_us << QUIET_BITS) + (slot << SLOT_BITS) + jitter;

@@ -65,6 +65,13 @@ fn without_pacing_the_same_fleet_fails() {
     assert!(outcome.done < 90, "the test above shows nothing: {outcome:?}");
 }
 
+/// With 1024-byte blocks throughout, none of them finishes.
+#[test]
+fn where_a_third_is_lost_smaller_blocks_get_through() {
+    let outcome = fleet(20, 0.3, 1024, Server::Legacy, 1);
+    assert!(outcome.done >= 15 && outcome.wrong_bytes == 0, "{outcome:?}");
+}
+
 #[test]
 fn our_own_devices_are_served_as_well() {
     for server in [Server::Ours, Server::Boot] {

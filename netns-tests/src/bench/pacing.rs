@@ -1,4 +1,8 @@
 //! What the pacer costs: time for each answer and memory for each device that waits, on one link with many devices.
+//!
+//! Each answer takes a look into hash tables and the ends of two queues (`pacing/fair.rs`), which is constant in the number of
+//! devices: what grows are misses of the processor's caches. Time-outs are in an ordered set of as many entries as answers are on
+//! their way.
 
 use super::engine::engine_with;
 use super::exchange::{MAX_MESSAGE, Resource};
@@ -47,6 +51,11 @@ impl PerAnswer {
 impl fmt::Display for PerAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:>7}  paced link, ns per answer; memory per waiting device", "devices")?;
+        writeln!(
+            f,
+            "{:>7}  (constant in devices; logarithmic in answers on their way and devices missed)",
+            ""
+        )?;
         self.0.iter().try_for_each(|(devices, ns, bytes)| writeln!(f, "{devices:>7}  {ns:.0}; {bytes} bytes"))
     }
 }

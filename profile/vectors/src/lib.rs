@@ -7,6 +7,7 @@
 
 mod exchanges;
 mod flash;
+mod groups;
 mod indexes;
 mod keys;
 mod manifests;
@@ -33,6 +34,7 @@ pub struct File {
 /// What the crates say when they cannot make something: a mistake in this crate, or a certificate that is missing.
 pub fn files() -> Result<Vec<File>, Box<dyn Error>> {
     let mut files = keys::files()?;
+    files.push(file("groups", &groups::vectors()));
     files.push(file("indexes", &indexes::vectors()));
     files.push(file("manifests", &manifests::vectors()?));
     files.push(file("records", &records::vectors()?));

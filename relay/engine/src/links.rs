@@ -88,7 +88,8 @@ impl<S: Store> Engine<S> {
         let before = before.map(|place| self.links.0.swap_remove(place).link);
         self.disband(interface);
         self.links.0.extend(config.map(|config| {
-            let (link, loss) = (Link::new(config, hasher), Loss::default());
+            let loss = Loss::new(config.fanout.map_or(1, |fanout| fanout.hop_limit));
+            let link = Link::new(config, hasher);
             Paced { interface, link, loss, stream_waits: false }
         }));
         for waiting in before.into_iter().flat_map(Link::into_waiting) {

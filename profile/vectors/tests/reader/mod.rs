@@ -10,6 +10,7 @@ pub const INDEXES: &str = include_str!("../../indexes.json");
 pub const RECORDS: &str = include_str!("../../records.json");
 pub const MANIFESTS: &str = include_str!("../../manifests.json");
 pub const SIGNATURES: &str = include_str!("../../signatures.json");
+pub const GROUPS: &str = include_str!("../../groups.json");
 pub const EXCHANGES: &str = include_str!("../../exchanges.json");
 
 /// A file of vectors.

@@ -14,7 +14,10 @@ const HIGH: f64 = 0.25;
 /// Multiplicative decrease of the rate, additive increase, and where it ends.
 const SLOWER: f64 = 1.5;
 const FASTER: f64 = 0.25;
-const SLOWEST: f64 = 8.0;
+const SLOWEST: f64 = 32.0;
+/// Where a stream goes over several hops it begins so many times slower: whoever forwards it sends it on over the same channel,
+/// and nobody here knows how many do.
+const SEVERAL_HOPS: f64 = 8.0;
 /// A slower stream must lose this much less, or it was not the stream's fault.
 const HELPED: f64 = 0.8;
 /// For how long the stream is not blamed again then.
@@ -29,8 +32,8 @@ pub(crate) struct Loss {
     sampled: Option<Instant>,
     /// How many times longer than needed datagrams are apart.
     slow: f64,
-    /// The loss before the stream became slower.
-    before: Option<f64>,
+    /// The loss, and how slow the stream was, before it became slower.
+    before: Option<(f64, f64)>,
     acquitted_until: Instant,
 }
 
@@ -41,6 +44,11 @@ impl Default for Loss {
 }
 
 impl Loss {
+    /// Of a link over which streams go so many hops at most.
+    pub(crate) fn new(hop_limit: u8) -> Self {
+        Self { slow: if hop_limit > 1 { SEVERAL_HOPS } else { 1.0 }, ..Self::default() }
+    }
+
     /// The share that is lost.
     pub(crate) const fn estimate(&self) -> f64 {
         self.estimate
@@ -67,12 +75,12 @@ impl Loss {
         if lost <= HIGH {
             self.before = None;
             self.slow = (self.slow - FASTER).max(1.0);
-        } else if self.before.is_some_and(|before| lost > before * HELPED) {
+        } else if let Some((_, slow)) = self.before.filter(|(before, _)| lost > before * HELPED) {
             self.before = None;
-            self.slow = 1.0;
+            self.slow = slow;
             self.acquitted_until = now + ACQUITTED;
         } else if now >= self.acquitted_until {
-            self.before.get_or_insert(lost);
+            self.before.get_or_insert((lost, self.slow));
             self.slow = (self.slow * SLOWER).min(SLOWEST);
         }
     }
@@ -108,6 +116,17 @@ mod tests {
         assert!(loss.slow() > 2.0, "it helped");
         (4..12).for_each(|second| loss.sample(at(second), 90, 100));
         assert!((loss.slow() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn over_several_hops_a_stream_begins_slowly_and_becomes_faster_while_nothing_is_lost() {
+        let mut loss = Loss::new(4);
+        assert!((loss.slow() - SEVERAL_HOPS).abs() < 1e-9 && (Loss::new(1).slow() - 1.0).abs() < 1e-9);
+        loss.sample(at(1), 90, 100);
+        assert!(loss.slow() < SEVERAL_HOPS);
+        let before = loss.slow();
+        (2..4).for_each(|second| loss.sample(at(second), 60, 100));
+        assert!((loss.slow() - before).abs() < 1e-9, "to be slower still did not help: back to where it was");
     }
 
     #[test]

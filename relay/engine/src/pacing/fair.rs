@@ -10,7 +10,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The queue of one link. Each operation takes constant time, however many devices wait.
+/// The queue of one link. Each operation takes constant time, however many devices wait; only taking back the last answer
+/// that a device waits for, which is rare, walks the queue.
 #[derive(Debug)]
 pub(crate) struct Fair<T> {
     accounts: HashMap<SocketAddr, Account<T>, FixedState>,
@@ -25,6 +26,8 @@ pub(crate) struct Fair<T> {
 
 #[derive(Debug)]
 struct Account<T> {
+    /// For how many devices it is.
+    weight: u32,
     credit: Duration,
     queue: VecDeque<(T, Duration)>,
 }
@@ -60,10 +63,10 @@ impl<T> Fair<T> {
         self.longest
     }
 
-    /// What the next answer costs.
-    pub(crate) fn next_cost(&self) -> Option<Duration> {
-        let next = self.current.front().or(self.ring.front())?;
-        self.accounts.get(next)?.queue.front().map(|(_, cost)| *cost)
+    /// Whose turn it is, and what the next answer costs.
+    pub(crate) fn next(&self) -> Option<(SocketAddr, Duration)> {
+        let next = *self.current.front().or(self.ring.front())?;
+        Some((next, self.cost_of(next)?))
     }
 
     /// Lets an answer pass those that wait, if there are none, or if the device is in its turn and has nothing
@@ -83,16 +86,24 @@ impl<T> Fair<T> {
     pub(crate) fn push(&mut self, device: SocketAddr, item: T, cost: Duration) {
         self.longest = self.longest.max(cost);
         self.waiting += 1;
-        let account = self
-            .accounts
-            .entry(device)
-            .or_insert_with(|| Account { credit: Duration::ZERO, queue: VecDeque::with_capacity(1) });
+        let account = self.accounts.entry(device).or_insert_with(|| Account {
+            weight: 1,
+            credit: Duration::ZERO,
+            queue: VecDeque::with_capacity(1),
+        });
         account.queue.push_back((item, cost));
         if account.queue.len() > 1 {
             return;
         }
-        let place = if account.credit >= cost { &mut self.current } else { &mut self.ring };
+        let place = if account.credit >= cost / account.weight { &mut self.current } else { &mut self.ring };
         place.push_back(device);
+    }
+
+    /// What waits in this name is for so many devices, 1 at least: it gets as many shares.
+    pub(crate) fn weigh(&mut self, device: SocketAddr, weight: u32) {
+        if let Some(account) = self.accounts.get_mut(&device) {
+            account.weight = weight.max(1);
+        }
     }
 
     /// Takes the next answer, and charges it. A new turn is `quantum` of airtime long.
@@ -104,15 +115,33 @@ impl<T> Fair<T> {
             };
             let Some(account) = self.accounts.get_mut(&device) else { continue };
             let Some((item, cost)) = account.queue.pop_front() else { continue };
-            account.credit = account.credit.saturating_sub(cost);
+            account.credit = account.credit.saturating_sub(cost / account.weight);
             self.waiting -= 1;
             match account.queue.front() {
-                Some((_, next)) if account.credit >= *next => self.current.push_front(device),
+                Some((_, next)) if account.credit >= *next / account.weight => {
+                    self.current.push_front(device);
+                }
                 Some(_) => self.ring.push_back(device),
                 None => {}
             }
             return Some((device, item, cost));
         }
+    }
+
+    /// What the next answer of one device costs.
+    pub(crate) fn cost_of(&self, device: SocketAddr) -> Option<Duration> {
+        self.accounts.get(&device)?.queue.front().map(|(_, cost)| *cost)
+    }
+
+    /// Takes the next answer of one device before its turn. It is not charged: the time was of no use to whose turn it is.
+    pub(crate) fn pop_of(&mut self, device: SocketAddr) -> Option<(T, Duration)> {
+        let account = self.accounts.get_mut(&device)?;
+        let (item, cost) = account.queue.pop_front()?;
+        self.waiting -= 1;
+        if account.queue.is_empty() {
+            self.leave(device);
+        }
+        Some((item, cost))
     }
 
     fn begin_turn(&mut self, quantum: Duration) -> Option<SocketAddr> {
@@ -182,6 +211,25 @@ mod tests {
         let order: Vec<_> = std::iter::from_fn(|| fair.pop(MS * 25)).map(|(_, item, _)| item).collect();
         assert_eq!(order, [1, 2, 9]);
         assert!(fair.pass(device(7), MS * 10), "nobody waits");
+    }
+
+    #[test]
+    fn who_waits_for_many_gets_as_many_shares() {
+        let mut fair = fair();
+        let mut served = [0; 2];
+        for n in [0, 1] {
+            fair.push(device(n), u32::from(n), MS * 10);
+        }
+        for _ in 0..90 {
+            let (_, item, cost) = fair.pop(Duration::ZERO).unwrap();
+            served[item as usize] += 1;
+            fair.push(device(item as u16), item, cost);
+            fair.weigh(device(1), 8);
+        }
+        assert_eq!(served, [10, 80]);
+        assert_eq!((fair.cost_of(device(1)), fair.cost_of(device(7))), (Some(MS * 10), None));
+        assert_eq!(fair.pop_of(device(1)), Some((1, MS * 10)));
+        assert_eq!((fair.len(), fair.devices(), fair.pop_of(device(1))), (1, 1, None));
     }
 
     #[test]

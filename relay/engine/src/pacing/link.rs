@@ -128,6 +128,10 @@ pub(crate) struct Link<T> {
     decisions: Vec<LinkDecision>,
     /// How many times longer than needed what goes to a group keeps the link.
     slow: f64,
+    /// In whose name streams wait.
+    stream: Option<SocketAddr>,
+    /// A unicast answer and the request that follows are on the air until then.
+    exchange_until: Instant,
 }
 
 #[derive(Debug)]
@@ -162,6 +166,8 @@ impl<T> Link<T> {
             free_at: Instant::ZERO,
             quiet_until: Instant::ZERO,
             slow: 1.0,
+            stream: None,
+            exchange_until: Instant::ZERO,
             decisions: Vec::new(),
         }
     }
@@ -351,12 +357,25 @@ impl<T> Link<T> {
         self.fair.push(address, (item, parcel), cost);
     }
 
+    /// What waits in the name of `address` are streams, for so many devices.
+    pub(crate) fn weigh_stream(&mut self, address: SocketAddr, devices: u32) {
+        self.stream = Some(address);
+        self.fair.weigh(address, devices);
+    }
+
     /// The next answer that may leave now: it counts as sent.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<T> {
-        if !self.is_open(now, self.fair.next_cost()?) {
-            return None;
-        }
-        let (address, (item, parcel), _) = self.fair.pop(self.quantum())?;
+        let (next, cost) = self.fair.next()?;
+        let stream = self.stream.filter(|_| now >= self.free_at.max(self.exchange_until));
+        let is_open = if self.stream == Some(next) { stream.is_some() } else { self.is_open(now, cost) };
+        let (address, (item, parcel)) = if is_open {
+            let (address, item, _) = self.fair.pop(self.quantum())?;
+            (address, item)
+        } else {
+            // Whose turn it is has to wait for others. A stream waits for nobody's answer: it takes the time between.
+            let stream = stream?;
+            (stream, self.fair.pop_of(stream)?.0)
+        };
         self.sent(now, address, parcel);
         Some(item)
     }
@@ -390,9 +409,12 @@ impl<T> Link<T> {
 
     /// When something may leave, or is given up.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let next = self.fair.next_cost().filter(|&cost| self.window.has_room(cost));
+        let next =
+            self.fair.next().filter(|&(next, cost)| self.stream != Some(next) && self.window.has_room(cost));
         let release = next.map(|_| self.free_at.max(self.quiet_until));
-        self.flights.next().into_iter().chain(release).min()
+        let stream = self.stream.and_then(|stream| self.fair.cost_of(stream));
+        let stream = stream.map(|_| self.free_at.max(self.exchange_until));
+        self.flights.next().into_iter().chain(release).chain(stream).min()
     }
 
     /// A device has all that it came for.
@@ -474,6 +496,7 @@ impl<T> Link<T> {
         }
         let alone = self.window.sent(now, cost, self.fair.len() > 0);
         let exchange = cost + self.config.radio.airtime(REQUEST);
+        self.exchange_until = now + exchange;
         self.be_quiet(now, exchange);
         let patience = self.config.radio.longest_frame() * PATIENCE_FRAMES;
         let usual = exchange.mul_f64(self.window.stretch() * USUAL);

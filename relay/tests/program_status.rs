@@ -1,0 +1,104 @@
+//! `sixfold-relay status` as a script meets it, and the demonstration that nobody watches.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use sixfold_relay::ops::status::{Cache, Origin, Status, Totals};
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::thread;
+
+/// The admin address of a relay without links, that answers so many requests, and then is gone.
+fn relay(answers: usize) -> String {
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let status = Status {
+        version: "1.2.3".to_owned(),
+        uptime_s: 5,
+        listen: Vec::new(),
+        cache: Cache { bytes: 0, limit_bytes: 1 },
+        origin: Origin { bytes: 0, retries: 0, resumes: 0, requests: Default::default() },
+        totals: Totals::default(),
+        links: Vec::new(),
+        images: Vec::new(),
+        transfers: Vec::new(),
+    };
+    let body = serde_json::to_string(&status).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().take(answers) {
+            let mut stream = stream.unwrap();
+            let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+            while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+fn status(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sixfold-relay"));
+    command.args(["status", "--url", url]).args(arguments).stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn it_is_printed_once_and_plain_into_a_pipe() {
+    let output = status(&relay(1), &[]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.starts_with("sixfold-relay 1.2.3, up 5 s") && !text.contains('\x1b'), "{text}");
+    assert_eq!(text.matches("sixfold-relay").count(), 1, "{text}");
+    let output = status(&relay(1), &["--json"]).output().unwrap();
+    let parsed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(parsed["version"], "1.2.3");
+}
+
+#[test]
+fn it_is_watched_for_as_long_as_somebody_reads() {
+    let mut command = status(&relay(100), &["--watch", "--json", "--interval", "100ms"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["uptime_s"], 5);
+    }
+    drop(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_relay_that_goes_away_ends_the_watch() {
+    let command = &mut status(&relay(2), &["--watch", "--interval", "100ms"]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches("sixfold-relay 1.2.3").count(), 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is the relay running"));
+}
+
+#[test]
+fn a_demo_that_nobody_watches_does_not_panic() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("sixfold-relay");
+    fs::copy(env!("CARGO_BIN_EXE_sixfold-relay"), &program).unwrap();
+    // A device that fetches nothing: the demonstration says so, to nobody.
+    let device = directory.path().join("sixfold-device");
+    fs::write(&device, "#!/bin/sh\nexit 0\n").unwrap();
+    fs::set_permissions(&device, Permissions::from_mode(0o755)).unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut demo = Command::new(&program);
+    demo.args(["demo", "--devices", "2"]).stdin(Stdio::null());
+    let shown = demo.stdout(writer.try_clone().unwrap()).stderr(Stdio::null()).status().unwrap();
+    drop((demo, writer));
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert!(shown.code() == Some(1) && text.contains("0 of 2 have the right digest"), "{text}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut demo = Command::new(&program);
+    demo.args(["demo", "--devices", "2"]).stdin(Stdio::null());
+    let unseen = demo.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
+    assert_eq!(unseen.code(), Some(1), "101 would be a panic");
+}
