@@ -82,12 +82,16 @@ fn limit(limit: Limit) -> String {
     }
 }
 
-/// Three digits or so.
+/// Four digits or so: 0.949 is not 0.95.
 fn number(value: f64) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
-    if value < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+    match value {
+        ..10.0 => format!("{value:.3}"),
+        ..100.0 => format!("{value:.2}"),
+        _ => format!("{value:.0}"),
+    }
 }
 
 const fn verdict(verdict: Option<bool>) -> &'static str {

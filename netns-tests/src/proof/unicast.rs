@@ -6,21 +6,22 @@ use anyhow::Result;
 use sixfold_air::outcome::Outcome;
 use sixfold_air::sim::Server;
 use sixfold_air::{mac, phy};
-use std::time::Duration;
 
 const BLOCKS: [u16; 2] = [64, 1024];
 
-/// How long a fetch takes when nobody ever waits for anything but the channel: the messages that were sent, each frame in the
-/// mean time that the standard gives it.
-///
-/// `mac::mean_cycle` of an empty frame is all that is around a frame but the frame itself, its acknowledgement included, which
-/// is among what was transmitted.
+/// How long a fetch takes when nobody ever waits for anything but the channel: what was sent, with the mean time that the
+/// standard puts around each frame (backoff, assessment, two turnarounds), and the interframe space between frames of one
+/// message; between messages the other side has its turn and does not wait for it.
 fn stop_and_wait_s(outcome: &Outcome) -> f64 {
-    let around =
-        mac::mean_cycle(phy::MAX_PSDU, true) - phy::airtime(phy::MAX_PSDU) - phy::airtime(mac::ACK_FRAME);
+    let around = mac::mean_cycle(phy::MAX_PSDU, true)
+        - phy::airtime(phy::MAX_PSDU)
+        - phy::airtime(mac::ACK_FRAME)
+        - mac::LIFS;
+    // A request and an answer for each block.
+    let messages = 2 * u64::from(outcome.image_bytes.div_ceil(outcome.block_bytes.into()));
+    let spaces = mac::LIFS.as_secs_f64() * outcome.frames.saturating_sub(messages) as f64;
     let on_air: f64 = outcome.nodes.iter().map(|node| node.tx_ms / 1000.0).sum();
-    let between = around.checked_mul(outcome.frames as u32).unwrap_or(Duration::MAX);
-    on_air + between.as_secs_f64()
+    on_air + around.as_secs_f64() * outcome.frames as f64 + spaces
 }
 
 /// One device, nothing lost.
