@@ -28,7 +28,7 @@ const QUIET_BITS: u32 = 3;
 /// Then members ask in slots of 2¹³ µs, of which each has twice as many members as the one before.
 const SLOT_BITS: u32 = 13;
 const LAST_SLOT: u32 = 9;
-/// Who lacks more than a quarter is so many slots ahead.
+/// Who lacks more than its memory has room for is so many slots ahead.
 const AHEAD: u32 = 3;
 /// A stream that brings nothing new for so long, in units of 2²⁰ µs, does not hold a member back any more.
 const PATIENCE: u32 = 32;
@@ -256,9 +256,10 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         while slot > 0 && random >> (31 - LAST_SLOT + slot) == 0 {
             slot -= 1;
         }
-        // Who missed a part of the stream goes first: what it lacks is sent as blocks, and then parity is for all.
-        let pieces = units(self.image_size);
-        if self.listen.is_stream_heard && self.listen.map.count() > pieces >> 2 {
+        // Whom parity does not help goes first: what it lacks is sent as blocks, and then parity is for all.
+        let szx = self.listen.szx;
+        let lacking = self.listen.map.count() << UNIT_BITS >> szx.bits();
+        if self.listen.is_stream_heard && !self.listen.decoder.has_room(lacking, szx) {
             slot = slot.saturating_sub(AHEAD);
         }
         let jitter = random & ((1 << SLOT_BITS) - 1);

@@ -20,6 +20,8 @@ const ANSWERS: usize = 20_000;
 const SZX: Szx = Szx::B64;
 /// So fast that ten thousand devices are admitted and nobody waits for a second.
 const RADIO: Radio = Radio { bit_rate: 200_000_000, frame: 127 };
+/// Longer than an answer and all that it is charged take on it.
+const PER_ANSWER_US: u64 = 20;
 const INTERFACE: u32 = 1;
 
 /// Nanoseconds per answer and bytes per waiting device, by number of devices.
@@ -81,7 +83,7 @@ fn per_answer(devices: u16) -> Result<(f64, usize)> {
         ask(
             &mut engine,
             &resource,
-            EngineTime::from_micros(10 + number * 10),
+            EngineTime::from_micros((1 + number) * PER_ANSWER_US),
             device,
             *block,
             &mut answered,
