@@ -137,8 +137,8 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
                 "[[route]]\npath = \"/b\"\norigin = \"http://i/\"\nallow_http = true\nmax_age = \"5 min\"\nstale_if_error = \"7 d\"",
             ),
             (
-                "config link\n\toption interface 'wpan0'\n\toption bit_rate '50000'\n\toption frame '2047'\n\toption duty_cycle '10'\n\toption algorithm 'fasor'\n\toption mtu '1000'\n\toption fanout '0'\n\toption group 'ff03::fd'\n\toption group_port '61617'\n\toption hop_limit '9'\n\toption stream_block_size '128'\n\toption repair 'blocks'\nconfig link\n\toption interface 'wpan1'",
-                "[[link]]\ninterface = \"wpan0\"\nbit_rate = 50000\nframe = 2047\nduty_cycle = 10\nalgorithm = \"fasor\"\nmtu = 1000\nfanout = false\ngroup = \"ff03::fd\"\ngroup_port = 61617\nhop_limit = 9\nstream_block_size = 128\nrepair = \"blocks\"\n[[link]]\ninterface = \"wpan1\"",
+                "config link\n\toption interface 'wpan0'\n\toption bit_rate '50000'\n\toption frame '2047'\n\toption min_be '1'\n\toption duty_cycle '10'\n\toption algorithm 'fasor'\n\toption mtu '1000'\n\toption fanout '0'\n\toption group 'ff03::fd'\n\toption group_port '61617'\n\toption hop_limit '9'\n\toption stream_block_size '128'\n\toption repair 'blocks'\nconfig link\n\toption interface 'wpan1'",
+                "[[link]]\ninterface = \"wpan0\"\nbit_rate = 50000\nframe = 2047\nmin_be = 1\nduty_cycle = 10\nalgorithm = \"fasor\"\nmtu = 1000\nfanout = false\ngroup = \"ff03::fd\"\ngroup_port = 61617\nhop_limit = 9\nstream_block_size = 128\nrepair = \"blocks\"\n[[link]]\ninterface = \"wpan1\"",
             ),
             (
                 "config proxy 'proxy'\n\tlist forward 'https://i/'\n\tlist forward 'https://j/'\n\toption allow_http '0'",

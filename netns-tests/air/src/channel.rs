@@ -112,7 +112,7 @@ impl Channel {
         let stations = topology.nodes.iter().map(|node| Station {
             queue: VecDeque::new(),
             busy: false,
-            backoff: Backoff::new(),
+            backoff: Backoff::new(mac::MIN_BE),
             retries: 0,
             round: 0,
             sequence_number: 0,
@@ -242,7 +242,9 @@ impl Channel {
 
     /// Tries to send the first frame of the queue, for the first time or again.
     fn attempt(&mut self, now: Instant, node: NodeId) {
-        self.stations[node.index()].backoff = Backoff::new();
+        let min_be =
+            if node == NodeId::BORDER_ROUTER { self.radio.border_router_min_be } else { mac::MIN_BE };
+        self.stations[node.index()].backoff = Backoff::new(min_be);
         self.back_off(now, node);
     }
 

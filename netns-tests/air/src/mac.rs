@@ -39,8 +39,8 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    pub(crate) const fn new() -> Self {
-        Self { tries: 0, exponent: MIN_BE }
+    pub(crate) const fn new(min_be: u32) -> Self {
+        Self { tries: 0, exponent: min_be }
     }
 
     /// How long to wait before the channel is sensed.

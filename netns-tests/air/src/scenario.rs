@@ -15,6 +15,7 @@ pub use mistakes::{Mistake, Mistakes};
 pub use overrides::{Overrides, block_bytes_from_szx};
 pub use read::MOST_IMAGES;
 
+use crate::mac;
 use crate::topology::Topology;
 use sixfold_engine::Repair;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub struct Radio {
     pub security: bool,
     /// Whether nodes sense the carrier before they send. mac802154_hwsim does not.
     pub csma: bool,
+    /// `macMinBe` of the border router: the others have the standard's.
+    pub border_router_min_be: u32,
     /// How many frames may wait at the border router.
     pub border_router_queue: usize,
     /// How many frames may wait at every other node.
@@ -65,7 +68,14 @@ pub struct Radio {
 
 impl Default for Radio {
     fn default() -> Self {
-        Self { acknowledged: true, security: false, csma: true, border_router_queue: 256, queue: 32 }
+        Self {
+            acknowledged: true,
+            security: false,
+            csma: true,
+            border_router_min_be: mac::MIN_BE,
+            border_router_queue: 256,
+            queue: 32,
+        }
     }
 }
 

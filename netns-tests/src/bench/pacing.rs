@@ -19,7 +19,7 @@ const ROUNDS: usize = 5;
 const ANSWERS: usize = 20_000;
 const SZX: Szx = Szx::B64;
 /// So fast that ten thousand devices are admitted and nobody waits for a second.
-const RADIO: Radio = Radio { bit_rate: 200_000_000, frame: 127 };
+const RADIO: Radio = Radio { bit_rate: 200_000_000, frame: 127, min_be: 3 };
 /// Longer than an answer and all that it is charged take on it.
 const PER_ANSWER_US: u64 = 20;
 const INTERFACE: u32 = 1;

@@ -35,6 +35,8 @@ pub struct Setup {
     pub topology: &'static str,
     /// More of `[fetch]`.
     pub fetch: String,
+    /// The whole of `[radio]`.
+    pub radio: &'static str,
     /// The whole of `[disturbance]`.
     pub disturbance: String,
 }
@@ -48,6 +50,7 @@ impl Setup {
             devices,
             loss_percent,
             block_bytes: 64,
+            radio: "",
             topology: "shape = \"star\"",
             fetch,
             disturbance,
@@ -61,14 +64,14 @@ impl Setup {
     }
 
     fn scenario(&self, scale: Scale) -> Result<Scenario> {
-        let Self { topology, fetch, disturbance, .. } = self;
+        let Self { topology, fetch, radio, disturbance, .. } = self;
         let memory = if fetch.contains("listen_memory") {
             String::new()
         } else {
             format!("listen_memory = {LISTEN_MEMORY}\n")
         };
         let text = format!(
-            "name = \"proof\"\n[topology]\ndevices = 1\n{topology}\n[fetch]\n{memory}{fetch}\n[disturbance]\n{disturbance}"
+            "name = \"proof\"\n[topology]\ndevices = 1\n{topology}\n[fetch]\n{memory}{fetch}\n[radio]\n{radio}\n[disturbance]\n{disturbance}"
         );
         let overrides = Overrides {
             devices: Some(self.devices),

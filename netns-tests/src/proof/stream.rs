@@ -24,6 +24,11 @@ pub fn hundred(lab: &Lab) -> Result<Row> {
     let with = |fetch: &str| Setup { fetch: fetch.to_owned(), ..fanout(devices) };
     let cases = vec![
         of(&fanout(devices), "", Some(Limit::AtMost(2.5)))?,
+        of(
+            &Setup { radio: "border_router_min_be = 1", ..fanout(devices) },
+            ", macMinBe 1 at the border router",
+            Some(Limit::AtMost(2.5)),
+        )?,
         of(&Setup { loss_percent: 0, ..fanout(devices) }, "", None)?,
         of(&with("repair = \"blocks\""), ", repaired with blocks", None)?,
         of(&with("listen_memory = 16384"), ", 16 KiB of memory", None)?,

@@ -66,6 +66,7 @@ fn read_link(section: &mut Section<'_, '_>, config: &mut Config) {
     let LinkConfig { radio, mtu, duty_cycle, algorithm, fanout } = &mut link.pacing;
     section.read("bit_rate", &mut radio.bit_rate, values::positive);
     section.read("frame", &mut radio.frame, |value| values::within(value, 64..=2047));
+    section.read("min_be", &mut radio.min_be, |value| values::within(value, 0..=8));
     section.read("mtu", mtu, |value| values::within(value, 128..=65_535));
     section.read("duty_cycle", duty_cycle, |value| values::within(value, 1..=100));
     let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.label(), algorithm));

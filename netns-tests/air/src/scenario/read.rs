@@ -7,6 +7,7 @@ use super::reader::{Section, Source};
 use super::values::{self, MOST};
 use super::{Disturbance, Fetch, InterfaceIdentifiers, Network, Origin, Radio, Scenario, Scope};
 use crate::loss::Loss;
+use crate::mac;
 use sixfold_engine::Repair;
 use std::time::Duration;
 
@@ -73,6 +74,7 @@ fn radio(section: &mut Section<'_, '_>) -> (Radio, Channel) {
     section.read("acknowledged", &mut radio.acknowledged, values::flag);
     section.read("security", &mut radio.security, values::flag);
     section.read("csma", &mut radio.csma, values::flag);
+    section.read("border_router_min_be", &mut radio.border_router_min_be, values::whole(0, mac::MAX_BE));
     section.read("border_router_queue", &mut radio.border_router_queue, values::whole(1, MOST));
     section.read("queue", &mut radio.queue, values::whole(1, MOST));
     channel.loss = read_loss(section, "loss").unwrap_or(channel.loss);

@@ -11,7 +11,7 @@ use crate::sim::boot::{BootDevice, Prepared, Told};
 use crate::sim::{Device, Relay, Server};
 use crate::topology::{NodeId, Role};
 use bytes::Bytes;
-use sixfold_engine::Fanout;
+use sixfold_engine::{Fanout, LinkConfig};
 use sixfold_profile::coap::Szx;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
@@ -146,11 +146,18 @@ fn fanout(scenario: &Scenario) -> Fanout {
     }
 }
 
+/// How the relay paces its links: it knows the radio of the border router.
+fn link(scenario: &Scenario) -> LinkConfig {
+    let min_be = u8::try_from(scenario.radio.border_router_min_be).unwrap_or(u8::MAX);
+    let radio = sixfold_engine::Radio { min_be, ..sixfold_engine::Radio::default() };
+    LinkConfig { radio, fanout: Some(fanout(scenario)), ..LinkConfig::default() }
+}
+
 /// The ETag of each image, as a main program learns it from the relay before its device reboots.
 fn etags(scenario: &Scenario, images: &[Arc<[u8]>]) -> Vec<Option<Vec<u8>>> {
     let images: Vec<Bytes> = images.iter().map(|image| Bytes::copy_from_slice(image)).collect();
     let local = endpoint(scenario, NodeId::BORDER_ROUTER, COAP_PORT);
-    let relay = || Relay::new(vec![local], images.clone(), Origin::default(), fanout(scenario), [0; 32]);
+    let relay = || Relay::new(vec![local], images.clone(), Origin::default(), link(scenario), [0; 32]);
     (0..).take(images.len()).map(|number| relay().etag(number)).collect()
 }
 
@@ -168,7 +175,7 @@ pub(super) fn server(
             let roots = scenario.topology.roots();
             let locals = roots.map(|root| server_endpoint(scenario, kind, root)).collect();
             let images = images.iter().map(|image| Bytes::copy_from_slice(image)).collect();
-            Box::new(Relay::new(locals, images, scenario.origin, fanout(scenario), random.seed()))
+            Box::new(Relay::new(locals, images, scenario.origin, link(scenario), random.seed()))
         }
         Server::Rfc7252 => Box::new(CoapServer::new(local, image, Szx::MAX)),
         Server::Tftp | Server::TftpOptions => {

@@ -26,12 +26,13 @@ const MIN_FRAME: usize = 64;
 const PHY_HEADER: u64 = 6;
 /// An acknowledgement with them (clause 7.3.3).
 const ACKNOWLEDGEMENT: u64 = PHY_HEADER + 5;
-/// Backoff on average (3.5 unit backoff periods of 20 symbols), assessment (8 symbols), turnaround before the frame
-/// and before the acknowledgement (12 symbols each), long interframe space (40 symbols), in octets of two symbols
-/// (clauses 8.4.2, 8.4.3, 11.2).
-const AROUND: u64 = 35 + 4 + 6 + 6 + 20;
+/// Assessment (8 symbols), turnaround before the frame and before the acknowledgement (12 symbols each), long interframe space
+/// (40 symbols), in octets of two symbols (clauses 8.4.2, 8.4.3, 11.2).
+const AROUND: u64 = 4 + 6 + 6 + 20;
 /// The same without an acknowledgement and the turnaround before it.
-const AROUND_BROADCAST: u64 = 35 + 4 + 6 + 20;
+const AROUND_BROADCAST: u64 = 4 + 6 + 20;
+/// A unit backoff period of 20 symbols (clause 8.4.2), in octets.
+const UNIT_BACKOFF: u64 = 10;
 
 /// The radio of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +41,14 @@ pub struct Radio {
     pub bit_rate: u32,
     /// The longest frame (PSDU), in octets.
     pub frame: usize,
+    /// `macMinBe` of the relay's own radio: before a frame it waits for up to 2^`min_be` - 1 unit backoff periods.
+    pub min_be: u8,
 }
 
 impl Default for Radio {
     /// O-QPSK at 2.4 GHz (clause 12).
     fn default() -> Self {
-        Self { bit_rate: 250_000, frame: 127 }
+        Self { bit_rate: 250_000, frame: 127, min_be: 3 }
     }
 }
 
@@ -58,7 +61,11 @@ impl Radio {
     /// How long a UDP payload of `bytes` keeps the channel from others.
     pub fn airtime(&self, bytes: usize) -> Duration {
         let frames = self.frames(bytes);
-        self.time(COMPRESSED_HEADERS + bytes, frames, MAC_OVERHEAD as u64 + AROUND + ACKNOWLEDGEMENT)
+        self.time(
+            COMPRESSED_HEADERS + bytes,
+            frames,
+            MAC_OVERHEAD as u64 + self.backoff() + AROUND + ACKNOWLEDGEMENT,
+        )
     }
 
     /// In how many frames a UDP payload of `bytes` travels to a group of the link.
@@ -69,7 +76,16 @@ impl Radio {
     /// How long a UDP payload of `bytes` to a group of the link keeps the channel from others: nobody acknowledges it.
     pub fn airtime_to_group(&self, bytes: usize) -> Duration {
         let frames = self.frames_to_group(bytes);
-        self.time(COMPRESSED_GROUP_HEADERS + bytes, frames, BROADCAST_OVERHEAD as u64 + AROUND_BROADCAST)
+        self.time(
+            COMPRESSED_GROUP_HEADERS + bytes,
+            frames,
+            BROADCAST_OVERHEAD as u64 + self.backoff() + AROUND_BROADCAST,
+        )
+    }
+
+    /// On average, in octets.
+    fn backoff(&self) -> u64 {
+        ((1 << self.min_be.min(8)) - 1) * UNIT_BACKOFF / 2
     }
 
     fn frames_of(&self, bytes: usize, headers: usize, overhead: usize) -> usize {
@@ -125,10 +141,10 @@ mod tests {
 
     #[test]
     fn other_radios() {
-        let slow = Radio { bit_rate: 50_000, frame: 2047 };
+        let slow = Radio { bit_rate: 50_000, frame: 2047, ..Radio::default() };
         assert_eq!(slow.frames(1100), 1);
         assert!(slow.airtime(1100) > Duration::from_millis(190));
-        let absurd = Radio { bit_rate: 0, frame: 0 };
+        let absurd = Radio { bit_rate: 0, frame: 0, min_be: 255 };
         assert!(absurd.frames(1100) > 30 && absurd.airtime(1) > Duration::ZERO);
     }
 }
