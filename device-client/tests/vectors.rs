@@ -1,4 +1,4 @@
-//! The vectors that a device speaks: records in flash, and its side of whole exchanges.
+//! The vectors that a device speaks: records in flash, what it is told of a group, and its side of whole exchanges.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod model;
@@ -9,8 +9,9 @@ use model::flash::{Flash, PowerGone};
 use reader::{bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
 use sixfold_device::boot::{Boot, BootError, Choice, Layout, Record, Which, choose, install, record};
+use sixfold_device::prepare::informative;
 use sixfold_profile::Instant;
-use sixfold_profile::ticket::{MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
 
 const PAGE: u32 = 256;
 /// More than the records of the vectors need.
@@ -55,7 +56,8 @@ fn means<const WRITE: usize>(name: &str, vector: &Value) {
     let mut buffer = [0; MAX_TICKET];
     let ticket = record::read_ticket(&mut flash, &(0..PLACE), &mut buffer).unwrap();
     let record = Record::new::<Flash<WRITE, 256>>(&(0..PLACE), &ticket).unwrap();
-    let entries = vector["journal"].as_array().unwrap().iter().chain([&vector["image"]]);
+    let list = |key: &str| vector[key].as_array().unwrap().iter();
+    let entries = list("journal").chain([&vector["image"]]).chain(list("openings"));
     for (at, entry) in (0..).zip(entries) {
         golden(name, record.is_marked(&mut flash, at), Ok(text(entry) == "marked"));
     }
@@ -76,6 +78,26 @@ fn begin(flash: &mut Flash<4, 256>) -> Result<(), BootError<PowerGone>> {
     let mut buffer = [0; MAX_TICKET];
     let ticket = record::read_ticket(flash, &(0..PLACE), &mut buffer)?;
     Boot::new(flash, &layout(), Which::A, ticket, 0).map(drop)
+}
+
+fn endpoint(value: &Value) -> Endpoint {
+    Endpoint { address: text(&value["address"]).parse().unwrap(), port: number(&value["port"]) as u16 }
+}
+
+#[test]
+fn informative_responses_are_read() {
+    for (name, vector) in list(&file(reader::GROUPS), "informative") {
+        let told = informative::read(&bytes(&vector["bytes"]), endpoint(&vector["relay"])).expect(name);
+        golden(name, told.endpoint, endpoint(&vector["group"]));
+        golden(name, told.token, bytes(&vector["token"]));
+    }
+}
+
+#[test]
+fn bad_informative_responses_are_refused() {
+    for (name, vector) in list(&file(reader::GROUPS), "uninformative") {
+        refused(name, vector, informative::read(&bytes(&vector["bytes"]), endpoint(&vector["relay"])));
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! `profile.md` says what the code does: its constants, its layout, its example, and its CDDL.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+#[path = "../vectors/tests/reader/mod.rs"]
+mod reader;
+
 use hmac_sha256::Hash;
 use sixfold_profile::coap::{
     Block, Code, MAX_NUM, Message, Options, Szx, Type, Writer, content_format, option, params,
@@ -434,6 +437,28 @@ fn the_cddl_describes_what_is_signed() {
         let block = cddl_cat::validate_cbor_bytes("COSE_Sign1_Tagged", &cddl, signature_block(&envelope));
         assert!(block.is_ok(), "{golden}: {block:?}");
     }
+}
+
+/// What it cannot say, a device looks at itself: whose the server is, what a group's address is, what a phantom request is.
+#[test]
+fn the_cddl_describes_informative_responses() {
+    let cddl = fenced("5.6. Groups", "cddl");
+    let groups = reader::file(reader::GROUPS);
+    let check = |vector: &serde_json::Value| {
+        cddl_cat::validate_cbor_bytes("informative_response", &cddl, &reader::bytes(&vector["bytes"]))
+    };
+    for (name, vector) in reader::list(&groups, "informative") {
+        let checked = check(vector);
+        assert!(checked.is_ok(), "{name}: {checked:?}");
+    }
+    let mut others = 0;
+    for (name, vector) in reader::list(&groups, "uninformative") {
+        if matches!(reader::text(&vector["error"]), "TransportInformation" | "Token") {
+            assert!(check(vector).is_err(), "{name}");
+            others += 1;
+        }
+    }
+    assert!(others > 5, "{others}");
 }
 
 /// The COSE_Sign1 of an envelope, behind its tag: an array of four that begins with a short byte string, in a byte string

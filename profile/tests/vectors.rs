@@ -120,10 +120,18 @@ fn records_are_laid_out_and_their_journals_read() {
         golden(name, layout.index.end as usize, record.len());
         golden(name, u64::from(layout.journal.start), number(&vector["journal_at"]));
         golden(name, u64::from(layout.index.start), number(&vector["index_at"]));
+        let read = |at: u32| {
+            let range = layout.entry_range(at).unwrap();
+            Entry::read(&record[range.start as usize..range.end as usize])
+        };
         let entries = vector["journal"].as_array().unwrap().iter().chain([&vector["image"]]);
         for (at, expected) in (0..).zip(entries) {
-            let range = layout.entry_range(at).unwrap();
-            golden(name, Entry::read(&record[range.start as usize..range.end as usize]), entry(expected));
+            golden(name, read(at), entry(expected));
+        }
+        let openings = vector["openings"].as_array().unwrap();
+        golden(name, openings.len(), layout.chunks as usize);
+        for (chunk, expected) in (0..).zip(openings) {
+            golden(name, read(layout.opening(chunk)), entry(expected));
         }
     }
 }

@@ -1,6 +1,7 @@
-//! What goes to a group, and what a member says that it misses: parity symbols, and values of the option MISSING.
+//! What is said of a group and goes to it, and what a member says that it misses: informative responses, parity symbols, and values
+//! of the option MISSING.
 
-use crate::{hex, release};
+use crate::{hex, informative, release};
 use serde_json::{Value, json};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::missing::{self, NO_PARITY};
@@ -27,6 +28,8 @@ pub(crate) fn vectors() -> Value {
             value("no parity symbol helps", 16, NO_PARITY, &[0, 15]),
             value("the groups have 256 blocks, and counts are rounded up", 8192, 300, &(100..401).collect::<Vec<_>>()),
         ],
+        "informative": informative::vectors(),
+        "uninformative": informative::refused(),
         "refused": [
             refused("no symbol", "parity", &[0, 0, 1]),
             refused("a symbol of 32 bytes", "parity", &[0; HEADER + 32]),

@@ -9,6 +9,7 @@ mod exchanges;
 mod flash;
 mod groups;
 mod indexes;
+mod informative;
 mod keys;
 mod manifests;
 mod records;

@@ -8,8 +8,10 @@ use sixfold_profile::ticket::TicketError;
 use std::error::Error;
 use std::ops::Range;
 
-/// The entries of all chunks, and behind them that of the image.
-type Journal = [Entry; 5];
+/// The entries of all chunks, behind them that of the image, and behind that the openings of all chunks.
+type Journal = [Entry; 9];
+/// Nothing is known.
+const FRESH: Journal = [Entry::Unmarked; 9];
 
 /// A record of [`tickets::plain`] under construction.
 struct Record {
@@ -39,16 +41,17 @@ impl Record {
     }
 
     fn vector(&self, name: &str, journal: Journal, choice: &str) -> Value {
-        let mut names: Vec<_> = journal.iter().map(|entry| say(*entry)).collect();
-        let image = names.pop();
+        let [chunks @ .., image, _, _, _, _] = journal.map(say);
+        let [_, _, _, _, _, openings @ ..] = journal.map(say);
         json!({
             "name": name,
             "page": flash::PAGE,
             "write_unit": self.write_unit,
             "journal_at": self.layout.journal.start,
             "index_at": self.layout.index.start,
-            "journal": names,
+            "journal": chunks,
             "image": image,
+            "openings": openings,
             "choice": choice,
             "bytes": hex(&self.bytes),
         })
@@ -88,16 +91,29 @@ const fn say(entry: Entry) -> &'static str {
 
 pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
     use Entry::{Marked, Torn, Unmarked};
-    let moments: [(&str, Journal, &str); 5] = [
-        ("as the main program leaves it", [Unmarked; 5], "update"),
-        ("two chunks are there", [Marked, Marked, Unmarked, Unmarked, Unmarked], "update"),
+    // Of four chunks, and of the image; no chunk is open.
+    let closed = |[a, b, c, d, image]: [Entry; 5]| -> Journal {
+        [a, b, c, d, image, Unmarked, Unmarked, Unmarked, Unmarked]
+    };
+    let moments: [(&str, Journal, &str); 6] = [
+        ("as the main program leaves it", FRESH, "update"),
+        ("two chunks are there", closed([Marked, Marked, Unmarked, Unmarked, Unmarked]), "update"),
         (
             "the power went while the third mark was written",
-            [Marked, Marked, Torn, Unmarked, Unmarked],
+            closed([Marked, Marked, Torn, Unmarked, Unmarked]),
             "update",
         ),
-        ("the power went while the last mark was written", [Marked, Marked, Torn, Marked, Torn], "update"),
-        ("the image is whole", [Marked; 5], "run"),
+        (
+            "the power went while the last mark was written",
+            closed([Marked, Marked, Torn, Marked, Torn]),
+            "update",
+        ),
+        (
+            "of a member: two chunks were opened, the first is there; the power went while the third was opened",
+            [Marked, Unmarked, Unmarked, Unmarked, Unmarked, Marked, Marked, Torn, Unmarked],
+            "update",
+        ),
+        ("the image is whole", closed([Marked; 5]), "run"),
     ];
     let mut vectors = Vec::new();
     for write_unit in [flash::WRITE_UNIT, 16] {
@@ -121,7 +137,7 @@ fn notes() -> Result<Vec<Value>, Box<dyn Error>> {
         [("of a small number", 9), ("of many zeros and ones", 0xffff_ffff), ("of the highest", u64::MAX)];
     let mut vectors = Vec::new();
     for (name, sequence_number) in numbers {
-        let mut record = Record::new(flash::WRITE_UNIT, [Entry::Unmarked; 5])?;
+        let mut record = Record::new(flash::WRITE_UNIT, FRESH)?;
         let journal = record.layout.journal.start;
         record.bytes.iter_mut().take(journal as usize).for_each(|byte| *byte = 0xff);
         record.put(journal, &write_note(sequence_number));
@@ -139,7 +155,7 @@ fn notes() -> Result<Vec<Value>, Box<dyn Error>> {
 }
 
 fn refused() -> Result<Vec<Value>, Box<dyn Error>> {
-    let fresh = || Record::new(flash::WRITE_UNIT, [Entry::Unmarked; 5]);
+    let fresh = || Record::new(flash::WRITE_UNIT, FRESH);
     let (mut torn, mut wrong, mut retired, mut erased) = (fresh()?, fresh()?, fresh()?, fresh()?);
     torn.put(100, &[0]);
     wrong.put(wrong.layout.index.start, &[0]);

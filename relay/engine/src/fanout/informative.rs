@@ -131,7 +131,11 @@ mod tests {
             &[0x01, 0x45, 0x01, 0x60, 0x52, b'f', b'w'],
         ]
         .concat();
-        assert_eq!(informative(addresses, ETag(*b"12345678"), &request), expected);
+        let made = informative(addresses, ETag(*b"12345678"), &request);
+        assert_eq!(made, expected);
+        let golden: String = made.iter().map(|byte| format!("{byte:02x}")).collect();
+        let vectors = include_str!("../../../../profile/vectors/groups.json");
+        assert!(vectors.contains(&format!("\"{golden}\"")), "devices are tested with other bytes");
     }
 
     #[test]
