@@ -129,6 +129,10 @@ typedef enum sixfold_prepared {
    * The flash failed.
    */
   SIXFOLD_PREPARED_FLASH,
+  /**
+   * Manifest or index are longer than they may be.
+   */
+  SIXFOLD_PREPARED_TOO_LONG,
 } sixfold_prepared;
 
 /**

@@ -129,12 +129,14 @@ pub enum SixfoldPrepared {
     Layout,
     /// The flash failed.
     Flash,
+    /// Manifest or index are longer than they may be.
+    TooLong,
 }
 
 /// A `sixfold_prepared` in words: English, without a full stop, for ever valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn sixfold_prepared_text(prepared: c_int) -> *const c_char {
-    const TEXTS: [&CStr; 24] = [
+    const TEXTS: [&CStr; 25] = [
         c"a ticket is in flash",
         c"the device runs this image already",
         c"an argument is null or out of range",
@@ -159,6 +161,7 @@ pub extern "C" fn sixfold_prepared_text(prepared: c_int) -> *const c_char {
         c"the relay's image has another size than the signed one",
         c"record or image do not fit their places in flash",
         c"the flash failed",
+        c"manifest or index are longer than they may be",
     ];
     text_of(&TEXTS, prepared)
 }
@@ -441,7 +444,7 @@ impl Source for Relay {
             };
             body.extend_from_slice(block.payload);
             if body.len() > limit {
-                Err(Trouble::refused(format!("more than {limit} bytes")))
+                Err(Trouble(SixfoldPrepared::TooLong, format!("more than {limit} bytes")))
             } else {
                 Ok(false)
             }
@@ -508,7 +511,7 @@ mod tests {
     /// Every refusal, and what C is told.
     fn refusals() -> Vec<(PrepareError<Trouble, Untrusted, ()>, SixfoldPrepared)> {
         use SixfoldPrepared as Said;
-        let trouble = [Said::NotFound, Said::Silence, Said::Unstable, Said::Refused];
+        let trouble = [Said::NotFound, Said::Silence, Said::Unstable, Said::Refused, Said::TooLong];
         let distrust = [
             Said::Malformed,
             Said::Untrusted,
@@ -558,7 +561,7 @@ mod tests {
             .collect();
         told.sort_unstable();
         told.dedup();
-        assert_eq!(told, Vec::from_iter(0..=SixfoldPrepared::Flash as c_int), "each is told by something");
+        assert_eq!(told, Vec::from_iter(0..=SixfoldPrepared::TooLong as c_int), "each is told by something");
         let text = |number| {
             // SAFETY: texts are static and end with a zero byte.
             unsafe { CStr::from_ptr(sixfold_prepared_text(number)) }.to_str().unwrap_or_default()

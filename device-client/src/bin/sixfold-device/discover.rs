@@ -27,7 +27,7 @@ pub(crate) fn relay(interface: &str) -> Result<SocketAddrV6, Failure> {
             }
         }
     }
-    Err(Failure::TimedOut(format!(
+    Err(Failure::NoRelay(format!(
         "no relay answered on {interface}: is one running there, with multicast on?"
     )))
 }

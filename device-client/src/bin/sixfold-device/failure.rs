@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     NotFound(String),
     /// No answer in time: the server, or the way to it.
     TimedOut(String),
+    /// No relay answered on a link.
+    NoRelay(String),
     /// The resource changed too often.
     Unstable(Change),
     /// The server answered with an error, and in what words.
@@ -77,7 +79,7 @@ impl Failure {
             Self::NotFound(_) => 3,
             Self::TimedOut(_) => 4,
             Self::Unstable(_) => 5,
-            Self::Refused(..) | Self::Reset | Self::Violation(_) | Self::TooLong(_) => 6,
+            Self::Refused(..) | Self::Reset | Self::Violation(_) => 6,
             Self::File(..) | Self::Stdout(_) | Self::Flash(_) => 7,
             Self::Untrusted(untrusted) => match untrusted.distrust() {
                 Distrust::Malformed => 8,
@@ -100,6 +102,8 @@ impl Failure {
             Self::Lost => 21,
             Self::Layout(_) => 24,
             Self::Reused(_) => 25,
+            Self::TooLong(_) => 26,
+            Self::NoRelay(_) => 27,
         }
     }
 
@@ -137,7 +141,7 @@ impl From<UriError> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(what) | Self::TimedOut(what) => f.write_str(what),
+            Self::Usage(what) | Self::TimedOut(what) | Self::NoRelay(what) => f.write_str(what),
             Self::NotFound(words) => {
                 write!(f, "the server has no such resource: {:?}{}", Code::NOT_FOUND, Words(words))
             }
@@ -198,7 +202,8 @@ mod tests {
             (fetch(Failure::Unstable(Change::ETag)), 5),
             (fetch(Failure::Refused(Code::FORBIDDEN, String::new())), 6),
             (fetch(Failure::Reset), 6),
-            (fetch(Failure::TooLong(1)), 6),
+            (fetch(Failure::TooLong(1)), 26),
+            (fetch(Failure::NoRelay(String::new())), 27),
             (PrepareError::Untrusted(Untrusted::Neither), 8),
             (suit(suit::Error::NotAnEnvelope), 8),
             (cms(cms::Error::NoSigner), 8),

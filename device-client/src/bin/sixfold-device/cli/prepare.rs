@@ -18,7 +18,7 @@ Exit status:
   0  a ticket is in flash, or the device runs this image already
   2  the command line is wrong
   3  the relay has no such manifest, index or image (4.04)
-  4  no answer in time, or no relay was found
+  4  no answer in time
   5  manifest or index changed more than three times while it was fetched
   6  the relay refused, or its answers make no sense
   7  trouble with local files, or with the flash
@@ -37,7 +37,9 @@ Exit status:
   22 a signature is wrong
   23 nobody can tell whether a certificate is revoked
   24 record or image do not fit their places in flash
-  25 the image that runs has this sequence number, and is another one";
+  25 the image that runs has this sequence number, and is another one
+  26 manifest or index are longer than they may be
+  27 no relay was found";
 
 /// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
 #[derive(Args, Debug)]
