@@ -28,7 +28,7 @@ proof:
 # Boot programs and a main program for machines that QEMU emulates, in target/firmware: device-client/firmware/README.md.
 firmware: ; @scripts/firmware
 
-# What firmware takes of flash, RAM and stack; fails when the boot core takes more than its budget. ARGS=--write: docs/size.md.
+# What firmware takes of flash, RAM and stack; fails when something takes more than its budget. ARGS=--write: docs/size.md.
 size:
 	@scripts/firmware >/dev/null
 	@cargo run --quiet --locked -p sixfold-size-report -- $(ARGS)

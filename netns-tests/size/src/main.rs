@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use sixfold_size_report::budget::{self, BUDGET, Budget};
-use sixfold_size_report::report::{self, CORE, LISTENING, Measured};
+use sixfold_size_report::budget::{BUDGET, Budget};
+use sixfold_size_report::report::{self, Budgeted};
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Prints what firmware takes, and fails when the boot core takes more than it may.
+/// Prints what firmware takes, and fails when something takes more than it may.
 #[derive(Parser)]
 struct Arguments {
     /// The folder of the images that scripts/firmware builds.
@@ -28,18 +28,15 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let budget = Budget { flash: arguments.flash, ram: arguments.ram };
-    let core = Measured::read(&arguments.images, CORE)?;
-    let listening = Measured::read(&arguments.images, LISTENING)?;
-    let tables = report::tables(&arguments.images, &core, &listening, [budget, budget::LISTENING])?;
+    let budgeted = Budgeted::read(&arguments.images)?;
+    let tables = report::tables(&arguments.images, &budgeted, budget)?;
     println!("{tables}");
     if arguments.write {
         let page = "docs/size.md";
         let old = fs::read_to_string(page).context(page)?;
         fs::write(page, report::put_into(&old, &tables)?).context(page)?;
     }
-    let faults = core.faults(budget);
-    faults.iter().for_each(|fault| eprintln!("size: the boot core: {fault}"));
-    let of_listening = listening.faults(budget::LISTENING);
-    of_listening.iter().for_each(|fault| eprintln!("size: the boot core that listens: {fault}"));
-    Ok(if faults.is_empty() && of_listening.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let faults = budgeted.faults(budget);
+    faults.iter().for_each(|fault| eprintln!("size: {fault}"));
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -75,6 +75,9 @@ pub const TFTP: [Alone; 2] = [
         ],
     },
 ];
+/// The C library's boot part, as a board's linker takes it. How deep its stack gets is not told: the flash is behind pointers of the
+/// caller's.
+pub const C_LIBRARY: &str = "sixfold-c.elf";
 /// Whole images, by file.
 pub const IMAGES: [&str; 3] = ["sixfold-microbit.elf", "sixfold-microbit-app-1.elf", "sixfold-lm3s.elf"];
 
@@ -114,18 +117,61 @@ impl Measured {
     }
 }
 
-/// All tables, of the images in `folder`, with the budgets of the boot core and of the one that listens.
-pub fn tables(
-    folder: &path::Path,
-    core: &Measured,
-    listening: &Measured,
-    budgets: [Budget; 2],
-) -> Result<String> {
-    let [budget, with_group] = budgets;
+/// What has a budget.
+#[derive(Clone, Debug)]
+pub struct Budgeted {
+    /// The boot core.
+    pub core: Measured,
+    /// With the feature `listen`.
+    pub listening: Measured,
+    /// With sessions beside it.
+    pub oscore: Measured,
+    /// [`C_LIBRARY`].
+    pub c_library: Program,
+}
+
+impl Budgeted {
+    /// Reads them from the folder of the images.
+    pub fn read(folder: &path::Path) -> Result<Self> {
+        Ok(Self {
+            core: Measured::read(folder, CORE)?,
+            listening: Measured::read(folder, LISTENING)?,
+            oscore: Measured::read(folder, OSCORE)?,
+            c_library: Program::read(&folder.join(C_LIBRARY))?,
+        })
+    }
+
+    /// What breaks which budget; the boot core's is `budget`.
+    pub fn faults(&self, budget: Budget) -> Vec<String> {
+        let of = |what: &'static str, faults: Vec<String>| {
+            faults.into_iter().map(move |fault| format!("{what}: {fault}"))
+        };
+        of("the boot core", self.core.faults(budget))
+            .chain(of("the boot core that listens", self.listening.faults(budget::LISTENING)))
+            .chain(of("OSCORE", self.oscore_faults()))
+            .chain(of("the C library", self.c_faults()))
+            .collect()
+    }
+
+    /// Those of [`budget::OSCORE`].
+    pub fn oscore_faults(&self) -> Vec<String> {
+        let flash = self.core.program.flash() + budget::OSCORE;
+        self.oscore.faults(Budget { flash, ram: u64::MAX })
+    }
+
+    /// Those of [`budget::C_FLASH`].
+    pub fn c_faults(&self) -> Vec<String> {
+        budget::faults(&self.c_library, &[], Budget { flash: budget::C_FLASH, ram: 0 })
+    }
+}
+
+/// All tables, of the images in `folder`, with the budget of the boot core.
+pub fn tables(folder: &path::Path, budgeted: &Budgeted, budget: Budget) -> Result<String> {
+    let Budgeted { core, listening, oscore, c_library } = budgeted;
     let mut text = summary("boot core, thumbv6m", core, budget);
-    text += &format!("\n{}", summary("with the feature `listen`", listening, with_group));
-    let oscore = Measured::read(folder, OSCORE)?;
-    text += &format!("\n{}", session(core, &oscore));
+    text += &format!("\n{}", summary("with the feature `listen`", listening, budget::LISTENING));
+    text += &format!("\n{}", session(core, oscore));
+    text += &format!("\n{}", library(c_library));
     let columns = [
         ("boot core", &core.program),
         ("with `listen`", &listening.program),
@@ -136,7 +182,7 @@ pub fn tables(
     text += &format!("\nWith the feature `listen`:\n\n{}", stacks(&listening.paths));
     text += &format!("\nOSCORE, beside the core:\n\n{}", stacks(&oscore.paths));
     let tftp = TFTP.into_iter().map(|alone| Measured::read(folder, alone)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = [core, listening, &oscore].into_iter().chain(&tftp).collect();
+    let all: Vec<_> = [core, listening, oscore].into_iter().chain(&tftp).collect();
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
     let images = IMAGES.map(|file| Program::read(&folder.join(file)).map(|program| (file, program)));
     let images = images.into_iter().collect::<Result<Vec<_>>>()?;
@@ -167,6 +213,15 @@ fn summary(title: &str, core: &Measured, budget: Budget) -> String {
 fn session(core: &Measured, oscore: &Measured) -> String {
     let more = oscore.more_flash_than(core);
     format!("| with OSCORE | bytes more | budget |\n|---|--:|--:|\n| flash | {more} | {} |\n", budget::OSCORE)
+}
+
+/// The same.
+fn library(program: &Program) -> String {
+    let flash = program.flash();
+    format!(
+        "| C library, boot part | bytes | budget |\n|---|--:|--:|\n| flash | {flash} | {} |\n",
+        budget::C_FLASH
+    )
 }
 
 /// A row for each part, a column for each program.
