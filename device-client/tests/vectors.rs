@@ -8,10 +8,19 @@ mod reader;
 use model::flash::{Flash, PowerGone};
 use reader::{bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
+use sixfold_device::Fetch;
 use sixfold_device::boot::{Boot, BootError, Choice, Layout, Record, Which, choose, install, record};
-use sixfold_device::prepare::informative;
+use sixfold_device::fetch::Event;
+use sixfold_device::prepare::{Inquiry, NoGroup, Probe, Request, Source, Target, informative, prepare};
+use sixfold_device::uri::encode;
+use sixfold_manifest::keys::VerifyingKey;
+use sixfold_manifest::{Device, class_identifier, suit, vendor_identifier};
 use sixfold_profile::Instant;
-use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+use sixfold_profile::coap::{Options, Szx};
+use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Ticket};
+use std::convert::Infallible;
+use std::iter::Peekable;
+use std::slice;
 
 const PAGE: u32 = 256;
 /// More than the records of the vectors need.
@@ -128,6 +137,118 @@ fn replay(name: &str, vector: &Value, file: &Value) {
     assert_eq!(sent(&mut boot, Instant::from_micros(u64::MAX)), None, "{name}: one datagram more");
     assert_eq!(&flash.bytes()[2 * PLACE as usize..][..image.len()], &image, "{name}: another image");
     golden(name, record(&flash, &whole), whole);
+}
+
+#[test]
+fn the_main_program_sends_exactly_these_datagrams() {
+    let file = file(reader::EXCHANGES);
+    for (name, vector) in list(&file, "preparations") {
+        let mut flash = flash_with::<4>(&[]);
+        let mut relay = Relay::new(name, vector, number(&file["device"]["seed"]) as u32);
+        let key = VerifyingKey::from_pem(include_str!("../../profile/vectors/keys/ed25519.pub")).unwrap();
+        assert_eq!(text(&vector["key"]), "ed25519");
+        let golden_ticket = bytes(&vector["ticket"]);
+        let fields = Ticket::read(&golden_ticket).unwrap().fields().unwrap();
+        let request = request(text(&vector["manifest"]), &fields);
+        let verify = |signed: &[u8]| suit::verify(signed, slice::from_ref(&key));
+        let prepared = prepare(&mut flash, &layout(), &mut relay, verify, &request).unwrap();
+        assert!(relay.steps.next().is_none(), "{name}: it ends too early");
+        let place = layout().record(prepared.record.unwrap()).start as usize;
+        golden(name, &flash.bytes()[place..][..golden_ticket.len()], &golden_ticket);
+        golden(name, fields.group, Some(prepared.group.unwrap().unwrap().group()));
+    }
+}
+
+/// Of a lamp that gets such a ticket.
+fn request(manifest: &str, ticket: &Fields<'_>) -> Request {
+    let vendor = vendor_identifier("example.com");
+    Request {
+        relay: ticket.relay,
+        manifest: Target::new(manifest).unwrap(),
+        device: Device {
+            vendor,
+            class: class_identifier(vendor, "lamp"),
+            slot_size: PLACE,
+            page_size: PAGE,
+            last_sequence_number: None,
+        },
+        interface_identifier: ticket.interface_identifier,
+        szx: ticket.szx,
+        group: true,
+    }
+}
+
+/// Says what it says in a vector, and looks at what it is asked.
+struct Relay<'v> {
+    name: &'v str,
+    steps: Peekable<slice::Iter<'v, Value>>,
+    /// Of the next question.
+    seed: u32,
+}
+
+impl<'v> Relay<'v> {
+    fn new(name: &'v str, vector: &'v Value, seed: u32) -> Self {
+        Self { name, steps: vector["steps"].as_array().unwrap().iter().peekable(), seed }
+    }
+
+    fn next_seed(&mut self) -> u32 {
+        self.seed += 1;
+        self.seed - 1
+    }
+
+    /// When the next step is.
+    fn now(&mut self) -> Instant {
+        Instant::from_micros(self.steps.peek().map_or(0, |step| number(&step["at_us"])))
+    }
+
+    /// The device sends this; what comes next, and when.
+    fn asked(&mut self, datagram: &[u8]) -> (Instant, Vec<u8>) {
+        let step = self.steps.next().expect(self.name);
+        golden(self.name, text(&step["from"]), "device");
+        golden(self.name, datagram, &bytes(&step["bytes"]));
+        let step = self.steps.find(|step| text(&step["from"]) != "origin").expect(self.name);
+        golden(self.name, text(&step["from"]), "relay");
+        (Instant::from_micros(number(&step["at_us"])), arrives(step).unwrap())
+    }
+
+    fn body(&mut self, target: &Target, szx: Szx, is_probe: bool) -> (Vec<u8>, Probe) {
+        let options = encode(&target.options).unwrap();
+        let mut fetch = Fetch::new(Options::new(&options), szx, self.next_seed());
+        let mut body = Vec::new();
+        loop {
+            let mut buffer = [0; 256];
+            let length = fetch.poll_transmit(self.now(), &mut buffer).unwrap().expect(self.name);
+            let (now, answer) = self.asked(&buffer[..length]);
+            let Some(Event::Block(block)) = fetch.handle_datagram(now, &answer) else {
+                panic!("{}: no block", self.name)
+            };
+            body.extend_from_slice(block.payload);
+            if is_probe || !block.more {
+                return (body, Probe { size: block.size, etag: block.etag, szx: block.szx });
+            }
+        }
+    }
+}
+
+impl Source for Relay<'_> {
+    type Error = Infallible;
+
+    fn fetch(&mut self, target: &Target, _limit: usize) -> Result<Vec<u8>, Infallible> {
+        Ok(self.body(target, Szx::MAX, false).0)
+    }
+
+    fn probe(&mut self, target: &Target, szx: Szx) -> Result<Probe, Infallible> {
+        Ok(self.body(target, szx, true).1)
+    }
+
+    fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup> {
+        let options = encode(&target.options).unwrap();
+        let mut inquiry = Inquiry::new(Options::new(&options), self.now(), self.next_seed());
+        let mut buffer = [0; 256];
+        let length = inquiry.poll_transmit(self.now(), &mut buffer).unwrap().expect(self.name);
+        let (now, answer) = self.asked(&buffer[..length]);
+        inquiry.handle_datagram(now, &answer).expect(self.name)
+    }
 }
 
 /// A record in flash that writes 4 bytes at once.

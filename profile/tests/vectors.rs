@@ -204,7 +204,7 @@ fn what_is_nothing_for_a_group_is_refused() {
 #[test]
 fn messages_are_read_and_written() {
     let file = file(reader::EXCHANGES);
-    for (name, vector) in list(&file, "vectors") {
+    for (name, vector) in list(&file, "vectors").chain(list(&file, "preparations")) {
         let steps = vector["steps"].as_array().unwrap();
         for step in steps.iter().filter(|step| step["from"] != "origin") {
             let datagram = bytes(&step["bytes"]);
@@ -216,7 +216,7 @@ fn messages_are_read_and_written() {
 /// The message in a datagram, written again.
 fn again(datagram: &[u8]) -> Vec<u8> {
     let message = Message::parse(datagram).unwrap();
-    let mut buffer = [0; 256];
+    let mut buffer = [0; 1280];
     let (kind, id) = (message.message_type, message.message_id);
     let mut writer = Writer::new(&mut buffer, kind, message.code, id, message.token).unwrap();
     for option in message.options() {

@@ -1,8 +1,10 @@
-//! Whole updates, datagram by datagram: the boot program's core and the relay's engine, in virtual time.
+//! Whole updates and preparations, datagram by datagram: boot program or main program, and the relay's engine, in virtual time.
 
+mod preparation;
 mod script;
 mod simulation;
 mod step;
+mod update;
 
 use crate::{flash, hex, release, tickets};
 use script::{SCENARIOS, Scenario};
@@ -30,11 +32,12 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
         "device": { "page": flash::PAGE, "write_unit": flash::WRITE_UNIT, "seed": DEVICE_SEED },
         "relay": { "route": ROUTE.0, "origin": ROUTE.1, "seed": hex(&[RELAY_SEED; 32]) },
         "vectors": exchanges,
+        "preparations": [preparation::vector()?],
     }))
 }
 
 fn vector(scenario: &Scenario, ticket: &[u8]) -> Result<Value, Box<dyn Error>> {
     let ticket = Ticket::read(ticket)?;
-    let steps: Vec<_> = simulation::run(scenario, &ticket)?.iter().map(step::Step::to_json).collect();
+    let steps: Vec<_> = update::run(scenario, &ticket)?.iter().map(step::Step::to_json).collect();
     Ok(json!({ "name": scenario.name, "steps": steps }))
 }

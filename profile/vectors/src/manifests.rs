@@ -25,6 +25,11 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
     }))
 }
 
+/// The envelope of [`release::manifest`] that the key `ed25519` signed.
+pub(crate) fn plain() -> Result<Vec<u8>, Box<dyn Error>> {
+    Ok(suit::sign(&release::manifest(), &keys::ed25519()?)?)
+}
+
 fn vector(name: &str, manifest: &Manifest, key_name: &str, key: &SigningKey) -> Result<Value, suit::Error> {
     Ok(json!({
         "name": name,

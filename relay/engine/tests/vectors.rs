@@ -7,16 +7,19 @@ mod reader;
 use reader::{array, bytes, file, golden, list, number, text};
 use serde_json::Value;
 use sixfold_engine::{
-    Config, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Instant, OriginEvent, Path, Route,
-    UnboundedStore, Validator,
+    Config, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Instant, LinkConfig, OriginEvent, Path,
+    Route, UnboundedStore, Validator,
 };
 use std::time::Duration;
 
 #[test]
 fn the_engine_answers_exactly_these_datagrams() {
     let file = file(reader::EXCHANGES);
-    for (name, vector) in list(&file, "vectors") {
+    let updates = list(&file, "vectors").map(|vector| (vector, None));
+    let preparations = list(&file, "preparations").map(|vector| (vector, Some(LinkConfig::default())));
+    for ((name, vector), link) in updates.chain(preparations) {
         let mut relay = Relay::new(&file["relay"]);
+        relay.engine.set_link(Instant::ZERO, path().interface, link);
         for step in vector["steps"].as_array().unwrap() {
             relay.play(name, step);
         }

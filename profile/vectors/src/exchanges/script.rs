@@ -3,7 +3,7 @@
 use sixfold_engine::{Failure, Freshness, Head, OriginEvent, Validator};
 use std::time::Duration;
 
-/// One update.
+/// One exchange.
 pub(super) struct Scenario {
     pub(super) name: &'static str,
     /// Datagrams that do not arrive as they left, counted from 0 over both directions.
@@ -38,7 +38,7 @@ impl Fate {
 /// How a fetch ends.
 #[derive(Clone, Copy)]
 pub(super) enum Fetch {
-    /// The image comes, this long after it was asked for.
+    /// The image or the manifest comes, this long after it was asked for.
     Image(Duration),
     /// There is no connection.
     Fails,
@@ -68,14 +68,21 @@ pub(super) const SCENARIOS: [Scenario; 5] = [
     },
 ];
 
+/// A main program's.
+pub(super) const PREPARATION: Scenario = Scenario {
+    name: "a manifest, the first block of its image, and a group",
+    fates: &[],
+    origin: &[Fetch::Image(Duration::ZERO), Fetch::Image(Duration::ZERO)],
+};
+
 impl Fetch {
     /// When the origin answers, and what.
-    pub(super) fn answer(self, image: &[u8]) -> (Duration, Vec<OriginEvent>) {
+    pub(super) fn answer(self, body: &[u8]) -> (Duration, Vec<OriginEvent>) {
         match self {
             Self::Fails => (Duration::ZERO, vec![OriginEvent::Failed(Failure::Connect)]),
             Self::Image(after) => {
-                let data = OriginEvent::Data(image.to_vec().into());
-                (after, vec![head(image.len()), data, OriginEvent::Complete])
+                let data = OriginEvent::Data(body.to_vec().into());
+                (after, vec![head(body.len()), data, OriginEvent::Complete])
             }
         }
     }

@@ -1,15 +1,14 @@
-//! The device and the relay, driven until the device has its image.
+//! A device and the relay, driven until the device has what it wants.
 
 use super::script::{Fate, Scenario};
 use super::step::{Step, What};
-use super::{DEVICE_SEED, RELAY_SEED, ROUTE};
-use crate::flash::{Flash, PAGE};
-use crate::release;
-use sixfold_device::boot::{Boot, BootError, Layout, install};
+use super::{RELAY_SEED, ROUTE};
+use crate::flash::PAGE;
+use crate::{manifests, release};
+use sixfold_device::boot::Layout;
 use sixfold_engine::{
-    Config, Engine, FetchCommand, FetchId, Instant, OriginEvent, Path, Route, UnboundedStore,
+    Config, Engine, FetchCommand, FetchId, Instant, LinkConfig, OriginEvent, Path, Route, UnboundedStore,
 };
-use sixfold_profile::ticket::{Ticket, TicketError};
 use std::error::Error;
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -17,7 +16,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 const MOST_STEPS: usize = 1000;
 
 /// Two records of four pages, and one slot of four.
-fn layout() -> Layout {
+pub(super) fn layout() -> Layout {
     let place = |number: u32| 4 * number * PAGE..4 * (number + 1) * PAGE;
     Layout::single([place(0), place(1)], place(2))
 }
@@ -27,60 +26,74 @@ fn path() -> Path {
     Path { peer: SocketAddr::from((address, 5683)), local: None, socket: 0, interface: 0, multicast: false }
 }
 
-struct Simulation<'a, 't> {
+/// What a device does: it gets datagrams and the time, and sends.
+pub(super) trait Device {
+    fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, String>;
+    fn hear(&mut self, now: Instant, datagram: &[u8]) -> Result<(), String>;
+    fn time_out(&mut self, now: Instant) -> Result<(), String>;
+    /// When it wants to be told the time.
+    fn due(&self) -> Option<Instant>;
+    /// Whether it has what it wants.
+    fn is_done(&self) -> bool;
+}
+
+pub(super) struct Simulation<'a> {
     scenario: &'a Scenario,
-    boot: Boot<'t, Flash>,
     engine: Engine<UnboundedStore>,
+    /// What the origin has beside the image.
+    manifest: Vec<u8>,
     now: Instant,
     /// What the origin will say, and when.
     due: Vec<(Instant, FetchId, OriginEvent)>,
     fetches: usize,
     datagrams: usize,
-    steps: Vec<Step>,
+    /// Everything that happened, in order.
+    pub(super) steps: Vec<Step>,
 }
 
-/// Everything that happens, in order.
-pub(super) fn run(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Step>, Box<dyn Error>> {
-    let mut flash = Flash::erased(12 * PAGE);
-    let fields = ticket.fields().map_err(TicketError::Field)?;
-    let which = install(&mut flash, &layout(), &fields, &release::index()).map_err(say)?;
-    let boot = Boot::new(flash, &layout(), which, *ticket, DEVICE_SEED).map_err(say)?;
-    let (name, origin) = ROUTE;
-    let route = Route { path: vec![name.to_owned()], origin: origin.to_owned() };
-    let config = Config { routes: vec![route], ..Config::default() };
-    let simulation = Simulation {
-        scenario,
-        boot,
-        engine: Engine::new(config, UnboundedStore::default(), [RELAY_SEED; 32]),
-        now: Instant::ZERO,
-        due: Vec::new(),
-        fetches: 0,
-        datagrams: 0,
-        steps: Vec::new(),
-    };
-    simulation.until_bootable()
-}
+impl<'a> Simulation<'a> {
+    /// The device's link has a group when the relay `fans_out`.
+    pub(super) fn new(scenario: &'a Scenario, fans_out: bool) -> Result<Self, Box<dyn Error>> {
+        let (name, origin) = ROUTE;
+        let route = Route { path: vec![name.to_owned()], origin: origin.to_owned() };
+        let config = Config { routes: vec![route], ..Config::default() };
+        let mut engine = Engine::new(config, UnboundedStore::default(), [RELAY_SEED; 32]);
+        if fans_out {
+            engine.set_link(Instant::ZERO, path().interface, Some(LinkConfig::default()));
+        }
+        Ok(Self {
+            scenario,
+            engine,
+            manifest: manifests::plain()?,
+            now: Instant::ZERO,
+            due: Vec::new(),
+            fetches: 0,
+            datagrams: 0,
+            steps: Vec::new(),
+        })
+    }
 
-fn say<E: std::fmt::Debug>(error: BootError<E>) -> String {
-    error.to_string()
-}
+    /// When it is now.
+    pub(super) const fn now(&self) -> Instant {
+        self.now
+    }
 
-impl Simulation<'_, '_> {
-    fn until_bootable(mut self) -> Result<Vec<Step>, Box<dyn Error>> {
+    /// Until the device is done and nobody has anything to say.
+    pub(super) fn drive(&mut self, device: &mut dyn Device) -> Result<(), String> {
         while self.steps.len() < MOST_STEPS {
             let before = self.steps.len();
-            self.device()?;
+            self.device(device)?;
             self.origin();
-            self.relay()?;
+            self.relay(device)?;
             if self.steps.len() > before {
                 continue;
             }
-            if self.boot.is_bootable() {
-                return Ok(self.steps);
+            if device.is_done() {
+                return Ok(());
             }
-            self.sleep()?;
+            self.sleep(device)?;
         }
-        Err(format!("{}: the device does not get its image", self.scenario.name).into())
+        Err(format!("{}: the device does not get what it wants", self.scenario.name))
     }
 
     fn push(&mut self, what: What) {
@@ -95,9 +108,9 @@ impl Simulation<'_, '_> {
         fate.map_or(Fate::Arrives, |(_, fate)| *fate)
     }
 
-    fn device(&mut self) -> Result<(), String> {
+    fn device(&mut self, device: &mut dyn Device) -> Result<(), String> {
         let mut buffer = [0; 256];
-        while let Some(length) = self.boot.poll_transmit(self.now, &mut buffer).map_err(say)? {
+        while let Some(length) = device.transmit(self.now, &mut buffer)? {
             let bytes = buffer.get(..length).unwrap_or_default().to_vec();
             let fate = self.fate();
             if let Some(bytes) = fate.of(&bytes) {
@@ -111,10 +124,11 @@ impl Simulation<'_, '_> {
     /// Takes new fetches, and says what is due about earlier ones.
     fn origin(&mut self) {
         while let Some(command) = self.engine.poll_fetch() {
-            let FetchCommand::Start { id, .. } = command else { continue };
+            let FetchCommand::Start { id, url, .. } = command else { continue };
             let Some(fetch) = self.scenario.origin.get(self.fetches) else { continue };
             self.fetches += 1;
-            let (after, events) = fetch.answer(&release::image());
+            let body = if url.ends_with(".suit") { self.manifest.clone() } else { release::image() };
+            let (after, events) = fetch.answer(&body);
             self.due.extend(events.into_iter().map(|event| (self.now + after, id, event)));
         }
         let now = self.now;
@@ -125,11 +139,11 @@ impl Simulation<'_, '_> {
         }
     }
 
-    fn relay(&mut self) -> Result<(), String> {
+    fn relay(&mut self, device: &mut dyn Device) -> Result<(), String> {
         while let Some(transmit) = self.engine.poll_transmit() {
             let fate = self.fate();
             if let Some(bytes) = fate.of(&transmit.bytes) {
-                self.boot.handle_datagram(self.now, &bytes).map_err(say)?;
+                device.hear(self.now, &bytes)?;
             }
             self.push(What::Relay { bytes: transmit.bytes, fate });
         }
@@ -137,12 +151,11 @@ impl Simulation<'_, '_> {
     }
 
     /// Until the next deadline of anybody.
-    fn sleep(&mut self) -> Result<(), String> {
+    fn sleep(&mut self, device: &mut dyn Device) -> Result<(), String> {
         let origin = self.due.iter().map(|(at, ..)| *at).min();
-        let deadlines = [self.boot.poll_timeout(), self.engine.poll_timeout(), origin];
+        let deadlines = [device.due(), self.engine.poll_timeout(), origin];
         self.now = deadlines.into_iter().flatten().min().unwrap_or(self.now).max(self.now);
         self.engine.handle_timeout(self.now);
-        self.boot.handle_timeout(self.now).map_err(say)?;
-        Ok(())
+        device.time_out(self.now)
     }
 }

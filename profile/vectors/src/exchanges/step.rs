@@ -90,6 +90,8 @@ fn describe(number: u16, value: &[u8]) -> String {
     let uint = value.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
     match number {
         option::ETAG => format!("ETag {}", hex(value)),
+        option::OBSERVE => format!("Observe {uint}"),
+        option::ACCEPT => format!("Accept {uint}"),
         option::URI_PATH => format!("Uri-Path {}", String::from_utf8_lossy(value)),
         option::CONTENT_FORMAT => format!("Content-Format {uint}"),
         option::MAX_AGE => format!("Max-Age {uint}"),
