@@ -38,7 +38,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay at `locals`, an interface each, with an empty cache.
+    /// A relay at `locals`, an interface each, all like `link`, with an empty cache.
     pub fn new(
         locals: Vec<SocketAddrV6>,
         images: Vec<Bytes>,
