@@ -45,7 +45,7 @@ pub(super) fn vector() -> Result<Value, Box<dyn Error>> {
             .map_err(|error| error.to_string())?;
     let which = prepared.record.ok_or("no record was written")?;
     let mut buffer = [0; MAX_TICKET];
-    let ticket = record::read_ticket(&mut flash, &layout().record(which), &mut buffer)
+    let ticket = record::read_ticket(&mut flash, layout().record(which), &mut buffer)
         .map_err(|error| error.to_string())?;
     let ticket = tickets::bytes(&ticket.fields().map_err(TicketError::Field)?)?;
     Ok(json!({

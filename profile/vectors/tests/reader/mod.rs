@@ -1,6 +1,6 @@
 //! Reads the vectors, for the tests of every crate. It knows none of them: a format is checked by those who speak it.
 #![allow(dead_code, unreachable_pub, reason = "every test program uses its own part")]
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 use serde_json::Value;
 use std::fmt::Debug;
