@@ -9,7 +9,9 @@ use model::flash::{Flash, PowerGone};
 use reader::{bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
 use sixfold_device::Fetch;
-use sixfold_device::boot::{Boot, BootError, Choice, Layout, Record, Which, choose, install, record};
+use sixfold_device::boot::{
+    Boot, BootError, Choice, Layout, Record, Which, choose, install, listening_memory, record,
+};
 use sixfold_device::fetch::Event;
 use sixfold_device::prepare::{Inquiry, NoGroup, Probe, Request, Source, Target, informative, prepare};
 use sixfold_device::uri::encode;
@@ -251,6 +253,29 @@ impl Source for Relay<'_> {
     }
 }
 
+#[test]
+fn a_member_sends_exactly_these_datagrams() {
+    let file = file(reader::EXCHANGES);
+    let image = bytes(&file["image"]);
+    for (name, vector) in list(&file, "members") {
+        let ticket_bytes = bytes(&vector["ticket"]);
+        let ticket = Ticket::read(&ticket_bytes).unwrap();
+        let mut flash = flash_with::<4>(&[]);
+        let which =
+            install(&mut flash, &layout(), &ticket.fields().unwrap(), &bytes(&file["index"])).unwrap();
+        let blocks = ticket.image_size().div_ceil(ticket.szx().size() as u32);
+        let mut memory = vec![0; listening_memory(ticket.image_size(), blocks, ticket.szx())];
+        let seed = number(&file["device"]["seed"]) as u32;
+        let mut boot = Boot::new(&mut flash, &layout(), which, ticket, seed).unwrap();
+        boot.listen(&mut memory);
+        for step in vector["steps"].as_array().unwrap() {
+            play(name, &mut boot, step);
+        }
+        assert!(boot.is_bootable(), "{name}: the image is not whole");
+        assert_eq!(&flash.bytes()[2 * PLACE as usize..][..image.len()], &image, "{name}: another image");
+    }
+}
+
 /// A record in flash that writes 4 bytes at once.
 fn record_vector(moment: &str) -> Vec<u8> {
     let file = file(reader::RECORDS);
@@ -268,7 +293,11 @@ fn play(name: &str, boot: &mut Boot<'_, &mut Flash<4, 256>>, step: &Value) {
         "relay" => {
             if let Some(datagram) = arrives(step) {
                 assert_eq!(sent(boot, at), None, "{name}: a datagram that is not in the vector");
-                boot.handle_datagram(at, &datagram).unwrap();
+                match step["to"].as_str() {
+                    None => drop(boot.handle_datagram(at, &datagram).unwrap()),
+                    Some("group") => drop(boot.handle_group_datagram(at, &datagram).unwrap()),
+                    Some(other) => golden(name, other, "other member"),
+                }
                 boot.handle_timeout(at).unwrap();
             }
         }

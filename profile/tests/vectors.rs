@@ -204,7 +204,8 @@ fn what_is_nothing_for_a_group_is_refused() {
 #[test]
 fn messages_are_read_and_written() {
     let file = file(reader::EXCHANGES);
-    for (name, vector) in list(&file, "vectors").chain(list(&file, "preparations")) {
+    for (name, vector) in ["vectors", "preparations", "members"].into_iter().flat_map(|key| list(&file, key))
+    {
         let steps = vector["steps"].as_array().unwrap();
         for step in steps.iter().filter(|step| step["from"] != "origin") {
             let datagram = bytes(&step["bytes"]);

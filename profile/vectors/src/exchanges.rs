@@ -7,7 +7,7 @@ mod step;
 mod update;
 
 use crate::{flash, hex, release, tickets};
-use script::{SCENARIOS, Scenario};
+use script::{MEMBER, SCENARIOS, Scenario};
 use serde_json::{Value, json};
 use sixfold_profile::ticket::Ticket;
 use std::error::Error;
@@ -21,6 +21,7 @@ const ROUTE: (&str, &str) = ("fw", "https://origin.example/firmware/");
 
 pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
     let ticket = tickets::bytes(&tickets::plain())?;
+    let (preparation, prepared) = preparation::vector()?;
     let exchanges =
         SCENARIOS.iter().map(|scenario| vector(scenario, &ticket)).collect::<Result<Vec<_>, _>>()?;
     Ok(json!({
@@ -32,8 +33,15 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
         "device": { "page": flash::PAGE, "write_unit": flash::WRITE_UNIT, "seed": DEVICE_SEED },
         "relay": { "route": ROUTE.0, "origin": ROUTE.1, "seed": hex(&[RELAY_SEED; 32]) },
         "vectors": exchanges,
-        "preparations": [preparation::vector()?],
+        "preparations": [preparation],
+        "members": [member(&prepared)?],
     }))
+}
+
+fn member(ticket: &[u8]) -> Result<Value, Box<dyn Error>> {
+    let steps = update::listen(&MEMBER, &Ticket::read(ticket)?)?;
+    let steps: Vec<_> = steps.iter().map(step::Step::to_json).collect();
+    Ok(json!({ "name": MEMBER.name, "ticket": hex(ticket), "steps": steps }))
 }
 
 fn vector(scenario: &Scenario, ticket: &[u8]) -> Result<Value, Box<dyn Error>> {

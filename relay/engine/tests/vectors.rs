@@ -15,11 +15,12 @@ use std::time::Duration;
 #[test]
 fn the_engine_answers_exactly_these_datagrams() {
     let file = file(reader::EXCHANGES);
-    let updates = list(&file, "vectors").map(|vector| (vector, None));
-    let preparations = list(&file, "preparations").map(|vector| (vector, Some(LinkConfig::default())));
-    for ((name, vector), link) in updates.chain(preparations) {
+    let alone = list(&file, "vectors").map(|vector| (vector, None));
+    let with_group = ["preparations", "members"].into_iter().flat_map(|key| list(&file, key));
+    let with_group = with_group.map(|vector| (vector, Some(LinkConfig::default())));
+    for ((name, vector), link) in alone.chain(with_group) {
         let mut relay = Relay::new(&file["relay"]);
-        relay.engine.set_link(Instant::ZERO, path().interface, link);
+        relay.engine.set_link(Instant::ZERO, path(DEVICE).interface, link);
         for step in vector["steps"].as_array().unwrap() {
             relay.play(name, step);
         }
@@ -48,9 +49,13 @@ impl Relay {
             self.engine.handle_timeout(at);
         }
         match text(&step["from"]) {
-            "device" => self.take(name, now, step),
+            "device" => self.take(name, now, path(DEVICE), step),
+            "other member" => self.take(name, now, path(OTHER_MEMBER), step),
             "origin" => self.engine.handle_origin(now, self.fetch.expect("a fetch"), origin_event(step)),
-            "relay" => golden(name, self.sent(), Some(bytes(&step["bytes"]))),
+            "relay" => {
+                let to = step["to"].as_str().unwrap_or("device").to_owned();
+                golden(name, self.sent(), Some((to, bytes(&step["bytes"]))));
+            }
             other => panic!("{other}"),
         }
         while let Some(command) = self.engine.poll_fetch() {
@@ -59,20 +64,32 @@ impl Relay {
         }
     }
 
-    fn take(&mut self, name: &str, now: Instant, step: &Value) {
+    fn take(&mut self, name: &str, now: Instant, path: Path, step: &Value) {
         assert_eq!(self.sent(), None, "{name}: a datagram that is not in the vector");
         if text(&step["fate"]) == "arrives" {
-            self.engine.handle_datagram(now, path(), &bytes(&step["bytes"]));
+            self.engine.handle_datagram(now, path, &bytes(&step["bytes"]));
         }
     }
 
-    fn sent(&mut self) -> Option<Vec<u8>> {
-        self.engine.poll_transmit().map(|transmit| transmit.bytes)
+    /// A datagram, and to whom.
+    fn sent(&mut self) -> Option<(String, Vec<u8>)> {
+        let transmit = self.engine.poll_transmit()?;
+        let to = match transmit.path.peer.to_string().as_str() {
+            DEVICE => "device",
+            OTHER_MEMBER => "other member",
+            GROUP => "group",
+            other => panic!("{other}"),
+        };
+        Some((to.to_owned(), transmit.bytes))
     }
 }
 
-fn path() -> Path {
-    let peer = "[fe80::ff:fe00:1]:5683".parse().unwrap();
+const DEVICE: &str = "[fe80::ff:fe00:1]:5683";
+const OTHER_MEMBER: &str = "[fe80::ff:fe00:2]:5683";
+const GROUP: &str = "[ff02::fd]:61616";
+
+fn path(peer: &str) -> Path {
+    let peer = peer.parse().unwrap();
     Path { peer, local: None, socket: 0, interface: 0, multicast: false }
 }
 

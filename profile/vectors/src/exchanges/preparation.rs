@@ -21,7 +21,8 @@ use std::error::Error;
 /// What is asked for.
 const MANIFEST: &str = "/fw/lamp.bin.suit";
 
-pub(super) fn vector() -> Result<Value, Box<dyn Error>> {
+/// The vector, and the ticket.
+pub(super) fn vector() -> Result<(Value, Vec<u8>), Box<dyn Error>> {
     let manifest = release::manifest();
     let request = Request {
         relay: tickets::plain().relay,
@@ -48,13 +49,14 @@ pub(super) fn vector() -> Result<Value, Box<dyn Error>> {
     let ticket = record::read_ticket(&mut flash, layout().record(which), &mut buffer)
         .map_err(|error| error.to_string())?;
     let ticket = tickets::bytes(&ticket.fields().map_err(TicketError::Field)?)?;
-    Ok(json!({
+    let vector = json!({
         "name": PREPARATION.name,
         "manifest": MANIFEST,
         "key": "ed25519",
         "ticket": hex(&ticket),
         "steps": relay.simulation.steps.iter().map(Step::to_json).collect::<Vec<_>>(),
-    }))
+    });
+    Ok((vector, ticket))
 }
 
 struct Relay<'a> {

@@ -75,6 +75,24 @@ pub(super) const PREPARATION: Scenario = Scenario {
     origin: &[Fetch::Image(Duration::ZERO), Fetch::Image(Duration::ZERO)],
 };
 
+/// A member's.
+pub(super) const MEMBER: Scenario = Scenario {
+    name: "a stream, of which much is lost: the device says what it misses",
+    fates: &[
+        (3, Fate::Lost),
+        (4, Fate::Lost),
+        (5, Fate::Lost),
+        (6, Fate::Lost),
+        (8, Fate::Lost),
+        (9, Fate::Lost),
+        (10, Fate::Lost),
+        (11, Fate::Lost),
+        (12, Fate::Lost),
+        (13, Fate::Lost),
+    ],
+    origin: &[Fetch::Image(Duration::ZERO)],
+};
+
 impl Fetch {
     /// When the origin answers, and what.
     pub(super) fn answer(self, body: &[u8]) -> (Duration, Vec<OriginEvent>) {

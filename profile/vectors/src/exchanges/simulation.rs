@@ -1,7 +1,7 @@
 //! A device and the relay, driven until the device has what it wants.
 
 use super::script::{Fate, Scenario};
-use super::step::{Step, What};
+use super::step::{Step, To, What};
 use super::{RELAY_SEED, ROUTE};
 use crate::flash::PAGE;
 use crate::{manifests, release};
@@ -26,10 +26,20 @@ fn path() -> Path {
     Path { peer: SocketAddr::from((address, 5683)), local: None, socket: 0, interface: 0, multicast: false }
 }
 
+/// Of another member of the group, which asks once.
+fn other_path() -> Path {
+    let address = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 2);
+    Path { peer: SocketAddr::from((address, 5683)), ..path() }
+}
+
 /// What a device does: it gets datagrams and the time, and sends.
 pub(super) trait Device {
     fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, String>;
     fn hear(&mut self, now: Instant, datagram: &[u8]) -> Result<(), String>;
+    /// What went to the group of its ticket.
+    fn hear_group(&mut self, _now: Instant, _datagram: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
     fn time_out(&mut self, now: Instant) -> Result<(), String>;
     /// When it wants to be told the time.
     fn due(&self) -> Option<Instant>;
@@ -76,6 +86,12 @@ impl<'a> Simulation<'a> {
     /// When it is now.
     pub(super) const fn now(&self) -> Instant {
         self.now
+    }
+
+    /// The other member asks.
+    pub(super) fn other(&mut self, bytes: Vec<u8>) {
+        self.engine.handle_datagram(self.now, other_path(), &bytes);
+        self.push(What::Other { bytes });
     }
 
     /// Until the device is done and nobody has anything to say.
@@ -142,10 +158,13 @@ impl<'a> Simulation<'a> {
     fn relay(&mut self, device: &mut dyn Device) -> Result<(), String> {
         while let Some(transmit) = self.engine.poll_transmit() {
             let fate = self.fate();
-            if let Some(bytes) = fate.of(&transmit.bytes) {
-                device.hear(self.now, &bytes)?;
+            let to = To::of(transmit.path.peer, path().peer);
+            match (fate.of(&transmit.bytes), to) {
+                (Some(bytes), To::Device) => device.hear(self.now, &bytes)?,
+                (Some(bytes), To::Group) => device.hear_group(self.now, &bytes)?,
+                (Some(_), To::Other) | (None, _) => {}
             }
-            self.push(What::Relay { bytes: transmit.bytes, fate });
+            self.push(What::Relay { bytes: transmit.bytes, fate, to });
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sixfold_engine::OriginEvent;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Message, Type, option};
+use std::net::SocketAddr;
 
 pub(super) struct Step {
     pub(super) at: Instant,
@@ -16,20 +17,56 @@ pub(super) enum What {
     /// A datagram leaves the device.
     Device { bytes: Vec<u8>, fate: Fate },
     /// A datagram leaves the relay.
-    Relay { bytes: Vec<u8>, fate: Fate },
+    Relay { bytes: Vec<u8>, fate: Fate, to: To },
+    /// A datagram of another member arrives at the relay.
+    Other { bytes: Vec<u8> },
     /// The origin says something about the relay's latest fetch.
     Origin(OriginEvent),
+}
+
+/// Whom the relay says something.
+#[derive(Clone, Copy)]
+pub(super) enum To {
+    Device,
+    Group,
+    /// Another member.
+    Other,
+}
+
+impl To {
+    pub(super) fn of(peer: SocketAddr, device: SocketAddr) -> Self {
+        match peer {
+            _ if peer == device => Self::Device,
+            _ if peer.ip().is_multicast() => Self::Group,
+            _ => Self::Other,
+        }
+    }
+
+    /// In a vector, where it is not the device.
+    const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Device => None,
+            Self::Group => Some("group"),
+            Self::Other => Some("other member"),
+        }
+    }
 }
 
 impl Step {
     pub(super) fn to_json(&self) -> Value {
         let mut value = match &self.what {
             What::Device { bytes, fate } => datagram("device", bytes, *fate),
-            What::Relay { bytes, fate } => datagram("relay", bytes, *fate),
+            What::Relay { bytes, fate, .. } => datagram("relay", bytes, *fate),
+            What::Other { bytes } => datagram("other member", bytes, Fate::Arrives),
             What::Origin(event) => origin(event),
         };
         if let Some(fields) = value.as_object_mut() {
             fields.insert("at_us".to_owned(), self.at.as_micros().into());
+            if let What::Relay { to, .. } = self.what
+                && let Some(name) = to.name()
+            {
+                fields.insert("to".to_owned(), name.into());
+            }
         }
         value
     }
@@ -96,10 +133,16 @@ fn describe(number: u16, value: &[u8]) -> String {
         option::CONTENT_FORMAT => format!("Content-Format {uint}"),
         option::MAX_AGE => format!("Max-Age {uint}"),
         option::SIZE2 => format!("Size2 {uint}"),
-        option::BLOCK2 => Block::decode(value).map_or("Block2 ?".to_owned(), |block| {
-            let more = u8::from(block.more);
-            format!("Block2 {}/{more}/{}", block.num(), block.szx.size())
-        }),
+        option::BLOCK2 => format!("Block2 {}", block(value)),
+        option::Q_BLOCK2 => format!("Q-Block2 {}", block(value)),
+        option::MISSING => format!("MISSING {}", hex(value)),
         _ => format!("option {number} {}", hex(value)),
     }
+}
+
+/// NUM/M/size.
+fn block(value: &[u8]) -> String {
+    Block::decode(value).map_or("?".to_owned(), |block| {
+        format!("{}/{}/{}", block.num(), u8::from(block.more), block.szx.size())
+    })
 }

@@ -6,8 +6,9 @@ use super::simulation::{Device, Simulation, layout};
 use super::step::Step;
 use crate::flash::{Flash, PAGE};
 use crate::release;
-use sixfold_device::boot::{Boot, BootError, install};
+use sixfold_device::boot::{Boot, BootError, install, listening_memory};
 use sixfold_profile::Instant;
+use sixfold_profile::coap::{Block, Code, Full, Options, Type, Writer, option};
 use sixfold_profile::ticket::{Ticket, TicketError};
 use std::error::Error;
 
@@ -22,6 +23,37 @@ pub(super) fn run(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Step>,
     Ok(simulation.steps)
 }
 
+/// The same of a member of a group, beside another one that has asked for the image already.
+pub(super) fn listen(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Step>, Box<dyn Error>> {
+    let mut flash = Flash::erased(12 * PAGE);
+    let fields = ticket.fields().map_err(TicketError::Field)?;
+    let which = install(&mut flash, &layout(), &fields, &release::index()).map_err(say)?;
+    let blocks = ticket.image_size().div_ceil(ticket.szx().size() as u32);
+    let mut memory = vec![0; listening_memory(ticket.image_size(), blocks, ticket.szx())];
+    let mut boot = Boot::new(flash, &layout(), which, *ticket, DEVICE_SEED).map_err(say)?;
+    boot.listen(&mut memory);
+    let mut simulation = Simulation::new(scenario, true)?;
+    simulation.other(first_request(ticket)?);
+    simulation.drive(&mut boot)?;
+    Ok(simulation.steps)
+}
+
+/// A member's, before it has heard a stream (profile, section 5.7).
+fn first_request(ticket: &Ticket<'_>) -> Result<Vec<u8>, String> {
+    let mut buffer = [0; 256];
+    let write = |buffer: &mut [u8]| -> Result<usize, Full> {
+        let mut writer = Writer::new(buffer, Type::Confirmable, Code::GET, 1, b"\x01")?;
+        writer.uint_option(option::OBSERVE, 0)?;
+        for option in Options::new(ticket.options()) {
+            writer.option(option.number, option.value)?;
+        }
+        writer.uint_option(option::Q_BLOCK2, Block::first(ticket.szx()).encode())?;
+        Ok(writer.finish())
+    };
+    let length = write(&mut buffer).map_err(|Full| "the request is too long".to_owned())?;
+    Ok(buffer.get(..length).unwrap_or_default().to_vec())
+}
+
 fn say<E: std::fmt::Debug>(error: BootError<E>) -> String {
     error.to_string()
 }
@@ -33,6 +65,11 @@ impl Device for Boot<'_, Flash> {
 
     fn hear(&mut self, now: Instant, datagram: &[u8]) -> Result<(), String> {
         self.handle_datagram(now, datagram).map(drop).map_err(say)
+    }
+
+    fn hear_group(&mut self, now: Instant, datagram: &[u8]) -> Result<(), String> {
+        self.handle_group_datagram(now, datagram).map(drop).map_err(say)?;
+        self.time_out(now)
     }
 
     fn time_out(&mut self, now: Instant) -> Result<(), String> {
