@@ -13,13 +13,14 @@ use std::time::Duration;
 const TOLERANCE: f64 = 0.10;
 const SEEDS: u64 = 10;
 
-/// The images are so large that chance alone puts model and kernel apart by less than 3 % (three standard errors).
+/// The images are so large that chance alone puts model and kernel apart by less than 3 % (three standard errors). One relay serves
+/// them all, so that loss grows: it must not go into a measurement with smaller blocks than the model's, which begins anew.
 const MEASUREMENTS: [Measurement; 5] = [
     Measurement { loss_percent: 0, block_bytes: 64, image_bytes: 16_384 },
-    Measurement { loss_percent: 5, block_bytes: 64, image_bytes: 65_536 },
-    Measurement { loss_percent: 20, block_bytes: 64, image_bytes: 65_536 },
     Measurement { loss_percent: 0, block_bytes: 256, image_bytes: 32_768 },
-    Measurement { loss_percent: 5, block_bytes: 256, image_bytes: 131_072 },
+    Measurement { loss_percent: 1, block_bytes: 256, image_bytes: 131_072 },
+    Measurement { loss_percent: 2, block_bytes: 64, image_bytes: 65_536 },
+    Measurement { loss_percent: 20, block_bytes: 64, image_bytes: 65_536 },
 ];
 
 #[test]

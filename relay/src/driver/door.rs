@@ -1,5 +1,6 @@
-//! Rate limits at the door: a client that asks faster than it may is not let in (governor, one cell an address). It is told
-//! so once a second, because a client that understands 4.29 (RFC 8516) slows down; more answers would be more traffic.
+//! Rate limits at the door: a client that asks faster than it may is not let in (governor, one cell an address). The first
+//! request too many is dropped: a client with one request at a time (NSTART, RFC 7252 §4.7) waits for its time-out then, and goes
+//! on. One that asks on is told 4.29 (RFC 8516) once a second; more answers would be more traffic.
 //!
 //! Fairness between clients that behave is not decided here.
 
@@ -8,6 +9,8 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
+/// One in ACK_TIMEOUT (2 s).
+const SLIPS_A_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
 /// Addresses remembered before those are dropped whose budget is full again.
 const SWEEP_ABOVE: usize = 4096;
 /// Addresses remembered at most: beyond it all are forgotten, which costs a flood of spoofed sources nothing but
@@ -19,6 +22,8 @@ pub(crate) struct Door(Option<Limiters>);
 
 struct Limiters {
     requests: DefaultKeyedRateLimiter<IpAddr>,
+    /// How often a request too many is only dropped.
+    slips: DefaultKeyedRateLimiter<IpAddr>,
     /// How often a client that is not let in is told so.
     refusals: DefaultKeyedRateLimiter<IpAddr>,
 }
@@ -41,27 +46,31 @@ impl Door {
         let quota = NonZeroU32::new(rate).zip(NonZeroU32::new(burst));
         Self(quota.map(|(rate, burst)| Limiters {
             requests: limiter(Quota::per_second(rate).allow_burst(burst)),
+            slips: limiter(Quota::per_minute(SLIPS_A_MINUTE).allow_burst(NonZeroU32::MIN)),
             refusals: limiter(Quota::per_second(NonZeroU32::MIN)),
         }))
     }
 
     pub(crate) fn judge(&self, address: IpAddr) -> Entry {
-        let Some(Limiters { requests, refusals }) = &self.0 else { return Entry::Admitted };
+        let Some(Limiters { requests, slips, refusals }) = &self.0 else { return Entry::Admitted };
         if requests.check_key(&address).is_ok() {
             return Entry::Admitted;
+        }
+        if slips.check_key(&address).is_ok() {
+            return Entry::Dropped;
         }
         refusals.check_key(&address).map_or(Entry::Dropped, |()| Entry::Refused)
     }
 
     /// Keeps the memory bounded; call it about once a second.
     pub(crate) fn sweep(&mut self, rate: u32, burst: u32) {
-        let Some(Limiters { requests, refusals }) = &self.0 else { return };
-        for limiter in [requests, refusals] {
+        let Some(Limiters { requests, slips, refusals }) = &self.0 else { return };
+        for limiter in [requests, slips, refusals] {
             if limiter.len() > SWEEP_ABOVE {
                 limiter.retain_recent();
             }
         }
-        if requests.len().max(refusals.len()) > FORGET_ABOVE {
+        if requests.len().max(slips.len()) > FORGET_ABOVE {
             *self = Self::new(rate, burst);
         }
     }
@@ -79,9 +88,13 @@ mod tests {
     #[test]
     fn each_address_has_its_own_budget() {
         let door = Door::new(1, 3);
-        let entries: Vec<_> = (0..5).map(|_| door.judge(address(1))).collect();
+        let entries: Vec<_> = (0..6).map(|_| door.judge(address(1))).collect();
         assert_eq!(entries[..3], [Entry::Admitted; 3]);
-        assert_eq!(entries[3..], [Entry::Refused, Entry::Dropped], "told once");
+        assert_eq!(
+            entries[3..],
+            [Entry::Dropped, Entry::Refused, Entry::Dropped],
+            "told once, and not at once"
+        );
         assert_eq!(door.judge(address(2)), Entry::Admitted);
     }
 

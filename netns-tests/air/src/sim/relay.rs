@@ -5,7 +5,7 @@ use crate::peers::{PATH, image_name, write_request};
 use crate::scenario::Origin;
 use bytes::Bytes;
 use sixfold_engine::{
-    Config, Engine, Event, Failure, Fanout, FanoutEvent, FetchCommand, FetchId, Freshness, Head, LinkConfig,
+    Config, Engine, Event, Failure, FanoutEvent, FetchCommand, FetchId, Freshness, Head, LinkConfig,
     OriginEvent, Path, Route, UnboundedStore, Validator,
 };
 use sixfold_profile::Instant;
@@ -38,20 +38,19 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay at `locals`, an interface each, with an empty cache.
+    /// A relay at `locals`, an interface each, all like `link`, with an empty cache.
     pub fn new(
         locals: Vec<SocketAddrV6>,
         images: Vec<Bytes>,
         origin: Origin,
-        fanout: Fanout,
+        link: LinkConfig,
         seed: [u8; 32],
     ) -> Self {
         let route = Route { path: vec![PATH[0].to_owned()], origin: "https://origin.example/".to_owned() };
         let config = Config { routes: vec![route], ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), seed);
         for (interface, _) in (INTERFACE..).zip(&locals) {
-            let config = LinkConfig { fanout: Some(fanout), ..LinkConfig::default() };
-            engine.set_link(Instant::ZERO, interface, Some(config));
+            engine.set_link(Instant::ZERO, interface, Some(link));
         }
         Self {
             locals,
