@@ -16,6 +16,9 @@
 //!
 //! It stands where the first entries of the journal are. Each four bytes begin with one of the magic value, so that no entry is all
 //! zeros or all ones, even if it is torn: whoever knows no notes takes them for torn marks, which say nothing.
+//!
+//! When the new ticket is whole, a main program writes another note behind it, of any number, before it erases both: a note is the
+//! only place that knows its number only as long as the rest of its page is erased.
 
 use crate::crc32;
 use crate::record::LARGEST_ENTRY;

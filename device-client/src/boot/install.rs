@@ -56,8 +56,8 @@ pub fn install<F: NorFlash>(
     record.check_index(flash, ticket.index_digest())?;
     write(flash, place.start, buffer.get(..length).unwrap_or_default())?;
     if let Some(page) = noted {
-        // From now on the ticket says it. To a boot program that comes first, a note is a few torn marks.
-        flash.erase(page.start, page.end)?;
+        // To a boot program that comes first, a note is a few torn marks.
+        note::withdraw(flash, page)?;
     }
     if layout.is_single() && superseded.is_some_and(|old| old.sequence_number == ticket.sequence_number()) {
         retire(flash, layout.record(place_of.other()))?;

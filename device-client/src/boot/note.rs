@@ -14,16 +14,31 @@ pub(super) fn read<F: NorFlash>(flash: &mut F, place: &Range<u32>) -> Result<Opt
     Ok(read_note(&bytes))
 }
 
-/// Leaves a note in the record at `place`. Its journal loses the marks of that page: the boot program, if it is next, looks
-/// at those chunks again.
+/// Leaves a note in the record at `place`; one that says the number already, with nothing behind it, stays. Then the power may have
+/// gone while the ticket was erased, which may read as whole for the last time, and the note is all there is. Otherwise the journal
+/// loses the marks of that page: the boot program, if it is next, looks at those chunks again.
 pub(super) fn leave<F: NorFlash>(
     flash: &mut F,
     place: &Range<u32>,
     sequence_number: u64,
 ) -> Result<(), BootError<F::Error>> {
+    if read(flash, place)? == Some(sequence_number) && page(flash, place)?.is_some() {
+        return Ok(());
+    }
     let page = first_page::<F>(place).ok_or(BootError::Layout)?;
     flash.erase(page.start, page.end)?;
     Ok(write(flash, page.start, &write_note(sequence_number))?)
+}
+
+/// Erases the page of a note: the ticket says the number now. A second note behind it says so first. Otherwise, where the ticket
+/// has the number of the note, and the power goes while this page is erased, [`leave`] may find the note whole for the last time.
+pub(super) fn withdraw<F: NorFlash>(flash: &mut F, page: Range<u32>) -> Result<(), F::Error> {
+    let behind = page.start.checked_add(NOTE_LENGTH as u32);
+    if let Some(behind) = behind.filter(|behind| *behind < page.end) {
+        // To a journal a note is torn entries, whichever number it says.
+        write(flash, behind, &write_note(0))?;
+    }
+    flash.erase(page.start, page.end)
 }
 
 /// The page with the note, if there is one and nothing else on it. Marks behind it would be taken for the new image's.

@@ -16,6 +16,8 @@ pub struct Flash<const WRITE: usize, const ERASE: usize> {
     /// When the power goes.
     pub cut: Option<Cut>,
     is_off: bool,
+    /// The page whose erasure was cut like [`How::Weak`], and how often the power came on since.
+    weak: Option<(usize, u32)>,
     /// Reads fail like this once power is gone.
     dice: u64,
 }
@@ -35,9 +37,13 @@ pub enum How {
     Torn,
     /// The operation is complete, but nobody hears of it.
     After,
+    /// A page to be erased reads as before, but for the last time: when the power comes on once more, some bits are set. A write
+    /// does nothing.
+    Weak,
 }
 
 impl How {
+    /// Those that leave what stays as it is.
     pub const ALL: [Self; 3] = [Self::Before, Self::Torn, Self::After];
 }
 
@@ -55,7 +61,7 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
     /// Erased flash of so many pages.
     pub fn erased(pages: usize) -> Self {
         let (bytes, erasures) = (vec![0xff; pages * ERASE], vec![0; pages]);
-        Self { bytes, operations: 0, erasures, cut: None, is_off: false, dice: 1 }
+        Self { bytes, operations: 0, erasures, cut: None, is_off: false, weak: None, dice: 1 }
     }
 
     /// What is in it.
@@ -74,6 +80,11 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
         self.cut = cut;
         self.is_off = false;
         self.dice = seed.wrapping_mul(2) | 1;
+        match self.weak.take() {
+            Some((page, 0)) => self.weak = Some((page, 1)),
+            Some((page, _)) => self.erase_some(page),
+            None => {}
+        }
     }
 
     fn random(&mut self) -> u8 {
@@ -83,11 +94,12 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
         (self.dice >> 24) as u8
     }
 
-    /// One operation: `whole` does it, `torn` does it partly.
+    /// One operation: `whole` does it, `torn` does it partly, `weak` leaves it for later.
     fn operate(
         &mut self,
         whole: impl FnOnce(&mut Self),
         torn: impl FnOnce(&mut Self),
+        weak: impl FnOnce(&mut Self),
     ) -> Result<(), PowerGone> {
         if self.is_off {
             return Err(PowerGone);
@@ -103,12 +115,14 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
             How::Before => {}
             How::Torn => torn(self),
             How::After => whole(self),
+            How::Weak => weak(self),
         }
         Err(PowerGone)
     }
 
     fn erase_page(&mut self, start: usize) {
         self.bytes[start..start + ERASE].fill(0xff);
+        self.weak = self.weak.filter(|(page, _)| *page != start);
     }
 
     fn erase_some(&mut self, start: usize) {
@@ -163,7 +177,11 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Flash<WRITE, ERASE> {
         assert!(from % ERASE == 0 && to % ERASE == 0 && from <= to, "pages are erased whole: {from}..{to}");
         for page in (from..to).step_by(ERASE) {
             self.erasures[page / ERASE] += 1;
-            self.operate(|flash| flash.erase_page(page), |flash| flash.erase_some(page))?;
+            self.operate(
+                |flash| flash.erase_page(page),
+                |flash| flash.erase_some(page),
+                |flash| flash.weak = Some((page, 0)),
+            )?;
         }
         Ok(())
     }
@@ -177,6 +195,6 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for Flash<WRITE, ERASE> {
         let place = &self.bytes[start..start + bytes.len()];
         let is_erased = place.iter().all(|byte| *byte == 0xff);
         assert!(self.is_off || is_erased, "{start}: a unit is written twice between erasures");
-        self.operate(|flash| flash.program(start, bytes), |flash| flash.program_some(start, bytes))
+        self.operate(|flash| flash.program(start, bytes), |flash| flash.program_some(start, bytes), |_| {})
     }
 }

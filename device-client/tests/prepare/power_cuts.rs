@@ -1,12 +1,13 @@
 //! A preparation, again and again, with the power cut at every flash operation. Afterwards the ticket that was in force
 //! before is whole, with its journal and index, or the new one is; what was accepted stays so; and to prepare once more
-//! succeeds. With two slots, an update that waits may be given up for the new one: then the image that runs is in force.
+//! succeeds, even if that is cut off once, too. With two slots, an update that waits may be given up for the new one: then the
+//! image that runs is in force.
 
 use super::model::Server;
 use super::model::device::{Device, End, Release};
 use super::model::flash::{Cut, Flash, How, PowerGone};
 use super::world::{CHUNK, RUNNING, World, release};
-use sixfold_device::boot::{BootError, Choice, Event, Record, accepted_sequence_number, choose};
+use sixfold_device::boot::{BootError, Choice, Event, Record, Which, accepted_sequence_number, choose};
 use sixfold_device::prepare::PrepareError;
 use sixfold_manifest::Refusal;
 use sixfold_profile::record::Entry;
@@ -14,6 +15,9 @@ use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
+
+/// Cuts of a preparation and of the one after it, this many pairs for each kind of device.
+const PAIRS: u64 = 500;
 
 /// What the flash holds before.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +28,8 @@ enum Before {
     HalfUpdated,
     /// The same manifest was prepared, and nothing fetched.
     Prepared,
+    /// An image from the factory runs, in slot A, which no record vouches for; an update was prepared, and is half there.
+    FactoryHalfUpdated,
 }
 
 struct Rig<const WRITE: usize, const ERASE: usize> {
@@ -33,7 +39,8 @@ struct Rig<const WRITE: usize, const ERASE: usize> {
     /// The highest sequence number that was accepted before.
     accepted: u64,
     /// The records that may be in force afterwards, byte for byte: the new one, the one before, and that of the image
-    /// that runs, which is another where there are two slots and an update was waiting for the other one.
+    /// that runs, which is another where there are two slots and an update was waiting for the other one. An image from the factory
+    /// has none: nothing is in force.
     whole: [Vec<u8>; 3],
 }
 
@@ -43,12 +50,19 @@ struct Count {
     cuts: u32,
     /// How often each of the rig's records was in force after a cut.
     in_force: [u32; 3],
+    /// Pairs of cuts of which both came.
+    pairs: u32,
 }
 
-/// Whether the boot program has an image to run or to fetch, and the record that says so, byte for byte.
+/// Whether the boot program has an image to run or to fetch, and the record that says so, byte for byte; nothing when that image
+/// is the factory's.
 fn in_force<const WRITE: usize, const ERASE: usize>(device: &mut Device<WRITE, ERASE>) -> Vec<u8> {
     let choice = choose(&mut device.flash, &device.layout, &mut [0; MAX_TICKET]).unwrap();
-    let (Choice::Run(record) | Choice::Update { record, .. }) = choice else { panic!("{choice:?}") };
+    let record = match choice {
+        Choice::Run(record) | Choice::Update { record, .. } => record,
+        Choice::Nothing => return Vec::new(),
+        Choice::Lost => panic!("lost"),
+    };
     let place = device.layout.record(record).clone();
     device.flash.bytes()[place.start as usize..place.end as usize].to_vec()
 }
@@ -56,11 +70,17 @@ fn in_force<const WRITE: usize, const ERASE: usize>(device: &mut Device<WRITE, E
 impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
     fn new(two_slots: bool, before: Before) -> Self {
         let mut world = World::new(two_slots);
+        if matches!(before, Before::FactoryHalfUpdated) {
+            let slot = world.device.layout.slot(Which::A).start as usize;
+            let flash = world.device.flash.bytes_mut();
+            flash.fill(0xff);
+            flash[slot..slot + world.old.image.len()].copy_from_slice(&world.old.image);
+        }
         let running = in_force(&mut world.device);
         let new = release(1200, 3, world.new.sequence_number + 1);
         match before {
             Before::Running => world.publish(new.clone()),
-            Before::HalfUpdated => {
+            Before::HalfUpdated | Before::FactoryHalfUpdated => {
                 world.prepare().unwrap();
                 stops_at(&mut world, 12);
                 world.publish(new.clone());
@@ -87,10 +107,14 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
         for at in 0..operations {
             for how in How::ALL {
                 for seed in 0..if how == How::Torn { 8 } else { 1 } {
-                    self.cut(Cut { at, how }, seed, &mut count);
+                    let found = self.live(&[Cut { at, how }], seed);
+                    assert_eq!(found.len(), 1, "{at}, {how:?}: the cut never came");
+                    count.in_force[found[0]] += 1;
+                    count.cuts += 1;
                 }
             }
         }
+        count.pairs = self.pairs_of_cuts(operations);
         count
     }
 
@@ -99,49 +123,84 @@ impl<const WRITE: usize, const ERASE: usize> Rig<WRITE, ERASE> {
         self.world.device.flash.power_on(cut, seed);
     }
 
-    fn cut(&mut self, cut: Cut, seed: u64, count: &mut Count) {
-        self.start(Some(cut), seed);
-        let error = self.world.prepare().unwrap_err();
-        assert_eq!(error, PrepareError::Flash(BootError::Flash(PowerGone)), "{cut:?}");
-        self.world.device.flash.power_on(None, seed);
-        let found = in_force(&mut self.world.device);
-        let found = self.whole.iter().position(|record| self.is(record, &found));
-        let found =
-            found.unwrap_or_else(|| panic!("{cut:?}, {seed}: no record that was whole before or is new"));
-        count.in_force[found] += 1;
-        count.cuts += 1;
-        self.refuses_what_is_older(cut);
-        self.world.prepare().unwrap();
-        let new = self.new.clone();
-        self.world.boots_into(&new);
+    /// The second cut is in the preparation after the first. How many came.
+    fn pairs_of_cuts(&mut self, operations: u32) -> u32 {
+        let mut came = 0;
+        for seed in 0..PAIRS {
+            let random = |salt: u64| (seed * 2 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let at = |salt, operations| (random(salt) >> 33) as u32 % operations;
+            let hows = [How::Before, How::Torn, How::After, How::Weak];
+            let first = Cut { at: at(0, operations), how: hows[(random(0) >> 20) as usize % 4] };
+            // Where an update waits only since the first preparation, the second one needs a note: some operations more.
+            let second = Cut { at: at(1, operations + 3), how: How::ALL[(random(1) >> 20) as usize % 3] };
+            came += u32::from(self.live(&[first, second], seed).len() == 2);
+        }
+        came
     }
 
-    /// Whether what was found is this record, byte for byte. With two slots, the journal of an update that waits may have lost
-    /// marks, to a note that may be torn; it must not have got any.
-    fn is(&self, record: &[u8], found: &[u8]) -> bool {
-        if !self.world.device.layout.is_single() {
-            let ticket = Ticket::read(record).unwrap();
-            let journal =
-                Record::new::<Flash<WRITE, ERASE>>(&(0..record.len() as u32), &ticket).unwrap().journal();
-            let (start, end) = (journal.start as usize, journal.end as usize);
-            let entries =
-                |record: &[u8]| record[start..end].chunks(WRITE.max(4)).map(Entry::read).collect::<Vec<_>>();
-            let mut marks = entries(record).into_iter().zip(entries(found));
-            return record[..start] == found[..start]
-                && record[end..] == found[end..]
-                && marks.all(|(before, now)| now != Entry::Marked || before == Entry::Marked);
+    /// Preparations with power cuts at `cuts`, each counted from the last, until one succeeds; then the boot program. Which
+    /// of the rig's records was in force after each cut that came.
+    fn live(&mut self, cuts: &[Cut], seed: u64) -> Vec<usize> {
+        let mut later = cuts.iter().copied();
+        let mut in_force = Vec::new();
+        self.start(later.next(), seed);
+        while let Err(error) = self.world.prepare() {
+            assert_eq!(error, PrepareError::Flash(BootError::Flash(PowerGone)), "{cuts:?}, {seed}");
+            self.world.device.flash.power_on(later.next(), seed);
+            in_force.push(self.found(cuts, seed));
+            self.refuses_what_is_older(cuts, seed);
         }
-        record == found
+        self.world.device.flash.power_on(None, seed);
+        let new = self.new.clone();
+        self.world.boots_into(&new);
+        in_force
+    }
+
+    /// Which of the rig's records is in force.
+    fn found(&mut self, cuts: &[Cut], seed: u64) -> usize {
+        let found = in_force(&mut self.world.device);
+        if found.is_empty() {
+            let old = &self.world.old.image;
+            assert!(self.world.device.slot(Which::A, old.len()) == old, "{cuts:?}, {seed}: wrong bytes run");
+        }
+        let found = self.whole.iter().position(|record| self.is(record, &found));
+        found.unwrap_or_else(|| panic!("{cuts:?}, {seed}: no record that was whole before or is new"))
+    }
+
+    /// Whether what was found is this record, byte for byte, to the end of its index. With two slots, the journal of an update that
+    /// waits may have lost marks, to a note that may be torn; it must not have got any.
+    fn is(&self, record: &[u8], found: &[u8]) -> bool {
+        if record.is_empty() || found.is_empty() {
+            return record.is_empty() && found.is_empty();
+        }
+        let ticket = Ticket::read(record).unwrap();
+        let parts = Record::new::<Flash<WRITE, ERASE>>(&(0..record.len() as u32), &ticket).unwrap();
+        let [start, journal, end] =
+            [parts.journal().start, parts.journal().end, parts.index().end].map(|at| at as usize);
+        let entries =
+            |record: &[u8]| record[start..journal].chunks(WRITE.max(4)).map(Entry::read).collect::<Vec<_>>();
+        let mut marks = entries(record).into_iter().zip(entries(found));
+        record[..start] == found[..start]
+            && record[journal..end] == found[journal..end]
+            && if self.world.device.layout.is_single() {
+                record[start..journal] == found[start..journal]
+            } else {
+                marks.all(|(before, now)| now != Entry::Marked || before == Entry::Marked)
+            }
     }
 
     /// Whatever the cut left, a signed manifest of before is not for this device any more.
-    fn refuses_what_is_older(&mut self, cut: Cut) {
+    fn refuses_what_is_older(&mut self, cuts: &[Cut], seed: u64) {
         let accepted = accepted(&mut self.world.device);
-        assert!(accepted >= self.accepted, "{cut:?}: {} was accepted, now only {accepted}", self.accepted);
+        assert!(
+            accepted >= self.accepted,
+            "{cuts:?}, {seed}: {} was accepted, now {accepted}",
+            self.accepted
+        );
         let offered = self.accepted - 1;
         self.world.sign_suit(|manifest| manifest.sequence_number = offered);
         let error = self.world.prepare().unwrap_err();
-        assert_eq!(error, PrepareError::Refused(Refusal::Sequence { offered, accepted }), "{cut:?}");
+        assert_eq!(error, PrepareError::Refused(Refusal::Sequence { offered, accepted }), "{cuts:?}, {seed}");
         self.world.sign_suit(|_| ());
     }
 }
@@ -169,10 +228,11 @@ fn row<const WRITE: usize, const ERASE: usize>(two_slots: bool, before: Before) 
         Before::Running => "an old image",
         Before::HalfUpdated => "half of another update",
         Before::Prepared => "the same ticket",
+        Before::FactoryHalfUpdated => "a factory image, half of another update",
     };
-    let Count { operations, cuts, in_force: [new, before, running] } = count;
+    let Count { operations, cuts, in_force: [new, before, running], pairs } = count;
     format!(
-        "| {slots} | {ERASE} | {WRITE} | {what} | {operations} | {cuts} | {new} | {before} | {running} |\n"
+        "| {slots} | {ERASE} | {WRITE} | {what} | {operations} | {cuts} | {new} | {before} | {running} | {pairs} |\n"
     )
 }
 
@@ -185,8 +245,11 @@ each flash operation (torn: eight ways each). Then the record in force is compar
 where there are two slots and an update that waited was given up, that of the image that runs. A manifest older than what was
 accepted before the cut is refused; then the preparation is repeated, and the image fetched.
 
-| slots | page | write unit | flash before | flash operations | cuts | new record in force | that before | that of the running image |
-|--:|--:|--:|--|--:|--:|--:|--:|--:|
+Of 500 random pairs of cuts, the second one in the repeated preparation, those count in which both came; the same is checked after
+each. There a first cut may also weaken a page to be erased: it reads as before, but not after the second cut.
+
+| slots | page | write unit | flash before | flash operations | cuts | new record in force | that before | that of the running image | pairs of cuts |
+|--:|--:|--:|--|--:|--:|--:|--:|--:|--:|
 "
     .to_owned();
     for two_slots in [false, true] {
@@ -196,6 +259,9 @@ accepted before the cut is refused; then the preparation is repeated, and the im
             let _ = write!(table, "{}", row::<16, 128>(two_slots, before));
         }
     }
+    let _ = write!(table, "{}", row::<4, 256>(true, Before::FactoryHalfUpdated));
+    let _ = write!(table, "{}", row::<1, 512>(true, Before::FactoryHalfUpdated));
+    let _ = write!(table, "{}", row::<16, 128>(true, Before::FactoryHalfUpdated));
     let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/prepare-power-cuts.md");
     if std::env::var_os("SIXFOLD_BLESS").is_some() {
         std::fs::write(&snapshot, &table).unwrap();
@@ -204,36 +270,51 @@ accepted before the cut is refused; then the preparation is repeated, and the im
     assert_eq!(table, expected, "another table: look at it, then run with SIXFOLD_BLESS=1");
 }
 
-/// The power goes before the last flash operation.
-fn prepare_but_for_the_last<const WRITE: usize, const ERASE: usize>(world: &mut World<WRITE, ERASE>) {
+/// The power goes before the last flash operations, so many.
+fn prepare_but_for<const WRITE: usize, const ERASE: usize>(last: u32, world: &mut World<WRITE, ERASE>) {
     let flash = world.device.flash.clone();
     world.device.flash.power_on(None, 0);
     world.prepare().unwrap();
-    let at = world.device.flash.operations - 1;
+    let at = world.device.flash.operations - last;
     world.device.flash = flash;
     world.device.flash.power_on(Some(Cut { at, how: How::Before }), 0);
     assert!(world.prepare().is_err(), "the power went");
     world.device.flash.power_on(None, 0);
 }
 
-/// The power went just before a note was erased, the boot program marked chunks behind it, and then the ticket rotted: marks
+/// The power went just before a note was withdrawn, the boot program marked chunks behind it, and then the ticket rotted: marks
 /// of another image must not outlive it for the sake of a number.
 #[test]
 fn a_note_among_marks_is_given_up() {
     let mut world = World::<4, 256>::new(true);
     world.publish(release(6 * CHUNK as usize, 3, RUNNING + 1));
     world.prepare().unwrap();
-    prepare_but_for_the_last(&mut world);
+    prepare_but_for(2, &mut world);
     stops_at(&mut world, 5 * CHUNK as usize / 64 + 4);
     let place = world.device.layout.records[0].start as usize;
     world.device.flash.bytes_mut()[place + 60] ^= 1;
     world.publish(release(6 * CHUNK as usize, 9, RUNNING + 2));
     world.device.events.clear();
-    prepare_but_for_the_last(&mut world);
+    prepare_but_for(1, &mut world);
     let new = world.new.clone();
     world.device.boot(&mut Server::new(new.image.clone())).unwrap();
     let is_sleep = |event: &&Event| matches!(event, Event::Sleep { .. });
     assert_eq!(world.device.events.iter().find(is_sleep), None, "a chunk was marked that is not there");
     world.prepare().unwrap();
     world.boots_into(&new);
+}
+
+/// The boot program is next, when the power went just before a note was withdrawn, and in the middle of it.
+#[test]
+fn a_note_does_not_keep_a_boot_program_from_its_update() {
+    for last in [1, 2] {
+        let mut world = World::<4, 256>::new(true);
+        world.publish(release(6 * CHUNK as usize, 3, RUNNING + 1));
+        world.prepare().unwrap();
+        prepare_but_for(last, &mut world);
+        let new = world.new.clone();
+        world.boots_into(&new);
+        let choice = choose(&mut world.device.flash, &world.device.layout, &mut [0; MAX_TICKET]);
+        assert_eq!(choice, Ok(Choice::Run(Which::A)), "{last}: the marks are whole again");
+    }
 }
