@@ -240,6 +240,25 @@ pub unsafe extern "C" fn sixfold_boot_datagram(
     length: usize,
     event: *mut SixfoldEvent,
 ) -> SixfoldStatus {
+    // SAFETY: this function's condition.
+    unsafe {
+        hear(boot, now_us, datagram, length, event, |core, now, bytes| Ok(core.handle_datagram(now, bytes)?))
+    }
+}
+
+/// Gives a datagram to the core, and says what happened.
+///
+/// # Safety
+/// `boot` is null or one that was begun, `datagram` is null or points to `length` bytes, `event` is null or points to one, and
+/// nobody else uses them meanwhile.
+pub(crate) unsafe fn hear(
+    boot: *mut SixfoldBoot,
+    now_us: u64,
+    datagram: *const u8,
+    length: usize,
+    event: *mut SixfoldEvent,
+    handle: impl FnOnce(&mut Core, Instant, &[u8]) -> Result<Option<Event>, SixfoldStatus>,
+) -> SixfoldStatus {
     let now = Instant::from_micros(now_us);
     let take = || {
         // SAFETY: this function's condition.
@@ -249,7 +268,7 @@ pub unsafe extern "C" fn sixfold_boot_datagram(
         }
         // SAFETY: it is not null; the rest is this function's condition.
         let datagram = unsafe { slice::from_raw_parts(datagram, length) };
-        let happened = core.handle_datagram(now, datagram)?;
+        let happened = handle(core, now, datagram)?;
         // SAFETY: this function's condition.
         unsafe { tell(event, SixfoldEvent::new(now, happened)) };
         Ok(())
@@ -280,7 +299,7 @@ pub unsafe extern "C" fn sixfold_boot_timeout(
 
 /// # Safety
 /// `event` is null or points to an event.
-pub(crate) unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
+unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
     // SAFETY: this function's condition.
     if let Some(event) = unsafe { event.as_mut() } {
         *event = happened;

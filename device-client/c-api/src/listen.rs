@@ -1,10 +1,9 @@
 //! Taking part in a group (`sixfold_device::Boot::listen`) for C.
 
-use crate::boot::{SixfoldBoot, SixfoldEvent, core_of, status, tell};
+use crate::boot::{SixfoldBoot, SixfoldEvent, core_of, hear, status};
 use crate::status::SixfoldStatus;
 use core::slice;
 use sixfold_device::boot::listening_memory;
-use sixfold_profile::Instant;
 use sixfold_profile::coap::Szx;
 
 /// A group that the relay sends blocks to.
@@ -80,21 +79,12 @@ pub unsafe extern "C" fn sixfold_boot_group_datagram(
     length: usize,
     event: *mut SixfoldEvent,
 ) -> SixfoldStatus {
-    let now = Instant::from_micros(now_us);
-    let take = || {
-        // SAFETY: this function's condition.
-        let core = unsafe { core_of(boot) }?;
-        if datagram.is_null() {
-            return Err(SixfoldStatus::Argument);
-        }
-        // SAFETY: it is not null; the rest is this function's condition.
-        let datagram = unsafe { slice::from_raw_parts(datagram, length) };
-        let happened = core.handle_group_datagram(now, datagram)?;
-        // SAFETY: this function's condition.
-        unsafe { tell(event, SixfoldEvent::new(now, happened)) };
-        Ok(())
-    };
-    status(take())
+    // SAFETY: this function's condition.
+    unsafe {
+        hear(boot, now_us, datagram, length, event, |core, now, bytes| {
+            Ok(core.handle_group_datagram(now, bytes)?)
+        })
+    }
 }
 
 #[cfg(test)]
