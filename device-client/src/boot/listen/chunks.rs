@@ -1,0 +1,136 @@
+//! The chunks of a member: looked through after a reset, opened before the first of them is written, judged when they are whole.
+//!
+//! A chunk is open when it was erased for this image and the journal says so.
+
+use super::super::core::{Boot, Cause, Event};
+use super::super::map::{UNIT, UNIT_BITS, units};
+use super::super::parity::Solution;
+use super::super::record::{ERASED, round_up, write};
+use super::{Listen, coarse};
+use core::ops::Range;
+use embedded_storage::nor_flash::NorFlash;
+use sixfold_profile::Instant;
+
+impl<F: NorFlash> Boot<'_, F> {
+    /// The next chunk after a reset: is it there, or how much of it is?
+    pub(super) fn look(&mut self, now: Instant) -> Result<(), F::Error> {
+        let (chunk, range) = (self.chunk, self.range(self.chunk));
+        if chunk == 0 {
+            self.listen.done = 0;
+        }
+        let is_marked = self.record.is_marked(&mut self.flash, chunk)?;
+        if is_marked || self.is_whole(chunk)? {
+            // It came before the power went, or its mark was torn, or the old image has the same bytes here.
+            self.record.mark(&mut self.flash, chunk)?;
+            self.listen.done += 1;
+            self.listen.map.fill(&range, false);
+        } else if !self.is_open(chunk)? {
+            self.listen.map.fill(&range, true);
+        } else if !self.find_missing(&range)? {
+            self.reopen(chunk, &range)?;
+        }
+        self.chunk += 1;
+        if self.chunk < self.record.chunks() {
+            return Ok(());
+        }
+        self.listen.useful = coarse(now);
+        self.hold_back(now);
+        self.progress(now)
+    }
+
+    fn is_open(&mut self, chunk: u32) -> Result<bool, F::Error> {
+        let opening = self.record.opening(chunk);
+        self.record.is_marked(&mut self.flash, opening)
+    }
+
+    /// Looks for what is missing of an open chunk. False when nothing is, although it is wrong.
+    fn find_missing(&mut self, range: &Range<u32>) -> Result<bool, F::Error> {
+        for unit in range.start >> UNIT_BITS..units(range.end) {
+            let mut piece = [0; UNIT];
+            self.flash.read(self.slot + (unit << UNIT_BITS), &mut piece)?;
+            self.listen.map.set(unit, piece.iter().all(|byte| *byte == ERASED));
+        }
+        Ok(self.listen.map.misses(range))
+    }
+
+    /// Opens a chunk before the first of it is written. (Where the note of an opening was torn, the chunk is open for as long as
+    /// something of it is known to be there.)
+    pub(super) fn open_first(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+        if self.listen.map.misses_all(range) && !self.is_open(chunk)? {
+            self.open(chunk, range)?;
+        }
+        Ok(())
+    }
+
+    /// Opens a chunk again that was wrong: all of it is missing then.
+    fn reopen(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+        self.listen.map.fill(range, true);
+        // What was known of it is in the equations.
+        self.listen.decoder.forget();
+        self.open(chunk, range)
+    }
+
+    /// Erases a chunk, and notes that it is open.
+    fn open(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
+        let end = round_up(range.end, F::ERASE_SIZE as u32).unwrap_or(range.end);
+        self.flash.erase(self.slot + range.start, self.slot + end)?;
+        let opening = self.record.opening(chunk);
+        self.record.mark(&mut self.flash, opening)
+    }
+
+    fn is_whole(&mut self, chunk: u32) -> Result<bool, F::Error> {
+        let range = self.range(chunk);
+        self.record.is_right(&mut self.flash, chunk, self.slot + range.start..self.slot + range.end)
+    }
+
+    /// Judges a chunk of which all is there.
+    pub(super) fn judge(&mut self, now: Instant, chunk: u32, is_solved: bool) -> Result<(), F::Error> {
+        if self.is_whole(chunk)? {
+            self.record.mark(&mut self.flash, chunk)?;
+            self.failures = 0;
+            self.listen.done += 1;
+            self.listen.is_distrustful &= is_solved;
+            return self.progress(now);
+        }
+        self.reopen(chunk, &self.range(chunk))?;
+        if self.failures > 0 {
+            // Not again and again: flash wears out.
+            self.listen.is_deaf = true;
+            self.give_up(now, Cause::WrongChunk);
+            return Ok(());
+        }
+        self.failures = 1;
+        self.resume(now);
+        self.listen.event = Some(Event::Sleep { cause: Cause::WrongChunk, until: self.until });
+        Ok(())
+    }
+
+    /// Writes the next chunk of those that parity symbols made whole, if its digest says that they did.
+    pub(super) fn use_solution(&mut self, now: Instant) -> Result<(), F::Error> {
+        let Listen { decoder, map, .. } = &self.listen;
+        let chunk = decoder.missing(map).map(|offset| offset >> self.chunk_size.exponent());
+        if let Some(chunk) = chunk {
+            let range = self.range(chunk);
+            let Listen { decoder, map, .. } = &mut self.listen;
+            let solution = Solution { decoder, map };
+            if self.record.would_be_right(&mut self.flash, chunk, self.slot, &range, &solution)? {
+                self.open_first(chunk, &range)?;
+                let Listen { decoder, map, .. } = &mut self.listen;
+                for unit in range.start >> UNIT_BITS..units(range.end) {
+                    let offset = unit << UNIT_BITS;
+                    if let Some(piece) = decoder.solved(offset).filter(|_| map.is_missing(unit)) {
+                        map.set(unit, false);
+                        let length = UNIT.min((range.end - offset) as usize);
+                        let piece = piece.get(..length).unwrap_or_default();
+                        write(&mut self.flash, self.slot + offset, piece)?;
+                    }
+                }
+                return self.judge(now, chunk, true);
+            }
+            self.listen.is_distrustful = true;
+        }
+        self.listen.decoder.forget();
+        self.resume(now);
+        Ok(())
+    }
+}
