@@ -1,11 +1,12 @@
 //! The start-up story: configure, build, spawn, wait, drain.
 
 use crate::config::Config;
-use crate::driver::{Command, Driver};
+use crate::driver::{Command, Driver, SessionCommand};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
 use anyhow::{Context, anyhow};
+use sixfold_engine::{Id, NewSession, SessionError, SessionStatus};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,6 +50,47 @@ impl Handle {
     pub async fn turn(&self) -> anyhow::Result<()> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Turn(reply)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    /// A Recipient ID for a new session; `None` when there are as many as `sessions.limit` allows.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn fresh_recipient_id(&self) -> anyhow::Result<Option<Id>> {
+        self.ask_session(SessionCommand::FreshId).await
+    }
+
+    /// Takes a session into use that was agreed on.
+    ///
+    /// # Errors
+    /// When it has stopped. What is wrong with the session is the inner result.
+    pub async fn add_session(&self, session: NewSession) -> anyhow::Result<Result<(), SessionError>> {
+        self.ask_session(|reply| SessionCommand::Add(Box::new(session), reply)).await
+    }
+
+    /// Ends the sessions of one device, or of all; how many there were.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn revoke_sessions(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.ask_session(|reply| SessionCommand::Revoke(name, reply)).await
+    }
+
+    /// A page of the sessions, and how many there are.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn sessions(&self, page: Page) -> anyhow::Result<(Vec<SessionStatus>, usize)> {
+        self.ask_session(|reply| SessionCommand::List(page, reply)).await
+    }
+
+    async fn ask_session<A>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<A>) -> SessionCommand,
+    ) -> anyhow::Result<A> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Session(command(reply))).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())
     }
 

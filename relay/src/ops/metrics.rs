@@ -4,6 +4,7 @@
 //! datagram is one atomic addition. Times per device or URL are deliberately left out: the status has them.
 
 use self::fanout::FanoutCounters;
+use self::sessions::SessionCounters;
 use crate::origin::Traffic;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -47,6 +48,7 @@ pub struct Metrics {
     reloads_ok: IntCounter,
     reloads_refused: IntCounter,
     fanout: FanoutCounters,
+    sessions: SessionCounters,
     origin: OriginCounters,
 }
 
@@ -128,6 +130,7 @@ impl Metrics {
             reloads_ok: reloads.with_label_values(&["ok"]),
             reloads_refused: reloads.with_label_values(&["refused"]),
             fanout: FanoutCounters::new(&make)?,
+            sessions: SessionCounters::new(&make)?,
             origin: OriginCounters::new(&make)?,
             registry,
         })
@@ -142,6 +145,7 @@ impl Metrics {
             Event::Dropped(reason) => self.dropped[*reason as usize].inc(),
             Event::Link(event) => self.link_answers[*event as usize].inc(),
             Event::Fanout(event) => self.fanout.record(*event),
+            Event::Session { event, .. } => self.sessions.record(*event),
             Event::Decided(decision) => self.link_decisions[*decision as usize].inc(),
             Event::BlockSent(bytes) => {
                 self.blocks_sent.inc();
@@ -372,5 +376,6 @@ impl Maker<'_> {
 }
 
 mod fanout;
+mod sessions;
 #[cfg(test)]
 mod tests;
