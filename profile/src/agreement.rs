@@ -105,7 +105,9 @@ impl fmt::Display for Refusal {
 impl fmt::Display for AgreementError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version(version) => write!(f, "version {version} of the agreement is not known here, {VERSION} is"),
+            Self::Version(version) => {
+                write!(f, "version {version} of the agreement is not known here, {VERSION} is")
+            }
             Self::Malformed => f.write_str("the agreement has a field out of range"),
         }
     }
@@ -147,8 +149,13 @@ impl<'a> Answer<'a> {
             Self::Granted(grant) if grant.is_sound() => {
                 bytes[2..4].copy_from_slice(&grant.port.unwrap_or(0).to_be_bytes());
                 bytes[4..8].copy_from_slice(&grant.lifetime.to_be_bytes());
-                for (place, id) in bytes[8..].chunks_exact_mut(1 + MAX_ID).zip([grant.device_id, grant.relay_id]) {
-                    place.iter_mut().zip([id.len() as u8].iter().chain(id)).for_each(|(to, from)| *to = *from);
+                for (place, id) in
+                    bytes[8..].chunks_exact_mut(1 + MAX_ID).zip([grant.device_id, grant.relay_id])
+                {
+                    place
+                        .iter_mut()
+                        .zip([id.len() as u8].iter().chain(id))
+                        .for_each(|(to, from)| *to = *from);
                 }
             }
             Self::Granted(_) => return Err(AgreementError::Malformed),
@@ -179,7 +186,11 @@ impl<'a> Answer<'a> {
             device_id: identifier(device_id).ok_or(AgreementError::Malformed)?,
             relay_id: identifier(relay_id).ok_or(AgreementError::Malformed)?,
         };
-        if *outcome == 0 && grant.is_sound() { Ok(Self::Granted(grant)) } else { Err(AgreementError::Malformed) }
+        if *outcome == 0 && grant.is_sound() {
+            Ok(Self::Granted(grant))
+        } else {
+            Err(AgreementError::Malformed)
+        }
     }
 }
 
@@ -223,7 +234,8 @@ mod tests {
         let ask = Ask { lifetime: 0x0102_0304 };
         assert_eq!(ask.encode(), [1, 0, 0, 0, 1, 2, 3, 4]);
         assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
-        let all = [Refusal::Full, Refusal::Version, Refusal::Nameless, Refusal::Unavailable, Refusal::Certificate];
+        let all =
+            [Refusal::Full, Refusal::Version, Refusal::Nameless, Refusal::Unavailable, Refusal::Certificate];
         let all = all.map(Answer::Refused);
         let longest = Grant { port: None, device_id: &[7; 7], relay_id: &[8; 7], ..GRANT };
         for answer in all.into_iter().chain([GRANT, longest].map(Answer::Granted)) {
@@ -260,7 +272,9 @@ mod tests {
 
     #[test]
     fn identifiers_do_not_run_together_in_the_context() {
-        let of = |device: &[u8], relay: &[u8]| exporter_context(device, relay).map(|(bytes, length)| (bytes, length));
+        let of = |device: &[u8], relay: &[u8]| {
+            exporter_context(device, relay).map(|(bytes, length)| (bytes, length))
+        };
         assert_eq!(of(&[1, 2], &[]).unwrap().0[..4], [2, 1, 2, 0]);
         assert_ne!(of(&[1, 2], &[]), of(&[1], &[2]));
         assert_eq!(of(&[1; 7], &[2; 7]).unwrap().1, 16);

@@ -44,6 +44,8 @@ pub struct Limits {
     pub resources: usize,
     /// Devices whose transfer is remembered; the least recently active is forgotten first.
     pub transfers: usize,
+    /// Sessions with devices (RFC 8613); no more are agreed on.
+    pub sessions: usize,
     /// How long the absence of a resource is remembered.
     pub negative_ttl: Duration,
     /// How long a request waits for its bytes before it is answered 5.04.
@@ -59,6 +61,7 @@ impl Default for Limits {
             fetches: 16,
             resources: 1024,
             transfers: 16_384,
+            sessions: 4096,
             negative_ttl: Duration::from_secs(10),
             patience: Duration::from_secs(90),
         }

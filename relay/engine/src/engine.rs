@@ -2,7 +2,7 @@
 
 use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
-use crate::event::{DropReason, Event};
+use crate::event::{DropReason, Event, SessionEvent};
 use crate::exchanges::{ExchangeId, Exchanges, Reply};
 use crate::fetches::Fetches;
 use crate::links::Links;
@@ -12,6 +12,7 @@ use crate::outgoing::{Outgoing, Purpose};
 use crate::path::{Path, Transmit};
 use crate::peers::{Peer, Peers};
 use crate::resources::Resources;
+use crate::session::{Serial, Sessions};
 use crate::store::Store;
 use crate::streams::Streams;
 use crate::timers::Timers;
@@ -39,6 +40,8 @@ pub(crate) enum Timer {
     Idle(FetchId),
     /// Send the answer to a multicast request (RFC 7252 §8.2).
     Leisure(Transmit),
+    /// A session has expired.
+    EndSession(Serial),
 }
 
 /// The caching CoAP proxy.
@@ -58,6 +61,7 @@ pub struct Engine<S> {
     pub(crate) observers: Observers,
     pub(crate) links: Links,
     pub(crate) streams: Streams,
+    pub(crate) sessions: Sessions,
     pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
@@ -88,6 +92,8 @@ pub struct Load {
     pub groups: usize,
     /// Devices that take part in them.
     pub members: usize,
+    /// Sessions with devices.
+    pub sessions: usize,
 }
 
 impl<S: Store> Engine<S> {
@@ -110,6 +116,7 @@ impl<S: Store> Engine<S> {
             observers: Observers::default(),
             links: Links::default(),
             streams: Streams::default(),
+            sessions: Sessions::new(hasher.clone()),
             hasher,
             leisurely: 0,
             url: String::new(),
@@ -171,6 +178,9 @@ impl<S: Store> Engine<S> {
                 Timer::Retransmit(peer, message_id) => self.retransmit(now, peer, message_id),
                 Timer::Revalidate(url) => self.revalidate(now, &url),
                 Timer::Idle(id) => self.cancel_if_idle(now, id),
+                Timer::EndSession(serial) => {
+                    self.end_sessions(&[serial], SessionEvent::Expired);
+                }
                 Timer::Leisure(transmit) => {
                     self.leisurely -= 1;
                     self.transmits.push_back(transmit);
@@ -223,6 +233,7 @@ impl<S: Store> Engine<S> {
             timers: self.timers.len(),
             groups: self.streams.len(),
             members: self.streams.members(),
+            sessions: self.sessions.len(),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::image::ETag;
 use crate::origin::Failure;
 use sixfold_profile::coap::Code;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something that an operator may want counted or logged.
@@ -74,10 +75,45 @@ pub enum Event {
     Fanout(FanoutEvent),
     /// The pacer of a link decided something.
     Decided(LinkDecision),
+    /// A session came or went.
+    Session {
+        /// What the device is called.
+        name: Arc<str>,
+        /// What happened.
+        event: SessionEvent,
+    },
     /// A device registered as observer (RFC 7641).
     ObserverAdded,
     /// An observer is gone: it said so, rejected a notification or did not acknowledge one.
     ObserverRemoved,
+}
+
+/// What became of a session: the `event` of `sixfold_session_events_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionEvent {
+    /// It was agreed on, or brought back after a restart.
+    Added,
+    /// Its device has two newer ones.
+    Replaced,
+    /// Its time was over.
+    Expired,
+    /// The operator ended it.
+    Revoked,
+}
+
+impl SessionEvent {
+    /// Every variant.
+    pub const ALL: [Self; 4] = [Self::Added, Self::Replaced, Self::Expired, Self::Revoked];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Replaced => "replaced",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 /// How a request met the cache: the `result` of `sixfold_cache_requests_total`.

@@ -31,6 +31,7 @@ mod peers;
 mod requests;
 mod resources;
 mod responses;
+mod session;
 mod status;
 mod store;
 mod streams;
@@ -40,12 +41,17 @@ mod upstream;
 
 pub use config::{Config, Limits, Route};
 pub use engine::{Engine, Load};
-pub use event::{CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind};
+pub use event::{
+    CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind, SessionEvent,
+};
 pub use fanout::{Fanout, Repair};
 pub use image::{ETag, Image, Validator};
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};
+pub use session::{
+    Id, IdContext, KeptSession, Keys, Master, NewSession, SessionError, SessionStatus, ShortBytes,
+};
 pub use sixfold_profile::Instant;
 pub use status::{GroupStatus, ImageState, ImageStatus, LinkStatus, TransferState, TransferStatus};
 pub use store::{Store, UnboundedStore};

@@ -5,13 +5,14 @@
 mod mistakes;
 mod reader;
 mod schema;
+mod sessions;
 mod values;
 
 pub use mistakes::{Mistake, Mistakes};
 use schema::Files;
+pub use sessions::{Handshakes, Port, Sessions};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
-use crate::sessions;
 use crate::spool::Spool;
 use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
@@ -124,45 +125,6 @@ pub struct Limits {
     pub engine: sixfold_engine::Limits,
 }
 
-/// Sessions of devices (OSCORE, RFC 8613).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sessions {
-    /// Where devices agree on them over TLS; `None` closes the port.
-    pub port: Option<Port>,
-    /// What the port bears.
-    pub handshakes: Handshakes,
-    /// The longest that one lasts.
-    pub lifetime: Duration,
-}
-
-/// The session port.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Port {
-    /// Address and TCP port.
-    pub listen: SocketAddr,
-    /// The relay's chain of certificates.
-    pub certificate: PathBuf,
-    /// The private key of the first of them.
-    pub key: PathBuf,
-    /// The authorities whose devices are let in.
-    pub client_ca: PathBuf,
-    /// Certificates that they revoked.
-    pub client_crl: Option<PathBuf>,
-}
-
-/// What the session port bears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handshakes {
-    /// Connections at the same time.
-    pub total: usize,
-    /// Connections of one address at the same time.
-    pub per_client: usize,
-    /// New connections of one address in a second, and at once.
-    pub rate: u32,
-    /// How long the handshake may take, and what follows it.
-    pub timeout: Duration,
-}
-
 /// The admin address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admin {
@@ -198,13 +160,6 @@ impl Default for Limits {
     }
 }
 
-impl Default for Sessions {
-    fn default() -> Self {
-        let handshakes = Handshakes { total: 32, per_client: 4, rate: 4, timeout: Duration::from_secs(30) };
-        Self { port: None, handshakes, lifetime: Duration::from_secs(30 * 24 * 3600) }
-    }
-}
-
 impl Default for Admin {
     fn default() -> Self {
         Self { listen: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1u16], 9683))) }
@@ -227,7 +182,7 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, file, Files { origin: origin::mistakes, port: sessions::file_mistakes })
+        schema::read(&text, file, Files { origin: origin::mistakes, port: crate::sessions::file_mistakes })
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.

@@ -8,6 +8,9 @@ mod clock;
 pub(crate) mod door;
 mod links;
 mod paced;
+mod sessions;
+
+pub use sessions::SessionCommand;
 
 use crate::config::Config;
 use crate::ops::status::{Around, Page};
@@ -44,6 +47,8 @@ pub enum Command {
     Turn(oneshot::Sender<()>),
     /// Describe yourself, with this part of the long tables.
     Status(Page, oneshot::Sender<Status>),
+    /// Something about sessions.
+    Session(SessionCommand),
     /// Finish what is under way and stop.
     Drain,
 }
@@ -122,6 +127,7 @@ impl Driver {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
                     Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
+                    Command::Session(command) => self.take_session_command(command),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),

@@ -5,6 +5,7 @@
 
 use self::agreement::AgreementCounters;
 use self::fanout::FanoutCounters;
+use self::sessions::SessionCounters;
 use crate::origin::Traffic;
 use crate::sessions::Outcome;
 use prometheus::process_collector::ProcessCollector;
@@ -51,6 +52,7 @@ pub struct Metrics {
     reloads_refused: IntCounter,
     fanout: FanoutCounters,
     agreements: AgreementCounters,
+    sessions: SessionCounters,
     origin: OriginCounters,
 }
 
@@ -133,6 +135,7 @@ impl Metrics {
             reloads_refused: reloads.with_label_values(&["refused"]),
             fanout: FanoutCounters::new(&make)?,
             agreements: AgreementCounters::new(&make)?,
+            sessions: SessionCounters::new(&make)?,
             origin: OriginCounters::new(&make)?,
             registry,
         })
@@ -147,6 +150,7 @@ impl Metrics {
             Event::Dropped(reason) => self.dropped[*reason as usize].inc(),
             Event::Link(event) => self.link_answers[*event as usize].inc(),
             Event::Fanout(event) => self.fanout.record(*event),
+            Event::Session { event, .. } => self.sessions.record(*event),
             Event::Decided(decision) => self.link_decisions[*decision as usize].inc(),
             Event::BlockSent(bytes) => {
                 self.blocks_sent.inc();
@@ -394,5 +398,6 @@ impl Maker<'_> {
 
 mod agreement;
 mod fanout;
+mod sessions;
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,10 @@ pub(super) fn file_mistakes(origin: &OriginSettings) -> Vec<(&'static str, Strin
     let found = [
         ("ca_file", ca_file.as_ref().and_then(|file| pem::roots("ca_file", file).err())),
         ("client_cert_file", client_cert_file.as_ref().and_then(chain)),
-        ("client_key_file", client_key_file.as_ref().and_then(|file| pem::private_key("client_key_file", file).err())),
+        (
+            "client_key_file",
+            client_key_file.as_ref().and_then(|file| pem::private_key("client_key_file", file).err()),
+        ),
     ];
     found.into_iter().filter_map(|(key, message)| Some((key, message?))).collect()
 }

@@ -38,7 +38,9 @@ pub fn time_left(certificate: &CertificateDer<'_>, now: SystemTime) -> Duration 
 
 /// `Some(None)` where there is none, `None` where that cannot be read.
 fn dns_name(certificate: &Certificate) -> Option<Option<String>> {
-    let Some((_, names)) = certificate.tbs_certificate.get::<SubjectAltName>().ok()? else { return Some(None) };
+    let Some((_, names)) = certificate.tbs_certificate.get::<SubjectAltName>().ok()? else {
+        return Some(None);
+    };
     Some(names.0.iter().find_map(|name| match name {
         GeneralName::DnsName(name) => Some(name.as_str().to_owned()),
         _ => None,
@@ -77,7 +79,10 @@ mod tests {
     #[test]
     fn a_dns_name_comes_before_the_common_name() {
         assert_eq!(name(&certificate(Some("cn"), &["a.example", "b.example"])).as_deref(), Some("a.example"));
-        assert_eq!(name(&certificate(Some("lamp 7, \u{e9}tage 2"), &[])).as_deref(), Some("lamp 7, \u{e9}tage 2"));
+        assert_eq!(
+            name(&certificate(Some("lamp 7, \u{e9}tage 2"), &[])).as_deref(),
+            Some("lamp 7, \u{e9}tage 2")
+        );
         assert_eq!(name(&certificate(None, &[])), None);
     }
 

@@ -10,7 +10,10 @@ use rustls::version::TLS13;
 use rustls::{Error, ServerConfig, crypto};
 use sixfold_profile::agreement::ALPN;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// Below this much time left the relay's certificate should be renewed.
+pub const RENEWAL: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What is wrong with files, by configuration key.
 pub type FileMistakes = Vec<(&'static str, String)>;
@@ -49,10 +52,20 @@ impl Credentials {
             .with_crls(crls.unwrap_or_default())
             .clear_root_hint_subjects()
             .build()
-            .map_err(|error| vec![("client_crl", format!("client_ca and client_crl cannot be used ({error}): replace them"))])?;
+            .map_err(|error| {
+                vec![(
+                    "client_crl",
+                    format!("client_ca and client_crl cannot be used ({error}): replace them"),
+                )]
+            })?;
         let own = |error: Error| {
             let (certificate, key) = (port.certificate.display(), port.key.display());
-            vec![("key", format!("key {key} does not fit certificate {certificate} ({error}): give the key that this certificate was made for"))]
+            vec![(
+                "key",
+                format!(
+                    "key {key} does not fit certificate {certificate} ({error}): give the key that this certificate was made for"
+                ),
+            )]
         };
         let mut tls = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
@@ -90,4 +103,13 @@ impl Credentials {
 /// What is wrong with the files of a port, by configuration key.
 pub fn file_mistakes(port: &config::Port) -> FileMistakes {
     Credentials::load(port).err().unwrap_or_default()
+}
+
+/// Until when the certificate of a port is valid, for people.
+pub fn validity(port: &config::Port) -> String {
+    let Ok(Some(not_after)) = Credentials::load(port).map(|credentials| credentials.not_after()) else {
+        return "with a certificate that cannot be read".to_owned();
+    };
+    let tense = if not_after < SystemTime::now() { "EXPIRED at" } else { "is valid until" };
+    format!("with a certificate that {tense} {}", humantime::format_rfc3339_seconds(not_after))
 }

@@ -3,12 +3,13 @@
 use super::certificate;
 use super::outcome::Outcome;
 use super::port::Settings;
-use super::{Agreed, Registrar};
+use crate::app::Handle;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{HandshakeKind, ServerConnection};
+use sixfold_engine::{Id, Master, NewSession, SessionError};
 use sixfold_profile::agreement::{
-    ALPN, ANSWER, ASK, AgreementError, Answer, Ask, Grant, MASTER_SALT, MASTER_SECRET, Refusal, SALT_LABEL, SECRET_LABEL,
-    exporter_context,
+    ALPN, ANSWER, ASK, AgreementError, Answer, Ask, Grant, MASTER_SALT, MASTER_SECRET, Refusal, SALT_LABEL,
+    SECRET_LABEL, exporter_context,
 };
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -36,7 +37,7 @@ impl From<Outcome> for Report {
 }
 
 /// Serves a connection to its end, which comes after [`Settings::patience`] for each of its parts at the latest.
-pub(super) async fn serve<R: Registrar>(stream: TcpStream, settings: &Settings, registrar: &R) -> Report {
+pub(super) async fn serve(stream: TcpStream, settings: &Settings, relay: &Handle) -> Report {
     // The answer is small, and nothing follows that it could wait for.
     let _ = stream.set_nodelay(true);
     let acceptor = TlsAcceptor::from(settings.credentials.tls.clone());
@@ -45,7 +46,7 @@ pub(super) async fn serve<R: Registrar>(stream: TcpStream, settings: &Settings, 
         Ok(Err(error)) => return Outcome::of_handshake(&error).into(),
         Err(_) => return Outcome::Timeout.into(),
     };
-    let report = timeout(settings.patience, agree(&mut tls, settings, registrar)).await;
+    let report = timeout(settings.patience, agree(&mut tls, settings, relay)).await;
     let report = report.unwrap_or_else(|_| Outcome::Timeout.into());
     // Whoever does not hear the end has its answer all the same.
     let _ = timeout(settings.patience, tls.shutdown()).await;
@@ -53,11 +54,7 @@ pub(super) async fn serve<R: Registrar>(stream: TcpStream, settings: &Settings, 
 }
 
 /// What follows the handshake.
-async fn agree<R: Registrar>(
-    tls: &mut TlsStream<TcpStream>,
-    settings: &Settings,
-    registrar: &R,
-) -> Report {
+async fn agree(tls: &mut TlsStream<TcpStream>, settings: &Settings, relay: &Handle) -> Report {
     let connection = tls.get_ref().1;
     if connection.alpn_protocol() != Some(ALPN) {
         return Outcome::Protocol.into();
@@ -69,10 +66,10 @@ async fn agree<R: Registrar>(
     if let Err(error) = tls.read_exact(&mut question).await {
         return Outcome::of_handshake(&error).into();
     }
-    let (answer, report) = match decide(tls.get_ref().1, &chain, &question, settings, registrar).await {
-        Ok((answer, agreed)) => {
+    let (answer, report) = match decide(tls.get_ref().1, &chain, &question, settings, relay).await {
+        Ok((answer, name, lifetime)) => {
             let outcome = if is_resumed { Outcome::Resumed } else { Outcome::Granted };
-            (answer, Report { outcome, name: Some(agreed.name), lifetime: Some(agreed.lifetime) })
+            (answer, Report { outcome, name: Some(name), lifetime: Some(lifetime) })
         }
         Err((refusal, outcome)) => {
             let report = Report { name: certificate_name(&chain), ..outcome.into() };
@@ -91,14 +88,17 @@ fn certificate_name(chain: &[CertificateDer<'_>]) -> Option<Arc<str>> {
     chain.first().and_then(certificate::name).map(Arc::from)
 }
 
-/// The answer to a question, and the session that was registered; or what the device is told, if anything, and what is counted.
-async fn decide<R: Registrar>(
+/// What is granted: the answer, to whom, and for how long.
+type Granted = ([u8; ANSWER], Arc<str>, Duration);
+
+/// The answer to a question, with the session in force; or what the device is told, if anything, and what is counted.
+async fn decide(
     connection: &ServerConnection,
     chain: &[CertificateDer<'_>],
     question: &[u8; ASK],
     settings: &Settings,
-    registrar: &R,
-) -> Result<([u8; ANSWER], Agreed), (Option<Refusal>, Outcome)> {
+    relay: &Handle,
+) -> Result<Granted, (Option<Refusal>, Outcome)> {
     // A full handshake has verified just now; a resumed one only that its ticket is ours, which may be a day old.
     settings
         .credentials
@@ -109,23 +109,27 @@ async fn decide<R: Registrar>(
         AgreementError::Malformed => (None, Outcome::Malformed),
     })?;
     let name = certificate_name(chain).ok_or((Some(Refusal::Nameless), Outcome::Nameless))?;
-    let lifetime = lifetime(chain, ask, settings).ok_or((Some(Refusal::Certificate), Outcome::Expired))?;
-    let because = |refusal: Refusal| (Some(refusal), Outcome::from(refusal));
-    let device_id = registrar.identify().await.map_err(because)?;
-    let grant = Grant { port: settings.coap_port, lifetime, device_id: &device_id, relay_id: RELAY_ID };
+    let seconds = lifetime(chain, ask, settings).ok_or((Some(Refusal::Certificate), Outcome::Expired))?;
     let unavailable = (Some(Refusal::Unavailable), Outcome::Unavailable);
-    let answer = Answer::Granted(grant).encode().map_err(|_| unavailable)?;
-    let (master_secret, master_salt) = export(connection, &device_id).ok_or(unavailable)?;
-    let agreed = Agreed {
-        name,
-        device_id,
-        relay_id: RELAY_ID.to_vec(),
-        master_secret,
-        master_salt,
-        lifetime: Duration::from_secs(lifetime.into()),
+    let full = (Some(Refusal::Full), Outcome::Full);
+    let recipient_id = relay.fresh_recipient_id().await.map_err(|_| unavailable)?.ok_or(full)?;
+    let sender_id = Id::new(RELAY_ID).ok_or(unavailable)?;
+    let grant = Grant {
+        port: settings.coap_port,
+        lifetime: seconds,
+        device_id: recipient_id.as_slice(),
+        relay_id: sender_id.as_slice(),
     };
-    registrar.register(agreed.clone()).await.map_err(because)?;
-    Ok((answer, agreed))
+    let answer = Answer::Granted(grant).encode().map_err(|_| unavailable)?;
+    let master = export(connection, &grant).ok_or(unavailable)?;
+    let lifetime = Duration::from_secs(seconds.into());
+    let session =
+        NewSession { name: name.clone(), recipient_id, sender_id, master, lifetime: Some(lifetime) };
+    match relay.add_session(session).await {
+        Ok(Ok(())) => Ok((answer, name, lifetime)),
+        Ok(Err(SessionError::Full)) => Err(full),
+        Ok(Err(SessionError::Taken | SessionError::Context(_))) | Err(_) => Err(unavailable),
+    }
 }
 
 /// In seconds: what the device wants, as far as the relay allows it, and not longer than the device's certificate is valid.
@@ -138,13 +142,10 @@ fn lifetime(chain: &[CertificateDer<'_>], ask: Ask, settings: &Settings) -> Opti
 }
 
 /// Master Secret and Master Salt (RFC 8446 §7.5).
-fn export(
-    connection: &ServerConnection,
-    device_id: &[u8],
-) -> Option<([u8; MASTER_SECRET], [u8; MASTER_SALT])> {
-    let (context, length) = exporter_context(device_id, RELAY_ID)?;
+fn export(connection: &ServerConnection, grant: &Grant<'_>) -> Option<Master> {
+    let (context, length) = exporter_context(grant.device_id, grant.relay_id)?;
     let context = context.get(..length);
-    let secret = connection.export_keying_material([0; MASTER_SECRET], SECRET_LABEL, context).ok()?;
-    let salt = connection.export_keying_material([0; MASTER_SALT], SALT_LABEL, context).ok()?;
-    Some((secret, salt))
+    let secret = connection.export_keying_material(vec![0; MASTER_SECRET], SECRET_LABEL, context).ok()?;
+    let salt = connection.export_keying_material(vec![0; MASTER_SALT], SALT_LABEL, context).ok()?;
+    Some(Master { secret, salt, id_context: None })
 }

@@ -3,9 +3,11 @@
 //! Only so many connections are held as the configuration says; more wait in the system's backlog. Each is for one agreement and
 //! ends after a time, so that whoever is slow, or silent, gives its place to others.
 
+use super::credentials::{Credentials, RENEWAL};
 use super::exchange::{self, Report};
 use super::guests::{Guests, Place};
-use super::{Credentials, Outcome, Registrar};
+use super::outcome::Outcome;
+use crate::app::Handle;
 use crate::config::{self, Config};
 use crate::driver::door::{Door, Entry};
 use crate::ops::Metrics;
@@ -24,9 +26,6 @@ use tokio::time::sleep;
 /// Lines a minute about devices that got no session, and at once: more are counted only.
 const LINES_A_MINUTE: NonZeroU32 = NonZeroU32::new(30).unwrap();
 
-/// Below this much time left of the relay's certificate every start and reload warns.
-const RENEWAL: Duration = Duration::from_secs(14 * 24 * 3600);
-
 /// What every connection is served with.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -42,9 +41,8 @@ pub(super) struct Settings {
 
 /// The port, open or closed.
 #[derive(Debug)]
-pub struct SessionPort<R> {
-    registrar: R,
-    metrics: Arc<Metrics>,
+pub struct SessionPort {
+    relay: Handle,
     open: Option<Open>,
 }
 
@@ -67,10 +65,10 @@ impl Drop for Open {
 #[derive(Debug)]
 pub struct Prepared(Option<(Settings, SocketAddr, Option<TcpListener>)>);
 
-impl<R: Registrar> SessionPort<R> {
+impl SessionPort {
     /// A port that is closed.
-    pub fn closed(registrar: R, metrics: Arc<Metrics>) -> Self {
-        Self { registrar, metrics, open: None }
+    pub fn closed(relay: Handle) -> Self {
+        Self { relay, open: None }
     }
 
     /// The address that is listened on.
@@ -109,11 +107,11 @@ impl<R: Registrar> SessionPort<R> {
     pub fn adopt(&mut self, Prepared(prepared): Prepared) {
         let Some((settings, listen, listener)) = prepared else {
             self.open = None;
-            return self.metrics.set_session_certificate(None);
+            return self.relay.metrics.set_session_certificate(None);
         };
         let not_after = settings.credentials.not_after();
         warn_of_expiry(not_after);
-        self.metrics.set_session_certificate(not_after);
+        self.relay.metrics.set_session_certificate(not_after);
         match (listener, &self.open) {
             (None, Some(open)) => drop(open.settings.send_replace(Arc::new(settings))),
             (None, None) => {}
@@ -121,8 +119,7 @@ impl<R: Registrar> SessionPort<R> {
                 let address = listener.local_addr().unwrap_or(listen);
                 tracing::info!(%address, "agrees on sessions");
                 let (sender, receiver) = watch::channel(Arc::new(settings));
-                let host =
-                    Host { listener, settings: receiver, registrar: self.registrar.clone(), metrics: self.metrics.clone() };
+                let host = Host { listener, settings: receiver, relay: self.relay.clone() };
                 self.open = Some(Open { listen, address, settings: sender, task: tokio::spawn(host.run()) });
             }
         }
@@ -133,8 +130,12 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "another process has it; stop that one or choose another port",
-            io::ErrorKind::AddrNotAvailable => "this machine does not have this address; choose one that it has",
-            io::ErrorKind::PermissionDenied => "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one",
+            io::ErrorKind::AddrNotAvailable => {
+                "this machine does not have this address; choose one that it has"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need CAP_NET_BIND_SERVICE; choose a higher one"
+            }
             _ => "choose another address, or \"\" for none",
         };
         anyhow!("operator: sessions.listen = \"{address}\" cannot be bound ({error}): {remedy}")
@@ -145,21 +146,24 @@ fn warn_of_expiry(not_after: Option<SystemTime>) {
     let Some(not_after) = not_after else { return };
     let shown = humantime::format_rfc3339_seconds(not_after);
     match not_after.duration_since(SystemTime::now()) {
-        Err(_) => tracing::error!("operator: sessions.certificate expired at {shown}: no device accepts it; renew it"),
-        Ok(left) if left < RENEWAL => tracing::warn!("operator: sessions.certificate expires at {shown}: renew it"),
+        Err(_) => tracing::error!(
+            "operator: sessions.certificate expired at {shown}: no device accepts it; renew it"
+        ),
+        Ok(left) if left < RENEWAL => {
+            tracing::warn!("operator: sessions.certificate expires at {shown}: renew it")
+        }
         Ok(_) => {}
     }
 }
 
 /// The task of an open port.
-struct Host<R> {
+struct Host {
     listener: TcpListener,
     settings: watch::Receiver<Arc<Settings>>,
-    registrar: R,
-    metrics: Arc<Metrics>,
+    relay: Handle,
 }
 
-impl<R: Registrar> Host<R> {
+impl Host {
     async fn run(self) {
         let mut connections = JoinSet::new();
         let guests = Guests::default();
@@ -187,7 +191,7 @@ impl<R: Registrar> Host<R> {
             door.sweep(rate, rate);
             let place = Some(door.judge(peer.ip())).filter(|entry| *entry == Entry::Admitted);
             let Some(place) = place.and_then(|_| guests.admit(peer.ip(), limits.per_client)) else {
-                note(&self.metrics, &lines, peer, &Outcome::Rate.into());
+                note(&self.relay.metrics, &lines, peer, &Outcome::Rate.into());
                 continue;
             };
             let served = self.serve(stream, peer, place, lines.clone());
@@ -203,12 +207,11 @@ impl<R: Registrar> Host<R> {
         place: Place,
         lines: Arc<DefaultDirectRateLimiter>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (settings, registrar, metrics) =
-            (self.settings.borrow().clone(), self.registrar.clone(), self.metrics.clone());
+        let (settings, relay) = (self.settings.borrow().clone(), self.relay.clone());
         async move {
-            let report = exchange::serve(stream, &settings, &registrar).await;
+            let report = exchange::serve(stream, &settings, &relay).await;
             drop(place);
-            note(&metrics, &lines, peer, &report);
+            note(&relay.metrics, &lines, peer, &report);
         }
     }
 }
