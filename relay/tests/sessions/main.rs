@@ -8,10 +8,13 @@ mod hostile;
 mod reload;
 mod world;
 
+use hmac_sha256::{HKDF, Hash};
 use rustls::HandshakeKind;
+use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use sixfold_oscore::{Derived, Secret};
-use sixfold_profile::agreement::{Answer, Ask, Refusal};
+use sixfold_profile::agreement::{Answer, Ask, Refusal, SALT_LABEL, SECRET_LABEL, exporter_context};
 use sixfold_relay::ops::status::Page;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use world::{Device, World};
 
@@ -44,6 +47,30 @@ async fn every_agreement_has_keys_of_its_own() {
         Derived::new(secret, &[1], &[]).unwrap()
     };
     assert_ne!(keys(&first), keys(&second));
+}
+
+/// RFC 8446 §7.5 from the connection's exporter_master_secret on, as the profile and its vectors have it.
+#[tokio::test]
+async fn the_exporter_is_that_of_the_vectors() {
+    fn expand_label(secret: &[u8], label: &[u8], context: &[u8], length: usize) -> Vec<u8> {
+        let label = [b"tls13 ", label].concat();
+        let head = [(length as u16).to_be_bytes().to_vec(), vec![label.len() as u8]].concat();
+        let mut out = vec![0; length];
+        HKDF::expand(&mut out, secret, [&head, &label, &[context.len() as u8][..], context].concat());
+        out
+    }
+    let world = World::start(|_| {}).await;
+    let mut device = Device::with_suite(TLS13_AES_128_GCM_SHA256, &world.authority, world.issue("lamp"));
+    let log = Arc::new(world::Secrets::default());
+    device.tls.key_log = log.clone();
+    let agreed = device.agree(&world).await.unwrap();
+    let Answer::Granted(grant) = Answer::decode(&agreed.answer).unwrap() else { panic!("{agreed:?}") };
+    let (context, length) = exporter_context(grant.device_id, grant.relay_id).unwrap();
+    let exporter = log.of("EXPORTER_SECRET");
+    for (label, found) in [(SECRET_LABEL, &agreed.secret), (SALT_LABEL, &agreed.salt)] {
+        let secret = expand_label(&exporter, label, &Hash::hash(b""), 32);
+        assert_eq!(*found, expand_label(&secret, b"exporter", &Hash::hash(&context[..length]), found.len()));
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 
 use super::support::Authority;
 use rcgen::{CertificateParams, DnType, SanType};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, HandshakeKind, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, HandshakeKind, KeyLog, RootCertStore, SupportedCipherSuite};
 use sixfold_profile::agreement::{
     ALPN, ANSWER, Answer, Ask, MASTER_SALT, MASTER_SECRET, SALT_LABEL, SECRET_LABEL, exporter_context,
 };
@@ -13,12 +14,13 @@ use sixfold_relay::app::{self, Handle};
 use sixfold_relay::config::{Config, Port};
 use sixfold_relay::ops::status::Page;
 use sixfold_relay::sessions::SessionPort;
+use std::collections::HashMap;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -28,6 +30,8 @@ use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 pub type Files = (PathBuf, PathBuf);
+
+type Builder = ConfigBuilder<ClientConfig, WantsClientCert>;
 
 const ANY: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
 
@@ -165,15 +169,17 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(trusted: &Authority, (certificate, key): Files) -> Self {
-        let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
-        let key = PrivateKeyDer::from_pem_file(key).unwrap();
-        let tls = builder(trusted).with_client_auth_cert(chain, key).unwrap();
-        Self::of(tls)
+    pub fn new(trusted: &Authority, files: Files) -> Self {
+        Self::of(identified(builder(trusted, None), files))
+    }
+
+    /// One that knows a single cipher suite.
+    pub fn with_suite(suite: SupportedCipherSuite, trusted: &Authority, files: Files) -> Self {
+        Self::of(identified(builder(trusted, Some(suite)), files))
     }
 
     pub fn without_certificate(trusted: &Authority) -> Self {
-        Self::of(builder(trusted).with_no_client_auth())
+        Self::of(builder(trusted, None).with_no_client_auth())
     }
 
     fn of(mut tls: ClientConfig) -> Self {
@@ -206,13 +212,38 @@ impl Device {
     }
 }
 
-fn builder(trusted: &Authority) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+fn builder(trusted: &Authority, suite: Option<SupportedCipherSuite>) -> Builder {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(trusted.ca_file()).unwrap()).unwrap();
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut provider = rustls::crypto::ring::default_provider();
+    if let Some(suite) = suite {
+        provider.cipher_suites = vec![suite];
+    }
+    ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .with_root_certificates(roots)
+}
+
+fn identified(builder: Builder, (certificate, key): Files) -> ClientConfig {
+    let chain = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
+    builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
+}
+
+/// The secrets of a connection, by their label.
+#[derive(Debug, Default)]
+pub struct Secrets(Mutex<HashMap<String, Vec<u8>>>);
+
+impl Secrets {
+    pub fn of(&self, label: &str) -> Vec<u8> {
+        self.0.lock().unwrap()[label].clone()
+    }
+}
+
+impl KeyLog for Secrets {
+    fn log(&self, label: &str, _client_random: &[u8], secret: &[u8]) {
+        self.0.lock().unwrap().insert(label.to_owned(), secret.to_vec());
+    }
 }
 
 /// A connection whose bytes are counted.
