@@ -38,6 +38,7 @@ const LIMITS: Limits = Limits {
     fetches: 4,
     resources: 12,
     transfers: 32,
+    sessions: 4,
     negative_ttl: Duration::from_secs(10),
     patience: Duration::from_secs(90),
 };

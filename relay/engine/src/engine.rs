@@ -12,7 +12,7 @@ use crate::outgoing::{Outgoing, Purpose};
 use crate::path::{Path, Transmit};
 use crate::peers::{Peer, Peers};
 use crate::resources::Resources;
-use crate::session::{Serial, Sessions};
+use crate::session::{Echo, Refusals, Serial, Sessions};
 use crate::store::Store;
 use crate::streams::Streams;
 use crate::timers::Timers;
@@ -62,6 +62,10 @@ pub struct Engine<S> {
     pub(crate) links: Links,
     pub(crate) streams: Streams,
     pub(crate) sessions: Sessions,
+    pub(crate) session_refusals: Refusals,
+    pub(crate) echo: Echo,
+    /// Where requests are unprotected.
+    pub(crate) plain: Vec<u8>,
     pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
@@ -102,6 +106,7 @@ impl<S: Store> Engine<S> {
     pub fn new(config: Config, store: S, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha12Rng::from_seed(seed);
         let hasher = FixedState::with_seed(rng.next_u64());
+        let echo = Echo::new(&mut rng);
         let limits = config.limits;
         Self {
             config,
@@ -117,6 +122,9 @@ impl<S: Store> Engine<S> {
             links: Links::default(),
             streams: Streams::default(),
             sessions: Sessions::new(hasher.clone()),
+            session_refusals: Refusals::default(),
+            echo,
+            plain: Vec::new(),
             hasher,
             leisurely: 0,
             url: String::new(),
@@ -145,7 +153,7 @@ impl<S: Store> Engine<S> {
             Type::Acknowledgement => self.acknowledged(now, path, message.message_id),
             Type::Reset => self.reset(path.peer, message.message_id),
             _ if message.code.is_request() && path.multicast => self.group_request(now, path, &message),
-            _ if message.code.is_request() => self.request(now, path, &message),
+            _ if message.code.is_request() => self.request(now, path, &message, datagram.len()),
             // A ping, or a response to nothing that we asked (RFC 7252 §4.2).
             Type::Confirmable if !path.multicast => {
                 self.send(now, path, coap::empty(Type::Reset, message.message_id));

@@ -3,6 +3,7 @@
 
 use crate::coap::{Token, Wants};
 use crate::path::Path;
+use crate::session::Bound;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
 use sixfold_profile::coap::{Message, Type};
@@ -26,6 +27,8 @@ pub(crate) struct Reply {
     pub(crate) confirmable: bool,
     /// An empty ACK has left: the response must be separate.
     pub(crate) acknowledged: bool,
+    /// The request was protected, and so is its answer.
+    pub(crate) bound: Option<Bound>,
 }
 
 impl Reply {
@@ -37,6 +40,7 @@ impl Reply {
             message_id: request.message_id,
             confirmable: request.message_type == Type::Confirmable,
             acknowledged: false,
+            bound: None,
         }
     }
 

@@ -43,6 +43,7 @@ pub use config::{Config, Limits, Route};
 pub use engine::{Engine, Load};
 pub use event::{
     CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind, SessionEvent,
+    SessionRefusal,
 };
 pub use fanout::{Fanout, Repair};
 pub use image::{ETag, Image, Validator};

@@ -14,6 +14,7 @@ use crate::fanout::Loss;
 use crate::pacing::{AROUND_PAYLOAD, Link, LinkConfig, Parcel, Sign, Signal, Verdict};
 use crate::path::Path;
 use crate::requests::Found;
+use crate::session::AROUND_PROTECTED;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, MAX_NUM, Szx};
@@ -149,7 +150,8 @@ impl<S: Store> Engine<S> {
         };
         let total = self.length(url).unwrap_or(0);
         let Some(link) = self.links.get_mut(interface) else { return Ok(true) };
-        let bytes = payload + AROUND_PAYLOAD + reply.token.as_slice().len();
+        let protection = reply.bound.map_or(0, |_| AROUND_PROTECTED);
+        let bytes = payload + AROUND_PAYLOAD + protection + reply.token.as_slice().len();
         let parcel = Parcel { bytes, payload, sign };
         if sign == Sign::Request {
             let blocks = total.saturating_sub(start).div_ceil(payload.max(1));

@@ -42,7 +42,8 @@ pub(crate) enum Found {
 }
 
 impl<S: Store> Engine<S> {
-    pub(crate) fn request(&mut self, now: Instant, path: Path, message: &Message<'_>) {
+    /// Takes a request that came in `length` bytes.
+    pub(crate) fn request(&mut self, now: Instant, path: Path, message: &Message<'_>, length: usize) {
         let reply = Reply::to(path, message);
         if let Some(waiting) = self.exchanges.get(reply.exchange()) {
             let acknowledged = waiting.reply.acknowledged;
@@ -61,6 +62,14 @@ impl<S: Store> Engine<S> {
         if repeated {
             self.event(Event::RetransmittedRequest);
         }
+        if message.option(option::OSCORE).is_some() {
+            return self.protected_request(now, reply, message, length);
+        }
+        self.serve(now, reply, message);
+    }
+
+    /// Processes a request: as it came, or as it was within an OSCORE message.
+    pub(crate) fn serve(&mut self, now: Instant, reply: Reply, message: &Message<'_>) {
         self.event(Event::Request(message.code));
         let mut url = std::mem::take(&mut self.url);
         if let Err(refusal) = self.process(now, reply, message, &mut url) {
@@ -306,8 +315,8 @@ impl<S: Store> Engine<S> {
         self.event(Event::Request(message.code));
         let path = Path { local: None, multicast: false, ..path };
         let token = Token::new(message.token);
-        let reply =
-            Reply { path, token, message_id: message.message_id, confirmable: false, acknowledged: false };
+        let message_id = message.message_id;
+        let reply = Reply { path, token, message_id, confirmable: false, acknowledged: false, bound: None };
         let queued = self.transmits.len();
         self.answer_links(now, reply, &wants, &links);
         let leisure = params::DEFAULT_LEISURE.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));

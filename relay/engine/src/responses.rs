@@ -72,7 +72,7 @@ impl<S: Store> Engine<S> {
         self.turn_away(now, reply, wants, Response::refusal(refusal, again.then_some(SOON_S)));
     }
 
-    fn turn_away(&mut self, now: Instant, reply: Reply, wants: &Wants, response: Response) {
+    pub(crate) fn turn_away(&mut self, now: Instant, reply: Reply, wants: &Wants, response: Response) {
         if self.may_refuse(now, reply.path) {
             self.respond(now, reply, wants, response);
         }
@@ -88,19 +88,21 @@ impl<S: Store> Engine<S> {
             }
             return;
         }
-        self.event(Event::Response(code));
-        if reply.confirmable && !reply.acknowledged {
-            let bytes = response.datagram(Type::Acknowledgement, reply.message_id, reply.token);
-            return self.send(now, reply.path, bytes);
-        }
-        let message_id = self.message_id(reply.path.peer);
-        // A client that never acknowledges must not fill our memory: beyond the limit, once has to do.
-        if reply.confirmable && self.outgoing.len() < self.config.limits.exchanges {
-            let bytes = response.datagram(Type::Confirmable, message_id, reply.token);
-            self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response);
+        let (message_type, message_id) = if reply.confirmable && !reply.acknowledged {
+            (Type::Acknowledgement, reply.message_id)
+        } else if reply.confirmable && self.outgoing.len() < self.config.limits.exchanges {
+            (Type::Confirmable, self.message_id(reply.path.peer))
         } else {
-            let bytes = response.datagram(Type::NonConfirmable, message_id, reply.token);
-            self.send(now, reply.path, bytes);
+            // A client that never acknowledges must not fill our memory: beyond the limit, once has to do.
+            (Type::NonConfirmable, self.message_id(reply.path.peer))
+        };
+        let Some(bytes) = self.datagram(reply.bound, response, message_type, message_id, reply.token) else {
+            return self.drop(DropReason::NoNumber);
+        };
+        self.event(Event::Response(code));
+        match message_type {
+            Type::Confirmable => self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response),
+            _ => self.send(now, reply.path, bytes),
         }
     }
 
