@@ -5,9 +5,12 @@
 mod mistakes;
 mod reader;
 mod schema;
+mod sessions;
 mod values;
 
 pub use mistakes::{Mistake, Mistakes};
+use schema::Files;
+pub use sessions::{Handshakes, Port, Sessions};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
@@ -34,6 +37,8 @@ pub struct Config {
     pub origin: Origin,
     /// `[limits]`
     pub limits: Limits,
+    /// `[sessions]`
+    pub sessions: Sessions,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -177,7 +182,7 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, file, origin::mistakes)
+        schema::read(&text, file, Files { origin: origin::mistakes, port: crate::sessions::file_mistakes })
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -185,7 +190,7 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Mistakes> {
-        schema::read(text, file, |_| Vec::new())
+        schema::read(text, file, Files::NONE)
     }
 
     /// The engine's part.

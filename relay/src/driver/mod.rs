@@ -5,7 +5,7 @@
 //! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
 
 mod clock;
-mod door;
+pub(crate) mod door;
 mod links;
 mod paced;
 mod sessions;
