@@ -252,6 +252,11 @@ impl Response {
         Self { code: Some(refusal.code), max_age, payload: refusal.diagnostic.into(), ..Self::default() }
     }
 
+    /// How many bytes its datagram has, unprotected.
+    pub(crate) fn length(&self, token: Token) -> usize {
+        self.written(Type::Acknowledgement, 0, token).map_or(usize::MAX, |bytes| bytes.len())
+    }
+
     pub(crate) fn code(&self) -> Code {
         self.code.unwrap_or(Code::INTERNAL_SERVER_ERROR)
     }

@@ -29,6 +29,8 @@ pub(crate) struct Reply {
     pub(crate) acknowledged: bool,
     /// The request was protected, and so is its answer.
     pub(crate) bound: Option<Bound>,
+    /// How long the response may be, in bytes, because the address was not shown to be live.
+    pub(crate) room: Option<usize>,
 }
 
 impl Reply {
@@ -41,6 +43,7 @@ impl Reply {
             confirmable: request.message_type == Type::Confirmable,
             acknowledged: false,
             bound: None,
+            room: None,
         }
     }
 

@@ -21,6 +21,7 @@ mod fetches;
 mod gateway;
 mod image;
 mod links;
+mod liveness;
 mod notify;
 mod observers;
 mod origin;
@@ -47,6 +48,7 @@ pub use event::{
 };
 pub use fanout::{Fanout, Repair};
 pub use image::{ETag, Image, Validator};
+pub use liveness::{EchoPolicy, Prefix};
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};

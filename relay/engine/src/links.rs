@@ -118,8 +118,9 @@ impl<S: Store> Engine<S> {
 
     /// The largest block that may answer a request: what suits the link, and within a transfer never more than before, so that
     /// a client sees sizes fall, if at all (RFC 7959 §2.4). NUM has 20 bits, which keeps the blocks of long bodies large.
-    pub(crate) fn offered(&self, path: Path, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
-        let most = self.config.block_size;
+    pub(crate) fn offered(&self, reply: &Reply, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
+        let most = self.fitting(reply, wants, self.config.block_size).unwrap_or(Szx::MIN);
+        let path = reply.path;
         let Some(link) = self.links.get(path.interface) else { return most };
         // RFC 9177 §4.4: within a body that is asked for with Q-Block2 sizes stay.
         if wants.lacks.is_some() {
@@ -276,10 +277,10 @@ impl<S: Store> Engine<S> {
         let Some(Exchange { reply, wants, url, .. }) = self.take_exchange(id) else { return };
         let answered = match self.find(now, &reply, &wants, &url) {
             Found::Image { image, max_age, .. } => {
-                let offered = self.offered(reply.path, &wants, &url, Some(image.body.len()));
+                let offered = self.offered(&reply, &wants, &url, Some(image.body.len()));
                 Some(Representation::of(&image, max_age).answer(&wants, offered))
             }
-            Found::Fetching(fetch) => self.answer_from(now, fetch, reply.path, &wants),
+            Found::Fetching(fetch) => self.answer_from(now, fetch, &reply, &wants),
             Found::Negative(refusal, max_age) => {
                 return self.respond(now, reply, &wants, Response::refusal(refusal, Some(max_age)));
             }

@@ -51,6 +51,10 @@ impl<S: Store> Engine<S> {
         if !self.may_change_observer(reply) {
             return None;
         }
+        // Nobody asked is told anything at an address that was not shown to be live.
+        if reply.room.is_some() {
+            return None;
+        }
         if !known && self.observers.len() >= self.config.limits.observers {
             return None;
         }
@@ -121,18 +125,19 @@ impl<S: Store> Engine<S> {
     pub(crate) fn send_notification(&mut self, now: Instant, peer: SocketAddr, token: Token) {
         let Some(observer) = self.observers.get_mut(peer, token) else { return };
         let (path, url, szx, bound) = (observer.path, observer.url.clone(), observer.szx, observer.bound);
+        let reply =
+            Reply { path, token, message_id: 0, confirmable: true, acknowledged: true, bound, room: None };
         let Some(resource) = self.resources.peek(&url) else { return };
         if let Some(negative) = resource.negative.filter(|negative| negative.failure.is_definite()) {
             let refusal = gateway::refusal(negative.failure);
             self.remove_observer(peer, token);
-            let reply = Reply { path, token, message_id: 0, confirmable: true, acknowledged: true, bound };
             return self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));
         }
         let Some(current) = &resource.current else { return };
         let (sequence, max_age) = (resource.sequence, current.max_age(now));
         let Some(image) = self.store.image(current.etag) else { return };
         let wants = Wants { block: Some(Block::first(szx)), ..Wants::default() };
-        let offered = self.offered(path, &wants, &url, Some(image.body.len()));
+        let offered = self.offered(&reply, &wants, &url, Some(image.body.len()));
         let answer = Representation::of(&image, max_age).answer(&wants, offered);
         if let Answer::Block { response, etag, start, last } = answer {
             let end = start + response.payload.len();

@@ -54,8 +54,9 @@ impl<S: Store> Engine<S> {
             Answer::Other(response) => self.respond(now, reply, wants, response),
             Answer::Block { mut response, etag, start, last } => {
                 let end = start + response.payload.len();
-                let offered = self.offered(reply.path, wants, url, None);
+                let offered = self.offered(&reply, wants, url, None);
                 response.observe = self.observation(now, &reply, wants, url);
+                response = self.with_echo(now, &reply, response);
                 self.respond(now, reply, wants, response);
                 self.progress(now, reply.path.peer, url, Sent { etag, start, end, last, offered });
                 if last {
@@ -88,12 +89,18 @@ impl<S: Store> Engine<S> {
             }
             return;
         }
+        let response = self.bounded(now, &reply, response);
+        let code = response.code();
         let (message_type, message_id) = if reply.confirmable && !reply.acknowledged {
             (Type::Acknowledgement, reply.message_id)
-        } else if reply.confirmable && self.outgoing.len() < self.config.limits.exchanges {
+        } else if reply.confirmable
+            && reply.room.is_none()
+            && self.outgoing.len() < self.config.limits.exchanges
+        {
             (Type::Confirmable, self.message_id(reply.path.peer))
         } else {
-            // A client that never acknowledges must not fill our memory: beyond the limit, once has to do.
+            // A client that never acknowledges must not fill our memory, and no address gets retransmissions that was not shown to
+            // be live: once has to do.
             (Type::NonConfirmable, self.message_id(reply.path.peer))
         };
         let Some(bytes) = self.datagram(reply.bound, response, message_type, message_id, reply.token) else {

@@ -242,6 +242,37 @@ fn notifications_take_a_number_each() {
 }
 
 #[test]
+fn where_a_session_is_required() {
+    // The word of the route counts, then that of the relay; discovery is open.
+    for (route, allow_plain, is_served) in
+        [(None, true, true), (None, false, false), (Some(true), true, false), (Some(false), false, true)]
+    {
+        let mut bench = Bench::with_image(100, 60);
+        let mut config = config();
+        config.routes[0].require_session = route;
+        config.allow_plain = allow_plain;
+        bench.engine.reconfigure(config);
+        let answer = bench.ask(&Ask::get(1, 1, "image.bin"));
+        let expected = if is_served { Code::CONTENT } else { Code::UNAUTHORIZED };
+        assert_eq!(answer.code, expected, "{route:?} {allow_plain}");
+        assert_eq!(refusals(&bench).len(), usize::from(!is_served));
+        if !is_served {
+            let diagnostic = String::from_utf8(answer.payload).unwrap();
+            assert!(diagnostic.starts_with("device: ") && diagnostic.contains("prepare"), "{diagnostic}");
+        }
+        let forward = Ask { options: Vec::new(), ..Ask::get(1, 2, "") };
+        let forward = forward.with(option::PROXY_URI, b"https://origin.example/open/x");
+        bench.send(&forward);
+        assert_eq!(bench.command().is_some(), allow_plain, "the forward proxy: no route has a word");
+        bench.datagrams();
+        let core = vec![(option::URI_PATH, b".well-known".to_vec()), (option::URI_PATH, b"core".to_vec())];
+        assert_eq!(bench.ask(&Ask { options: core, ..Ask::get(1, 3, "") }).code, Code::CONTENT);
+        let mut device = Device::with_session(&mut bench, 5, b"kid");
+        assert_eq!(device.ask(&mut bench, &Ask::get(5, 1, "image.bin")).code, Code::CONTENT);
+    }
+}
+
+#[test]
 fn who_agrees_anew_keeps_the_session_before() {
     let mut bench = Bench::with_image(100, 60);
     for kid in [b"a", b"b", b"c"] {

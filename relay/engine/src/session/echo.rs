@@ -9,7 +9,7 @@
 //! ```
 
 use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_profile::Instant;
 
 const MAC: usize = 8;
@@ -26,8 +26,11 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    /// With a secret of its own: values of another run of the relay are not known.
-    pub(crate) fn new(rng: &mut ChaCha12Rng) -> Self {
+    /// With a secret of its own, from another stream of the engine's seed than its other numbers: values of another run of the relay
+    /// are not known.
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        rng.set_stream(1);
         let mut secret = [0; 32];
         rng.fill_bytes(&mut secret);
         Self { secret }
@@ -68,13 +71,12 @@ fn is_same(ours: &[u8; ECHO], theirs: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand_chacha::rand_core::SeedableRng;
     use std::time::Duration;
 
     #[test]
     fn a_value_is_for_one_subject_and_a_while() {
-        let echo = Echo::new(&mut ChaCha12Rng::from_seed([1; 32]));
-        let other = Echo::new(&mut ChaCha12Rng::from_seed([2; 32]));
+        let echo = Echo::new([1; 32]);
+        let other = Echo::new([2; 32]);
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let value = echo.value(at(100), b"a");
         for seconds in [100, 127, 128, 191] {

@@ -66,7 +66,10 @@ impl<S: Store> Engine<S> {
                 let inner = buffer.get(..opened.length).map(Message::parse);
                 match inner {
                     Some(Ok(inner)) if opened.is_stale => self.refresh(now, reply, &inner),
-                    Some(Ok(inner)) => self.serve(now, reply, &inner),
+                    Some(Ok(inner)) => {
+                        let reply = self.prove(now, reply);
+                        self.serve(now, reply, &inner);
+                    }
                     // RFC 8613 §8.2 step 7: what is within is no CoAP request.
                     _ => self.refuse_session(now, reply, UnprotectError::Undecodable),
                 }
@@ -117,6 +120,7 @@ impl<S: Store> Engine<S> {
                 session.window = ReplayWindow::up_to(number);
                 session.remember(number, &reply, None);
             }
+            let reply = self.prove(now, reply);
             return self.serve(now, reply, inner);
         }
         self.event(Event::SessionRefused(SessionRefusal::Freshness));

@@ -108,7 +108,11 @@ pub struct Bench {
 }
 
 pub fn config() -> Config {
-    let route = Route { path: vec!["fw".into()], origin: "https://origin.example/base/".into() };
+    let route = Route {
+        path: vec!["fw".into()],
+        origin: "https://origin.example/base/".into(),
+        require_session: None,
+    };
     Config { routes: vec![route], forward: vec!["https://origin.example/open/".into()], ..Config::default() }
 }
 
