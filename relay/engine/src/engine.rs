@@ -3,16 +3,17 @@
 use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
 use crate::event::{DropReason, Event, SessionEvent};
-use crate::exchanges::{ExchangeId, Exchanges, Reply};
+use crate::exchanges::{ExchangeId, Exchanges};
 use crate::fetches::Fetches;
 use crate::links::Links;
+use crate::liveness::Prefix;
 use crate::observers::Observers;
 use crate::origin::{FetchCommand, FetchId};
 use crate::outgoing::{Outgoing, Purpose};
 use crate::path::{Path, Transmit};
 use crate::peers::{Peer, Peers};
 use crate::resources::Resources;
-use crate::session::{Serial, Sessions};
+use crate::session::{Echo, Refusals, Serial, Sessions};
 use crate::store::Store;
 use crate::streams::Streams;
 use crate::timers::Timers;
@@ -62,6 +63,11 @@ pub struct Engine<S> {
     pub(crate) links: Links,
     pub(crate) streams: Streams,
     pub(crate) sessions: Sessions,
+    pub(crate) session_refusals: Refusals,
+    pub(crate) echo: Echo,
+    /// Where requests are unprotected.
+    pub(crate) plain: Vec<u8>,
+    pub(crate) prefixes: Vec<Prefix>,
     pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
@@ -102,6 +108,7 @@ impl<S: Store> Engine<S> {
     pub fn new(config: Config, store: S, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha12Rng::from_seed(seed);
         let hasher = FixedState::with_seed(rng.next_u64());
+        let echo = Echo::new(seed);
         let limits = config.limits;
         Self {
             config,
@@ -117,6 +124,10 @@ impl<S: Store> Engine<S> {
             links: Links::default(),
             streams: Streams::default(),
             sessions: Sessions::new(hasher.clone()),
+            session_refusals: Refusals::default(),
+            echo,
+            plain: Vec::new(),
+            prefixes: Vec::new(),
             hasher,
             leisurely: 0,
             url: String::new(),
@@ -144,8 +155,10 @@ impl<S: Store> Engine<S> {
         match message.message_type {
             Type::Acknowledgement => self.acknowledged(now, path, message.message_id),
             Type::Reset => self.reset(path.peer, message.message_id),
-            _ if message.code.is_request() && path.multicast => self.group_request(now, path, &message),
-            _ if message.code.is_request() => self.request(now, path, &message),
+            _ if message.code.is_request() && path.multicast => {
+                self.group_request(now, path, &message, datagram.len());
+            }
+            _ if message.code.is_request() => self.request(now, path, &message, datagram.len()),
             // A ping, or a response to nothing that we asked (RFC 7252 §4.2).
             Type::Confirmable if !path.multicast => {
                 self.send(now, path, coap::empty(Type::Reset, message.message_id));
@@ -161,7 +174,8 @@ impl<S: Store> Engine<S> {
         match Message::parse(datagram) {
             Ok(message) if message.code.is_request() && !path.multicast => {
                 let refusal = Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests");
-                self.refuse(now, Reply::to(path, &message), &Wants::default(), refusal);
+                let reply = self.reply_to(now, path, &message, datagram.len());
+                self.refuse(now, reply, &Wants::default(), refusal);
             }
             _ => {}
         }

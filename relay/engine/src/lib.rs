@@ -21,6 +21,7 @@ mod fetches;
 mod gateway;
 mod image;
 mod links;
+mod liveness;
 mod notify;
 mod observers;
 mod origin;
@@ -43,9 +44,11 @@ pub use config::{Config, Limits, Route};
 pub use engine::{Engine, Load};
 pub use event::{
     CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind, SessionEvent,
+    SessionRefusal,
 };
 pub use fanout::{Fanout, Repair};
 pub use image::{ETag, Image, Validator};
+pub use liveness::{EchoPolicy, Prefix};
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};

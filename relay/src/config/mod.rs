@@ -14,6 +14,7 @@ pub use sessions::{Handshakes, Port, Sessions};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
+use sixfold_engine::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[sessions]`
     pub sessions: Sessions,
+    /// `[security]`
+    pub security: Security,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -72,6 +75,8 @@ pub struct Route {
     pub path: Vec<String>,
     /// The origin behind it.
     pub origin: OriginSettings,
+    /// Only devices with a session are served; `None`: as `sessions.allow_plain` says.
+    pub require_session: Option<bool>,
 }
 
 /// The forward proxy.
@@ -123,6 +128,13 @@ pub struct Limits {
     pub client_burst: u32,
     /// The engine's own.
     pub engine: sixfold_engine::Limits,
+}
+
+/// What the relay does for others than its devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Which addresses have to be shown to be live before long answers go there.
+    pub echo: EchoPolicy,
 }
 
 /// The admin address.
@@ -198,6 +210,7 @@ impl Config {
         let route = |route: &Route| sixfold_engine::Route {
             path: route.path.clone(),
             origin: route.origin.prefix.clone(),
+            require_session: route.require_session,
         };
         sixfold_engine::Config {
             routes: self.routes.iter().map(route).collect(),
@@ -205,7 +218,13 @@ impl Config {
             block_size: self.listen.block_size,
             max_object: self.cache.max_object,
             port: self.listen.coap.first().map_or(params::PORT, SocketAddr::port),
-            limits: sixfold_engine::Limits { negative_ttl: self.cache.negative_ttl, ..self.limits.engine },
+            allow_plain: self.sessions.allow_plain,
+            echo: self.security.echo,
+            limits: sixfold_engine::Limits {
+                negative_ttl: self.cache.negative_ttl,
+                sessions: self.sessions.limit,
+                ..self.limits.engine
+            },
         }
     }
 

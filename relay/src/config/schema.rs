@@ -6,7 +6,7 @@ use super::reader::{Section, Source};
 use super::{Config, Disk, Link, Mistakes, Port, Route, values};
 use crate::origin::OriginSettings;
 use crate::sessions::credentials::FileMistakes;
-use sixfold_engine::{Algorithm, Fanout, LinkConfig, Repair, canonical_url};
+use sixfold_engine::{Algorithm, EchoPolicy, Fanout, LinkConfig, Repair, canonical_url};
 use sixfold_profile::coap::MAX_NUM;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,10 @@ fn read_all(source: &Source<'_>, files: Files) -> Config {
     top.section("origin", |section| read_origin(section, &mut config));
     top.section("limits", |section| read_limits(section, &mut config));
     top.section("sessions", |section| sessions::read(section, &mut config.sessions, files));
+    top.section("security", |section| {
+        let policies = EchoPolicy::ALL.map(|policy| (policy.label(), policy));
+        section.read("echo", &mut config.security.echo, |value| values::one_of(value, &policies));
+    });
     top.section("admin", |section| read_admin(section, &mut config));
     top.section("log", |section| read_log(section, &mut config));
     top.finish();
@@ -118,6 +122,8 @@ fn read_route(section: &mut Section<'_, '_>, config: &mut Config, files: Files) 
     let path_line =
         section.require("path", &mut path, |value| path_segments(&values::text(value)?).map(Some));
     let (origin, origin_line) = read_origin_settings(section, files);
+    let mut require_session = None;
+    section.read("require_session", &mut require_session, |value| values::flag(value).map(Some));
     let same = |other: &&Route| other.origin.prefix == origin.prefix && !origin.prefix.is_empty();
     if config.routes.iter().filter(same).any(|other| other.origin != origin) {
         let message = "another route has this origin with other settings; settings belong to the origin, so make them equal";
@@ -129,7 +135,7 @@ fn read_route(section: &mut Section<'_, '_>, config: &mut Config, files: Files) 
         let message = format!("/{} has a route already; remove one of them", path.join("/"));
         section.mistake(path_line, "path", message);
     }
-    config.routes.push(Route { path, origin });
+    config.routes.push(Route { path, origin, require_session });
 }
 
 /// The settings, and the line of the origin.

@@ -13,6 +13,10 @@ pub struct Sessions {
     pub handshakes: Handshakes,
     /// The longest that one lasts.
     pub lifetime: Duration,
+    /// How many there may be.
+    pub limit: usize,
+    /// Whether devices without one are served, where a route does not say otherwise.
+    pub allow_plain: bool,
 }
 
 /// The session port.
@@ -46,6 +50,8 @@ pub struct Handshakes {
 impl Default for Sessions {
     fn default() -> Self {
         let handshakes = Handshakes { total: 32, per_client: 4, rate: 4, timeout: Duration::from_secs(30) };
-        Self { port: None, handshakes, lifetime: Duration::from_secs(30 * 24 * 3600) }
+        let limit = sixfold_engine::Limits::default().sessions;
+        let lifetime = Duration::from_secs(30 * 24 * 3600);
+        Self { port: None, handshakes, lifetime, limit, allow_plain: true }
     }
 }

@@ -23,7 +23,7 @@ use clock::Clock;
 use door::{Door, Entry};
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -210,6 +210,12 @@ impl Driver {
             Ok(interfaces) => interfaces,
             Err(error) => return tracing::debug!("looking for interfaces: {error}"),
         };
+        let prefixes = interfaces.iter().flat_map(|interface| {
+            let index = interface.index;
+            let prefixes = interface.prefixes.iter();
+            prefixes.map(move |&(address, length)| Prefix { interface: index, address, length })
+        });
+        self.engine.set_prefixes(prefixes.collect());
         let now = self.clock.now();
         for (interface, config) in self.paced.update(&interfaces, &self.config.link) {
             tracing::debug!(interface, paced = config.is_some(), "link");

@@ -151,6 +151,7 @@ impl Metrics {
             Event::Link(event) => self.link_answers[*event as usize].inc(),
             Event::Fanout(event) => self.fanout.record(*event),
             Event::Session { event, .. } => self.sessions.record(*event),
+            Event::SessionRefused(reason) => self.sessions.refused(*reason),
             Event::Decided(decision) => self.link_decisions[*decision as usize].inc(),
             Event::BlockSent(bytes) => {
                 self.blocks_sent.inc();

@@ -5,15 +5,24 @@
 //! | `id` | §3.1 | identifiers |
 //! | `agreed` | §3.2 | what comes in: from an agreement, from a file |
 //! | `table` | §8.2 | which context a request is of; expiry, limit, revocation |
+//! | `open` | §8.2 | requests; what is answered to those that cannot be opened |
+//! | `seal` | §8.3 | answers and notifications |
+//! | `echo` | RFC 9175 | values that show freshness, of a session or an address |
 //!
 //! It does not agree on keys, and does not read or write files: who owns the engine does.
 
 mod agreed;
+mod echo;
 mod id;
+mod open;
+mod seal;
 mod table;
 
 pub use agreed::{KeptSession, Keys, Master, NewSession, SessionError};
+pub(crate) use echo::{ECHO, Echo};
 pub use id::{Id, IdContext, ShortBytes};
+pub(crate) use open::{Bound, Refusals};
+pub(crate) use seal::AROUND_PROTECTED;
 pub use table::SessionStatus;
 pub(crate) use table::{Serial, Sessions};
 

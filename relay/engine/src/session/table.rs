@@ -2,11 +2,12 @@
 
 use super::agreed::{KeptSession, Keys, NewSession, SessionError};
 use super::id::{Id, IdContext};
+use crate::exchanges::Reply;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
-use sixfold_oscore::{Derived, LAST, ReplayWindow, Secret, SenderSequence};
+use sixfold_oscore::{Derived, LAST, Received, ReplayWindow, Secret, SenderSequence};
 use sixfold_profile::Instant;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,12 +23,22 @@ const RESERVE: u64 = 1 << 16;
 /// Recipient IDs of this relay have so many bytes: with them a request of one 802.15.4 frame has room for its path.
 const FRESH_ID: usize = 5;
 
+/// Requests of one session that are remembered: NSTART is 1 (RFC 7252 §4.7), so a few are enough. Answers to older ones take a
+/// number.
+const MOST_RECENT: usize = 8;
+
 /// How often a random Recipient ID may turn out to be taken.
 const TRIES: u8 = 16;
 
 /// Names a session for as long as this relay runs: never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Serial(u64);
+
+impl Serial {
+    pub(crate) const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+}
 
 /// How a request names its context.
 type Name = (Id, Option<IdContext>);
@@ -39,12 +50,24 @@ pub(crate) struct Session {
     pub(crate) keys: Keys,
     pub(crate) window: ReplayWindow,
     pub(crate) numbers: SenderSequence,
+    /// The latest requests, the newest first.
+    recent: VecDeque<Recent>,
     /// The first number that is not reserved.
     reserved: u64,
     pub(crate) expires: Option<Instant>,
     pub(crate) timer: Option<TimerId>,
     /// When and where its latest request came from.
     pub(crate) heard: Option<(Instant, SocketAddr)>,
+}
+
+/// A request of a session.
+#[derive(Debug)]
+struct Recent {
+    number: u64,
+    peer: SocketAddr,
+    message_id: u16,
+    /// Its nonce, which has made no answer yet.
+    nonce: Option<Received>,
 }
 
 /// One session, for people.
@@ -94,7 +117,34 @@ impl Session {
     ) -> Self {
         let (reserved, numbers) = (numbers.end, SenderSequence::new(numbers));
         let expires = lifetime.map(|lifetime| now + lifetime);
-        Self { name, keys, window, numbers, reserved, expires, timer: None, heard: None }
+        let recent = VecDeque::new();
+        Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None }
+    }
+
+    /// What was received is not known.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.window == ReplayWindow::lost()
+    }
+
+    /// Whether the same message was received lately: then it is a retransmission, which is answered again, because no answers are
+    /// kept. The same number in another message, or from another address, is a replay.
+    pub(crate) fn is_recent(&self, number: u64, reply: &Reply) -> bool {
+        let same = |recent: &Recent| {
+            (recent.number, recent.peer, recent.message_id) == (number, reply.path.peer, reply.message_id)
+        };
+        self.recent.iter().any(same)
+    }
+
+    /// Notes a request, and its nonce if that may be used.
+    pub(crate) fn remember(&mut self, number: u64, reply: &Reply, nonce: Option<Received>) {
+        self.recent.truncate(MOST_RECENT - 1);
+        let (peer, message_id) = (reply.path.peer, reply.message_id);
+        self.recent.push_front(Recent { number, peer, message_id, nonce });
+    }
+
+    /// The nonce of a request, for one answer; `None` when it was taken already, or is not remembered.
+    pub(crate) fn take_nonce(&mut self, number: u64) -> Option<Received> {
+        self.recent.iter_mut().find(|recent| recent.number == number)?.nonce.take()
     }
 
     fn reserve(&mut self, end: u64) {
@@ -158,6 +208,16 @@ impl Sessions {
         self.by_name.remove(&session.found_by());
         self.changed = true;
         Some(session)
+    }
+
+    /// The session that a request names.
+    pub(crate) fn find(&mut self, name: Name) -> Option<(Serial, &mut Session)> {
+        let serial = *self.by_name.get(&name)?;
+        Some((serial, self.by_serial.get_mut(&serial)?))
+    }
+
+    pub(crate) fn get_mut(&mut self, serial: Serial) -> Option<&mut Session> {
+        self.by_serial.get_mut(&serial)
     }
 
     pub(crate) fn set_timer(&mut self, serial: Serial, timer: TimerId) {

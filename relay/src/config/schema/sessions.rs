@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 pub(super) fn read(section: &mut Section<'_, '_>, sessions: &mut Sessions, files: Files) {
     section.read("lifetime", &mut sessions.lifetime, values::positive_duration);
+    section.read("limit", &mut sessions.limit, values::positive);
+    section.read("allow_plain", &mut sessions.allow_plain, values::flag);
     let handshakes = &mut sessions.handshakes;
     section.read("handshakes", &mut handshakes.total, values::positive);
     section.read("handshakes_per_client", &mut handshakes.per_client, values::positive);
