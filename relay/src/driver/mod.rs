@@ -254,6 +254,7 @@ impl Driver {
             cache_limit_bytes: self.config.cache.memory,
             origin: &self.origin.traffic(),
             transfers_active: self.metrics.transfers_active(),
+            sent_bytes: self.metrics.bytes_sent(),
             uptime: self.clock.uptime(),
             listen: &listen,
             interface: &|index| self.paced.label(index),

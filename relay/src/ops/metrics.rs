@@ -198,6 +198,11 @@ impl Metrics {
         self.block_bytes_sent.get()
     }
 
+    /// Payload bytes in blocks sent since the start, to devices and to groups.
+    pub fn bytes_sent(&self) -> u64 {
+        self.block_bytes_sent() + self.fanout.block_bytes.get()
+    }
+
     /// Devices in the middle of an image.
     pub fn transfers_active(&self) -> u64 {
         u64::try_from(self.transfers_active.get()).unwrap_or_default()
