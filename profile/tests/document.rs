@@ -165,6 +165,7 @@ fn constants_of_the_formats() {
         ("smallest block of a stream", parity::SMALLEST.size().to_string()),
         ("most counts in MISSING", missing::COUNTS.to_string()),
         ("deficit without parity", missing::NO_PARITY.to_string()),
+        ("deficit without room", missing::NO_ROOM.to_string()),
     ];
     let code: Vec<_> = code.map(|(name, value)| vec![name.to_owned(), value]).into();
     assert_eq!(table("A.1. Of the formats and of CoAP"), code);
