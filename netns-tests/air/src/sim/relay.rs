@@ -46,7 +46,11 @@ impl Relay {
         link: LinkConfig,
         seed: [u8; 32],
     ) -> Self {
-        let route = Route { path: vec![PATH[0].to_owned()], origin: "https://origin.example/".to_owned() };
+        let route = Route {
+            path: vec![PATH[0].to_owned()],
+            origin: "https://origin.example/".to_owned(),
+            require_session: None,
+        };
         let port = locals.first().map_or(params::PORT, SocketAddrV6::port);
         let config = Config { routes: vec![route], port, ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), seed);
