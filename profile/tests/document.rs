@@ -125,7 +125,7 @@ fn constants_of_the_formats() {
     let careful = Session { plain_allowed: false, ..full().session.unwrap() };
     let shortest = written(&Fields { options: b"", ..example() }).len();
     let ascii = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
-    let code: [(&str, String); 63] = [
+    let code: [(&str, String); 64] = [
         ("magic of a ticket", String::from_utf8(ticket::MAGIC.to_vec()).unwrap()),
         ("version of the ticket", ticket::VERSION.to_string()),
         ("shortest ticket", shortest.to_string()),
@@ -180,6 +180,7 @@ fn constants_of_the_formats() {
         ("smallest block of a stream", parity::SMALLEST.size().to_string()),
         ("most counts in MISSING", missing::COUNTS.to_string()),
         ("deficit without parity", missing::NO_PARITY.to_string()),
+        ("deficit without room", missing::NO_ROOM.to_string()),
         ("protocol of a session port", ascii(agreement::ALPN)),
         ("version of the agreement", agreement::VERSION.to_string()),
         ("bytes of a question", agreement::ASK.to_string()),
