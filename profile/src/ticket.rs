@@ -17,13 +17,17 @@
 //!  16  relay address (16)         180  OSCORE Recipient Key (16)
 //!  32  interface identifier (8)   196  OSCORE Common IV (13)
 //!  40  sequence number (8)        209  first Sender Sequence Number to use (5)
-//!  48  image digest (32)          214  zero (2)
-//! 216  options of every request, encoded as in a message (RFC 7252 §3.1), from option number 0
+//!  48  image digest (32)          214  zero
+//!                                 215  algorithm that the image is encrypted with: none (0), A128CTR (1)
+//! 216  of an encrypted image alone: content key (16), IV (16)
+//!   …  options of every request, encoded as in a message (RFC 7252 §3.1), from option number 0
 //!   …  CRC-32 of all before it (4)
 //! ```
 
+mod content;
 mod fields;
 
+pub use self::content::ContentKey;
 pub use self::fields::{Endpoint, Fields, Group, Session};
 use crate::coap::{MAX_NUM, Options, Szx};
 use crate::crc::crc32;
@@ -38,19 +42,23 @@ pub const MAGIC: [u8; 4] = *b"S6TK";
 /// The version of the layout above.
 pub const VERSION: u8 = 1;
 
-/// The most bytes of options that a ticket has room for.
+/// The most bytes of options that a ticket has room for; that of an encrypted image has [`ContentKey::LENGTH`] less.
 pub const MAX_OPTIONS_LENGTH: usize = MAX_TICKET - FIXED - CRC;
 
 const FIXED: usize = 216;
 const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
 const HAS_SESSION: u8 = 2;
+const IS_ENCRYPTED: u8 = 8;
+/// Byte 215 of the ticket of an encrypted image.
+const A128CTR: u8 = 1;
 
 /// A whole ticket where it stands: everything was checked once, so that a field is read when it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket<'a> {
     fixed: &'a [u8; FIXED],
-    options: &'a [u8],
+    /// The content key, if the image is encrypted; then the options.
+    rest: &'a [u8],
 }
 
 /// Why bytes are no ticket, or a ticket cannot be written.
@@ -87,6 +95,8 @@ pub enum Field {
     Group,
     /// An identifier is too long, both are the same, or a sequence number has more than 40 bits.
     Session,
+    /// The algorithm is none that is known, or there is one without an encrypted image.
+    Content,
     /// Not encoded as in a message, too long, or Block2 and Size2 are among them.
     Options,
     /// A flag or a byte that must be zero is not.
@@ -137,8 +147,11 @@ impl<'a> Ticket<'a> {
         if crc32(body) != u32::from_be_bytes(*crc) {
             return Err(TicketError::Crc);
         }
-        let (fixed, options) = body.split_first_chunk().ok_or(TicketError::Length)?;
-        let ticket = Self { fixed, options };
+        let (fixed, rest) = body.split_first_chunk().ok_or(TicketError::Length)?;
+        if flags & IS_ENCRYPTED != 0 && rest.len() < ContentKey::LENGTH {
+            return Err(TicketError::Length);
+        }
+        let ticket = Self { fixed, rest };
         match ticket.flaw(flags) {
             None => Ok(ticket),
             Some(field) => Err(TicketError::Field(field)),
@@ -148,8 +161,12 @@ impl<'a> Ticket<'a> {
     /// The field that is wrong, if one is.
     fn flaw(&self, flags: u8) -> Option<Field> {
         let [chunk_size, szx] = *self.at::<12, 2>();
-        if flags & !(HAS_GROUP | HAS_SESSION) != 0 || *self.at::<214, 2>() != [0; 2] {
+        let [zero, algorithm] = *self.at::<214, 2>();
+        if flags & !(HAS_GROUP | HAS_SESSION | IS_ENCRYPTED) != 0 || zero != 0 {
             return Some(Field::Reserved);
+        }
+        if algorithm != content::algorithm(self.content_key()) {
+            return Some(Field::Content);
         }
         if ChunkSize::new(chunk_size).is_none() {
             return Some(Field::ChunkSize);
@@ -158,7 +175,7 @@ impl<'a> Ticket<'a> {
         if !counts(self.image_size(), szx) {
             return Some(Field::ImageSize);
         }
-        if Options::are_valid(self.options) { None } else { Some(Field::Options) }
+        if Options::are_valid(self.options()) { None } else { Some(Field::Options) }
     }
 
     /// See [`Fields::image_size`].
@@ -247,9 +264,21 @@ impl<'a> Ticket<'a> {
         }
     }
 
+    /// See [`Fields::content_key`].
+    pub fn content_key(&self) -> Option<ContentKey<'a>> {
+        self.parts().0
+    }
+
     /// See [`Fields::options`].
-    pub const fn options(&self) -> &'a [u8] {
-        self.options
+    pub fn options(&self) -> &'a [u8] {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (Option<ContentKey<'a>>, &'a [u8]) {
+        match self.flags() & IS_ENCRYPTED {
+            0 => (None, self.rest),
+            _ => ContentKey::split(self.rest),
+        }
     }
 
     /// All that it says.
@@ -269,7 +298,8 @@ impl<'a> Ticket<'a> {
             etag: self.etag()?,
             group: self.group()?,
             session: self.session()?,
-            options: self.options,
+            content_key: self.content_key(),
+            options: self.options(),
         };
         fields.check().map(|()| fields)
     }

@@ -11,7 +11,7 @@ use sixfold_profile::coap::{
 use sixfold_profile::crc32;
 use sixfold_profile::index::{ChunkSize, DIGEST};
 use sixfold_profile::ticket::{
-    self, Endpoint, Fields, Group, MAX_OPTIONS_LENGTH, MAX_TICKET, Session, Ticket,
+    self, ContentKey, Endpoint, Fields, Group, MAX_OPTIONS_LENGTH, MAX_TICKET, Session, Ticket,
 };
 use sixfold_profile::{missing, parity};
 use std::fs;
@@ -94,9 +94,12 @@ fn example() -> Fields<'static> {
         etag: Some(b"\x01\x02\x03\x04\x05\x06\x07\x08"),
         group: None,
         session: None,
+        content_key: None,
         options: OPTIONS,
     }
 }
+
+const CONTENT_KEY: ContentKey<'static> = ContentKey { key: &[0x58; 16], iv: &[0x59; 16] };
 
 /// The example with everything that can be in a ticket.
 fn full() -> Fields<'static> {
@@ -116,7 +119,7 @@ fn full() -> Fields<'static> {
 fn constants_of_the_formats() {
     let flags = |ticket: Fields<'_>| written(&ticket)[5].to_string();
     let shortest = written(&Fields { options: b"", ..example() }).len();
-    let code: [(&str, String); 48] = [
+    let code: [(&str, String); 49] = [
         ("magic of a ticket", String::from_utf8(ticket::MAGIC.to_vec()).unwrap()),
         ("version of the ticket", ticket::VERSION.to_string()),
         ("shortest ticket", shortest.to_string()),
@@ -125,6 +128,7 @@ fn constants_of_the_formats() {
         ("most bytes of options", MAX_OPTIONS_LENGTH.to_string()),
         ("flag G", flags(Fields { session: None, ..full() })),
         ("flag S", flags(Fields { group: None, ..full() })),
+        ("flag E", flags(Fields { content_key: Some(CONTENT_KEY), ..example() })),
         ("digest", DIGEST.to_string()),
         ("smallest chunk", ChunkSize::MIN.bytes().to_string()),
         ("largest chunk", ChunkSize::MAX.bytes().to_string()),
@@ -349,7 +353,18 @@ fn the_ticket_of_the_example() {
 
 /// The places of group and session, which the example has not.
 fn is_reserved(field: &str) -> bool {
-    let names = ["Token Length", "Group", "SID", "Sender", "RID", "Recipient", "Common", "First", "zero"];
+    let names = [
+        "Token Length",
+        "Group",
+        "SID",
+        "Sender",
+        "RID",
+        "Recipient",
+        "Common",
+        "First",
+        "zero",
+        "Algorithm",
+    ];
     names.iter().any(|name| field.starts_with(name))
 }
 
@@ -427,7 +442,9 @@ fn the_cddl_describes_what_is_signed() {
     let cddl = fenced("6.1. Envelope", "cddl")
         .replace("#6.107(SUIT_Envelope)", "SUIT_Envelope")
         .replace("#6.18(COSE_Sign1)", "COSE_Sign1")
-        .replace("block: bstr .cbor COSE_Sign1_Tagged", "block: bstr");
+        .replace("block: bstr .cbor COSE_Sign1_Tagged", "block: bstr")
+        .replace("#6.96(COSE_Encrypt)", "COSE_Encrypt")
+        .replace("19 => bstr .cbor COSE_Encrypt_Tagged", "19 => bstr");
     assert!(!cddl.contains("#6."), "the rules have other tags");
     for golden in ["ed25519", "es256"] {
         let envelope = bytes(&file(&format!("profile/manifest/tests/golden/{golden}.hex")));

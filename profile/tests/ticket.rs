@@ -34,6 +34,7 @@ fn full() -> Fields<'static> {
             common_iv: &[0x55; 13],
             first_sequence_number: 0x12_3456_789a,
         }),
+        content_key: None,
         options: OPTIONS,
     }
 }

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #if UINTPTR_MAX > 0xffffffffu
-#define SIXFOLD_BOOT_SIZE 352
+#define SIXFOLD_BOOT_SIZE 368
 #else
-#define SIXFOLD_BOOT_SIZE 272
+#define SIXFOLD_BOOT_SIZE 280
 #endif
 
 /**
@@ -58,6 +58,10 @@ typedef enum sixfold_status {
    * The ticket's options do not fit a request, or the buffer is too small for it.
    */
   SIXFOLD_STATUS_REQUEST,
+  /**
+   * The image is encrypted, and the library was built without the feature `encrypted`: sign it without encryption.
+   */
+  SIXFOLD_STATUS_ENCRYPTED,
 } sixfold_status;
 
 /**

@@ -1,9 +1,10 @@
 //! The boot algorithm.
 
+use super::content::Content;
 use super::layout::{Layout, Which};
 #[cfg(feature = "listen")]
 use super::listen::Listen;
-use super::record::{BootError, Expected, Record, has_digest, retire, round_up, write};
+use super::record::{BootError, Expected, Record, has_digest, retire, round_up};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
 use core::fmt;
@@ -31,6 +32,7 @@ pub struct Boot<'t, F> {
     pub(super) flash: F,
     pub(super) record: Record,
     pub(super) slot: u32,
+    pub(super) content: Content<'t>,
     pub(super) image_size: u32,
     pub(super) image_digest: &'t [u8; DIGEST],
     pub(super) chunk_size: ChunkSize,
@@ -122,6 +124,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         ticket: Ticket<'t>,
         seed: u32,
     ) -> Result<Self, BootError<F::Error>> {
+        let content = Content::new::<F::Error>(&ticket)?;
         let (place, slot) = (layout.record(which), layout.slot(which));
         let record = Record::new::<F>(place, &ticket)?;
         check_slot::<F>(slot, &ticket)?;
@@ -141,6 +144,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             flash,
             record,
             slot,
+            content,
             image_size,
             image_digest,
             chunk_size,
@@ -262,7 +266,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             return Ok(Some(self.sleep(now, Cause::OtherSize)));
         }
         self.is_erased = false;
-        write(&mut self.flash, self.slot + offset, payload)?;
+        self.content.write(&mut self.flash, self.slot, offset, payload)?;
         if end < self.end {
             let next = Block::new(block.num() + 1, false, block.szx);
             return Ok(match next {

@@ -9,6 +9,7 @@
 //! | [`ReplayWindow`], [`NotificationNumber`] | §7.4 | what was received already |
 //! | `protect_…` | §8.1, §8.3 | |
 //! | `unprotect_…` | §8.2, §8.4 | |
+//! | [`Keystream`] | – | no part of OSCORE: encrypted images, with the same AES |
 //!
 //! Everything is an argument: keys, numbers, bytes. The crate has no state but what it is lent, no allocator, no panic and no
 //! recursion. It does not find contexts, does not know which message answers which, does not store numbers, and does not agree
@@ -62,6 +63,7 @@ mod class;
 mod context;
 #[cfg(feature = "derive")]
 mod derive;
+mod keystream;
 #[cfg(feature = "fast")]
 mod library;
 mod option;
@@ -75,6 +77,7 @@ pub use class::{Class, class};
 pub use context::{Context, ContextError, MAX_ID, MAX_ID_CONTEXT, Parameters};
 #[cfg(feature = "derive")]
 pub use derive::{Derived, Secret};
+pub use keystream::Keystream;
 pub use option::{OscoreOption, Undecodable};
 pub use protect::{Plain, ProtectError};
 pub use replay::{NotificationNumber, ReplayWindow, WINDOW};

@@ -4,7 +4,7 @@ use crate::{hex, release};
 use serde_json::{Value, json};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::crc32;
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session, TicketError};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, Group, MAX_TICKET, Session, TicketError};
 use std::net::Ipv6Addr;
 
 /// Uri-Path: fw, lamp.bin.
@@ -27,6 +27,7 @@ pub(crate) fn plain() -> Fields<'static> {
         etag: None,
         group: None,
         session: None,
+        content_key: None,
         options: OPTIONS,
     }
 }
@@ -47,6 +48,10 @@ fn full() -> Fields<'static> {
     }
 }
 
+fn encrypted() -> Fields<'static> {
+    Fields { content_key: Some(ContentKey { key: &[0xa4; 16], iv: &[0xa5; 16] }), ..plain() }
+}
+
 pub(crate) fn bytes(ticket: &Fields<'_>) -> Result<Vec<u8>, TicketError> {
     let mut buffer = [0; MAX_TICKET];
     let length = ticket.write(&mut buffer)?;
@@ -65,6 +70,7 @@ pub(crate) fn vectors() -> Result<Value, TicketError> {
             vector("everything optional", &full())?,
             vector("the longest", &largest)?,
             vector("no options", &Fields { options: &[], ..plain() })?,
+            vector("of an encrypted image", &encrypted())?,
         ],
         "refused": refused()?,
     }))
@@ -89,6 +95,7 @@ fn fields(ticket: &Fields<'_>) -> Value {
             json!({ "endpoint": endpoint(&group.endpoint), "token": hex(group.token) })
         }),
         "session": ticket.session.as_ref().map(session),
+        "content_key": ticket.content_key.map(|content| json!({ "key": hex(content.key), "iv": hex(content.iv) })),
         "options": hex(ticket.options),
     })
 }
@@ -109,7 +116,7 @@ fn session(session: &Session<'_>) -> Value {
 }
 
 /// Changes of the full ticket: what it is, where, and what the bytes there become. The CRC is right again afterwards.
-const CHANGES: [(&str, usize, &[u8], &str); 16] = [
+const CHANGES: [(&str, usize, &[u8], &str); 17] = [
     ("another layout version", 4, &[2], "Version(2)"),
     ("a flag that is not known", 5, &[7], "Field(Reserved)"),
     ("an image of no bytes", 8, &[0; 4], "Field(ImageSize)"),
@@ -123,7 +130,8 @@ const CHANGES: [(&str, usize, &[u8], &str); 16] = [
     ("a group with a unicast address", 132, &[0xfe, 0x80], "Field(Group)"),
     ("a Sender ID of eight bytes", 148, &[8], "Field(Session)"),
     ("a Recipient ID that is not followed by zeros", 157, &[1], "Field(Session)"),
-    ("reserved bytes that are not zero", 214, &[0, 1], "Field(Reserved)"),
+    ("a reserved byte that is not zero", 214, &[1], "Field(Reserved)"),
+    ("an algorithm, but no encrypted image", 215, &[1], "Field(Content)"),
     ("an option with the reserved delta 15", 216, &[0xf0], "Field(Options)"),
     ("an option that is longer than the ticket", 216, &[0xbc], "Field(Options)"),
 ];

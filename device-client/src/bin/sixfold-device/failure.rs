@@ -6,6 +6,7 @@ use sixfold_device::fetch::{Change, Violation};
 use sixfold_device::flash_file::FlashError;
 use sixfold_device::prepare::{PrepareError, TargetError};
 use sixfold_device::uri::UriError;
+use sixfold_manifest::encryption::NoContentKey;
 use sixfold_manifest::{Distrust, Refusal};
 use sixfold_profile::coap::Code;
 use std::fmt;
@@ -45,6 +46,8 @@ pub(crate) enum Failure {
     OtherSize(String),
     /// The manifest names no resource that can be fetched.
     Reference(TargetError),
+    /// The image is encrypted, and not for this device.
+    NoContentKey(NoContentKey),
     /// The manifest has the sequence number of the image that runs, and is of another one.
     Reused(String),
     /// The flash, or what is in it.
@@ -63,6 +66,7 @@ impl From<PrepareError<Failure, Untrusted, FlashError>> for Failure {
             PrepareError::Fetch { error, .. } => error,
             PrepareError::Untrusted(error) => Self::Untrusted(error),
             PrepareError::Refused(refusal) => Self::Unfit(refusal),
+            PrepareError::NoContentKey(error) => Self::NoContentKey(error),
             PrepareError::Target(error) => Self::Reference(error),
             PrepareError::OtherSize { .. } => Self::OtherSize(error.to_string()),
             PrepareError::Reused { .. } => Self::Reused(error.to_string()),
@@ -104,6 +108,7 @@ impl Failure {
             Self::Reused(_) => 25,
             Self::TooLong(_) => 26,
             Self::NoRelay(_) => 27,
+            Self::NoContentKey(_) => 28,
         }
     }
 
@@ -158,6 +163,7 @@ impl fmt::Display for Failure {
             Self::TooLong(limit) => write!(f, "the server sends more than {limit} bytes"),
             Self::Untrusted(error) => error.fmt(f),
             Self::Unfit(refusal) => refusal.fmt(f),
+            Self::NoContentKey(error) => error.fmt(f),
             Self::Reference(error) => write!(f, "the manifest's URI cannot be used: {error}"),
             Self::OtherSize(what) | Self::Reused(what) | Self::Flash(what) | Self::Layout(what) => {
                 f.write_str(what)
@@ -225,6 +231,7 @@ mod tests {
             (PrepareError::Refused(Refusal::ChunkSize { chunk: 1, page: 2 }), 16),
             (PrepareError::Refused(Refusal::Index), 17),
             (PrepareError::Reused { sequence_number: 1 }, 25),
+            (PrepareError::NoContentKey(NoContentKey::NotForUs), 28),
             (PrepareError::OtherSize { signed: 1, offered: 2 }, 18),
             (PrepareError::Target(TargetError::TooLong), 19),
             (PrepareError::Flash(BootError::Flash(broken)), 7),

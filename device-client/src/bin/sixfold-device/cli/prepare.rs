@@ -39,7 +39,8 @@ Exit status:
   24 record or image do not fit their places in flash
   25 the image that runs has this sequence number, and is another one
   26 manifest or index are longer than they may be
-  27 no relay was found";
+  27 no relay was found
+  28 the image is encrypted, and not for a key of this device";
 
 /// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
 #[derive(Args, Debug)]
@@ -92,6 +93,9 @@ pub(crate) struct What {
     /// A revocation list (PEM). May be given several times; with one, the status of every certificate must be known.
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub(crate) crl: Vec<PathBuf>,
+    /// A key that encrypted images are for, as `sixfold-publish keygen --algorithm a128kw` makes it. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) decrypt_with: Vec<PathBuf>,
     /// The vendor of this device: a domain name, or a UUID.
     #[arg(long)]
     pub(crate) vendor: String,
