@@ -49,7 +49,8 @@ const FIXED: usize = 216;
 const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
 const HAS_SESSION: u8 = 2;
-const IS_ENCRYPTED: u8 = 8;
+/// A flag only where there is decryption: otherwise the ticket is refused for it.
+const IS_ENCRYPTED: u8 = if cfg!(feature = "encrypted") { 8 } else { 0 };
 /// Byte 215 of the ticket of an encrypted image.
 const A128CTR: u8 = 1;
 
@@ -95,7 +96,7 @@ pub enum Field {
     Group,
     /// An identifier is too long, both are the same, or a sequence number has more than 40 bits.
     Session,
-    /// The algorithm is none that is known, or there is one without an encrypted image.
+    /// The algorithm is none that is known, there is one without an encrypted image, or this program cannot decrypt.
     Content,
     /// Not encoded as in a message, too long, or Block2 and Size2 are among them.
     Options,
@@ -148,10 +149,10 @@ impl<'a> Ticket<'a> {
             return Err(TicketError::Crc);
         }
         let (fixed, rest) = body.split_first_chunk().ok_or(TicketError::Length)?;
-        if flags & IS_ENCRYPTED != 0 && rest.len() < ContentKey::LENGTH {
+        let ticket = Self { fixed, rest };
+        if rest.len() < ticket.content_length() {
             return Err(TicketError::Length);
         }
-        let ticket = Self { fixed, rest };
         match ticket.flaw(flags) {
             None => Ok(ticket),
             Some(field) => Err(TicketError::Field(field)),
@@ -165,7 +166,7 @@ impl<'a> Ticket<'a> {
         if flags & !(HAS_GROUP | HAS_SESSION | IS_ENCRYPTED) != 0 || zero != 0 {
             return Some(Field::Reserved);
         }
-        if algorithm != content::algorithm(self.content_key()) {
+        if algorithm != u8::from(self.is_encrypted()) * A128CTR {
             return Some(Field::Content);
         }
         if ChunkSize::new(chunk_size).is_none() {
@@ -266,19 +267,23 @@ impl<'a> Ticket<'a> {
 
     /// See [`Fields::content_key`].
     pub fn content_key(&self) -> Option<ContentKey<'a>> {
-        self.parts().0
+        let (key, iv) = self.rest.get(..self.content_length())?.split_first_chunk()?;
+        Some(ContentKey { key, iv: iv.first_chunk()? })
+    }
+
+    /// Whether it has a content key.
+    pub fn is_encrypted(&self) -> bool {
+        self.flags() & IS_ENCRYPTED != 0
     }
 
     /// See [`Fields::options`].
     pub fn options(&self) -> &'a [u8] {
-        self.parts().1
+        self.rest.get(self.content_length()..).unwrap_or_default()
     }
 
-    fn parts(&self) -> (Option<ContentKey<'a>>, &'a [u8]) {
-        match self.flags() & IS_ENCRYPTED {
-            0 => (None, self.rest),
-            _ => ContentKey::split(self.rest),
-        }
+    /// Bytes before the options, which are 32 or none.
+    fn content_length(&self) -> usize {
+        if self.is_encrypted() { ContentKey::LENGTH } else { 0 }
     }
 
     /// All that it says.

@@ -58,10 +58,6 @@ typedef enum sixfold_status {
    * The ticket's options do not fit a request, or the buffer is too small for it.
    */
   SIXFOLD_STATUS_REQUEST,
-  /**
-   * The image is encrypted, and the library was built without the feature `encrypted`: sign it without encryption.
-   */
-  SIXFOLD_STATUS_ENCRYPTED,
 } sixfold_status;
 
 /**

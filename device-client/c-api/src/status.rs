@@ -21,8 +21,6 @@ pub enum SixfoldStatus {
     Layout,
     /// The ticket's options do not fit a request, or the buffer is too small for it.
     Request,
-    /// The image is encrypted, and the library was built without the feature `encrypted`: sign it without encryption.
-    Encrypted,
 }
 
 /// Why a boot program sleeps.
@@ -49,7 +47,6 @@ impl<E> From<BootError<E>> for SixfoldStatus {
             BootError::Index => Self::Index,
             BootError::Layout => Self::Layout,
             BootError::Request => Self::Request,
-            BootError::Encrypted => Self::Encrypted,
         }
     }
 }
@@ -69,7 +66,7 @@ impl From<Cause> for SixfoldCause {
 /// A `sixfold_status` in words: English, without a full stop, for ever valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn sixfold_status_text(status: c_int) -> *const c_char {
-    const TEXTS: [&CStr; 8] = [
+    const TEXTS: [&CStr; 7] = [
         c"done",
         c"an argument is null or out of range",
         c"the flash failed",
@@ -77,7 +74,6 @@ pub extern "C" fn sixfold_status_text(status: c_int) -> *const c_char {
         c"the chunk index is not the one that the ticket names: prepare again",
         c"image or record do not fit their place in flash, or the library was built for other flash",
         c"the ticket's options do not fit a request",
-        c"the image is encrypted, and this library cannot decrypt",
     ];
     text_of(&TEXTS, status)
 }

@@ -1,9 +1,10 @@
 //! The image on its way to flash: as it came, or decrypted.
 //!
 //! Flash has the plaintext, and digests are those of the plaintext, so that nothing but the writing of blocks knows of encryption. A
-//! block is decrypted by its place in the image alone: after a reset nothing has to be found again.
+//! block is decrypted by its place in the image alone: after a reset nothing has to be found again. Without the feature
+//! `encrypted`, the ticket of an encrypted image is none, and so there is nothing to decrypt.
 
-use super::record::{BootError, write};
+use super::record::write;
 use embedded_storage::nor_flash::NorFlash;
 #[cfg(feature = "encrypted")]
 use sixfold_oscore::Keystream;
@@ -24,8 +25,8 @@ pub(super) struct Content<'t> {
 
 #[cfg(feature = "encrypted")]
 impl<'t> Content<'t> {
-    pub(super) fn new<E>(ticket: &Ticket<'t>) -> Result<Self, BootError<E>> {
-        Ok(Self { key: ticket.content_key() })
+    pub(super) fn new(ticket: &Ticket<'t>) -> Self {
+        Self { key: ticket.content_key() }
     }
 
     #[cfg(feature = "listen")]
@@ -56,11 +57,8 @@ impl<'t> Content<'t> {
 
 #[cfg(not(feature = "encrypted"))]
 impl<'t> Content<'t> {
-    pub(super) fn new<E>(ticket: &Ticket<'t>) -> Result<Self, BootError<E>> {
-        match ticket.content_key() {
-            None => Ok(Self { ticket: core::marker::PhantomData }),
-            Some(_) => Err(BootError::Encrypted),
-        }
+    pub(super) const fn new(_: &Ticket<'t>) -> Self {
+        Self { ticket: core::marker::PhantomData }
     }
 
     #[cfg(feature = "listen")]
@@ -69,6 +67,7 @@ impl<'t> Content<'t> {
     }
 
     /// Writes what came for `offset` of the image that begins at `slot`.
+    #[inline(always)] // there is nothing to be called
     pub(super) fn write<F: NorFlash>(
         &self,
         flash: &mut F,

@@ -124,7 +124,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         ticket: Ticket<'t>,
         seed: u32,
     ) -> Result<Self, BootError<F::Error>> {
-        let content = Content::new::<F::Error>(&ticket)?;
+        let content = Content::new(&ticket);
         let (place, slot) = (layout.record(which), layout.slot(which));
         let record = Record::new::<F>(place, &ticket)?;
         check_slot::<F>(slot, &ticket)?;

@@ -32,9 +32,6 @@ pub enum BootError<E> {
     Layout,
     /// The ticket's options do not fit a request: the main program is to blame.
     Request,
-    /// The image is encrypted, and this boot program was built without the feature `encrypted`: the publisher has to sign without
-    /// encryption for such devices.
-    Encrypted,
 }
 
 impl<E: fmt::Debug> fmt::Display for BootError<E> {
@@ -45,9 +42,6 @@ impl<E: fmt::Debug> fmt::Display for BootError<E> {
             Self::Index => f.write_str("the chunk index is not the one that the ticket names: prepare again"),
             Self::Layout => f.write_str("image or record do not fit their place in flash"),
             Self::Request => f.write_str("the ticket's options do not fit a request: prepare again"),
-            Self::Encrypted => f.write_str(
-                "the image is encrypted, which this boot program does not support: sign it without --encrypt",
-            ),
         }
     }
 }

@@ -8,7 +8,7 @@ use hmac_sha256::Hash;
 use sixfold_manifest::chunk_index;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Session};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, MAX_TICKET, Session};
 
 #[test]
 fn inspect_shows_each_kind_of_file_and_no_secret() {
@@ -66,6 +66,7 @@ fn ticket() -> Vec<u8> {
             common_iv: &[0x55; 13],
             first_sequence_number: 9,
         }),
+        content_key: Some(ContentKey { key: &[0xc0; 16], iv: &[0xc1; 16] }),
         options: b"\xb2fw\x05image",
     };
     let mut bytes = [0; MAX_TICKET];

@@ -1,9 +1,9 @@
 //! What a ticket says, taken apart: for whoever writes one, or shows it.
 
-use super::content::{self, ContentKey};
+use super::content::ContentKey;
 use super::{
-    CRC, FIXED, Field, HAS_GROUP, HAS_SESSION, IS_ENCRYPTED, MAGIC, MAX_OPTIONS_LENGTH, Ticket, TicketError,
-    VERSION, counts,
+    A128CTR, CRC, FIXED, Field, HAS_GROUP, HAS_SESSION, IS_ENCRYPTED, MAGIC, MAX_OPTIONS_LENGTH, Ticket,
+    TicketError, VERSION, counts,
 };
 use crate::coap::{Options, Szx, option};
 use crate::crc::crc32;
@@ -113,7 +113,7 @@ impl<'a> Fields<'a> {
         to.put_short::<8>(self.etag.unwrap_or_default());
         to.put_group(self.group);
         to.put_session(self.session);
-        to.put(&[0, content::algorithm(self.content_key)]);
+        to.put(&[0, u8::from(self.content_key.is_some()) * A128CTR]);
         if let Some(ContentKey { key, iv }) = self.content_key {
             to.put(key);
             to.put(iv);
@@ -141,6 +141,9 @@ impl<'a> Fields<'a> {
         let wrong = |group: Group<'_>| group.token.len() > 8 || !group.endpoint.address.is_multicast();
         if self.group.is_some_and(wrong) {
             return Err(Field::Group);
+        }
+        if self.content_key.is_some() && IS_ENCRYPTED == 0 {
+            return Err(Field::Content);
         }
         if self.session.is_some_and(|session| !session.is_sound()) {
             return Err(Field::Session);
