@@ -49,8 +49,9 @@ const FIXED: usize = 216;
 const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
 const HAS_SESSION: u8 = 2;
-/// A flag only where there is decryption: otherwise the ticket is refused for it.
-const IS_ENCRYPTED: u8 = if cfg!(feature = "encrypted") { 8 } else { 0 };
+const IS_ENCRYPTED: u8 = 8;
+/// Flags that have a meaning: that of an encrypted image only where there is decryption.
+const KNOWN: u8 = HAS_GROUP | HAS_SESSION | if cfg!(feature = "encrypted") { IS_ENCRYPTED } else { 0 };
 /// Byte 215 of the ticket of an encrypted image.
 const A128CTR: u8 = 1;
 
@@ -163,7 +164,7 @@ impl<'a> Ticket<'a> {
     fn flaw(&self, flags: u8) -> Option<Field> {
         let [chunk_size, szx] = *self.at::<12, 2>();
         let [zero, algorithm] = *self.at::<214, 2>();
-        if flags & !(HAS_GROUP | HAS_SESSION | IS_ENCRYPTED) != 0 || zero != 0 {
+        if flags & !KNOWN != 0 || zero != 0 {
             return Some(Field::Reserved);
         }
         if algorithm != u8::from(self.is_encrypted()) * A128CTR {
@@ -273,7 +274,7 @@ impl<'a> Ticket<'a> {
 
     /// Whether it has a content key.
     pub fn is_encrypted(&self) -> bool {
-        self.flags() & IS_ENCRYPTED != 0
+        self.flags() & KNOWN & IS_ENCRYPTED != 0
     }
 
     /// See [`Fields::options`].

@@ -1,6 +1,7 @@
 //! The start-up story: configure, build, spawn, wait, drain.
 
 use crate::config::Config;
+use crate::confine::Confinement;
 use crate::driver::{Command, Driver};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
@@ -90,7 +91,7 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
+pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> anyhow::Result<()> {
     let admin_address = config.admin.listen;
     let (driver, handle) = build(config)?;
     let readiness = Readiness::default();
@@ -108,7 +109,7 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness));
+    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness, confinement));
     outcome
 }
 
@@ -133,7 +134,12 @@ async fn show_life(handle: &Handle) {
 }
 
 /// Turns signals into commands; returns when the relay was told to drain.
-async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyhow::Result<()> {
+async fn supervise(
+    file: &Path,
+    handle: &Handle,
+    readiness: &Readiness,
+    confinement: &Confinement,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("relay: cannot listen for SIGHUP")?;
@@ -141,7 +147,7 @@ async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyho
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle).await,
+            _ = hangup.recv() => reload(file, handle, confinement).await,
         }
     }
     tracing::info!("draining");
@@ -151,10 +157,13 @@ async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyho
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle) {
+async fn reload(file: &Path, handle: &Handle, confinement: &Confinement) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
-        Ok(config) => handle.reload(config).await,
+        Ok(config) => match confinement.permits(&config, file) {
+            Ok(()) => handle.reload(config).await,
+            Err(error) => Err(error),
+        },
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
     supervisor::tell(State::Ready);

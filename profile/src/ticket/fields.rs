@@ -142,7 +142,7 @@ impl<'a> Fields<'a> {
         if self.group.is_some_and(wrong) {
             return Err(Field::Group);
         }
-        if self.content_key.is_some() && IS_ENCRYPTED == 0 {
+        if self.content_key.is_some() && !cfg!(feature = "encrypted") {
             return Err(Field::Content);
         }
         if self.session.is_some_and(|session| !session.is_sound()) {

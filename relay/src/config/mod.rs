@@ -38,6 +38,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`
     pub log: Log,
+    /// `[process]`
+    pub process: Process,
 }
 
 /// Where devices find the relay.
@@ -134,6 +136,21 @@ pub struct Log {
     pub level: &'static str,
     /// JSON lines instead of text.
     pub json: bool,
+}
+
+/// What the process gives up before it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Whom it becomes when it was started as root.
+    pub user: Option<String>,
+    /// Landlock and seccomp.
+    pub sandbox: bool,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self { user: None, sandbox: true }
+    }
 }
 
 impl Default for Listen {

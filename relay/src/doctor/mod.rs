@@ -5,6 +5,7 @@
 
 mod machine;
 mod network;
+mod privilege;
 
 use crate::config::Config;
 use crate::origin;
@@ -93,6 +94,7 @@ pub async fn examine(config: &Config) -> Findings {
     findings.extend(machine::disk(config));
     findings.extend(machine::memory(config));
     findings.extend(machine::buffers());
+    findings.extend(privilege::all(config));
     Findings(findings)
 }
 
