@@ -162,8 +162,8 @@ fn an_encrypted_image_is_cached_as_it_is_and_runs_decrypted() -> Result<()> {
         ensure!(fs::read(Path::new(nginx::ROOT).join("lamp.bin"))? != image, "it is not encrypted");
         let lamp = lamp("/fw/lamp.bin.suit", "lamp");
         let prepare = |keys: &[&'static str]| [&["prepare"], &lamp[..], keys].concat();
-        expect(netns, &prepare(&[]), 28, "the image is encrypted")?;
-        expect(netns, &prepare(&["--decrypt-with", "/run/other.kek"]), 28, "the image is encrypted")?;
+        expect(netns, &prepare(&[]), 31, "the image is encrypted")?;
+        expect(netns, &prepare(&["--decrypt-with", "/run/other.kek"]), 31, "the image is encrypted")?;
         expect(netns, &prepare(&["--decrypt-with", "/run/lamp.kek"]), 0, "")?;
         expect(netns, &["boot", "--flash", FLASH, "--extract", "/run/running.bin"], 0, "")?;
         ensure!(fs::read("/run/running.bin")? == image, "other bytes run");

@@ -17,7 +17,7 @@
 //!  16  relay address (16)         180  OSCORE Recipient Key (16)
 //!  32  interface identifier (8)   196  OSCORE Common IV (13)
 //!  40  sequence number (8)        209  first Sender Sequence Number to use (5)
-//!  48  image digest (32)          214  zero
+//!  48  image digest (32)          214  exponent of how many of them (1)
 //!                                 215  algorithm that the image is encrypted with: none (0), A128CTR (1)
 //! 216  of an encrypted image alone: content key (16), IV (16)
 //!   …  options of every request, encoded as in a message (RFC 7252 §3.1), from option number 0
@@ -28,7 +28,7 @@ mod content;
 mod fields;
 
 pub use self::content::ContentKey;
-pub use self::fields::{Endpoint, Fields, Group, Session};
+pub use self::fields::{Endpoint, Fields, Group, Numbers, Session};
 use crate::coap::{MAX_NUM, Options, Szx};
 use crate::crc::crc32;
 use crate::index::{ChunkSize, DIGEST};
@@ -49,9 +49,11 @@ const FIXED: usize = 216;
 const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
 const HAS_SESSION: u8 = 2;
+const PLAIN_ALLOWED: u8 = 4;
 const IS_ENCRYPTED: u8 = 8;
 /// Flags that have a meaning: that of an encrypted image only where there is decryption.
-const KNOWN: u8 = HAS_GROUP | HAS_SESSION | if cfg!(feature = "encrypted") { IS_ENCRYPTED } else { 0 };
+const KNOWN: u8 =
+    HAS_GROUP | HAS_SESSION | PLAIN_ALLOWED | if cfg!(feature = "encrypted") { IS_ENCRYPTED } else { 0 };
 /// Byte 215 of the ticket of an encrypted image.
 const A128CTR: u8 = 1;
 
@@ -95,11 +97,12 @@ pub enum Field {
     ETag,
     /// Its Token is too long, or its address no multicast address.
     Group,
-    /// An identifier is too long, both are the same, or a sequence number has more than 40 bits.
+    /// An identifier is too long, both are the same, there are too few numbers or some have more than 40 bits, or plain mode is
+    /// allowed where there is no session.
     Session,
     /// The algorithm is none that is known, there is one without an encrypted image, or this program cannot decrypt.
     Content,
-    /// Not encoded as in a message, too long, or Block2 and Size2 are among them.
+    /// Not encoded as in a message, too long, or Block2 or Size2 are among them, or, where there is a session, Proxy-Uri.
     Options,
     /// A flag or a byte that must be zero is not.
     Reserved,
@@ -163,8 +166,8 @@ impl<'a> Ticket<'a> {
     /// The field that is wrong, if one is.
     fn flaw(&self, flags: u8) -> Option<Field> {
         let [chunk_size, szx] = *self.at::<12, 2>();
-        let [zero, algorithm] = *self.at::<214, 2>();
-        if flags & !KNOWN != 0 || zero != 0 {
+        let [algorithm] = *self.at::<215, 1>();
+        if flags & !KNOWN != 0 {
             return Some(Field::Reserved);
         }
         if algorithm != u8::from(self.is_encrypted()) * A128CTR {
@@ -250,19 +253,23 @@ impl<'a> Ticket<'a> {
     /// # Errors
     /// [`Field::Session`].
     pub fn session(&self) -> Result<Option<Session<'a>>, Field> {
-        let [a, b, c, d, e] = *self.at::<209, 5>();
+        let [a, b, c, d, e, exponent] = *self.at::<209, 6>();
+        let numbers = Numbers { first: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]), exponent };
+        let plain_allowed = self.flags() & PLAIN_ALLOWED != 0;
         let session = Session {
             sender_id: short(self.at::<148, 8>()).ok_or(Field::Session)?,
             recipient_id: short(self.at::<156, 8>()).ok_or(Field::Session)?,
             sender_key: self.at::<164, 16>(),
             recipient_key: self.at::<180, 16>(),
             common_iv: self.at::<196, 13>(),
-            first_sequence_number: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]),
+            numbers,
+            plain_allowed,
         };
-        match self.flags() & HAS_SESSION {
-            0 => Ok(None),
-            _ if session.is_sound() => Ok(Some(session)),
-            _ => Err(Field::Session),
+        match self.has_session() {
+            false if plain_allowed || exponent != 0 => Err(Field::Session),
+            false => Ok(None),
+            true if session.is_sound() => Ok(Some(session)),
+            true => Err(Field::Session),
         }
     }
 
@@ -275,6 +282,16 @@ impl<'a> Ticket<'a> {
     /// Whether it has a content key.
     pub fn is_encrypted(&self) -> bool {
         self.flags() & KNOWN & IS_ENCRYPTED != 0
+    }
+
+    /// Whether it has a session, which may be one that [`Ticket::session`] refuses.
+    pub fn has_session(&self) -> bool {
+        self.flags() & HAS_SESSION != 0
+    }
+
+    /// Whether a boot program that knows no sessions must leave it: it has one, and does not allow to go on without.
+    pub fn needs_session(&self) -> bool {
+        self.flags() & (HAS_SESSION | PLAIN_ALLOWED) == HAS_SESSION
     }
 
     /// See [`Fields::options`].

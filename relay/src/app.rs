@@ -2,11 +2,13 @@
 
 use crate::config::Config;
 use crate::confine::Confinement;
-use crate::driver::{Command, Driver};
+use crate::driver::{Command, Driver, SessionCommand};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
+use crate::sessions::{self, SessionPort};
 use anyhow::{Context, anyhow};
+use sixfold_engine::{Id, NewSession, SessionError, SessionStatus};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,6 +55,47 @@ impl Handle {
         answer.await.map_err(|_| stopped())
     }
 
+    /// A Recipient ID for a new session; `None` when there are as many as `sessions.limit` allows.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn fresh_recipient_id(&self) -> anyhow::Result<Option<Id>> {
+        self.ask_session(SessionCommand::FreshId).await
+    }
+
+    /// Takes a session into use that was agreed on.
+    ///
+    /// # Errors
+    /// When it has stopped. What is wrong with the session is the inner result.
+    pub async fn add_session(&self, session: NewSession) -> anyhow::Result<Result<(), SessionError>> {
+        self.ask_session(|reply| SessionCommand::Add(Box::new(session), reply)).await
+    }
+
+    /// Ends the sessions of one device, or of all; how many there were.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn revoke_sessions(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.ask_session(|reply| SessionCommand::Revoke(name, reply)).await
+    }
+
+    /// A page of the sessions, and how many there are.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn sessions(&self, page: Page) -> anyhow::Result<(Vec<SessionStatus>, usize)> {
+        self.ask_session(|reply| SessionCommand::List(page, reply)).await
+    }
+
+    async fn ask_session<A>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<A>) -> SessionCommand,
+    ) -> anyhow::Result<A> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Session(command(reply))).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
     /// Lets the relay finish what is under way, and stop. [`Driver::run`] returns then.
     pub async fn drain(&self) {
         // A driver that is gone has drained.
@@ -93,7 +136,9 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 /// What keeps it from starting.
 pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> anyhow::Result<()> {
     let admin_address = config.admin.listen;
-    let (driver, handle) = build(config)?;
+    let (driver, handle) = build(config.clone())?;
+    let mut port = SessionPort::closed(handle.clone());
+    port.adopt(port.prepare(&config).await?);
     let readiness = Readiness::default();
     let admin = match admin_address {
         Some(address) => Some(Admin::bind(address, handle.clone(), readiness.clone()).await?),
@@ -109,7 +154,7 @@ pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> an
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness, confinement));
+    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, port, &readiness, confinement));
     outcome
 }
 
@@ -137,6 +182,7 @@ async fn show_life(handle: &Handle) {
 async fn supervise(
     file: &Path,
     handle: &Handle,
+    mut port: SessionPort,
     readiness: &Readiness,
     confinement: &Confinement,
 ) -> anyhow::Result<()> {
@@ -147,21 +193,22 @@ async fn supervise(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle, confinement).await,
+            _ = hangup.recv() => reload(file, handle, &mut port, confinement).await,
         }
     }
     tracing::info!("draining");
     supervisor::tell(State::Stopping);
     readiness.draining();
+    drop(port);
     handle.drain().await;
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle, confinement: &Confinement) {
+async fn reload(file: &Path, handle: &Handle, port: &mut SessionPort, confinement: &Confinement) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
         Ok(config) => match confinement.permits(&config, file) {
-            Ok(()) => handle.reload(config).await,
+            Ok(()) => take(config, handle, port).await,
             Err(error) => Err(error),
         },
         Err(mistakes) => Err(anyhow!("{mistakes}")),
@@ -172,6 +219,14 @@ async fn reload(file: &Path, handle: &Handle, confinement: &Confinement) {
         Ok(()) => tracing::info!("configuration reloaded from {}", file.display()),
         Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
     }
+}
+
+/// Either all of the relay changes, or nothing.
+async fn take(config: Config, handle: &Handle, port: &mut SessionPort) -> anyhow::Result<()> {
+    let prepared = port.prepare(&config).await?;
+    handle.reload(config).await?;
+    port.adopt(prepared);
+    Ok(())
 }
 
 /// The addresses of a relay that was built, for programs that asked for any free port.
@@ -191,6 +246,9 @@ pub fn summary(config: &Config) -> String {
     }
     for prefix in &config.proxy.forward {
         text += &format!("forward proxy for {prefix}\n");
+    }
+    if let Some(port) = &config.sessions.port {
+        text += &format!("agrees on sessions at {}, {}\n", port.listen, sessions::validity(port));
     }
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
         text +=

@@ -416,16 +416,18 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     pub(super) fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, Full> {
         let Self { listen, blocks, image_size, .. } = self;
         let wanted = Wanted { map: &listen.map, image_size: *image_size, szx: listen.szx };
-        blocks.poll_transmit_with(now, buffer, |first, options, writer| {
-            let is_many = listen.is_stream_heard && wanted.count(0, u32::MAX) > MOST_LISTED;
-            let most = if listen.is_stream_heard && !is_many { MOST_LISTED } else { 1 };
-            wanted.write_list(first.with_more(is_many), most, options, writer)?;
-            if is_many {
+        blocks.poll_transmit_with(
+            now,
+            buffer,
+            |first, options, writer| {
+                let is_many = listen.is_stream_heard && wanted.count(0, u32::MAX) > MOST_LISTED;
+                let most = if listen.is_stream_heard && !is_many { MOST_LISTED } else { 1 };
+                wanted.write_list(first.with_more(is_many), most, options, writer).map(|()| is_many)
+            },
+            |first, options, writer| {
                 wanted.write_missing(listen.deficit(wanted, first.num()), options, writer)
-            } else {
-                Ok(())
-            }
-        })
+            },
+        )
     }
 }
 

@@ -27,7 +27,11 @@ impl Places {
         let origins = config.routes.iter().map(|route| &route.origin);
         let named =
             origins.flat_map(|origin| [&origin.ca_file, &origin.client_cert_file, &origin.client_key_file]);
-        let named = named.flatten().map(PathBuf::as_path).chain([file]);
+        let port = config.sessions.port.iter();
+        let of_port = port.flat_map(|port| {
+            [Some(&port.certificate), Some(&port.key), Some(&port.client_ca), port.client_crl.as_ref()]
+        });
+        let named = named.flatten().chain(of_port.flatten()).map(PathBuf::as_path).chain([file]);
         let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
         read.extend(named.filter_map(directory));
         // Also where the name of a file leads, which may be elsewhere.

@@ -47,7 +47,8 @@ pub fn identity(name: &str) -> anyhow::Result<User> {
 
 /// Whether an address needs CAP_NET_BIND_SERVICE. A socket may be opened late, when its interface appears.
 pub(super) fn privileged_ports(config: &Config) -> bool {
-    let addresses = config.listen.coap.iter().chain(&config.admin.listen);
+    let port = config.sessions.port.iter().map(|port| &port.listen);
+    let addresses = config.listen.coap.iter().chain(&config.admin.listen).chain(port);
     { addresses }.map(SocketAddr::port).any(|port| (1..FIRST_UNPRIVILEGED_PORT).contains(&port))
 }
 
