@@ -49,6 +49,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`
     pub log: Log,
+    /// `[process]`
+    pub process: Process,
 }
 
 /// Where devices find the relay.
@@ -162,6 +164,21 @@ impl Listen {
         let Some(first) = self.coap.first() else { return params::PORT };
         let short = |other: &&SocketAddr| other.ip() == first.ip() && SHORT_PORTS.contains(&other.port());
         self.coap.iter().find(short).unwrap_or(first).port()
+    }
+}
+
+/// What the process gives up before it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Whom it becomes when it was started as root.
+    pub user: Option<String>,
+    /// Landlock and seccomp.
+    pub sandbox: bool,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self { user: None, sandbox: true }
     }
 }
 

@@ -250,8 +250,9 @@ impl Driver {
         }
         self.engine.reconfigure(config.engine());
         self.door = Door::new(config.limits.client_rate, config.limits.client_burst);
-        if config.admin != self.config.admin || config.log != self.config.log {
-            tracing::warn!("operator: changes in [admin] and [log] wait for the next start");
+        let waits = |config: &Config| (config.admin.clone(), config.log.clone(), config.process.clone());
+        if waits(&config) != waits(&self.config) {
+            tracing::warn!("operator: changes in [admin], [log] and [process] wait for the next start");
         }
         self.spool = spool;
         self.config = config;
