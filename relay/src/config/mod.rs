@@ -5,12 +5,16 @@
 mod mistakes;
 mod reader;
 mod schema;
+mod sessions;
 mod values;
 
 pub use mistakes::{Mistake, Mistakes};
+use schema::Files;
+pub use sessions::{Handshakes, Port, Sessions};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
+use sixfold_engine::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -34,6 +38,10 @@ pub struct Config {
     pub origin: Origin,
     /// `[limits]`
     pub limits: Limits,
+    /// `[sessions]`
+    pub sessions: Sessions,
+    /// `[security]`
+    pub security: Security,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -67,6 +75,8 @@ pub struct Route {
     pub path: Vec<String>,
     /// The origin behind it.
     pub origin: OriginSettings,
+    /// Only devices with a session are served; `None`: as `sessions.allow_plain` says.
+    pub require_session: Option<bool>,
 }
 
 /// The forward proxy.
@@ -118,6 +128,13 @@ pub struct Limits {
     pub client_burst: u32,
     /// The engine's own.
     pub engine: sixfold_engine::Limits,
+}
+
+/// What the relay does for others than its devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Which addresses have to be shown to be live before long answers go there.
+    pub echo: EchoPolicy,
 }
 
 /// The admin address.
@@ -177,7 +194,7 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, file, origin::mistakes)
+        schema::read(&text, file, Files { origin: origin::mistakes, port: crate::sessions::file_mistakes })
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -185,7 +202,7 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Mistakes> {
-        schema::read(text, file, |_| Vec::new())
+        schema::read(text, file, Files::NONE)
     }
 
     /// The engine's part.
@@ -193,6 +210,7 @@ impl Config {
         let route = |route: &Route| sixfold_engine::Route {
             path: route.path.clone(),
             origin: route.origin.prefix.clone(),
+            require_session: route.require_session,
         };
         sixfold_engine::Config {
             routes: self.routes.iter().map(route).collect(),
@@ -200,7 +218,13 @@ impl Config {
             block_size: self.listen.block_size,
             max_object: self.cache.max_object,
             port: self.listen.coap.first().map_or(params::PORT, SocketAddr::port),
-            limits: sixfold_engine::Limits { negative_ttl: self.cache.negative_ttl, ..self.limits.engine },
+            allow_plain: self.sessions.allow_plain,
+            echo: self.security.echo,
+            limits: sixfold_engine::Limits {
+                negative_ttl: self.cache.negative_ttl,
+                sessions: self.sessions.limit,
+                ..self.limits.engine
+            },
         }
     }
 

@@ -5,9 +5,12 @@
 //! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
 
 mod clock;
-mod door;
+pub(crate) mod door;
 mod links;
 mod paced;
+mod sessions;
+
+pub use sessions::SessionCommand;
 
 use crate::config::Config;
 use crate::ops::status::{Around, Page};
@@ -20,7 +23,7 @@ use clock::Clock;
 use door::{Door, Entry};
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,6 +47,8 @@ pub enum Command {
     Turn(oneshot::Sender<()>),
     /// Describe yourself, with this part of the long tables.
     Status(Page, oneshot::Sender<Status>),
+    /// Something about sessions.
+    Session(SessionCommand),
     /// Finish what is under way and stop.
     Drain,
 }
@@ -122,6 +127,7 @@ impl Driver {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
                     Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
+                    Command::Session(command) => self.take_session_command(command),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
@@ -204,6 +210,12 @@ impl Driver {
             Ok(interfaces) => interfaces,
             Err(error) => return tracing::debug!("looking for interfaces: {error}"),
         };
+        let prefixes = interfaces.iter().flat_map(|interface| {
+            let index = interface.index;
+            let prefixes = interface.prefixes.iter();
+            prefixes.map(move |&(address, length)| Prefix { interface: index, address, length })
+        });
+        self.engine.set_prefixes(prefixes.collect());
         let now = self.clock.now();
         for (interface, config) in self.paced.update(&interfaces, &self.config.link) {
             tracing::debug!(interface, paced = config.is_some(), "link");
@@ -242,6 +254,7 @@ impl Driver {
             cache_limit_bytes: self.config.cache.memory,
             origin: &self.origin.traffic(),
             transfers_active: self.metrics.transfers_active(),
+            sent_bytes: self.metrics.bytes_sent(),
             uptime: self.clock.uptime(),
             listen: &listen,
             interface: &|index| self.paced.label(index),

@@ -4,8 +4,8 @@
 //! that is slow, or greedy, cannot take more than [`MAX_CONNECTIONS`] places for [`PATIENCE`] each: every
 //! connection is for one request.
 
-use super::Status;
 use super::status::{self, Page};
+use super::{Status, page};
 use anyhow::anyhow;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -161,21 +161,38 @@ async fn serve(stream: TcpStream, router: Router) {
 fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness: Readiness) -> Router {
     let metrics = source.clone();
     let metrics = move || async move { ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.metrics()) };
-    Router::new()
+    let show = {
+        let source = source.clone();
+        move |uri: Uri| async move { describe(source, &uri, show).await }
+    };
+    let router =
+        page::ASSETS.into_iter().fold(Router::new(), |router, asset| router.route(asset.path, get(asset)));
+    router
+        .route("/", get(show))
         .route("/metrics", get(metrics))
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(move || async move { readiness.answer() }))
-        .route(status::PATH, get(move |uri| describe(source, uri)))
-        .fallback((StatusCode::NOT_FOUND, "not found: /metrics /healthz /readyz /api/status\n"))
+        .route(
+            status::PATH,
+            get(move |uri: Uri| async move {
+                describe(source, &uri, |status, _| Json(status).into_response()).await
+            }),
+        )
+        .fallback((StatusCode::NOT_FOUND, "not found: / /metrics /healthz /readyz /api/status\n"))
 }
 
-async fn describe(source: impl StatusSource, uri: Uri) -> Response {
-    let page = match Page::from_query(uri.query().unwrap_or_default()) {
-        Ok(page) => page,
+fn show(status: Status, part: Page) -> Response {
+    page::guarded("text/html; charset=utf-8", page::page(&status, part))
+}
+
+/// Answers with the part of the status that the query asks for, in the form that `form` gives it.
+async fn describe(source: impl StatusSource, uri: &Uri, form: fn(Status, Page) -> Response) -> Response {
+    let part = match Page::from_query(uri.query().unwrap_or_default()) {
+        Ok(part) => part,
         Err(mistake) => return (StatusCode::BAD_REQUEST, format!("{mistake}\n")).into_response(),
     };
-    match source.status(page).await {
-        Ok(status) => Json(status).into_response(),
+    match source.status(part).await {
+        Ok(status) => form(status, part),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
     }
 }
@@ -257,9 +274,34 @@ mod tests {
         assert!(get(address, "/api/status?limit=5&skip=10").await.starts_with("HTTP/1.1 200"));
         let wrong = get(address, "/api/status?limit=5000").await;
         assert!(wrong.starts_with("HTTP/1.1 400") && wrong.contains("limit: give 1000 at most"), "{wrong}");
-        assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
+        assert!(get(address, "/elsewhere").await.starts_with("HTTP/1.1 404"));
         let post = "POST /metrics HTTP/1.1\r\nHost: relay\r\nContent-Length: 9999999\r\n\r\n";
         assert!(exchange(address, post).await.starts_with("HTTP/1.1 405"));
+    }
+
+    #[tokio::test]
+    async fn the_page_and_its_files_are_guarded() {
+        let (address, _) = start(Some(idle())).await;
+        for (path, media_type) in [
+            ("/", "text/html"),
+            ("/status.css", "text/css"),
+            ("/status.js", "text/javascript"),
+            ("/icon.svg", "image/svg"),
+        ] {
+            let answer = get(address, path).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+            assert!(answer.contains(&format!("content-type: {media_type}")), "{path}: {answer}");
+            let policy = "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';";
+            assert!(answer.contains(policy) && !answer.contains("unsafe"), "{path}: {answer}");
+            assert!(answer.contains("x-content-type-options: nosniff"), "{path}: {answer}");
+        }
+        let page = get(address, "/?limit=5").await;
+        assert!(page.contains("sixfold-relay 1.2.3, up 1 s"), "{page}");
+        for elsewhere in ["http://", "https://", "style=", "onload=", "//"] {
+            let lines = page.lines().skip_while(|line| !line.is_empty());
+            let markup: String = lines.filter(|line| !line.contains("coap://")).collect();
+            assert!(!markup.contains(elsewhere), "{elsewhere} in {markup}");
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Asks a running relay for its status.
 
-use super::{PATH, Page, Status, text};
+use super::tables::printable;
+use super::{PATH, Page, Status};
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http::{StatusCode, Uri};
@@ -56,7 +57,7 @@ async fn ask(uri: &Uri) -> anyhow::Result<Status> {
         StatusCode::OK => serde_json::from_slice(&body)
             .with_context(|| format!("operator: {uri} is not the admin address of a relay of this version")),
         StatusCode::SERVICE_UNAVAILABLE => {
-            bail!("{uri} answers: {}", text::printable(String::from_utf8_lossy(&body).trim()))
+            bail!("{uri} answers: {}", printable(String::from_utf8_lossy(&body).trim()))
         }
         _ => bail!("operator: {uri} is not the admin address of a relay: it answered {code}"),
     }

@@ -4,10 +4,12 @@
 
 mod client;
 mod live;
+mod tables;
 mod text;
 
 pub use client::fetch;
 pub use live::{Form, watch};
+pub(crate) use tables::{Cell, GROUPS, IMAGES, LINKS, TRANSFERS, Table, progress};
 
 use crate::origin::Traffic;
 use serde::{Deserialize, Serialize};
@@ -94,6 +96,8 @@ pub struct Totals {
     pub devices: u64,
     /// Transfers in their middle.
     pub transfers_active: u64,
+    /// Payload of blocks that left since the start; to a group each counts once.
+    pub sent_bytes: u64,
 }
 
 /// One paced link. `docs/pacing.md` tells what the figures mean.
@@ -228,6 +232,8 @@ pub struct Around<'a> {
     pub origin: &'a Traffic,
     /// Transfers in their middle.
     pub transfers_active: u64,
+    /// Payload of blocks that left since the start.
+    pub sent_bytes: u64,
     /// Since the start.
     pub uptime: Duration,
     /// Where CoAP is served now.
@@ -252,6 +258,7 @@ impl Status {
                 images: load.resources as u64,
                 devices: load.peers as u64,
                 transfers_active: around.transfers_active,
+                sent_bytes: around.sent_bytes,
             },
             links: links.iter().map(|link| Link::of(link, (around.interface)(link.interface))).collect(),
             images: engine.images(now, page.skip, page.limit).into_iter().map(Image::of).collect(),
@@ -351,6 +358,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
+pub(crate) use tests::half_way;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
@@ -361,8 +371,8 @@ mod tests {
     use std::net::Ipv6Addr;
 
     /// A relay that has 128 of 200 bytes, and sent the first 128 to a device in two seconds.
-    pub(super) fn half_way(page: Page) -> Status {
-        let route = Route { path: Vec::new(), origin: "https://h/".to_owned() };
+    pub(crate) fn half_way(page: Page) -> Status {
+        let route = Route { path: Vec::new(), origin: "https://h/".to_owned(), require_session: None };
         let config = Config { routes: vec![route], ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), [0; 32]);
         let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, 5683));
@@ -384,6 +394,7 @@ mod tests {
             cache_limit_bytes: 1000,
             origin: &Traffic::default(),
             transfers_active: 1,
+            sent_bytes: 128,
             uptime: Duration::from_secs(200),
             listen: &[peer],
             interface: &|index| format!("wpan{index}"),
@@ -404,7 +415,7 @@ mod tests {
         assert_eq!(transfer.state, "fetching");
         assert_eq!(Some(&transfer.etag), image.etag.as_ref());
         assert_eq!((status.uptime_s, status.cache.limit_bytes), (200, 1000));
-        assert_eq!(status.totals, Totals { images: 1, devices: 1, transfers_active: 1 });
+        assert_eq!(status.totals, Totals { images: 1, devices: 1, transfers_active: 1, sent_bytes: 128 });
         let [link] = &status.links[..] else { panic!("{status:?}") };
         assert_eq!((link.interface.as_str(), link.queue, link.block_bytes), ("wpan7", 0, 1024));
     }
