@@ -51,17 +51,11 @@ fn unprotect(derived: &Derived, iv: u64, response: &[u8]) -> Result<Vec<u8>, Unp
 #[test]
 fn the_messages_of_the_standard() {
     let master_secret: Vec<u8> = (1..=16).collect();
-    let secret = Secret {
-        master_secret: &master_secret,
-        master_salt: &hex("9e7ca92223786340"),
-        id_context: None,
-    };
+    let secret =
+        Secret { master_secret: &master_secret, master_salt: &hex("9e7ca92223786340"), id_context: None };
     let client = Derived::new(secret, &[], &[1]).unwrap();
     let request = protect(&client, 20, &hex("44015d1f00003974396c6f63616c686f737483747631"), ROOM);
-    assert_eq!(
-        request,
-        Ok(hex("44025d1f00003974396c6f63616c686f7374620914ff612f1092f1776f1c1668b3825e"))
-    );
+    assert_eq!(request, Ok(hex("44025d1f00003974396c6f63616c686f7374620914ff612f1092f1776f1c1668b3825e")));
     for response in [
         "64445d1f0000397490ffdbaad1e9a7e7b2a813d3c31524378303cdafae119106",
         "64445d1f00003974920100ff4d4c13669384b67354b2b6175ff4b8658c666a6cf88e",
