@@ -1,5 +1,6 @@
 //! The boot algorithm.
 
+use super::content::Content;
 use super::layout::{Layout, Which};
 #[cfg(feature = "listen")]
 use super::listen::Listen;
@@ -7,7 +8,7 @@ use super::listen::Listen;
 use super::protection::Protection;
 #[cfg(feature = "oscore")]
 use super::record::layout_of;
-use super::record::{BootError, Expected, Record, has_digest, retire, round_up, write};
+use super::record::{BootError, Expected, Record, has_digest, retire, round_up};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
 use core::fmt;
@@ -35,6 +36,7 @@ pub struct Boot<'t, F> {
     pub(super) flash: F,
     pub(super) record: Record,
     pub(super) slot: u32,
+    pub(super) content: Content<'t>,
     pub(super) image_size: u32,
     pub(super) image_digest: &'t [u8; DIGEST],
     pub(super) chunk_size: ChunkSize,
@@ -134,6 +136,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         ticket: Ticket<'t>,
         seed: u32,
     ) -> Result<Self, BootError<F::Error>> {
+        let content = Content::new(&ticket);
         let (place, slot) = (places.record(which), places.slot(which));
         #[cfg(feature = "oscore")]
         let (record, protection) = {
@@ -163,6 +166,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             flash,
             record,
             slot,
+            content,
             image_size,
             image_digest,
             chunk_size,
@@ -301,7 +305,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             return Ok(Some(self.sleep(now, Cause::OtherSize)));
         }
         self.is_erased = false;
-        write(&mut self.flash, self.slot + offset, payload)?;
+        self.content.write(&mut self.flash, self.slot, offset, payload)?;
         if end < self.end {
             let next = Block::new(block.num() + 1, false, block.szx);
             return Ok(match next {

@@ -4,9 +4,6 @@ use sixfold_oscore::{Derived, Parameters};
 use sixfold_profile::ticket::{Numbers, Session};
 use std::time::Duration;
 
-/// More numbers than any update takes: 2^32.
-const NUMBERS: u8 = 32;
-
 /// A session that the relay has, and the boot program is to use. Its numbers are all unused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreed {
@@ -16,18 +13,26 @@ pub struct Agreed {
     pub lifetime: Duration,
     /// The port that the relay serves CoAP on, if it said so.
     pub port: Option<u16>,
-    /// The boot program may go on without protection when the session cannot be used: the device's choice, not the relay's.
+    /// Whether the boot program may go on without protection when the relay does not know the session any more.
     pub plain_allowed: bool,
     /// The agreement was cheap: it went on from an earlier one.
     pub is_resumed: bool,
 }
 
 impl Agreed {
-    /// As it stands in a ticket: nobody has used a number before, and as many are for the boot program as a count can have entries for.
+    /// As it stands in a ticket: nobody has used a number before, and whoever wants protection gets no plain mode.
     pub fn session(&self) -> Session<'_> {
         let Parameters { sender_id, recipient_id, sender_key, recipient_key, common_iv, .. } =
             self.keys.parameters();
-        let (numbers, plain_allowed) = (Numbers { first: 0, exponent: NUMBERS }, self.plain_allowed);
-        Session { sender_id, recipient_id, sender_key, recipient_key, common_iv, numbers, plain_allowed }
+        let numbers = Numbers { first: 0, exponent: 40 };
+        Session {
+            sender_id,
+            recipient_id,
+            sender_key,
+            recipient_key,
+            common_iv,
+            numbers,
+            plain_allowed: self.plain_allowed,
+        }
     }
 }
