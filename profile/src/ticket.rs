@@ -268,7 +268,7 @@ impl<'a> Ticket<'a> {
         match self.has_session() {
             false if plain_allowed || exponent != 0 => Err(Field::Session),
             false => Ok(None),
-            true if session.is_sound() => Ok(Some(session)),
+            true if session.is_usable() => Ok(Some(session)),
             true => Err(Field::Session),
         }
     }
