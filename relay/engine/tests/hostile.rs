@@ -38,7 +38,10 @@ fn bombs_of_options_are_read_once_and_refused_or_ignored() {
     assert_eq!(bench.ask(&critical).code, Code::BAD_OPTION);
     let deep = (0..250).fold(Ask::get(1, 3, "x"), |ask, _| ask.with(option::URI_PATH, b"d"));
     bench.send(&deep);
-    assert!(bench.answers().is_empty() && bench.command().is_some(), "a long path is one question to the origin");
+    assert!(
+        bench.answers().is_empty() && bench.command().is_some(),
+        "a long path is one question to the origin"
+    );
     // Deltas that run past 65535, lengths past the end, the reserved nibble.
     for bomb in [&[0xe0; 1200][..], &[0x0e; 1200], &[0xf0; 1200], &[0xdd; 1200], &[0xee; 1200]] {
         let mut datagram = Ask::get(1, 4, "image.bin").datagram();
