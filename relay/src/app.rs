@@ -108,6 +108,10 @@ impl StatusSource for Handle {
         Handle::status(self, page).await
     }
 
+    async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.revoke_sessions(name).await
+    }
+
     fn metrics(&self) -> String {
         self.metrics.gather()
     }

@@ -13,6 +13,8 @@ pub struct Agreed {
     pub lifetime: Duration,
     /// The port that the relay serves CoAP on, if it said so.
     pub port: Option<u16>,
+    /// Whether the boot program may go on without protection when the relay does not know the session any more.
+    pub plain_allowed: bool,
     /// The agreement was cheap: it went on from an earlier one.
     pub is_resumed: bool,
 }
@@ -30,7 +32,7 @@ impl Agreed {
             recipient_key,
             common_iv,
             numbers,
-            plain_allowed: false,
+            plain_allowed: self.plain_allowed,
         }
     }
 }
