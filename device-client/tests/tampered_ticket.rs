@@ -2,7 +2,7 @@
 //!
 //! Who can write a whole ticket can make a device run anything (`profile/profile.md`, section 14.1). This is about worn flash, and about
 //! a change of one byte whose CRC somebody made right again.
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod model;
 

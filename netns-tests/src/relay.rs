@@ -76,6 +76,11 @@ impl<'a> Relay<'a> {
         self.netns.enter(|| http_get(path))?
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Writes another configuration and sends SIGHUP.
     pub fn reload(&self, config: &str) -> Result<()> {
         fs::write(CONFIG_FILE, config)?;
