@@ -6,6 +6,7 @@
 
 mod clock;
 pub(crate) mod door;
+mod edhoc;
 mod links;
 mod paced;
 mod sessions;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::ops::status::{Around, Page};
 use crate::ops::{Metrics, Status, logging};
 use crate::origin::OriginClient;
+use crate::sessions::edhoc::Responder;
 use crate::spool::Spool;
 use crate::store::MemoryStore;
 use crate::udp::{RecvBatch, interfaces};
@@ -68,6 +70,7 @@ pub struct Driver {
     clock: Clock,
     batch: RecvBatch,
     outbox: Vec<Transmit>,
+    edhoc: Option<Responder>,
 }
 
 impl Driver {
@@ -87,6 +90,7 @@ impl Driver {
         metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
+        let edhoc = edhoc::responder(&config)?;
         let engine = Engine::new(config.engine(), store, seed);
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
         let mut driver = Self {
@@ -103,6 +107,7 @@ impl Driver {
             clock: Clock::start(),
             batch: RecvBatch::new(),
             outbox: Vec::new(),
+            edhoc,
         };
         driver.pace();
         Ok(driver)
@@ -177,6 +182,7 @@ impl Driver {
 
     /// Takes everything that the engine has to say.
     async fn flush(&mut self) {
+        self.answer_edhoc();
         while let Some(transmit) = self.engine.poll_transmit() {
             self.outbox.push(transmit);
         }
@@ -228,6 +234,7 @@ impl Driver {
         // Two spools in one directory would remove each other's unfinished files.
         let same_disk = config.cache.disk == self.config.cache.disk;
         let spool = if same_disk { self.spool.clone() } else { config.open_spool() };
+        let edhoc = edhoc::responder(&config)?;
         let settings = config.origin_settings(spool.clone());
         if config.listen != self.config.listen {
             self.links.reopen(&config.listen)?;
@@ -236,6 +243,8 @@ impl Driver {
         if config.cache.memory != self.config.cache.memory {
             self.engine.store_mut().resize(config.cache.memory);
         }
+        // What was half finished begins again: the list of devices may be another one.
+        self.edhoc = edhoc;
         self.engine.reconfigure(config.engine());
         self.door = Door::new(config.limits.client_rate, config.limits.client_burst);
         if config.admin != self.config.admin || config.log != self.config.log {

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod edhoc;
 mod hostile;
 mod reload;
 mod world;
