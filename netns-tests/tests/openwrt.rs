@@ -170,6 +170,10 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
                 "config log 'log'\n\toption level 'debug'\n\toption format 'json'",
                 "[log]\nlevel = \"debug\"\nformat = \"json\"",
             ),
+            (
+                "config process 'process'\n\toption user 'nobody'\n\toption sandbox '0'",
+                "[process]\nuser = \"nobody\"\nsandbox = false",
+            ),
         ];
         for (uci, toml) in table {
             let (ok, record) = router.run("start", &format!("{SMALL}{uci}\n"))?;

@@ -1,6 +1,7 @@
 //! The start-up story: configure, build, spawn, wait, drain.
 
 use crate::config::Config;
+use crate::confine::Confinement;
 use crate::driver::{Command, Driver, SessionCommand};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
@@ -107,6 +108,10 @@ impl StatusSource for Handle {
         Handle::status(self, page).await
     }
 
+    async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.revoke_sessions(name).await
+    }
+
     fn metrics(&self) -> String {
         self.metrics.gather()
     }
@@ -133,7 +138,7 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
+pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> anyhow::Result<()> {
     let admin_address = config.admin.listen;
     let (driver, handle) = build(config.clone())?;
     let mut port = SessionPort::closed(handle.clone());
@@ -153,7 +158,7 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, port, &readiness));
+    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, port, &readiness, confinement));
     outcome
 }
 
@@ -183,6 +188,7 @@ async fn supervise(
     handle: &Handle,
     mut port: SessionPort,
     readiness: &Readiness,
+    confinement: &Confinement,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
@@ -191,7 +197,7 @@ async fn supervise(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle, &mut port).await,
+            _ = hangup.recv() => reload(file, handle, &mut port, confinement).await,
         }
     }
     tracing::info!("draining");
@@ -202,10 +208,13 @@ async fn supervise(
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle, port: &mut SessionPort) {
+async fn reload(file: &Path, handle: &Handle, port: &mut SessionPort, confinement: &Confinement) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
-        Ok(config) => take(config, handle, port).await,
+        Ok(config) => match confinement.permits(&config, file) {
+            Ok(()) => take(config, handle, port).await,
+            Err(error) => Err(error),
+        },
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
     supervisor::tell(State::Ready);

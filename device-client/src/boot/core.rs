@@ -1,11 +1,12 @@
 //! The boot algorithm.
 
+use super::content::Content;
 use super::layout::{Layout, Which};
 #[cfg(feature = "listen")]
 use super::listen::Listen;
 #[cfg(feature = "oscore")]
 use super::protection::Protection;
-use super::record::{BootError, Expected, Record, has_digest, layout_of, retire, round_up, write};
+use super::record::{BootError, Expected, Record, has_digest, layout_of, retire, round_up};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
 use core::fmt;
@@ -33,6 +34,7 @@ pub struct Boot<'t, F> {
     pub(super) flash: F,
     pub(super) record: Record,
     pub(super) slot: u32,
+    pub(super) content: Content<'t>,
     pub(super) image_size: u32,
     pub(super) image_digest: &'t [u8; DIGEST],
     pub(super) chunk_size: ChunkSize,
@@ -132,6 +134,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         ticket: Ticket<'t>,
         seed: u32,
     ) -> Result<Self, BootError<F::Error>> {
+        let content = Content::new(&ticket);
         let (place, slot) = (places.record(which), places.slot(which));
         let layout = layout_of::<F>(place, &ticket)?;
         let record = Record::of(&layout);
@@ -158,6 +161,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             flash,
             record,
             slot,
+            content,
             image_size,
             image_digest,
             chunk_size,
@@ -298,7 +302,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             return Ok(Some(self.sleep(now, Cause::OtherSize)));
         }
         self.is_erased = false;
-        write(&mut self.flash, self.slot + offset, payload)?;
+        self.content.write(&mut self.flash, self.slot, offset, payload)?;
         if end < self.end {
             let next = Block::new(block.num() + 1, false, block.szx);
             return Ok(match next {

@@ -8,7 +8,7 @@ use hmac_sha256::Hash;
 use sixfold_manifest::chunk_index;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Numbers, Session};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, MAX_TICKET, Numbers, Session};
 
 #[test]
 fn inspect_shows_each_kind_of_file_and_no_secret() {
@@ -67,6 +67,7 @@ fn ticket() -> Vec<u8> {
             numbers: Numbers { first: 9, exponent: 16 },
             plain_allowed: true,
         }),
+        content_key: Some(ContentKey { key: &[0xc0; 16], iv: &[0xc1; 16] }),
         options: b"\xb2fw\x05image",
     };
     let mut bytes = [0; MAX_TICKET];

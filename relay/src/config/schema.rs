@@ -58,6 +58,7 @@ fn read_all(source: &Source<'_>, files: Files) -> Config {
     });
     top.section("admin", |section| read_admin(section, &mut config));
     top.section("log", |section| read_log(section, &mut config));
+    top.section("process", |section| read_process(section, &mut config));
     top.finish();
     config
 }
@@ -81,7 +82,7 @@ fn read_link(section: &mut Section<'_, '_>, config: &mut Config) {
     let line = section.require("interface", &mut link.interface, |value| {
         values::interface(value)?.ok_or_else(|| "a link needs the name of its interface".to_owned())
     });
-    let LinkConfig { radio, mtu, duty_cycle, algorithm, fanout } = &mut link.pacing;
+    let LinkConfig { radio, eui64: _, mtu, duty_cycle, algorithm, fanout } = &mut link.pacing;
     section.read("bit_rate", &mut radio.bit_rate, values::positive);
     section.read("frame", &mut radio.frame, |value| values::within(value, 64..=2047));
     section.read("min_be", &mut radio.min_be, |value| values::within(value, 0..=8));
@@ -270,6 +271,14 @@ fn read_log(section: &mut Section<'_, '_>, config: &mut Config) {
     section.read("format", &mut config.log.json, |value| {
         values::one_of(value, &[("text", false), ("json", true)])
     });
+}
+
+fn read_process(section: &mut Section<'_, '_>, config: &mut Config) {
+    section.read("user", &mut config.process.user, |value| {
+        let name = values::text(value)?;
+        Ok(Some(name).filter(|name| !name.is_empty()))
+    });
+    section.read("sandbox", &mut config.process.sandbox, values::flag);
 }
 
 /// The segments of a path prefix: `/fw/beta`.

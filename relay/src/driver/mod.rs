@@ -6,7 +6,11 @@
 
 mod clock;
 pub(crate) mod door;
+<<<<<<< HEAD
 mod edhoc;
+=======
+mod keeper;
+>>>>>>> main
 mod links;
 mod paced;
 mod sessions;
@@ -23,6 +27,7 @@ use crate::store::MemoryStore;
 use crate::udp::{RecvBatch, interfaces};
 use clock::Clock;
 use door::{Door, Entry};
+use keeper::Keeper;
 use links::Links;
 use paced::Paced;
 use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit};
@@ -60,6 +65,7 @@ pub struct Driver {
     config: Config,
     spool: Option<Arc<Spool>>,
     engine: Engine<MemoryStore>,
+    keeper: Option<Keeper>,
     links: Links,
     paced: Paced,
     origin: OriginClient,
@@ -90,13 +96,20 @@ impl Driver {
         metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
+<<<<<<< HEAD
         let edhoc = edhoc::responder(&config)?;
         let engine = Engine::new(config.engine(), store, seed);
+=======
+        let clock = Clock::start();
+        let mut engine = Engine::new(config.engine(), store, seed);
+        let keeper = Keeper::open(&config.sessions, &mut engine, clock.now());
+>>>>>>> main
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
         let mut driver = Self {
             config,
             spool,
             engine,
+            keeper,
             links,
             paced: Paced::default(),
             origin,
@@ -104,7 +117,7 @@ impl Driver {
             commands,
             metrics,
             door,
-            clock: Clock::start(),
+            clock,
             batch: RecvBatch::new(),
             outbox: Vec::new(),
             edhoc,
@@ -138,7 +151,7 @@ impl Driver {
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
                 ready = self.links.readable() => self.receive(ready),
                 () = alarm.ring(deadline) => {}
-                _ = housekeeping.tick() => self.keep_house(),
+                _ = housekeeping.tick() => self.keep_house().await,
             }
             let now = self.clock.now();
             if self.engine.poll_timeout().is_some_and(|at| at <= now) {
@@ -146,8 +159,11 @@ impl Driver {
             }
             self.flush().await;
             if draining.is_some_and(|until| now >= until || self.is_idle()) {
-                return;
+                break;
             }
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.close(&mut self.engine, self.clock.now()).await;
         }
     }
 
@@ -199,7 +215,10 @@ impl Driver {
         }
     }
 
-    fn keep_house(&mut self) {
+    async fn keep_house(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.look(&mut self.engine, self.clock.now()).await;
+        }
         self.links.poll_interfaces();
         self.pace();
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
@@ -247,8 +266,9 @@ impl Driver {
         self.edhoc = edhoc;
         self.engine.reconfigure(config.engine());
         self.door = Door::new(config.limits.client_rate, config.limits.client_burst);
-        if config.admin != self.config.admin || config.log != self.config.log {
-            tracing::warn!("operator: changes in [admin] and [log] wait for the next start");
+        let waits = |config: &Config| (config.admin.clone(), config.log.clone(), config.process.clone());
+        if waits(&config) != waits(&self.config) {
+            tracing::warn!("operator: changes in [admin], [log] and [process] wait for the next start");
         }
         self.spool = spool;
         self.config = config;
