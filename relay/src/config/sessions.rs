@@ -67,10 +67,15 @@ impl Default for Sessions {
         let handshakes = Handshakes { total: 32, per_client: 4, rate: 4, timeout: Duration::from_secs(30) };
         let limit = sixfold_engine::Limits::default().sessions;
         let lifetime = Duration::from_secs(30 * 24 * 3600);
-<<<<<<< HEAD
-        Self { port: None, edhoc: None, handshakes, lifetime, limit, allow_plain: true }
-=======
-        Self { port: None, handshakes, lifetime, limit, allow_plain: true, store: None, contexts: None }
->>>>>>> main
+        Self {
+            port: None,
+            edhoc: None,
+            handshakes,
+            lifetime,
+            limit,
+            allow_plain: true,
+            store: None,
+            contexts: None,
+        }
     }
 }

@@ -6,11 +6,8 @@
 
 mod clock;
 pub(crate) mod door;
-<<<<<<< HEAD
 mod edhoc;
-=======
 mod keeper;
->>>>>>> main
 mod links;
 mod paced;
 mod sessions;
@@ -96,14 +93,10 @@ impl Driver {
         metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
-<<<<<<< HEAD
         let edhoc = edhoc::responder(&config)?;
-        let engine = Engine::new(config.engine(), store, seed);
-=======
         let clock = Clock::start();
         let mut engine = Engine::new(config.engine(), store, seed);
         let keeper = Keeper::open(&config.sessions, &mut engine, clock.now());
->>>>>>> main
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
         let mut driver = Self {
             config,
