@@ -254,6 +254,10 @@ pub fn summary(config: &Config) -> String {
     if let Some(port) = &config.sessions.port {
         text += &format!("agrees on sessions at {}, {}\n", port.listen, sessions::validity(port));
     }
+    if let Some(files) = &config.sessions.edhoc {
+        text +=
+            &format!("agrees on sessions by EDHOC, with the credential {}\n", sessions::edhoc::shown(files));
+    }
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
         text +=
             "there is no [[route]] and no [proxy] forward: every request will be answered with an error\n";

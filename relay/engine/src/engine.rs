@@ -2,6 +2,7 @@
 
 use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
+use crate::edhoc::EdhocRequest;
 use crate::event::{DropReason, Event, SessionEvent};
 use crate::exchanges::{ExchangeId, Exchanges};
 use crate::fetches::Fetches;
@@ -74,6 +75,7 @@ pub struct Engine<S> {
     pub(crate) url: String,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) commands: VecDeque<FetchCommand>,
+    pub(crate) edhoc: VecDeque<EdhocRequest>,
     pub(crate) events: VecDeque<Event>,
 }
 
@@ -133,6 +135,7 @@ impl<S: Store> Engine<S> {
             url: String::new(),
             transmits: VecDeque::new(),
             commands: VecDeque::new(),
+            edhoc: VecDeque::new(),
             events: VecDeque::new(),
         }
     }

@@ -13,6 +13,7 @@ mod body;
 mod coap;
 mod config;
 mod discovery;
+mod edhoc;
 mod engine;
 mod event;
 mod exchanges;
@@ -41,6 +42,7 @@ mod timers;
 mod upstream;
 
 pub use config::{Config, Limits, Route};
+pub use edhoc::{EdhocAnswer, EdhocRequest};
 pub use engine::{Engine, Load};
 pub use event::{
     CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind, SessionEvent,

@@ -114,6 +114,9 @@ impl<S: Store> Engine<S> {
         ask: &Ask<'_>,
         url: &mut String,
     ) -> Result<(), Refusal> {
+        if self.is_edhoc(message) {
+            return self.take_edhoc(reply, message, ask);
+        }
         check_method(message.code, ask)?;
         let target = target::resolve(&self.config, message, ask, url)?;
         self.hear(now, &reply, &ask.wants);

@@ -10,7 +10,7 @@ mod values;
 
 pub use mistakes::{Mistake, Mistakes};
 use schema::Files;
-pub use sessions::{Handshakes, Port, Sessions};
+pub use sessions::{EdhocFiles, Handshakes, Port, Sessions};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
@@ -225,7 +225,15 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, file, Files { origin: origin::mistakes, port: crate::sessions::file_mistakes })
+        schema::read(
+            &text,
+            file,
+            Files {
+                origin: origin::mistakes,
+                port: crate::sessions::file_mistakes,
+                edhoc: crate::sessions::edhoc::file_mistakes,
+            },
+        )
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -250,6 +258,7 @@ impl Config {
             max_object: self.cache.max_object,
             port: self.listen.stream_port(),
             allow_plain: self.sessions.allow_plain,
+            edhoc: self.sessions.edhoc.is_some(),
             echo: self.security.echo,
             limits: sixfold_engine::Limits {
                 negative_ttl: self.cache.negative_ttl,

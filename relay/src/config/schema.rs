@@ -3,7 +3,7 @@
 mod sessions;
 
 use super::reader::{Section, Source};
-use super::{Config, Disk, Link, Mistakes, Port, Route, values};
+use super::{Config, Disk, EdhocFiles, Link, Mistakes, Port, Route, values};
 use crate::origin::OriginSettings;
 use crate::sessions::credentials::FileMistakes;
 use sixfold_engine::{Algorithm, EchoPolicy, Fanout, LinkConfig, Repair, canonical_url};
@@ -21,11 +21,14 @@ pub(super) struct Files {
     pub(super) origin: fn(&OriginSettings) -> FileMistakes,
     /// The files of the session port.
     pub(super) port: fn(&Port) -> FileMistakes,
+    /// The files of EDHOC.
+    pub(super) edhoc: fn(&EdhocFiles) -> FileMistakes,
 }
 
 impl Files {
     /// Nobody does.
-    pub(super) const NONE: Self = Self { origin: |_| Vec::new(), port: |_| Vec::new() };
+    pub(super) const NONE: Self =
+        Self { origin: |_| Vec::new(), port: |_| Vec::new(), edhoc: |_| Vec::new() };
 }
 
 /// Reads a whole file.
