@@ -45,8 +45,18 @@ pub(crate) struct Peer {
     /// Message IDs of the latest requests: NSTART is 1, so a few are enough.
     recent: [Option<u16>; 4],
     pub(crate) transfers: Vec<Transfer>,
-    /// Requests of this device that wait for the origin.
+    /// Requests of this device that wait, for the origin or for the link.
     pub(crate) waiting: usize,
+    /// The separate response that it has not acknowledged yet.
+    pub(crate) separate: Option<Separate>,
+}
+
+/// A separate response on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Separate {
+    pub(crate) message_id: u16,
+    /// Of which version it carries a block.
+    pub(crate) etag: Option<ETag>,
 }
 
 impl Peer {
@@ -106,8 +116,14 @@ impl Peers {
             return (peer.is_repeated(message_id), None);
         }
         let recent = [Some(message_id), None, None, None];
-        let peer =
-            Peer { last_seen: now, next_message_id: first_id(), recent, transfers: Vec::new(), waiting: 0 };
+        let peer = Peer {
+            last_seen: now,
+            next_message_id: first_id(),
+            recent,
+            transfers: Vec::new(),
+            waiting: 0,
+            separate: None,
+        };
         (false, self.0.push(address, peer))
     }
 

@@ -10,7 +10,7 @@ use crate::image::ETag;
 use crate::links::SOON_S;
 use crate::outgoing::{Confirmable, Purpose};
 use crate::path::Path;
-use crate::peers::Transfer;
+use crate::peers::{Separate, Transfer};
 use crate::store::Store;
 use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
@@ -55,6 +55,7 @@ impl<S: Store> Engine<S> {
             Answer::Block { mut response, etag, start, last } => {
                 let end = start + response.payload.len();
                 let offered = self.offered(reply.path, wants, url, None);
+                self.weigh(&reply, response.payload.len());
                 response.observe = self.observation(now, &reply, wants, url);
                 self.respond(now, reply, wants, response);
                 self.progress(now, reply.path.peer, url, Sent { etag, start, end, last, offered });
@@ -94,13 +95,45 @@ impl<S: Store> Engine<S> {
             return self.send(now, reply.path, bytes);
         }
         let message_id = self.message_id(reply.path.peer);
-        // A client that never acknowledges must not fill our memory: beyond the limit, once has to do.
-        if reply.confirmable && self.outgoing.len() < self.config.limits.exchanges {
+        if reply.confirmable && self.may_repeat(reply.path.peer, Separate { message_id, etag: response.etag })
+        {
             let bytes = response.datagram(Type::Confirmable, message_id, reply.token);
             self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response);
         } else {
             let bytes = response.datagram(Type::NonConfirmable, message_id, reply.token);
             self.send(now, reply.path, bytes);
+        }
+    }
+
+    /// Whether a separate response is repeated until it is acknowledged. A client that never acknowledges must fill neither our
+    /// memory nor the link: NSTART is 1 for us, too (RFC 7252 §4.7). Beyond that, once has to do.
+    fn may_repeat(&mut self, address: SocketAddr, separate: Separate) -> bool {
+        let room = self.outgoing.len() < self.config.limits.exchanges;
+        let Some(peer) = self.peers.peek_mut(&address) else { return room };
+        let may = room && peer.separate.is_none();
+        if may {
+            peer.separate = Some(separate);
+        }
+        may
+    }
+
+    /// A device asks for more of what its unacknowledged separate response was about: it has it (RFC 7252 §4.2: "some other
+    /// indication that the CON message did arrive").
+    pub(crate) fn move_on(&mut self, address: SocketAddr, url: &str) {
+        let Some(peer) = self.peers.peek_mut(&address) else { return };
+        let Some(Separate { message_id, etag: Some(etag) }) = peer.separate else { return };
+        if peer.transfer(url).is_some_and(|transfer| transfer.etag == etag) {
+            peer.separate = None;
+            if let Some(message) = self.outgoing.remove(address, message_id) {
+                self.timers.cancel(message.timer);
+            }
+        }
+    }
+
+    /// A separate response is not repeated any more.
+    pub(crate) fn forget_separate(&mut self, address: SocketAddr, message_id: u16) {
+        if let Some(peer) = self.peers.peek_mut(&address) {
+            peer.separate = peer.separate.filter(|separate| separate.message_id != message_id);
         }
     }
 

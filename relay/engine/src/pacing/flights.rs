@@ -1,6 +1,6 @@
 //! Answers on their way, and when nothing more is to be heard of them.
 
-use super::link::Parcel;
+use super::parcel::Parcel;
 use foldhash::quality::FixedState;
 use sixfold_profile::Instant;
 use std::collections::{BTreeSet, HashMap};
@@ -38,6 +38,20 @@ impl Flights {
         }
         self.expiries.insert((flight.expires, device));
         self.by_device.insert(device, flight);
+    }
+
+    /// The answer on its way is another one than was thought, with this airtime; says what was counted for it instead.
+    pub(crate) fn resize(
+        &mut self,
+        device: SocketAddr,
+        parcel: Parcel,
+        cost: Duration,
+        cost_of: impl Fn(Parcel) -> Duration,
+    ) -> Option<Duration> {
+        let flight = self.by_device.get_mut(&device).filter(|flight| flight.parcel != parcel)?;
+        let before = cost_of(std::mem::replace(&mut flight.parcel, parcel));
+        flight.cost = flight.cost.saturating_sub(before) + cost;
+        Some(before)
     }
 
     pub(crate) fn get(&self, device: SocketAddr) -> Option<&Flight> {

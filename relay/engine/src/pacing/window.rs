@@ -117,6 +117,11 @@ impl Window {
         self.in_flight = self.in_flight.saturating_sub(cost);
     }
 
+    /// An answer on its way takes another airtime than was counted.
+    pub(crate) fn resized(&mut self, before: Duration, cost: Duration) {
+        self.in_flight = self.in_flight.saturating_sub(before) + cost;
+    }
+
     /// An answer arrived. `stretch` is its round trip in multiples of the airtime in it, if it left alone. `wanted`:
     /// more was waiting, so that a larger window would be used.
     pub(crate) fn delivered(&mut self, now: Instant, cost: Duration, stretch: Option<f64>, wanted: bool) {
