@@ -267,6 +267,31 @@ mod tests {
     }
 
     #[test]
+    fn who_owes_turns_passes_them() {
+        let mut fair = fair();
+        let turn = MS * 20;
+        (0..2).for_each(|n| (0..12).for_each(|_| fair.push(device(n), u32::from(n), MS * 10)));
+        fair.charge(device(0), MS * 50, MS * 80);
+        fair.charge(device(7), MS * 50, MS * 80);
+        assert_eq!(
+            (fair.debt(device(0)), fair.debt(device(7))),
+            (MS * 50, Duration::ZERO),
+            "strangers owe nothing"
+        );
+        let order: Vec<_> = std::iter::from_fn(|| {
+            fair.settle(turn);
+            fair.pop(turn)
+        })
+        .map(|(_, item, _)| item)
+        .collect();
+        // Two turns of four answers pass, and half of the third.
+        assert_eq!(order[..10], [1, 1, 1, 1, 0, 1, 1, 0, 0, 1], "{order:?}");
+        assert_eq!(order.len(), 24, "and nothing is lost");
+        fair.charge(device(0), MS * 500, MS * 80);
+        assert_eq!(fair.debt(device(0)), MS * 80, "forgiven");
+    }
+
+    #[test]
     fn a_quantum_of_nothing_is_one_answer() {
         let mut fair = fair();
         for n in [0, 0, 1] {

@@ -76,3 +76,26 @@ impl Flights {
         self.expiries.first().map(|(at, _)| *at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pacing::Sign;
+
+    #[test]
+    fn what_shrank_costs_less_and_what_is_counted_with_it_stays() {
+        const MS: Duration = Duration::from_millis(1);
+        let cost_of = |parcel: Parcel| MS * parcel.bytes as u32;
+        let parcel = |bytes| Parcel { bytes, payload: bytes, sign: Sign::Request };
+        let device = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut flights = Flights::new(FixedState::with_seed(1));
+        assert_eq!(flights.resize(device, parcel(5), MS * 5, cost_of), None, "nothing is on its way");
+        for bytes in [10, 20] {
+            let (cost, left) = (cost_of(parcel(bytes)), Instant::ZERO);
+            flights.depart(device, Flight { parcel: parcel(bytes), cost, left, expires: left, alone: true });
+        }
+        assert_eq!(flights.resize(device, parcel(20), MS * 20, cost_of), None, "as it was");
+        assert_eq!(flights.resize(device, parcel(5), MS * 5, cost_of), Some(MS * 20));
+        assert_eq!(flights.land(device).map(|flight| flight.cost), Some(MS * 15), "with the one before it");
+    }
+}

@@ -10,9 +10,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// For how long a device counts as missing: as long as most clients repeat a request (RFC 7252 §4.2: up to 45 s after the
-/// first transmission), and when its first repetition did not arrive either.
+/// first transmission), when its first repetition did not arrive either, and when its second did not.
 const MISSING: Duration = Duration::from_secs(45);
 const MISSED_TWICE: Duration = Duration::from_secs(4);
+const MISSED_OFTEN: Duration = Duration::from_secs(10);
 /// Newcomers that follow each other within this time are a crowd if they are so many. It is listened to until it ends, for so
 /// long at most.
 const NEXT: Duration = Duration::from_millis(100);
@@ -82,8 +83,11 @@ impl Quiet {
     /// `frame` or more.
     pub(crate) fn after(&mut self, now: Instant, exchange: Duration, frame: Duration) -> bool {
         let Some(missing_for) = self.longest_missing(now) else { return false };
-        let pause =
-            if missing_for > MISSED_TWICE || self.missing.len() > 1 { exchange / 2 } else { Duration::ZERO };
+        let pause = match missing_for {
+            time if time > MISSED_OFTEN => exchange,
+            time if time > MISSED_TWICE || self.missing.len() > 1 => exchange / 2,
+            _ => Duration::ZERO,
+        };
         self.until = self.until.max(now + exchange + pause + frame);
         true
     }
@@ -123,6 +127,7 @@ mod tests {
         quiet.miss(NOW, device(1));
         assert_eq!(pause(&mut quiet, NOW + MS * 100), Some(MS * 7));
         assert_eq!(pause(&mut quiet, NOW + MS * 4100), Some(MS * 17), "its first repetition was not heard");
+        assert_eq!(pause(&mut quiet, NOW + MS * 10_100), Some(MS * 27), "nor its second");
         assert_eq!(pause(&mut quiet, NOW + MISSING), None, "it is gone");
         quiet.miss(NOW + MISSING, device(1));
         quiet.miss(NOW + MISSING, device(2));

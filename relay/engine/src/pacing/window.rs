@@ -230,6 +230,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_shrank_is_counted_as_it_left() {
+        let mut window = Window::new(1.0);
+        window.sent(at(0), MS * 80, true);
+        window.resized(MS * 80, MS * 40);
+        assert_eq!(window.in_flight(), MS * 40);
+        window.ended(MS * 40);
+        assert_eq!(window.in_flight(), Duration::ZERO);
+    }
+
+    #[test]
     fn a_duty_cycle_is_known_from_the_start() {
         assert_eq!(Window::new(0.01).time_for(MS * 10), MS * 1000);
     }
