@@ -117,8 +117,8 @@ impl<S: Store> Engine<S> {
         may
     }
 
-    /// A device asks for more of what its unacknowledged separate response was about: it has it (RFC 7252 §4.2: "some other
-    /// indication that the CON message did arrive").
+    /// A device asks for more of what its unacknowledged separate response was about: that says as well as an ACK that the
+    /// response arrived, so that it need not be repeated (RFC 7252 §4.2).
     pub(crate) fn move_on(&mut self, address: SocketAddr, url: &str) {
         let Some(peer) = self.peers.peek_mut(&address) else { return };
         let Some(Separate { message_id, etag: Some(etag) }) = peer.separate else { return };
