@@ -11,6 +11,7 @@
 pub mod aiocoap;
 pub mod aiocoap_oscore;
 pub mod bench;
+pub mod browser;
 pub mod ca;
 pub mod coap_client;
 pub mod device;

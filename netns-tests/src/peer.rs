@@ -45,6 +45,10 @@ pub enum Peer {
     Busybox,
     /// Judges shell scripts.
     Shellcheck,
+    /// The browser.
+    Chromium,
+    /// What tells the browser what to do.
+    Chromedriver,
 }
 
 impl Peer {
@@ -65,6 +69,8 @@ impl Peer {
             Self::Systemd => in_path("systemd-analyze"),
             Self::Busybox => in_path("busybox"),
             Self::Shellcheck => in_path("shellcheck"),
+            Self::Chromium => in_path("chromium"),
+            Self::Chromedriver => in_path("chromedriver"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Aiocoap | Self::FoundationSdk => Some(workspace::target_dir().join("venv/bin/python")),
         }
@@ -89,6 +95,8 @@ impl Peer {
             Self::Systemd => "systemd-analyze is missing (Debian: systemd)",
             Self::Busybox => "busybox is missing (Debian: busybox-static)",
             Self::Shellcheck => "shellcheck is missing (Debian: shellcheck)",
+            Self::Chromium => "chromium is missing (Debian: chromium)",
+            Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

@@ -6,13 +6,14 @@ mod reader;
 
 use reader::{array, bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
+use sixfold_profile::agreement::{Answer, Ask, Grant, exporter_context};
 use sixfold_profile::coap::{Message, Szx, Writer};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::missing::Missing;
 use sixfold_profile::note::{read_note, write_note};
 use sixfold_profile::parity::{HEADER, Parity, word};
 use sixfold_profile::record::{Entry, RecordLayout};
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Numbers, Session, Ticket};
 
 /// What a ticket refers to.
 struct Parts {
@@ -70,7 +71,11 @@ impl Parts {
             sender_key: &self.sender_key,
             recipient_key: &self.recipient_key,
             common_iv: &self.common_iv,
-            first_sequence_number: number(&fields["first_sequence_number"]),
+            numbers: Numbers {
+                first: number(&fields["first_sequence_number"]),
+                exponent: number(&fields["range_exponent"]) as u8,
+            },
+            plain_allowed: fields["plain_allowed"].as_bool().unwrap(),
         }
     }
 }
@@ -115,9 +120,8 @@ fn records_are_laid_out_and_their_journals_read() {
         let record = bytes(&vector["bytes"]);
         let ticket = Ticket::read(&record).unwrap();
         let (page, write_unit) = (number(&vector["page"]) as u32, number(&vector["write_unit"]) as u32);
-        let layout =
-            RecordLayout::new(0, ticket.image_size(), ticket.chunk_size(), page, write_unit).unwrap();
-        golden(name, layout.index.end as usize, record.len());
+        let layout = RecordLayout::of(&ticket, 0, page, write_unit).unwrap();
+        golden(name, layout.count.end as usize, record.len());
         golden(name, u64::from(layout.journal.start), number(&vector["journal_at"]));
         golden(name, u64::from(layout.index.start), number(&vector["index_at"]));
         let read = |at: u32| {
@@ -225,4 +229,39 @@ fn again(datagram: &[u8]) -> Vec<u8> {
     }
     let length = writer.payload(message.payload).unwrap();
     buffer[..length].to_vec()
+}
+
+#[test]
+fn agreements_are_read_and_written() {
+    let all = file(reader::AGREEMENTS);
+    for (name, vector) in list(&all, "vectors") {
+        let (ask, answer) = (&vector["ask"], &vector["answer"]);
+        let question = Ask { lifetime: number(&ask["lifetime"]) as u32 };
+        golden(name, question.encode(), array(&ask["bytes"]));
+        golden(name, Ask::decode(&array(&ask["bytes"])), Ok(question));
+        let (device_id, relay_id) = (bytes(&answer["device_id"]), bytes(&answer["relay_id"]));
+        let grant = Answer::Granted(Grant {
+            port: answer["port"].as_u64().map(|port| port as u16),
+            lifetime: number(&answer["lifetime"]) as u32,
+            device_id: &device_id,
+            relay_id: &relay_id,
+        });
+        golden(name, grant.encode().unwrap(), array(&answer["bytes"]));
+        golden(name, Answer::decode(&array(&answer["bytes"])), Ok(grant));
+        let (context, length) = exporter_context(&device_id, &relay_id).unwrap();
+        golden(name, context[..length].to_vec(), bytes(&vector["context"]));
+    }
+    for (name, vector) in list(&all, "refusals") {
+        let octets = array(&vector["bytes"]);
+        let Ok(Answer::Refused(refusal)) = Answer::decode(&octets) else { panic!("{name}") };
+        golden(name, refusal as u64, number(&vector["outcome"]));
+        golden(name, Answer::Refused(refusal).encode().unwrap(), octets);
+    }
+    for (name, vector) in list(&all, "refused") {
+        if vector["ask"].is_null() {
+            refused(name, vector, Answer::decode(&array(&vector["answer"])));
+        } else {
+            refused(name, vector, Ask::decode(&array(&vector["ask"])));
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! The start-up story: configure, build, spawn, wait, drain.
 
 use crate::config::Config;
-use crate::driver::{Command, Driver};
+use crate::driver::{Command, Driver, SessionCommand};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
+use crate::sessions::{self, SessionPort};
 use anyhow::{Context, anyhow};
+use sixfold_engine::{Id, NewSession, SessionError, SessionStatus};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,6 +54,47 @@ impl Handle {
         answer.await.map_err(|_| stopped())
     }
 
+    /// A Recipient ID for a new session; `None` when there are as many as `sessions.limit` allows.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn fresh_recipient_id(&self) -> anyhow::Result<Option<Id>> {
+        self.ask_session(SessionCommand::FreshId).await
+    }
+
+    /// Takes a session into use that was agreed on.
+    ///
+    /// # Errors
+    /// When it has stopped. What is wrong with the session is the inner result.
+    pub async fn add_session(&self, session: NewSession) -> anyhow::Result<Result<(), SessionError>> {
+        self.ask_session(|reply| SessionCommand::Add(Box::new(session), reply)).await
+    }
+
+    /// Ends the sessions of one device, or of all; how many there were.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn revoke_sessions(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.ask_session(|reply| SessionCommand::Revoke(name, reply)).await
+    }
+
+    /// A page of the sessions, and how many there are.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn sessions(&self, page: Page) -> anyhow::Result<(Vec<SessionStatus>, usize)> {
+        self.ask_session(|reply| SessionCommand::List(page, reply)).await
+    }
+
+    async fn ask_session<A>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<A>) -> SessionCommand,
+    ) -> anyhow::Result<A> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Session(command(reply))).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
     /// Lets the relay finish what is under way, and stop. [`Driver::run`] returns then.
     pub async fn drain(&self) {
         // A driver that is gone has drained.
@@ -62,6 +105,10 @@ impl Handle {
 impl StatusSource for Handle {
     async fn status(&self, page: Page) -> anyhow::Result<Status> {
         Handle::status(self, page).await
+    }
+
+    async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.revoke_sessions(name).await
     }
 
     fn metrics(&self) -> String {
@@ -92,7 +139,9 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 /// What keeps it from starting.
 pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
     let admin_address = config.admin.listen;
-    let (driver, handle) = build(config)?;
+    let (driver, handle) = build(config.clone())?;
+    let mut port = SessionPort::closed(handle.clone());
+    port.adopt(port.prepare(&config).await?);
     let readiness = Readiness::default();
     let admin = match admin_address {
         Some(address) => Some(Admin::bind(address, handle.clone(), readiness.clone()).await?),
@@ -108,7 +157,7 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness));
+    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, port, &readiness));
     outcome
 }
 
@@ -133,7 +182,12 @@ async fn show_life(handle: &Handle) {
 }
 
 /// Turns signals into commands; returns when the relay was told to drain.
-async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyhow::Result<()> {
+async fn supervise(
+    file: &Path,
+    handle: &Handle,
+    mut port: SessionPort,
+    readiness: &Readiness,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("relay: cannot listen for SIGHUP")?;
@@ -141,20 +195,21 @@ async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyho
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle).await,
+            _ = hangup.recv() => reload(file, handle, &mut port).await,
         }
     }
     tracing::info!("draining");
     supervisor::tell(State::Stopping);
     readiness.draining();
+    drop(port);
     handle.drain().await;
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle) {
+async fn reload(file: &Path, handle: &Handle, port: &mut SessionPort) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
-        Ok(config) => handle.reload(config).await,
+        Ok(config) => take(config, handle, port).await,
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
     supervisor::tell(State::Ready);
@@ -163,6 +218,14 @@ async fn reload(file: &Path, handle: &Handle) {
         Ok(()) => tracing::info!("configuration reloaded from {}", file.display()),
         Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
     }
+}
+
+/// Either all of the relay changes, or nothing.
+async fn take(config: Config, handle: &Handle, port: &mut SessionPort) -> anyhow::Result<()> {
+    let prepared = port.prepare(&config).await?;
+    handle.reload(config).await?;
+    port.adopt(prepared);
+    Ok(())
 }
 
 /// The addresses of a relay that was built, for programs that asked for any free port.
@@ -182,6 +245,9 @@ pub fn summary(config: &Config) -> String {
     }
     for prefix in &config.proxy.forward {
         text += &format!("forward proxy for {prefix}\n");
+    }
+    if let Some(port) = &config.sessions.port {
+        text += &format!("agrees on sessions at {}, {}\n", port.listen, sessions::validity(port));
     }
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
         text +=

@@ -1,7 +1,9 @@
 //! The relay's program: arguments to work, errors to exit codes.
 
 use clap::Parser;
-use sixfold_relay::cli::{Cli, Command, ConfigFile, StatusOptions};
+use sixfold_relay::cli::{
+    Cli, Command, ConfigFile, RevokeOptions, SessionListOptions, SessionsCommand, StatusOptions,
+};
 use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::ops::logging;
 use sixfold_relay::ops::status::{self, Form, Page};
@@ -17,6 +19,8 @@ fn main() -> ExitCode {
         Command::Doctor(file) => examine(file),
         Command::Demo(options) => logging::init("warn", false).and_then(|()| run(demo::run(options))),
         Command::Status(options) => run(show_status(options)),
+        Command::Sessions(SessionsCommand::List(options)) => run(list_sessions(options)),
+        Command::Sessions(SessionsCommand::Revoke(options)) => run(revoke_sessions(options)),
     };
     outcome.unwrap_or_else(|error| {
         output::tell(&format!("sixfold-relay: {error:#}"));
@@ -76,6 +80,19 @@ async fn show_status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
     let status = status::fetch(&options.url, page).await?;
     let text = if options.json { serde_json::to_string_pretty(&status)? + "\n" } else { status.to_string() };
     print(&text)
+}
+
+async fn list_sessions(options: &SessionListOptions) -> anyhow::Result<ExitCode> {
+    let page = Page { limit: options.limit, skip: options.skip };
+    let status = status::fetch(&options.url, page).await?;
+    print(&status::SessionList(&status).to_string())
+}
+
+/// A name that nobody has is a failure: it was most likely misspelt.
+async fn revoke_sessions(options: &RevokeOptions) -> anyhow::Result<ExitCode> {
+    let count = status::revoke(&options.url, options.name.as_deref()).await?;
+    print(&format!("{count} sessions ended\n"))?;
+    Ok(if count == 0 && !options.all { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

@@ -23,6 +23,7 @@ fn relay(answers: usize) -> String {
         links: Vec::new(),
         images: Vec::new(),
         transfers: Vec::new(),
+        sessions: Vec::new(),
     };
     let body = serde_json::to_string(&status).unwrap();
     thread::spawn(move || {

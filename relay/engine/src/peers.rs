@@ -45,6 +45,8 @@ pub(crate) struct Peer {
     /// Message IDs of the latest requests: NSTART is 1, so a few are enough.
     recent: [Option<u16>; 4],
     pub(crate) transfers: Vec<Transfer>,
+    /// Until when the address counts as live (RFC 9175).
+    pub(crate) live_until: Option<Instant>,
     /// Requests of this device that wait, for the origin or for the link.
     pub(crate) waiting: usize,
     /// The separate response that it has not acknowledged yet.
@@ -121,6 +123,7 @@ impl Peers {
             next_message_id: first_id(),
             recent,
             transfers: Vec::new(),
+            live_until: None,
             waiting: 0,
             separate: None,
         };

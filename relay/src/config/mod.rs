@@ -5,17 +5,24 @@
 mod mistakes;
 mod reader;
 mod schema;
+mod sessions;
 mod values;
 
 pub use mistakes::{Mistake, Mistakes};
+use schema::Files;
+pub use sessions::{Handshakes, Port, Sessions};
 
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
+use sixfold_engine::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Ports that 6LoWPAN writes in half a byte (RFC 6282 §4.3.1), which CoAP servers on such links should have too (RFC 7252 §7.1).
+const SHORT_PORTS: std::ops::RangeInclusive<u16> = 61_616..=61_631;
 
 /// How the relay is to work.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +41,10 @@ pub struct Config {
     pub origin: Origin,
     /// `[limits]`
     pub limits: Limits,
+    /// `[sessions]`
+    pub sessions: Sessions,
+    /// `[security]`
+    pub security: Security,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -67,6 +78,8 @@ pub struct Route {
     pub path: Vec<String>,
     /// The origin behind it.
     pub origin: OriginSettings,
+    /// Only devices with a session are served; `None`: as `sessions.allow_plain` says.
+    pub require_session: Option<bool>,
 }
 
 /// The forward proxy.
@@ -120,6 +133,13 @@ pub struct Limits {
     pub engine: sixfold_engine::Limits,
 }
 
+/// What the relay does for others than its devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Which addresses have to be shown to be live before long answers go there.
+    pub echo: EchoPolicy,
+}
+
 /// The admin address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admin {
@@ -136,9 +156,20 @@ pub struct Log {
     pub json: bool,
 }
 
+impl Listen {
+    /// The port that members of groups are told: that of the first address, or a short one that is served at the same address.
+    fn stream_port(&self) -> u16 {
+        let Some(first) = self.coap.first() else { return params::PORT };
+        let short = |other: &&SocketAddr| other.ip() == first.ip() && SHORT_PORTS.contains(&other.port());
+        self.coap.iter().find(short).unwrap_or(first).port()
+    }
+}
+
 impl Default for Listen {
     fn default() -> Self {
-        Self { coap: vec![SocketAddr::from(([0u16; 8], 5683))], interface: None, block_size: Szx::MAX }
+        let coap = [params::PORT, *SHORT_PORTS.start()];
+        let coap = coap.map(|port| SocketAddr::from(([0u16; 8], port)));
+        Self { coap: coap.into(), interface: None, block_size: Szx::MAX }
     }
 }
 
@@ -177,7 +208,7 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, file, origin::mistakes)
+        schema::read(&text, file, Files { origin: origin::mistakes, port: crate::sessions::file_mistakes })
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -185,7 +216,7 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Mistakes> {
-        schema::read(text, file, |_| Vec::new())
+        schema::read(text, file, Files::NONE)
     }
 
     /// The engine's part.
@@ -193,14 +224,21 @@ impl Config {
         let route = |route: &Route| sixfold_engine::Route {
             path: route.path.clone(),
             origin: route.origin.prefix.clone(),
+            require_session: route.require_session,
         };
         sixfold_engine::Config {
             routes: self.routes.iter().map(route).collect(),
             forward: self.proxy.forward.clone(),
             block_size: self.listen.block_size,
             max_object: self.cache.max_object,
-            port: self.listen.coap.first().map_or(params::PORT, SocketAddr::port),
-            limits: sixfold_engine::Limits { negative_ttl: self.cache.negative_ttl, ..self.limits.engine },
+            port: self.listen.stream_port(),
+            allow_plain: self.sessions.allow_plain,
+            echo: self.security.echo,
+            limits: sixfold_engine::Limits {
+                negative_ttl: self.cache.negative_ttl,
+                sessions: self.sessions.limit,
+                ..self.limits.engine
+            },
         }
     }
 

@@ -5,9 +5,13 @@
 //! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
 
 mod clock;
-mod door;
+pub(crate) mod door;
+mod keeper;
 mod links;
 mod paced;
+mod sessions;
+
+pub use sessions::SessionCommand;
 
 use crate::config::Config;
 use crate::ops::status::{Around, Page};
@@ -18,9 +22,10 @@ use crate::store::MemoryStore;
 use crate::udp::{RecvBatch, interfaces};
 use clock::Clock;
 use door::{Door, Entry};
+use keeper::Keeper;
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,6 +49,8 @@ pub enum Command {
     Turn(oneshot::Sender<()>),
     /// Describe yourself, with this part of the long tables.
     Status(Page, oneshot::Sender<Status>),
+    /// Something about sessions.
+    Session(SessionCommand),
     /// Finish what is under way and stop.
     Drain,
 }
@@ -53,6 +60,7 @@ pub struct Driver {
     config: Config,
     spool: Option<Arc<Spool>>,
     engine: Engine<MemoryStore>,
+    keeper: Option<Keeper>,
     links: Links,
     paced: Paced,
     origin: OriginClient,
@@ -82,12 +90,15 @@ impl Driver {
         metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
-        let engine = Engine::new(config.engine(), store, seed);
+        let clock = Clock::start();
+        let mut engine = Engine::new(config.engine(), store, seed);
+        let keeper = Keeper::open(&config.sessions, &mut engine, clock.now());
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
         let mut driver = Self {
             config,
             spool,
             engine,
+            keeper,
             links,
             paced: Paced::default(),
             origin,
@@ -95,7 +106,7 @@ impl Driver {
             commands,
             metrics,
             door,
-            clock: Clock::start(),
+            clock,
             batch: RecvBatch::new(),
             outbox: Vec::new(),
         };
@@ -122,12 +133,13 @@ impl Driver {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
                     Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
+                    Command::Session(command) => self.take_session_command(command),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
                 ready = self.links.readable() => self.receive(ready),
                 () = alarm.ring(deadline) => {}
-                _ = housekeeping.tick() => self.keep_house(),
+                _ = housekeeping.tick() => self.keep_house().await,
             }
             let now = self.clock.now();
             if self.engine.poll_timeout().is_some_and(|at| at <= now) {
@@ -135,8 +147,11 @@ impl Driver {
             }
             self.flush().await;
             if draining.is_some_and(|until| now >= until || self.is_idle()) {
-                return;
+                break;
             }
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.close(&mut self.engine, self.clock.now()).await;
         }
     }
 
@@ -187,7 +202,10 @@ impl Driver {
         }
     }
 
-    fn keep_house(&mut self) {
+    async fn keep_house(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.look(&mut self.engine, self.clock.now()).await;
+        }
         self.links.poll_interfaces();
         self.pace();
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
@@ -204,6 +222,12 @@ impl Driver {
             Ok(interfaces) => interfaces,
             Err(error) => return tracing::debug!("looking for interfaces: {error}"),
         };
+        let prefixes = interfaces.iter().flat_map(|interface| {
+            let index = interface.index;
+            let prefixes = interface.prefixes.iter();
+            prefixes.map(move |&(address, length)| Prefix { interface: index, address, length })
+        });
+        self.engine.set_prefixes(prefixes.collect());
         let now = self.clock.now();
         for (interface, config) in self.paced.update(&interfaces, &self.config.link) {
             tracing::debug!(interface, paced = config.is_some(), "link");
@@ -242,6 +266,7 @@ impl Driver {
             cache_limit_bytes: self.config.cache.memory,
             origin: &self.origin.traffic(),
             transfers_active: self.metrics.transfers_active(),
+            sent_bytes: self.metrics.bytes_sent(),
             uptime: self.clock.uptime(),
             listen: &listen,
             interface: &|index| self.paced.label(index),

@@ -6,6 +6,7 @@
 mod admin;
 pub mod logging;
 mod metrics;
+mod page;
 pub mod status;
 pub mod supervisor;
 

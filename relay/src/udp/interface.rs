@@ -2,8 +2,10 @@
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::socket::SockaddrStorage;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 
 /// ARPHRD_IEEE802154, ARPHRD_IEEE802154_MONITOR and ARPHRD_6LOWPAN (linux/if_arp.h).
 const LOW_POWER: [&str; 3] = ["804", "805", "825"];
@@ -16,14 +18,22 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     /// Up, and able to send and receive multicast to others.
     pub(crate) multicast: bool,
+    /// The addresses that are on its link: one of them each, and how many bits they share.
+    pub(crate) prefixes: Vec<(IpAddr, u8)>,
 }
 
 /// Every interface. TUN devices are among them although they have no link-layer address.
 pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
-    let flags: BTreeMap<_, _> = getifaddrs()?.map(|entry| (entry.interface_name, entry.flags)).collect();
-    let interfaces = flags.into_iter().filter_map(|(name, flags)| {
+    let mut entries: BTreeMap<String, (InterfaceFlags, Vec<(IpAddr, u8)>)> = BTreeMap::new();
+    for entry in getifaddrs()? {
+        let prefix = prefix(entry.address, entry.netmask);
+        let known = entries.entry(entry.interface_name).or_insert((entry.flags, Vec::new()));
+        known.0 = entry.flags;
+        known.1.extend(prefix);
+    }
+    let interfaces = entries.into_iter().filter_map(|(name, (flags, prefixes))| {
         let index = index_of(&name)?;
-        Some(Interface { name, index, multicast: is_multicast(flags) })
+        Some(Interface { name, index, multicast: is_multicast(flags), prefixes })
     });
     Ok(interfaces.collect())
 }
@@ -35,9 +45,33 @@ pub(crate) fn is_low_power(name: &str) -> bool {
     hardware.is_ok_and(|hardware| LOW_POWER.contains(&hardware.trim()))
 }
 
+/// The link-layer address of an interface, if it is one of eight bytes.
+pub(crate) fn eui64(name: &str) -> Option<[u8; 8]> {
+    read_eui64(&std::fs::read_to_string(format!("/sys/class/net/{name}/address")).ok()?)
+}
+
+fn read_eui64(text: &str) -> Option<[u8; 8]> {
+    let bytes = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16));
+    bytes.collect::<Result<Vec<_>, _>>().ok()?.try_into().ok()
+}
+
 /// The number of an interface; `None` while it is not there.
 pub(super) fn index_of(name: &str) -> Option<u32> {
     if_nametoindex(name).ok()
+}
+
+/// An address, and how long its prefix is.
+fn prefix(address: Option<SockaddrStorage>, netmask: Option<SockaddrStorage>) -> Option<(IpAddr, u8)> {
+    let ip = |storage: Option<SockaddrStorage>| {
+        let storage = storage?;
+        let v6 = storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
+        v6.or_else(|| storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip())))
+    };
+    let ones = match ip(netmask)? {
+        IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+        IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+    };
+    Some((ip(address)?, u8::try_from(ones).ok()?))
 }
 
 fn is_multicast(flags: InterfaceFlags) -> bool {
@@ -54,7 +88,19 @@ mod tests {
         let all = interfaces().unwrap();
         let lo = all.iter().find(|interface| interface.name == "lo").unwrap();
         assert_eq!((Some(lo.index), lo.multicast), (index_of("lo"), false));
+        assert!(lo.prefixes.iter().all(|(address, _)| address.is_loopback()), "{lo:?}");
+        assert!(!lo.prefixes.iter().any(|(_, length)| *length == 0), "{lo:?}");
         assert_eq!(index_of("no-such-if"), None);
         assert!(!is_low_power("lo") && !is_low_power("no-such-if"));
+        assert_eq!((eui64("lo"), eui64("no-such-if")), (None, None));
+    }
+
+    #[test]
+    fn link_layer_addresses_of_eight_bytes_are_read() {
+        assert_eq!(read_eui64("02:6f:00:00:00:00:ab:01\n"), Some([2, 0x6f, 0, 0, 0, 0, 0xab, 1]));
+        for other in ["", "\n", "02:6f:00:00:00:01", "02:6f:00:00:00:00:ab:01:00", "02:6f:00:00:00:00:ab:xy"]
+        {
+            assert_eq!(read_eui64(other), None, "{other:?}");
+        }
     }
 }

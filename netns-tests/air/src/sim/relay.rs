@@ -9,7 +9,7 @@ use sixfold_engine::{
     OriginEvent, Path, Route, UnboundedStore, Validator,
 };
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Block, Message, Szx, option};
+use sixfold_profile::coap::{Block, Message, Szx, option, params};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -46,8 +46,13 @@ impl Relay {
         link: LinkConfig,
         seed: [u8; 32],
     ) -> Self {
-        let route = Route { path: vec![PATH[0].to_owned()], origin: "https://origin.example/".to_owned() };
-        let config = Config { routes: vec![route], ..Config::default() };
+        let route = Route {
+            path: vec![PATH[0].to_owned()],
+            origin: "https://origin.example/".to_owned(),
+            require_session: None,
+        };
+        let port = locals.first().map_or(params::PORT, SocketAddrV6::port);
+        let config = Config { routes: vec![route], port, ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), seed);
         for (interface, _) in (INTERFACE..).zip(&locals) {
             engine.set_link(Instant::ZERO, interface, Some(link));

@@ -103,9 +103,9 @@ impl<T> Link<T> {
         self.slow = slow;
     }
 
-    /// How far apart datagrams to a group with `bytes` of payload are.
-    pub(crate) fn interval(&self, bytes: usize) -> Duration {
-        let cost = self.config.radio.airtime_to_group(bytes);
+    /// How far apart datagrams to a group with `bytes` of payload behind compressed `headers` are.
+    pub(crate) fn interval(&self, headers: usize, bytes: usize) -> Duration {
+        let cost = self.config.radio.airtime_to_group(headers, bytes);
         let stretch = if self.window.stretch() > ONE_HOP { self.window.stretch() } else { 1.0 };
         let interval = cost.mul_f64(stretch * self.slow);
         interval.max(cost * 100 / u32::from(self.config.duty_cycle.clamp(1, 100)))
@@ -118,7 +118,7 @@ impl<T> Link<T> {
 
     fn airtime(&self, parcel: Parcel) -> Duration {
         match parcel.sign {
-            Sign::Group => self.config.radio.airtime_to_group(parcel.bytes),
+            Sign::Group(headers) => self.config.radio.airtime_to_group(headers, parcel.bytes),
             _ => self.cost(parcel.bytes),
         }
     }
@@ -184,7 +184,7 @@ impl<T> Link<T> {
     /// Lets an answer wait.
     pub(crate) fn push(&mut self, address: SocketAddr, item: T, parcel: Parcel) {
         let cost = self.airtime(parcel);
-        if parcel.sign != Sign::Group {
+        if !matches!(parcel.sign, Sign::Group(_)) {
             self.decisions.push(LinkDecision::Queued);
         }
         self.fair.push(address, (item, parcel), cost);
@@ -346,9 +346,9 @@ impl<T> Link<T> {
         let cost = self.airtime(parcel);
         match parcel.sign {
             Sign::Nothing => return,
-            Sign::Group => {
+            Sign::Group(headers) => {
                 self.estimate.sent(now, cost);
-                self.free_at = self.free_at.max(now - BURST) + self.interval(parcel.bytes);
+                self.free_at = self.free_at.max(now - BURST) + self.interval(headers, parcel.bytes);
                 return;
             }
             Sign::Request | Sign::Acknowledgement => {}

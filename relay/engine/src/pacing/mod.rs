@@ -12,6 +12,7 @@ mod estimate;
 mod fair;
 mod flights;
 mod link;
+mod lowpan;
 mod parcel;
 mod quiet;
 mod rto;
@@ -20,6 +21,7 @@ mod window;
 
 pub(crate) use admission::Verdict;
 pub(crate) use link::Link;
+pub(crate) use lowpan::headers;
 pub(crate) use parcel::{AROUND_PAYLOAD, Parcel, REQUEST, Sign, Signal};
 
 pub use airtime::Radio;

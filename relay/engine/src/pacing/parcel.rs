@@ -27,8 +27,9 @@ pub(crate) enum Sign {
     Acknowledgement,
     /// Nothing: the client has what it wanted.
     Nothing,
-    /// Nothing, because it goes to a group. The link is taken for as long as it is on the air, and free again then.
-    Group,
+    /// Nothing, because it goes to a group, behind so many bytes of compressed headers. The link is taken for as long as it is on
+    /// the air, and free again then.
+    Group(usize),
 }
 
 /// An answer, as far as a link cares.

@@ -17,7 +17,7 @@ pub(super) struct FanoutCounters {
     silenced: IntCounter,
     blocks: IntCounter,
     parity: IntCounter,
-    block_bytes: IntCounter,
+    pub(super) block_bytes: IntCounter,
     disbanded: IntCounter,
     groups: IntGauge,
     members: IntGauge,

@@ -1,6 +1,7 @@
 //! The status as plain text.
 
-use super::{Group, Image, Link, Origin, Status, Transfer};
+use super::tables::{Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, progress};
+use super::{Image, Link, Session, Status, Transfer};
 use std::fmt;
 
 /// How wide a progress bar is, in characters.
@@ -8,102 +9,37 @@ const BAR: u64 = 20;
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listen: Vec<_> = self.listen.iter().map(|address| format!("coap://{address}")).collect();
-        let listen = if listen.is_empty() { "no socket is open".to_owned() } else { listen.join(" ") };
-        let (version, uptime) = (printable(&self.version), time(self.uptime_s as f64));
-        writeln!(f, "sixfold-relay {version}, up {uptime}, {listen}")?;
-        writeln!(f, "cache   {} of {} bytes", self.cache.bytes, self.cache.limit_bytes)?;
-        let Origin { bytes, retries, resumes, requests } = &self.origin;
-        write!(f, "origin  {bytes} bytes, {retries} retries, {resumes} resumes; requests:")?;
-        if requests.is_empty() {
-            write!(f, " none")?;
-        }
-        requests.iter().try_for_each(|(outcome, count)| write!(f, " {} {count}", printable(outcome)))?;
-        let (known, active) = (self.totals.devices, self.totals.transfers_active);
-        writeln!(f, "\ndevices {known} known, {active} transfers under way\n")?;
+        let [about, cache, origin, devices] = self.summary();
+        writeln!(f, "{about}\ncache   {cache}\norigin  {origin}\ndevices {devices}\n")?;
         if !self.links.is_empty() {
-            let head = ["LINK", "RATE", "LOSS", "ROUND TRIP", "WINDOW", "QUEUE", "DEVICES", "BLOCK", "BUSY"];
-            table(f, head, self.links.iter().map(Link::row))?;
+            table(f, &LINKS, self.links.iter().map(Link::cells))?;
             writeln!(f)?;
         }
         let groups = || self.links.iter().flat_map(|link| link.groups.iter().map(move |group| (link, group)));
         if groups().next().is_some() {
-            let head = ["GROUP ON", "IMAGE", "ETAG", "MEMBERS", "PLANNED", "BLOCK", "BLOCKS", "PARITY"];
-            table(f, head, groups().map(|(link, group)| group.row(link)))?;
+            table(f, &GROUPS, groups().map(|(link, group)| group.cells(link)))?;
             writeln!(f)?;
         }
-        let head = ["IMAGE", "ETAG", "SHA-256", "STATE", "BYTES", "FRESH FOR", "OBSERVERS"];
-        table(f, head, self.images.iter().map(Image::row))?;
+        table(f, &IMAGES, self.images.iter().map(Image::cells))?;
         left_out(f, self.totals.images, self.images.len())?;
         writeln!(f)?;
-        let head = ["DEVICE", "IMAGE", "ETAG", "PROGRESS", "RATE", "STATE", "TIME", "LEFT"];
-        table(f, head, self.transfers.iter().map(Transfer::row))?;
-        left_out(f, self.totals.devices, self.transfers.len())
+        table(f, &TRANSFERS, self.transfers.iter().map(Transfer::cells))?;
+        left_out(f, self.totals.devices, self.transfers.len())?;
+        if !self.sessions.is_empty() {
+            write!(f, "\n{}", SessionList(self))?;
+        }
+        Ok(())
     }
 }
 
-impl Link {
-    fn row(&self) -> [String; 9] {
-        let devices = match self.missing {
-            0 => self.devices.to_string(),
-            missing => format!("{}, {missing} missing", self.devices),
-        };
-        [
-            printable(&self.interface),
-            rate(self.rate_bps),
-            percent(self.loss),
-            self.round_trip_s.map_or_else(|| "-".to_owned(), milliseconds),
-            format!("{} of {}", milliseconds(self.in_flight_s), milliseconds(self.window_s)),
-            self.queue.to_string(),
-            devices,
-            self.block_bytes.to_string(),
-            format!("{} of {} %", percent(self.busy), self.duty_cycle_percent),
-        ]
-    }
-}
+/// The sessions of a status alone.
+#[derive(Debug)]
+pub struct SessionList<'s>(pub &'s Status);
 
-impl Group {
-    fn row(&self, link: &Link) -> [String; 8] {
-        [
-            printable(&link.interface),
-            printable(&self.url),
-            printable(&self.etag),
-            self.members.to_string(),
-            self.planned.to_string(),
-            self.block_bytes.to_string(),
-            self.blocks.to_string(),
-            self.parity.to_string(),
-        ]
-    }
-}
-
-impl Image {
-    fn row(&self) -> [String; 7] {
-        let digest = self.sha256.as_deref().and_then(|digest| digest.get(..16));
-        [
-            printable(&self.url),
-            self.etag.as_deref().map_or_else(|| "-".to_owned(), printable),
-            digest.map_or_else(|| "-".to_owned(), |digest| printable(digest) + "..."),
-            printable(&self.state),
-            progress(self.available_bytes, self.total_bytes),
-            time(self.fresh_for_s as f64),
-            self.observers.to_string(),
-        ]
-    }
-}
-
-impl Transfer {
-    fn row(&self) -> [String; 8] {
-        [
-            self.peer.to_string(),
-            printable(&self.url),
-            printable(&self.etag),
-            bar(self.sent_bytes, self.total_bytes),
-            rate(self.rate_bps),
-            printable(&self.state),
-            time(self.duration_s),
-            self.left_s.map_or_else(|| "-".to_owned(), time),
-        ]
+impl fmt::Display for SessionList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        table(f, &SESSIONS, self.0.sessions.iter().map(Session::cells))?;
+        left_out(f, self.0.totals.sessions, self.0.sessions.len())
     }
 }
 
@@ -115,17 +51,6 @@ fn left_out(f: &mut fmt::Formatter<'_>, total: u64, shown: usize) -> fmt::Result
     }
 }
 
-fn progress(bytes: u64, total: Option<u64>) -> String {
-    match total {
-        Some(0) => "0/0".to_owned(),
-        Some(total) => {
-            let percent = u128::from(bytes) * 100 / u128::from(total);
-            format!("{bytes}/{total} {percent} %")
-        }
-        None => format!("{bytes}/?"),
-    }
-}
-
 /// `[########............]  40 %`, or bytes while the length is not known.
 fn bar(bytes: u64, total: Option<u64>) -> String {
     let Some(total) = total.filter(|&total| total > 0) else { return progress(bytes, total) };
@@ -134,54 +59,18 @@ fn bar(bytes: u64, total: Option<u64>) -> String {
     format!("[{}{}] {:3} %", "#".repeat(done), ".".repeat(BAR as usize - done), part(100))
 }
 
-/// `640 bit/s`, `25.4 kbit/s`.
-fn rate(bits: u64) -> String {
-    match bits {
-        0..1000 => format!("{bits} bit/s"),
-        1000..1_000_000 => format!("{:.1} kbit/s", bits as f64 / 1e3),
-        _ => format!("{:.1} Mbit/s", bits as f64 / 1e6),
-    }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
-}
-
-fn milliseconds(seconds: f64) -> String {
-    format!("{:.0} ms", seconds * 1e3)
-}
-
-/// `0.4 s`, `59 s`, `3 min 20 s`, `5 h 1 min`, `2 d 3 h`.
-fn time(seconds: f64) -> String {
-    let whole = seconds as u64;
-    match whole {
-        0..10 if seconds.fract() > 0.0 => format!("{seconds:.1} s"),
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        3600..86_400 => format!("{} h {} min", whole / 3600, whole / 60 % 60),
-        _ => format!("{} d {} h", whole / 86_400, whole / 3600 % 24),
-    }
-}
-
-/// Text from elsewhere with everything spelled out that could forge a line or command a terminal.
-pub(super) fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            ' '..='~' => printable.push(character),
-            _ => printable.extend(character.escape_debug()),
-        }
-    }
-    printable
-}
-
 /// Columns as wide as their widest cell.
 fn table<const N: usize>(
     f: &mut fmt::Formatter<'_>,
-    head: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
+    Table { head, .. }: &Table<N>,
+    rows: impl Iterator<Item = [Cell; N]>,
 ) -> fmt::Result {
-    let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let plain = |cell| match cell {
+        Cell::Text(text) => text,
+        Cell::Bar { done, total } => bar(done, total),
+    };
+    let rows: Vec<_> =
+        std::iter::once(head.map(str::to_uppercase)).chain(rows.map(|row| row.map(plain))).collect();
     let mut widths = [0; N];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -197,7 +86,7 @@ fn table<const N: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Page, tests::half_way};
+    use super::super::{Group, Page, half_way};
     use super::*;
 
     #[test]
@@ -244,27 +133,5 @@ and 2 more
         assert_eq!(bar(0, Some(7)), "[....................]   0 %");
         assert_eq!(bar(9, Some(7)), "[####################] 100 %");
         assert_eq!((bar(5, None), bar(0, Some(0))), ("5/?".to_owned(), "0/0".to_owned()));
-        assert_eq!([rate(999), rate(25_449), rate(2_000_000)], ["999 bit/s", "25.4 kbit/s", "2.0 Mbit/s"]);
-    }
-
-    #[test]
-    fn only_what_is_harmless_is_printed_as_it_is() {
-        assert_eq!(printable("https://h/a?b='c'&d=\"ü\""), "https://h/a?b='c'&d=\"ü\"");
-        assert_eq!(printable("a\nb\x1b[31m\r\u{202e}\u{7f}"), r"a\nb\u{1b}[31m\r\u{202e}\u{7f}");
-    }
-
-    #[test]
-    fn times_read_well() {
-        let cases = [
-            (0.0, "0 s"),
-            (0.44, "0.4 s"),
-            (59.9, "59 s"),
-            (200.0, "3 min 20 s"),
-            (18_060.0, "5 h 1 min"),
-            (183_600.0, "2 d 3 h"),
-        ];
-        for (seconds, text) in cases {
-            assert_eq!(time(seconds), text);
-        }
     }
 }

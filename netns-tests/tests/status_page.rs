@@ -1,0 +1,192 @@
+//! The status page in a real browser. Pictures of it are kept: `target/screenshots`.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sixfold_netns_tests::browser::Browser;
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::relay::{CONFIG, Relay};
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::{device, nginx, sandbox, wait};
+use std::time::Duration;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Chromium, Peer::Chromedriver];
+const PAGE: &str = "http://[::1]:9683/";
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A link that takes some seconds for the image, so that there is something to see.
+const LINK: &str = "max_age = \"1 h\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 250000\n";
+
+/// What tables and sentences say. Times and rates go on while one looks, so they are left out.
+const WORDS: &str = "
+    const steady = (cell) => !['Time', 'Left', 'Rate', 'Fresh for', 'Busy', 'Round trip'].includes(cell.dataset.name);
+    const rows = Array.from(document.querySelectorAll('tbody tr'), (row) =>
+        Array.from(row.cells).filter(steady).map((cell) => cell.textContent.trim()).join('|'));
+    const sentences = ['devices', 'cache', 'origin'].map((id) => document.getElementById(id).textContent);
+    return [...rows, ...sentences].join('\\n');";
+
+/// The worst contrast of text on its background (WCAG 2.2, 1.4.3), and whose it is.
+const CONTRAST: &str = "
+    const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = (colour) => {
+        const [r, g, b] = numbers(colour).map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const back = (element) => {
+        for (; element; element = element.parentElement) {
+            const colour = getComputedStyle(element).backgroundColor;
+            if (numbers(colour)[3] !== 0) return colour;
+        }
+        return 'rgb(255, 255, 255)';
+    };
+    const texts = Array.from(document.querySelectorAll('body *')).filter((element) =>
+        Array.from(element.childNodes).some((node) => node.nodeType === 3 && node.data.trim()));
+    const ratio = (element) => {
+        const style = getComputedStyle(element);
+        const own = element instanceof SVGElement ? style.fill : style.color;
+        const [a, b] = [light(own), light(back(element))].sort((x, y) => y - x);
+        return (a + 0.05) / (b + 0.05);
+    };
+    const worst = texts.map((element) => [ratio(element), element.outerHTML.slice(0, 80)]).sort((a, b) => a[0] - b[0])[0];
+    return { ratio: worst[0], element: worst[1], texts: texts.length };";
+
+/// What a reader of the page by ear meets: every table and plot has a name, headings go down one by one.
+const OUTLINE: &str = "
+    const levels = Array.from(document.querySelectorAll('h1, h2, h3'), (h) => Number(h.tagName[1]));
+    const mistakes = [];
+    levels.forEach((level, n) => { if (level > (levels[n - 1] ?? 0) + 1) mistakes.push(`heading ${n}`); });
+    if (levels.filter((level) => level === 1).length !== 1) mistakes.push('one h1');
+    for (const table of document.querySelectorAll('table'))
+        if (!table.caption?.textContent || !table.querySelector('th[scope=col]')) mistakes.push(table.id);
+    for (const plot of document.querySelectorAll('svg'))
+        if (!plot.getAttribute('aria-label')) mistakes.push('a plot');
+    if (document.getElementById('news').getAttribute('aria-live') !== 'polite') mistakes.push('news');
+    if (document.documentElement.lang !== 'en' || !document.title) mistakes.push('language, title');
+    return mistakes.join(', ');";
+
+fn number(value: &Value) -> Result<f64> {
+    value.as_f64().with_context(|| format!("no number: {value}"))
+}
+
+fn ensure_content(browser: &Browser<'_>) -> Result<()> {
+    let complaints = browser.complaints()?;
+    ensure!(complaints.is_empty(), "the browser complains: {complaints:#?}");
+    Ok(())
+}
+
+#[test]
+fn the_page_follows_an_update() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let image = nginx::publish_image("image.bin", 1, 96 << 10)?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        let browser = Browser::start(&scene.net.relay)?;
+        browser.resize(1280, 900, false)?;
+        browser.open(PAGE)?;
+        ensure!(browser.run("return document.getElementById('transfers').hidden")? == true, "no device yet");
+        let fetch = device::fetch(&scene.net.devices[0], "device", "/fw/image.bin", &[])?;
+        // Without loading the page again: its script sees the device, its bar and the plot move.
+        browser.run("window.unloaded = false")?;
+        let bar = "return document.querySelector('#transfers progress')?.value ?? 0";
+        let first = wait::until("a bar that moves", PATIENCE, || {
+            browser.run(bar).ok()?.as_f64().filter(|&done| done > 0.0)
+        })?;
+        wait::until_true("more of it", PATIENCE, || {
+            browser.run(bar).is_ok_and(|done| done.as_f64().is_some_and(|done| done > first))
+        })?;
+        let rises =
+            "const points = Array.from(document.querySelector('#plot polyline.one').points, (p) => p.y);
+            return Math.max(...points) - Math.min(...points);";
+        wait::until_true("a plot that rises", PATIENCE, || {
+            browser.run(rises).is_ok_and(|rise| rise.as_f64().is_some_and(|rise| rise > 10.0))
+        })?;
+        let plots = "return document.querySelectorAll('#plots figure').length";
+        ensure!(browser.run(plots)? == 2, "all, and the link");
+        browser.keep_picture("status-wide")?;
+        ensure!(fetch.image(PATIENCE)? == image);
+        wait::until_true("its end", PATIENCE, || {
+            browser.run("return document.querySelector('#transfers tbody').textContent").is_ok_and(|text| {
+                text.as_str().is_some_and(|text| text.contains("finished") && text.contains("100 %"))
+            })
+        })?;
+        ensure!(browser.run("return window.unloaded")? == false, "the page was loaded again");
+        ensure_content(&browser)
+    })
+}
+
+#[test]
+fn the_page_fits_phones_and_is_legible_in_light_and_dark() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let image = nginx::publish_image("firmware-with-a-long-name-1.4.2.bin", 1, 30_000)?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        let path = "/fw/firmware-with-a-long-name-1.4.2.bin";
+        ensure!(device::fetch(&scene.net.devices[0], "device", path, &[])?.image(PATIENCE)? == image);
+        let browser = Browser::start(&scene.net.relay)?;
+        for (width, phone) in [(320, true), (390, true), (1280, false)] {
+            for scheme in ["light", "dark"] {
+                browser.resize(width, 800, phone)?;
+                browser.prefer(scheme)?;
+                browser.open(PAGE)?;
+                wait::until_true("the plots", PATIENCE, || {
+                    browser
+                        .run("return !document.getElementById('goodput').hidden")
+                        .is_ok_and(|shown| shown == true)
+                })?;
+                let wide = browser.run("return document.documentElement.scrollWidth - innerWidth")?;
+                ensure!(number(&wide)? <= 0.0, "{width} pixels: {wide} too many");
+                let contrast = browser.run(CONTRAST)?;
+                ensure!(
+                    number(&contrast["ratio"])? >= 4.5 && number(&contrast["texts"])? > 30.0,
+                    "{scheme}: {contrast}"
+                );
+                let back = browser.run("return getComputedStyle(document.body).backgroundColor")?;
+                ensure!((back == "rgb(18, 24, 29)") == (scheme == "dark"), "{scheme}: {back}");
+                let mistakes = browser.run(OUTLINE)?;
+                ensure!(mistakes == "", "{mistakes}");
+                browser.keep_picture(&format!("status-{width}-{scheme}"))?;
+            }
+        }
+        ensure_content(&browser)
+    })
+}
+
+#[test]
+fn without_scripts_the_page_says_the_same() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let image = nginx::publish_image("image.bin", 1, 30_000)?;
+        let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        ensure!(
+            device::fetch(&scene.net.devices[0], "device", "/fw/image.bin", &[])?.image(PATIENCE)? == image
+        );
+        let browser = Browser::start(&scene.net.relay)?;
+        browser.resize(390, 800, true)?;
+        browser.open(PAGE)?;
+        // It has written every cell at least once when it says so.
+        wait::until_true("the script's words", PATIENCE, || {
+            browser
+                .run("return document.getElementById('news').textContent")
+                .is_ok_and(|news| news == "No devices are fetching.")
+        })?;
+        let with_script = browser.run(WORDS)?;
+        browser.allow_scripts(false)?;
+        browser.open(PAGE)?;
+        let without = browser.run(WORDS)?;
+        ensure!(browser.run("return document.getElementById('goodput').hidden")? == true, "the script ran");
+        ensure!(without == with_script, "without: {without}\nwith: {with_script}");
+        let words = without.as_str().context("no text")?;
+        for word in [
+            "https://origin.test/image.bin",
+            "100 %",
+            "finished",
+            "fresh",
+            "lowpan0",
+            "1 known, 0 transfers under way",
+        ] {
+            ensure!(words.contains(word), "no {word:?} in {words}");
+        }
+        browser.keep_picture("status-without-script")?;
+        let (status, page) = relay.ask("/")?;
+        ensure!(status == 200 && page.contains("http-equiv=\"refresh\""), "it comes again by itself");
+        ensure_content(&browser)
+    })
+}

@@ -1,0 +1,199 @@
+//! The page as it is sent: complete, so that it is of use without a script.
+//!
+//! The cells are those of the plain text (`status/text.rs`), and `status.js` writes the same into the same places.
+
+use super::super::Status;
+use super::super::status::{Cell, GROUPS, IMAGES, LINKS, Page, SESSIONS, TRANSFERS, Table, progress};
+use std::fmt::{self, Display, Formatter, Write};
+
+const HEAD: &str = r#"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Sixfold relay</title>
+<link rel="icon" href="icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="status.css">
+<script src="status.js" defer></script>
+<noscript><meta http-equiv="refresh" content="5"></noscript>
+</head>
+<body>
+<header>
+<h1>Sixfold relay</h1>
+"#;
+
+/// What only a script can fill stays hidden until it does.
+const PLOTS: &str = r#"<section id="goodput" aria-labelledby="goodput-title" hidden>
+<h2 id="goodput-title">Goodput</h2>
+<div id="plots"></div>
+</section>
+"#;
+
+const FOOT: &str = r#"</main>
+<footer>
+<p><a href="api/status">JSON</a> · <a href="metrics">Prometheus metrics</a> · <a href="readyz">readiness</a></p>
+</footer>
+</body>
+</html>
+"#;
+
+/// The page that shows a status, of which `part` was asked for.
+pub(crate) fn page(status: &Status, part: Page) -> String {
+    let mut page = String::with_capacity(16 << 10);
+    // Writing to a string cannot fail.
+    let _ = write(&mut page, status, part);
+    page
+}
+
+fn write(page: &mut String, status: &Status, part: Page) -> fmt::Result {
+    let [about, cache, origin, devices] = status.summary();
+    page.push_str(HEAD);
+    writeln!(page, "<p id=\"about\">{}</p>\n</header>\n<main>", Escaped(&about))?;
+    writeln!(page, "<p id=\"news\" role=\"status\" aria-live=\"polite\"></p>")?;
+    writeln!(page, "<section aria-labelledby=\"now\">\n<h2 id=\"now\">Now</h2>\n<dl>")?;
+    for (id, name, value) in
+        [("devices", "Devices", &devices), ("cache", "Cache", &cache), ("origin", "Origins", &origin)]
+    {
+        writeln!(page, "<div><dt>{name}</dt><dd id=\"{id}\">{}</dd></div>", Escaped(value))?;
+    }
+    writeln!(page, "</dl>\n</section>")?;
+    page.push_str(PLOTS);
+    table(page, &TRANSFERS, status.transfers.iter().map(|transfer| transfer.cells()))?;
+    pages(page, "devices", part, status.transfers.len(), status.totals.devices)?;
+    if !status.sessions.is_empty() {
+        table(page, &SESSIONS, status.sessions.iter().map(|session| session.cells()))?;
+        pages(page, "sessions", part, status.sessions.len(), status.totals.sessions)?;
+    }
+    table(page, &LINKS, status.links.iter().map(|link| link.cells()))?;
+    let groups = status.links.iter().flat_map(|link| link.groups.iter().map(|group| group.cells(link)));
+    table(page, &GROUPS, groups)?;
+    table(page, &IMAGES, status.images.iter().map(|image| image.cells()))?;
+    pages(page, "images", part, status.images.len(), status.totals.images)?;
+    page.push_str(FOOT);
+    Ok(())
+}
+
+/// Roles are spelled out because the style gives rows another shape on narrow screens, where browsers would forget that
+/// they are rows.
+fn table<const N: usize>(
+    page: &mut String,
+    Table { id, title, caption, head }: &Table<N>,
+    rows: impl Iterator<Item = [Cell; N]>,
+) -> fmt::Result {
+    let mut rows = rows.peekable();
+    let hidden = if rows.peek().is_none() { " hidden" } else { "" };
+    writeln!(page, "<section aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>")?;
+    let none = if hidden.is_empty() { " hidden" } else { "" };
+    writeln!(page, "<p id=\"{id}-none\"{none}>None.</p>")?;
+    writeln!(page, "<table id=\"{id}\" role=\"table\"{hidden}>\n<caption>{caption}</caption>")?;
+    write!(page, "<thead role=\"rowgroup\"><tr role=\"row\">")?;
+    for name in head {
+        write!(page, "<th role=\"columnheader\" scope=\"col\">{name}</th>")?;
+    }
+    writeln!(page, "</tr></thead>\n<tbody role=\"rowgroup\">")?;
+    for cells in rows {
+        write!(page, "<tr role=\"row\">")?;
+        for (name, cell) in head.iter().zip(cells) {
+            write!(page, "<td role=\"cell\" data-name=\"{name}\">")?;
+            match cell {
+                Cell::Text(text) => write!(page, "{}", Escaped(&text))?,
+                Cell::Bar { done, total: Some(total) } if total > 0 => {
+                    let value = done.min(total);
+                    write!(
+                        page,
+                        "<progress max=\"{total}\" value=\"{value}\" aria-label=\"{name}\"></progress> "
+                    )?;
+                    write!(page, "{} %", u128::from(value) * 100 / u128::from(total))?;
+                }
+                Cell::Bar { done, total } => write!(page, "{}", progress(done, total))?,
+            }
+            write!(page, "</td>")?;
+        }
+        writeln!(page, "</tr>")?;
+    }
+    writeln!(page, "</tbody>\n</table>\n</section>")
+}
+
+/// The way to the rows that are not shown.
+fn pages(page: &mut String, what: &str, part: Page, shown: usize, total: u64) -> fmt::Result {
+    let Page { limit, skip } = part;
+    let end = skip + shown;
+    let more = total.saturating_sub(end as u64);
+    if skip == 0 && more == 0 {
+        return Ok(());
+    }
+    write!(page, "<p class=\"pages\">")?;
+    if skip > 0 {
+        write!(
+            page,
+            "<a href=\"?limit={limit}&amp;skip={}\">Previous {what}</a> ",
+            skip.saturating_sub(limit)
+        )?;
+    }
+    if more > 0 {
+        write!(page, "<a href=\"?limit={limit}&amp;skip={end}\">{more} more {what}</a>")?;
+    }
+    writeln!(page, "</p>")
+}
+
+/// Text that is no markup.
+struct Escaped<'a>(&'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| match character {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            _ => f.write_char(character),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::status::half_way;
+    use super::*;
+
+    #[test]
+    fn what_others_chose_is_no_markup() {
+        let mut status = half_way(Page::default());
+        status.images[0].url = "https://h/<script>alert('1')</script>".to_owned();
+        status.transfers[0].url = "https://h/\"onload=&x".to_owned();
+        status.links[0].interface = "<b>".to_owned();
+        let page = page(&status, Page::default());
+        assert!(page.contains(
+            "<td role=\"cell\" data-name=\"Image\">https://h/&lt;script&gt;alert(&#39;1&#39;)&lt;"
+        ));
+        assert!(page.contains("https://h/&quot;onload=&amp;x") && page.contains("&lt;b&gt;"), "{page}");
+        assert_eq!(page.matches("<script").count(), 1, "{page}");
+    }
+
+    #[test]
+    fn bars_show_how_far_a_device_is() {
+        let page = page(&half_way(Page::default()), Page::default());
+        assert!(
+            page.contains("<progress max=\"200\" value=\"128\" aria-label=\"Progress\"></progress> 64 %"),
+            "{page}"
+        );
+        assert!(page.contains("<table id=\"groups\" role=\"table\" hidden>"), "{page}");
+        assert!(page.contains("<table id=\"transfers\" role=\"table\">"), "{page}");
+    }
+
+    #[test]
+    fn what_is_not_shown_has_a_link() {
+        let mut status = half_way(Page::default());
+        status.totals.devices = 3;
+        let first = page(&status, Page { limit: 1, skip: 0 });
+        assert!(first.contains("<a href=\"?limit=1&amp;skip=1\">2 more devices</a>"), "{first}");
+        assert!(!first.contains("Previous"), "{first}");
+        let second = page(&status, Page { limit: 1, skip: 1 });
+        assert!(second.contains("<a href=\"?limit=1&amp;skip=0\">Previous devices</a>"), "{second}");
+        assert!(second.contains("<a href=\"?limit=1&amp;skip=2\">1 more devices</a>"), "{second}");
+        let all = page(&half_way(Page::default()), Page::default());
+        assert!(!all.contains("class=\"pages\""), "{all}");
+    }
+}

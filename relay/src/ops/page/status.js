@@ -1,0 +1,255 @@
+// Keeps the status page up to date: asks for api/status every second while somebody looks, writes what it says into the
+// page that the relay sent, in the same words (status/tables.rs), and draws goodput over time. Markup is never made from
+// text. Without this script the page loads itself again.
+"use strict";
+
+const PERIOD_MS = 1000;
+const PATIENCE_MS = 8000;
+const SAMPLES = 300; // five minutes
+const ANNOUNCE_MS = 10000; // the least time between two sentences that are read aloud
+const PLOTS = 9;
+
+const byId = (id) => document.getElementById(id);
+
+// ---- words
+
+// What could hide or turn around other text is spelled out.
+const printable = (text) =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+const optional = (value, words) => (value === null || value === undefined ? "-" : words(value));
+const percent = (share) => `${(share * 100).toFixed(1)} %`;
+const milliseconds = (seconds) => `${(seconds * 1000).toFixed(0)} ms`;
+
+function rate(bits) {
+  if (bits < 1000) return `${bits} bit/s`;
+  return bits < 1e6 ? `${(bits / 1e3).toFixed(1)} kbit/s` : `${(bits / 1e6).toFixed(1)} Mbit/s`;
+}
+
+function time(seconds) {
+  const whole = Math.floor(seconds);
+  const part = (unit, of) => Math.floor(whole / unit) % of;
+  if (whole < 10 && seconds > whole) return `${seconds.toFixed(1)} s`;
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${part(60, 60)} min ${whole % 60} s`;
+  if (whole < 86400) return `${part(3600, 24)} h ${part(60, 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${part(3600, 24)} h`;
+}
+
+function progress(done, total) {
+  if (total === null) return `${done}/?`;
+  return total === 0 ? "0/0" : `${done}/${total} ${Math.floor((done * 100) / total)} %`;
+}
+
+function summary(status) {
+  const listen = status.listen.map((address) => `coap://${address}`).join(" ") || "no socket is open";
+  const origin = status.origin;
+  const requests = Object.entries(origin.requests).map(([outcome, count]) => ` ${outcome} ${count}`);
+  return {
+    about: `sixfold-relay ${status.version}, up ${time(status.uptime_s)}, ${listen}`,
+    devices: `${status.totals.devices} known, ${status.totals.transfers_active} transfers under way`,
+    cache: `${status.cache.bytes} of ${status.cache.limit_bytes} bytes`,
+    origin:
+      `${origin.bytes} bytes, ${origin.retries} retries, ${origin.resumes} resumes; requests:` +
+      (requests.join("") || " none"),
+  };
+}
+
+// A row is a list of texts, but for { done, total }: a bar.
+const tables = {
+  transfers: (status) =>
+    status.transfers.map((t) => [
+      t.peer, t.url, t.etag, { done: t.sent_bytes, total: t.total_bytes }, rate(t.rate_bps), t.state,
+      time(t.duration_s), optional(t.left_s, time),
+    ]),
+  links: (status) =>
+    status.links.map((l) => [
+      l.interface, rate(l.rate_bps), percent(l.loss), optional(l.round_trip_s, milliseconds),
+      `${milliseconds(l.in_flight_s)} of ${milliseconds(l.window_s)}`, l.queue,
+      l.missing ? `${l.devices}, ${l.missing} missing` : l.devices, l.block_bytes,
+      `${percent(l.busy)} of ${l.duty_cycle_percent} %`,
+    ]),
+  groups: (status) =>
+    status.links.flatMap((l) =>
+      l.groups.map((g) => [
+        l.interface, g.url, g.etag, g.members, g.planned, g.block_bytes, g.blocks, g.parity,
+      ])),
+  images: (status) =>
+    status.images.map((i) => [
+      i.url, optional(i.etag, String), optional(i.sha256, (digest) => `${digest.slice(0, 16)}...`), i.state,
+      progress(i.available_bytes, i.total_bytes), time(i.fresh_for_s), i.observers,
+    ]),
+};
+
+// ---- the page
+
+// Only what changes is touched, so that marked text stays marked.
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function writeCell(cell, name, value) {
+  const bar = typeof value === "object" && value.total > 0;
+  if (!bar) return write(cell, typeof value === "object" ? progress(value.done, value.total) : printable(String(value)));
+  const done = Math.min(value.done, value.total);
+  let meter = cell.querySelector("progress");
+  if (!meter) {
+    meter = document.createElement("progress");
+    meter.setAttribute("aria-label", name);
+    cell.replaceChildren(meter, "");
+  }
+  meter.max = value.total;
+  meter.value = done;
+  const text = ` ${Math.floor((done * 100) / value.total)} %`;
+  if (cell.lastChild.data !== text) cell.lastChild.data = text;
+}
+
+function writeTable(id, rows) {
+  const table = byId(id);
+  const body = table.tBodies[0];
+  const names = Array.from(table.tHead.rows[0].cells, (head) => head.textContent);
+  table.hidden = rows.length === 0;
+  byId(`${id}-none`).hidden = rows.length > 0;
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach((values, n) => {
+    const row = body.rows[n] ?? body.insertRow();
+    row.setAttribute("role", "row");
+    values.forEach((value, column) => {
+      const cell = row.cells[column] ?? row.insertCell();
+      cell.setAttribute("role", "cell");
+      cell.dataset.name = names[column];
+      writeCell(cell, names[column], value);
+    });
+  });
+}
+
+let announced = -Infinity;
+function announce(text) {
+  const now = performance.now();
+  if (byId("news").textContent === text || now - announced < ANNOUNCE_MS) return;
+  announced = now;
+  write(byId("news"), text);
+}
+
+function show(status) {
+  for (const [id, text] of Object.entries(summary(status))) write(byId(id), printable(text));
+  for (const [id, rows] of Object.entries(tables)) writeTable(id, rows(status));
+  const active = status.totals.transfers_active;
+  document.title = active ? `${active} fetching, Sixfold relay` : "Sixfold relay";
+  announce(active === 1 ? "One device is fetching." : `${active || "No"} devices are fetching.`);
+}
+
+// ---- goodput over time
+
+const history = []; // { at, sent, got, links }: milliseconds, bits a second
+
+let before = null;
+function remember(status) {
+  const now = { at: performance.now(), sent: status.totals.sent_bytes, got: status.origin.bytes, up: status.uptime_s };
+  // A relay that was started again counts from zero.
+  if (before && now.up >= before.up && now.sent >= before.sent && now.got >= before.got) {
+    const bits = (bytes) => Math.round((bytes * 8000) / (now.at - before.at));
+    const links = Object.fromEntries(status.links.map((link) => [link.interface, link.rate_bps]));
+    history.push({ at: now.at, sent: bits(now.sent - before.sent), got: bits(now.got - before.got), links });
+    if (history.length > SAMPLES) history.shift();
+  }
+  before = now;
+}
+
+function make(parent, name, attributes, text = "") {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
+  parent.append(element);
+  return element;
+}
+
+// 1, 2 or 5 times a power of ten: the end of an axis.
+function ceiling(value) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1000)));
+  return [1, 2, 5, 10].map((step) => step * power).find((end) => end >= value);
+}
+
+function figure(id, title, keys) {
+  const found = byId(id);
+  if (found) return found;
+  const made = document.createElement("figure");
+  made.id = id;
+  const caption = document.createElement("figcaption");
+  caption.append(`${printable(title)}: `);
+  keys.forEach((key, n) => {
+    const label = document.createElement("span");
+    label.className = n ? "key other" : "key";
+    label.textContent = key;
+    caption.append(label);
+  });
+  made.append(caption);
+  make(made, "svg", { role: "img" });
+  byId("plots").append(made);
+  return made;
+}
+
+function plot(id, title, keys, lines) {
+  const svg = figure(id, title, keys).querySelector("svg");
+  const { width, height } = svg.getBoundingClientRect();
+  const [top, bottom] = [18, height - 18];
+  const end = ceiling(Math.max(...lines.flat()));
+  const x = (n) => width - ((lines[0].length - 1 - n) * width) / (SAMPLES - 1);
+  const y = (value) => (bottom - ((bottom - top) * value) / end).toFixed(1);
+  const latest = lines.map((line, n) => `${keys[n]} ${rate(line[line.length - 1])}`);
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.setAttribute("aria-label", `${printable(title)} over the last five minutes; now ${latest.join(", ")}`);
+  svg.replaceChildren();
+  for (const at of [top, bottom]) make(svg, "line", { class: "axis", x1: 0, x2: width, y1: at, y2: at });
+  make(svg, "text", { x: 0, y: top - 5 }, rate(end));
+  make(svg, "text", { x: 0, y: height - 4 }, "5 min ago");
+  make(svg, "text", { x: width, y: height - 4, "text-anchor": "end" }, "now");
+  lines.forEach((line, n) => {
+    const points = line.map((value, at) => `${x(at).toFixed(1)},${y(value)}`).join(" ");
+    make(svg, "polyline", { points, class: n ? "other" : "one" });
+  });
+}
+
+function draw() {
+  if (history.length === 0) return;
+  byId("goodput").hidden = false;
+  const lines = [history.map((sample) => sample.sent), history.map((sample) => sample.got)];
+  plot("plot", "All", ["to devices", "from origins"], lines);
+  const links = Object.keys(history[history.length - 1].links).slice(0, PLOTS - 1);
+  const shown = ["plot", ...links.map((name) => `plot-${name}`)];
+  Array.from(byId("plots").children).filter((old) => !shown.includes(old.id)).forEach((old) => old.remove());
+  links.forEach((name) =>
+    plot(`plot-${name}`, `Link ${name}`, ["delivered"], [history.map((sample) => sample.links[name] ?? 0)]));
+}
+
+// ---- again and again
+
+let answered = new Date();
+async function refresh() {
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), PATIENCE_MS);
+  try {
+    const answer = await fetch(`api/status${location.search}`, { cache: "no-store", signal: patience.signal });
+    if (!answer.ok) throw new Error(String(answer.status));
+    const status = await answer.json();
+    answered = new Date();
+    document.body.classList.remove("old");
+    remember(status);
+    show(status);
+    draw();
+  } catch {
+    document.body.classList.add("old");
+    write(byId("news"), `No answer from the relay: this is of ${answered.toLocaleTimeString()}.`);
+    announced = -Infinity;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function run() {
+  for (;;) {
+    if (!document.hidden) await refresh();
+    await new Promise((resolve) => setTimeout(resolve, PERIOD_MS));
+  }
+}
+
+run();
