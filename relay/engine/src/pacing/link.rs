@@ -37,7 +37,6 @@ const TURN: u32 = 48;
 const SHORTEST: u32 = 3;
 /// How many turns a device can owe: then what it used is forgotten.
 const OWED_TURNS: u32 = 4;
-const FEW: u32 = 4;
 /// What a stream may send late: no longer than this, so that timers may be a few milliseconds late without making it slower.
 const BURST: Duration = Duration::from_millis(20);
 /// A datagram to a group keeps the channel as long as it takes: up to this stretch everybody hears everybody.
@@ -256,9 +255,9 @@ impl<T> Link<T> {
         self.fair.charge(address, time, self.turn() * OWED_TURNS);
     }
 
-    /// A device has used up its next turn already, or so many answers where turns are short: a few requests at once are no flood.
+    /// A device has used up its next turn already.
     pub(crate) fn owes(&self, address: SocketAddr) -> bool {
-        self.fair.debt(address) >= self.quantum().max(self.fair.longest() * FEW)
+        self.fair.debt(address) >= self.quantum().max(self.fair.longest())
     }
 
     /// What was decided since this was asked last.
