@@ -145,10 +145,12 @@ impl<'a> Ticket<'a> {
         if !(FIXED + CRC..=MAX_TICKET).contains(&length) {
             return Err(TicketError::Length);
         }
+        // Not split_last_chunk: built without link-time optimisation, as the C library is, it keeps a panic.
         let (body, crc) = bytes
             .get(..length)
-            .and_then(|ticket| ticket.split_last_chunk::<CRC>())
+            .and_then(|ticket| ticket.split_at_checked(length - CRC))
             .ok_or(TicketError::Length)?;
+        let crc = crc.first_chunk::<CRC>().ok_or(TicketError::Length)?;
         if crc32(body) != u32::from_be_bytes(*crc) {
             return Err(TicketError::Crc);
         }
