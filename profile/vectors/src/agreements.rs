@@ -66,7 +66,9 @@ fn refusal(name: &str, refusal: Refusal) -> Result<Value, Box<dyn Error>> {
     Ok(json!({ "name": name, "outcome": refusal as u8, "bytes": hex(&Answer::Refused(refusal).encode()?) }))
 }
 
+/// Each is a good answer with one byte changed. Its lifetime has one byte that is not zero.
 fn refused(grant: Grant<'_>) -> Result<Value, Box<dyn Error>> {
+    let grant = Grant { lifetime: 1 << 16, ..grant };
     let good = Answer::Granted(grant).encode()?;
     let answer = |name: &str, place: usize, value: u8, error: &str| {
         let mut bytes = good;
@@ -80,7 +82,7 @@ fn refused(grant: Grant<'_>) -> Result<Value, Box<dyn Error>> {
         { "name": "a question with a bit that must be zero", "ask": "0100800000000000", "error": "Malformed" },
         answer("an answer of another version", 0, 2, "Version"),
         answer("an outcome that is not known", 1, 6, "Malformed"),
-        answer("a lifetime of nothing", 7, 0, "Malformed"),
+        answer("a lifetime of nothing", 5, 0, "Malformed"),
         answer("a device without identifier", 8, 0, "Malformed"),
         answer("an identifier that is too long", 8, 8, "Malformed"),
         answer("no zeros behind an identifier", 15, 1, "Malformed"),
