@@ -20,7 +20,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Malformed, Message, Type};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -58,6 +58,8 @@ pub struct Engine<S> {
     pub(crate) observers: Observers,
     pub(crate) links: Links,
     pub(crate) streams: Streams,
+    /// The URLs that are refused.
+    pub(crate) bans: BTreeSet<String>,
     pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
@@ -110,6 +112,7 @@ impl<S: Store> Engine<S> {
             observers: Observers::default(),
             links: Links::default(),
             streams: Streams::default(),
+            bans: BTreeSet::new(),
             hasher,
             leisurely: 0,
             url: String::new(),

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::exchanges::Reply;
 use crate::gateway;
 use crate::observers::Observer;
+use crate::operator::BANNED;
 use crate::outgoing::Purpose;
 use crate::path::Path;
 use crate::responses::Sent;
@@ -106,8 +107,9 @@ impl<S: Store> Engine<S> {
         let Some(observer) = self.observers.get_mut(peer, token) else { return };
         let (path, url, szx) = (observer.path, observer.url.clone(), observer.szx);
         let Some(resource) = self.resources.peek(&url) else { return };
-        if let Some(negative) = resource.negative.filter(|negative| negative.failure.is_definite()) {
-            let refusal = gateway::refusal(negative.failure);
+        let negative = resource.negative.filter(|negative| negative.failure.is_definite());
+        let banned = self.bans.contains(&*url).then_some(BANNED);
+        if let Some(refusal) = banned.or(negative.map(|negative| gateway::refusal(negative.failure))) {
             self.remove_observer(peer, token);
             let reply = Reply { path, token, message_id: 0, confirmable: true, acknowledged: true };
             return self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));

@@ -10,8 +10,8 @@ mod links;
 mod paced;
 
 use crate::config::Config;
-use crate::ops::status::{Around, Page};
-use crate::ops::{Metrics, Status, logging};
+use crate::ops::status::{Around, Image, Page};
+use crate::ops::{Metrics, Order, Report, Status, logging};
 use crate::origin::OriginClient;
 use crate::spool::Spool;
 use crate::store::MemoryStore;
@@ -20,7 +20,7 @@ use clock::Clock;
 use door::{Door, Entry};
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit};
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit, Unable};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ pub enum Command {
     Turn(oneshot::Sender<()>),
     /// Describe yourself, with this part of the long tables.
     Status(Page, oneshot::Sender<Status>),
+    /// Do what an operator orders.
+    Order(Order, oneshot::Sender<Result<Report, Unable>>),
     /// Finish what is under way and stop.
     Drain,
 }
@@ -122,6 +124,7 @@ impl Driver {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
                     Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
+                    Command::Order(order, reply) => drop(reply.send(self.obey(order))),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
@@ -233,6 +236,34 @@ impl Driver {
         self.config = config;
         self.pace();
         Ok(())
+    }
+
+    fn obey(&mut self, order: Order) -> Result<Report, Unable> {
+        let now = self.clock.now();
+        let stands = |driver: &Self, url: String| {
+            let image = driver.engine.image(now, &url).map(Image::of);
+            Report::Resource { url, image }
+        };
+        tracing::info!(?order, "operator");
+        match order {
+            Order::Prefetch { name } => self.engine.prefetch(now, &name).map(|url| stands(self, url)),
+            Order::Look { name } => self.engine.locate(&name).map(|url| stands(self, url)),
+            Order::Purge { name } => {
+                let url = name.map(|name| self.engine.locate(&name)).transpose()?;
+                let images = self.engine.purge(now, url.as_deref()) as u64;
+                match (&self.spool, &url) {
+                    (Some(spool), Some(url)) => spool.remove(url),
+                    (Some(spool), None) => spool.clear(),
+                    (None, _) => {}
+                }
+                Ok(Report::Purged { images })
+            }
+            Order::Ban { name } => self.engine.ban(now, &name).map(|url| Report::Banned { url }),
+            Order::LiftBan { name } => {
+                let (url, was_banned) = self.engine.lift_ban(&name)?;
+                Ok(Report::Lifted { url, was_banned })
+            }
+        }
     }
 
     fn status(&mut self, page: Page) -> Status {

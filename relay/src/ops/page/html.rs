@@ -3,7 +3,7 @@
 //! The cells are those of the plain text (`status/text.rs`), and `status.js` writes the same into the same places.
 
 use super::super::Status;
-use super::super::status::{Cell, GROUPS, IMAGES, LINKS, Page, TRANSFERS, Table, progress};
+use super::super::status::{BANS, Cell, GROUPS, IMAGES, LINKS, Page, TRANSFERS, Table, progress};
 use std::fmt::{self, Display, Formatter, Write};
 
 const HEAD: &str = r#"<!doctype html>
@@ -66,6 +66,7 @@ fn write(page: &mut String, status: &Status, part: Page) -> fmt::Result {
     table(page, &GROUPS, groups)?;
     table(page, &IMAGES, status.images.iter().map(|image| image.cells()))?;
     pages(page, "images", part, status.images.len(), status.totals.images)?;
+    table(page, &BANS, status.ban_cells())?;
     page.push_str(FOOT);
     Ok(())
 }

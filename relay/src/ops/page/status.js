@@ -75,9 +75,11 @@ const tables = {
       ])),
   images: (status) =>
     status.images.map((i) => [
-      i.url, optional(i.etag, String), optional(i.sha256, (digest) => `${digest.slice(0, 16)}...`), i.state,
+      i.url, optional(i.etag, String), optional(i.sha256, (digest) => `${digest.slice(0, 16)}...`),
+      i.failure ? `${i.state} (${i.failure})` : i.state,
       progress(i.available_bytes, i.total_bytes), time(i.fresh_for_s), i.observers,
     ]),
+  bans: (status) => status.bans.map((url) => [url]),
 };
 
 // ---- the page

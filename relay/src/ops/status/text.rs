@@ -1,6 +1,6 @@
 //! The status as plain text.
 
-use super::tables::{Cell, GROUPS, IMAGES, LINKS, TRANSFERS, Table, progress};
+use super::tables::{BANS, Cell, GROUPS, IMAGES, LINKS, TRANSFERS, Table, printable, progress};
 use super::{Image, Link, Status, Transfer};
 use std::fmt;
 
@@ -20,11 +20,24 @@ impl fmt::Display for Status {
             table(f, &GROUPS, groups().map(|(link, group)| group.cells(link)))?;
             writeln!(f)?;
         }
+        if !self.bans.is_empty() {
+            table(f, &BANS, self.ban_cells())?;
+            writeln!(f)?;
+        }
         table(f, &IMAGES, self.images.iter().map(Image::cells))?;
         left_out(f, self.totals.images, self.images.len())?;
         writeln!(f)?;
         table(f, &TRANSFERS, self.transfers.iter().map(Transfer::cells))?;
         left_out(f, self.totals.devices, self.transfers.len())
+    }
+}
+
+impl fmt::Display for Image {
+    /// One line: where from, how much, which bytes, how it stands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = progress(self.available_bytes, self.total_bytes);
+        write!(f, "{}  {bytes}  {}", printable(&self.url), printable(&self.state))?;
+        self.sha256.as_deref().map_or(Ok(()), |digest| write!(f, "  SHA-256 {}", printable(digest)))
     }
 }
 
