@@ -157,6 +157,10 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
                 "[limits]\nclient_rate = 1\nclient_burst = 2\nexchanges = 3\nexchanges_per_client = 4\nobservers = 5\nfetches = 6\nresources = 7\ntransfers = 8\npatience = \"9 s\"",
             ),
             (
+                "config resource_directory 'directory'\n\toption uri 'coap://[2001:db8::5]/rd'\n\toption endpoint 'r1'\n\toption lifetime '2 h'\n\toption base 'coap://relay.example'",
+                "[resource_directory]\nuri = \"coap://[2001:db8::5]/rd\"\nendpoint = \"r1\"\nlifetime = \"2 h\"\nbase = \"coap://relay.example\"",
+            ),
+            (
                 "config admin 'admin'\n\toption listen '[::]:9683'\n\toption allow_remote '1'",
                 "[admin]\nlisten = \"[::]:9683\"\nallow_remote = true",
             ),

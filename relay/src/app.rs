@@ -1,11 +1,13 @@
 //! The start-up story: configure, build, spawn, wait, drain.
 
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::driver::{Command, Driver};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
-use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
+use crate::ops::{Admin, Metrics, Order, Readiness, Report, Status, StatusSource};
 use anyhow::{Context, anyhow};
+use sixfold_engine::Unable;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +44,16 @@ impl Handle {
         answer.await.map_err(|_| stopped())
     }
 
+    /// Does what an operator orders.
+    ///
+    /// # Errors
+    /// When it has stopped; and why it is not done.
+    pub async fn order(&self, order: Order) -> anyhow::Result<Result<Report, Unable>> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Order(order, reply)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
     /// Waits until the event loop has turned.
     ///
     /// # Errors
@@ -62,6 +74,10 @@ impl Handle {
 impl StatusSource for Handle {
     async fn status(&self, page: Page) -> anyhow::Result<Status> {
         Handle::status(self, page).await
+    }
+
+    async fn order(&self, order: Order) -> anyhow::Result<Result<Report, Unable>> {
+        Handle::order(self, order).await
     }
 
     fn metrics(&self) -> String {
@@ -91,7 +107,7 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 /// # Errors
 /// What keeps it from starting.
 pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
-    let admin_address = config.admin.listen;
+    let (admin_address, directory_settings) = (config.admin.listen, config.directory());
     let (driver, handle) = build(config)?;
     let readiness = Readiness::default();
     let admin = match admin_address {
@@ -101,14 +117,16 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
     readiness.ready();
     supervisor::tell(State::Ready);
     tracing::info!("ready");
+    let (mut directory, registering) = Directory::new(directory_settings);
     let serving = async {
         tokio::select! {
             () = driver.run() => {}
+            () = registering => {}
             () = serve_admin(admin) => {}
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness));
+    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness, &mut directory));
     outcome
 }
 
@@ -133,7 +151,12 @@ async fn show_life(handle: &Handle) {
 }
 
 /// Turns signals into commands; returns when the relay was told to drain.
-async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyhow::Result<()> {
+async fn supervise(
+    file: &Path,
+    handle: &Handle,
+    readiness: &Readiness,
+    directory: &mut Directory,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("relay: cannot listen for SIGHUP")?;
@@ -141,20 +164,24 @@ async fn supervise(file: &Path, handle: &Handle, readiness: &Readiness) -> anyho
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle).await,
+            _ = hangup.recv() => reload(file, handle, directory).await,
         }
     }
     tracing::info!("draining");
     supervisor::tell(State::Stopping);
     readiness.draining();
+    directory.withdraw().await;
     handle.drain().await;
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle) {
+async fn reload(file: &Path, handle: &Handle, directory: &Directory) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
-        Ok(config) => handle.reload(config).await,
+        Ok(config) => {
+            let settings = config.directory();
+            handle.reload(config).await.inspect(|()| directory.change(settings))
+        }
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
     supervisor::tell(State::Ready);

@@ -2,12 +2,13 @@
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
 //! ([`origin`]), memory ([`store`]), a disk ([`spool`]), an event loop ([`driver`]) and an operator ([`config`],
-//! [`ops`], [`doctor`], [`cli`], [`output`]).
+//! [`ops`], [`doctor`], [`cli`], [`output`]). A resource directory hears of it by [`directory`].
 
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod directory;
 pub mod doctor;
 pub mod driver;
 pub mod ops;
