@@ -15,6 +15,8 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(feature = "agree")]
+pub mod agree;
 pub mod blocks;
 pub mod boot;
 mod etag;

@@ -62,6 +62,12 @@ impl Ca {
         self.sign("expired", params)
     }
 
+    /// A valid certificate for a device with this name.
+    pub fn issue_device(&self, name: &str) -> Result<Identity> {
+        let params = CertificateParams::new(owned(&[name]))?;
+        self.write(name, params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
     /// A certificate of a publisher that signs firmware.
     pub fn issue_signer(&self) -> Result<Identity> {
         self.sign_signer("signer", CertificateParams::default())

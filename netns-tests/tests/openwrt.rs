@@ -133,8 +133,8 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
             ),
             ("config listen 'listen'\n\toption network 'lowpan'", "[listen]\ninterface = \"wpan0\""),
             (
-                "config route\n\toption path '/b'\n\toption origin 'http://i/'\n\toption allow_http 'on'\n\toption max_age '5 min'\n\toption stale_if_error '7 d'",
-                "[[route]]\npath = \"/b\"\norigin = \"http://i/\"\nallow_http = true\nmax_age = \"5 min\"\nstale_if_error = \"7 d\"",
+                "config route\n\toption path '/b'\n\toption origin 'http://i/'\n\toption allow_http 'on'\n\toption max_age '5 min'\n\toption stale_if_error '7 d'\n\toption require_session '1'",
+                "[[route]]\npath = \"/b\"\norigin = \"http://i/\"\nallow_http = true\nmax_age = \"5 min\"\nstale_if_error = \"7 d\"\nrequire_session = true",
             ),
             (
                 "config link\n\toption interface 'wpan0'\n\toption bit_rate '50000'\n\toption frame '2047'\n\toption min_be '1'\n\toption duty_cycle '10'\n\toption algorithm 'fasor'\n\toption mtu '1000'\n\toption fanout '0'\n\toption group 'ff03::fd'\n\toption group_port '61617'\n\toption hop_limit '9'\n\toption stream_block_size '128'\n\toption repair 'blocks'\nconfig link\n\toption interface 'wpan1'",
@@ -155,6 +155,11 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
             (
                 "config limits 'limits'\n\toption client_rate '1'\n\toption client_burst '2'\n\toption exchanges '3'\n\toption exchanges_per_client '4'\n\toption observers '5'\n\toption fetches '6'\n\toption resources '7'\n\toption transfers '8'\n\toption patience '9 s'",
                 "[limits]\nclient_rate = 1\nclient_burst = 2\nexchanges = 3\nexchanges_per_client = 4\nobservers = 5\nfetches = 6\nresources = 7\ntransfers = 8\npatience = \"9 s\"",
+            ),
+            ("config security 'security'\n\toption echo 'always'", "[security]\necho = \"always\""),
+            (
+                "config sessions 'sessions'\n\toption lifetime '1 d'\n\toption handshakes '2'\n\toption handshakes_per_client '3'\n\toption handshake_rate '4'\n\toption handshake_timeout '5 s'",
+                "[sessions]\nlifetime = \"1 d\"\nhandshakes = 2\nhandshakes_per_client = 3\nhandshake_rate = 4\nhandshake_timeout = \"5 s\"",
             ),
             (
                 "config resource_directory 'directory'\n\toption uri 'coap://[2001:db8::5]/rd'\n\toption endpoint 'r1'\n\toption lifetime '2 h'\n\toption base 'coap://relay.example'",

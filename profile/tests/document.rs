@@ -13,7 +13,7 @@ use sixfold_profile::index::{ChunkSize, DIGEST};
 use sixfold_profile::ticket::{
     self, Endpoint, Fields, Group, MAX_OPTIONS_LENGTH, MAX_TICKET, Session, Ticket,
 };
-use sixfold_profile::{missing, parity};
+use sixfold_profile::{agreement, missing, parity};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -116,7 +116,8 @@ fn full() -> Fields<'static> {
 fn constants_of_the_formats() {
     let flags = |ticket: Fields<'_>| written(&ticket)[5].to_string();
     let shortest = written(&Fields { options: b"", ..example() }).len();
-    let code: [(&str, String); 48] = [
+    let ascii = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
+    let code: [(&str, String); 57] = [
         ("magic of a ticket", String::from_utf8(ticket::MAGIC.to_vec()).unwrap()),
         ("version of the ticket", ticket::VERSION.to_string()),
         ("shortest ticket", shortest.to_string()),
@@ -165,6 +166,15 @@ fn constants_of_the_formats() {
         ("smallest block of a stream", parity::SMALLEST.size().to_string()),
         ("most counts in MISSING", missing::COUNTS.to_string()),
         ("deficit without parity", missing::NO_PARITY.to_string()),
+        ("protocol of a session port", ascii(agreement::ALPN)),
+        ("version of the agreement", agreement::VERSION.to_string()),
+        ("bytes of a question", agreement::ASK.to_string()),
+        ("bytes of an answer", agreement::ANSWER.to_string()),
+        ("longest OSCORE identifier", agreement::MAX_ID.to_string()),
+        ("label of the Master Secret", ascii(agreement::SECRET_LABEL)),
+        ("label of the Master Salt", ascii(agreement::SALT_LABEL)),
+        ("bytes of a Master Secret", agreement::MASTER_SECRET.to_string()),
+        ("bytes of a Master Salt", agreement::MASTER_SALT.to_string()),
     ];
     let code: Vec<_> = code.map(|(name, value)| vec![name.to_owned(), value]).into();
     assert_eq!(table("A.1. Of the formats and of CoAP"), code);

@@ -6,6 +6,7 @@ mod reader;
 
 use reader::{array, bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
+use sixfold_profile::agreement::{Answer, Ask, Grant, exporter_context};
 use sixfold_profile::coap::{Message, Szx, Writer};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::missing::Missing;
@@ -225,4 +226,39 @@ fn again(datagram: &[u8]) -> Vec<u8> {
     }
     let length = writer.payload(message.payload).unwrap();
     buffer[..length].to_vec()
+}
+
+#[test]
+fn agreements_are_read_and_written() {
+    let all = file(reader::AGREEMENTS);
+    for (name, vector) in list(&all, "vectors") {
+        let (ask, answer) = (&vector["ask"], &vector["answer"]);
+        let question = Ask { lifetime: number(&ask["lifetime"]) as u32 };
+        golden(name, question.encode(), array(&ask["bytes"]));
+        golden(name, Ask::decode(&array(&ask["bytes"])), Ok(question));
+        let (device_id, relay_id) = (bytes(&answer["device_id"]), bytes(&answer["relay_id"]));
+        let grant = Answer::Granted(Grant {
+            port: answer["port"].as_u64().map(|port| port as u16),
+            lifetime: number(&answer["lifetime"]) as u32,
+            device_id: &device_id,
+            relay_id: &relay_id,
+        });
+        golden(name, grant.encode().unwrap(), array(&answer["bytes"]));
+        golden(name, Answer::decode(&array(&answer["bytes"])), Ok(grant));
+        let (context, length) = exporter_context(&device_id, &relay_id).unwrap();
+        golden(name, context[..length].to_vec(), bytes(&vector["context"]));
+    }
+    for (name, vector) in list(&all, "refusals") {
+        let octets = array(&vector["bytes"]);
+        let Ok(Answer::Refused(refusal)) = Answer::decode(&octets) else { panic!("{name}") };
+        golden(name, refusal as u64, number(&vector["outcome"]));
+        golden(name, Answer::Refused(refusal).encode().unwrap(), octets);
+    }
+    for (name, vector) in list(&all, "refused") {
+        if vector["ask"].is_null() {
+            refused(name, vector, Answer::decode(&array(&vector["answer"])));
+        } else {
+            refused(name, vector, Ask::decode(&array(&vector["ask"])));
+        }
+    }
 }

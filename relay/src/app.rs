@@ -2,12 +2,13 @@
 
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::driver::{Command, Driver};
+use crate::driver::{Command, Driver, SessionCommand};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Order, Readiness, Report, Status, StatusSource};
+use crate::sessions::{self, SessionPort};
 use anyhow::{Context, anyhow};
-use sixfold_engine::Unable;
+use sixfold_engine::{Id, NewSession, SessionError, SessionStatus, Unable};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,6 +65,47 @@ impl Handle {
         answer.await.map_err(|_| stopped())
     }
 
+    /// A Recipient ID for a new session; `None` when there are as many as `sessions.limit` allows.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn fresh_recipient_id(&self) -> anyhow::Result<Option<Id>> {
+        self.ask_session(SessionCommand::FreshId).await
+    }
+
+    /// Takes a session into use that was agreed on.
+    ///
+    /// # Errors
+    /// When it has stopped. What is wrong with the session is the inner result.
+    pub async fn add_session(&self, session: NewSession) -> anyhow::Result<Result<(), SessionError>> {
+        self.ask_session(|reply| SessionCommand::Add(Box::new(session), reply)).await
+    }
+
+    /// Ends the sessions of one device, or of all; how many there were.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn revoke_sessions(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.ask_session(|reply| SessionCommand::Revoke(name, reply)).await
+    }
+
+    /// A page of the sessions, and how many there are.
+    ///
+    /// # Errors
+    /// When it has stopped.
+    pub async fn sessions(&self, page: Page) -> anyhow::Result<(Vec<SessionStatus>, usize)> {
+        self.ask_session(|reply| SessionCommand::List(page, reply)).await
+    }
+
+    async fn ask_session<A>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<A>) -> SessionCommand,
+    ) -> anyhow::Result<A> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Session(command(reply))).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
     /// Lets the relay finish what is under way, and stop. [`Driver::run`] returns then.
     pub async fn drain(&self) {
         // A driver that is gone has drained.
@@ -108,7 +150,9 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 /// What keeps it from starting.
 pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
     let (admin_address, directory_settings) = (config.admin.listen, config.directory());
-    let (driver, handle) = build(config)?;
+    let (driver, handle) = build(config.clone())?;
+    let mut port = SessionPort::closed(handle.clone());
+    port.adopt(port.prepare(&config).await?);
     let readiness = Readiness::default();
     let admin = match admin_address {
         Some(address) => Some(Admin::bind(address, handle.clone(), readiness.clone()).await?),
@@ -126,7 +170,7 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, &readiness, &mut directory));
+    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, port, &mut directory, &readiness));
     outcome
 }
 
@@ -154,8 +198,9 @@ async fn show_life(handle: &Handle) {
 async fn supervise(
     file: &Path,
     handle: &Handle,
-    readiness: &Readiness,
+    mut port: SessionPort,
     directory: &mut Directory,
+    readiness: &Readiness,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
@@ -164,23 +209,24 @@ async fn supervise(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle, directory).await,
+            _ = hangup.recv() => reload(file, handle, &mut port, directory).await,
         }
     }
     tracing::info!("draining");
     supervisor::tell(State::Stopping);
     readiness.draining();
+    drop(port);
     directory.withdraw().await;
     handle.drain().await;
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle, directory: &Directory) {
+async fn reload(file: &Path, handle: &Handle, port: &mut SessionPort, directory: &Directory) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
         Ok(config) => {
             let settings = config.directory();
-            handle.reload(config).await.inspect(|()| directory.change(settings))
+            take(config, handle, port).await.inspect(|()| directory.change(settings))
         }
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
@@ -190,6 +236,14 @@ async fn reload(file: &Path, handle: &Handle, directory: &Directory) {
         Ok(()) => tracing::info!("configuration reloaded from {}", file.display()),
         Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
     }
+}
+
+/// Either all of the relay changes, or nothing.
+async fn take(config: Config, handle: &Handle, port: &mut SessionPort) -> anyhow::Result<()> {
+    let prepared = port.prepare(&config).await?;
+    handle.reload(config).await?;
+    port.adopt(prepared);
+    Ok(())
 }
 
 /// The addresses of a relay that was built, for programs that asked for any free port.
@@ -209,6 +263,9 @@ pub fn summary(config: &Config) -> String {
     }
     for prefix in &config.proxy.forward {
         text += &format!("forward proxy for {prefix}\n");
+    }
+    if let Some(port) = &config.sessions.port {
+        text += &format!("agrees on sessions at {}, {}\n", port.listen, sessions::validity(port));
     }
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
         text +=

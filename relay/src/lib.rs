@@ -1,8 +1,8 @@
 //! The relay: a caching CoAP-to-HTTPS proxy for border routers.
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
-//! ([`origin`]), memory ([`store`]), a disk ([`spool`]), an event loop ([`driver`]) and an operator ([`config`],
-//! [`ops`], [`doctor`], [`cli`], [`output`]). A resource directory hears of it by [`directory`].
+//! ([`origin`]), memory ([`store`]), a disk ([`spool`]), a port for key agreement ([`sessions`]), an event loop ([`driver`])
+//! and an operator ([`config`], [`ops`], [`doctor`], [`cli`], [`output`]). A resource directory hears of it by [`directory`].
 
 pub mod app;
 pub mod cli;
@@ -14,6 +14,8 @@ pub mod driver;
 pub mod ops;
 pub mod origin;
 pub mod output;
+mod pem;
+pub mod sessions;
 pub mod spool;
 pub mod store;
 pub mod udp;

@@ -218,7 +218,7 @@ fn run(
         ..wanted.request.device.clone()
     };
     let request = Request { device, ..wanted.request.clone() };
-    let Prepared { manifest, record, group } =
+    let Prepared { manifest, record, group, .. } =
         prepare(&mut flash, &layout, &mut relay, |signed| wanted.verify(signed), &request)
             .map_err(refused)?;
     let group = match group {
@@ -232,7 +232,7 @@ fn run(
 
 fn refused<F: fmt::Debug>(error: PrepareError<Trouble, Untrusted, F>) -> Said {
     let prepared = match &error {
-        PrepareError::Fetch { error, .. } => error.0,
+        PrepareError::Fetch { error, .. } | PrepareError::Session(error) => error.0,
         PrepareError::Untrusted(Untrusted(distrust, _)) => match distrust {
             Distrust::Malformed => SixfoldPrepared::Malformed,
             Distrust::UntrustedSigner => SixfoldPrepared::Untrusted,

@@ -2,10 +2,11 @@
 //!
 //! [`prepare`] fetches the manifest through the relay, has its signature verified, checks that it is for this device and
 //! newer than what was accepted before, fetches the chunk index, asks where a stream for many devices can be heard
-//! ([`Inquiry`]), and leaves it all in a ticket where the boot program finds it.
+//! ([`Inquiry`]), agrees on a session with the relay if it is to ([`Agreed`]), and leaves it all in a ticket where the boot program finds it.
 //!
 //! It needs the standard library, but brings no sockets and no clock: whoever calls it fetches ([`Source`]) and verifies.
 
+mod agreed;
 pub mod discover;
 pub mod informative;
 mod inquiry;
@@ -13,6 +14,7 @@ mod interface_identifier;
 mod steps;
 mod target;
 
+pub use agreed::Agreed;
 pub use informative::{Nonsense, Told};
 pub use inquiry::{Inquiry, NoGroup};
 pub use interface_identifier::{Origin, SHORTEST_SECRET, interface_identifier};

@@ -1,5 +1,6 @@
 //! The steps of a preparation, in their order.
 
+use super::agreed::Agreed;
 use super::informative::{self, Told};
 use super::inquiry::NoGroup;
 use super::target::{Target, TargetError};
@@ -37,6 +38,14 @@ pub trait Source {
     /// # Errors
     /// When there is none.
     fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup>;
+
+    /// Agrees on a session with the relay; `None` when there is to be none. Nothing more is asked for after this.
+    ///
+    /// # Errors
+    /// When there is to be one, and is not.
+    fn session(&mut self) -> Result<Option<Agreed>, Self::Error> {
+        Ok(None)
+    }
 }
 
 /// What the first block tells of a body.
@@ -76,11 +85,15 @@ pub struct Prepared {
     pub record: Option<Which>,
     /// The group in the ticket, or why there is none; `None` when the relay was not asked.
     pub group: Option<Result<Told, NoGroup>>,
+    /// The session in the ticket.
+    pub session: Option<Agreed>,
 }
 
 /// Why nothing was prepared. The flash is as it was before, or holds one more whole ticket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrepareError<S, V, F> {
+    /// There is to be a session, and there is none.
+    Session(S),
     /// Something could not be fetched: relay, origin or link.
     Fetch {
         /// What it was.
@@ -115,6 +128,7 @@ impl<S: fmt::Display, V: fmt::Display, F: fmt::Debug> fmt::Display for PrepareEr
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fetch { uri, error } => write!(f, "{uri}: {error}"),
+            Self::Session(error) => write!(f, "no session: {error}"),
             Self::Untrusted(error) => error.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Target(error) => write!(f, "the manifest's URI: {error}"),
@@ -156,7 +170,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
     };
     manifest.check(&device).map_err(PrepareError::Refused)?;
     match running(flash, layout, &manifest).map_err(PrepareError::Flash)? {
-        Running::This => return Ok(Prepared { manifest, record: None, group: None }),
+        Running::This => return Ok(Prepared { manifest, record: None, group: None, session: None }),
         Running::SameNumber if !layout.is_single() => {
             return Err(PrepareError::Reused { sequence_number: manifest.sequence_number });
         }
@@ -170,6 +184,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
     }
     let options = image.encode().map_err(PrepareError::Target)?;
     let group = request.group.then(|| group(source, &image, request.relay));
+    let session = source.session().map_err(PrepareError::Session)?;
     let ticket = Fields {
         image_size: manifest.image_size,
         image_digest: manifest.image_digest,
@@ -181,11 +196,11 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         interface_identifier: request.interface_identifier,
         etag: probe.etag.as_ref().map(ETag::as_bytes).filter(|etag| !etag.is_empty()),
         group: group.as_ref().and_then(|told| told.as_ref().ok()).map(Told::group),
-        session: None,
+        session: session.as_ref().map(Agreed::session),
         options: &options,
     };
     let record = install(flash, layout, &ticket, &index).map_err(PrepareError::Flash)?;
-    Ok(Prepared { record: Some(record), manifest, group })
+    Ok(Prepared { record: Some(record), manifest, group, session })
 }
 
 type Failed<S, V, F> = PrepareError<<S as Source>::Error, V, F>;

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 use sixfold_engine::{
-    Config, ETag, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Image, Instant, Limits,
-    LinkConfig, OriginEvent, Path, Route, Store, Transmit, Validator,
+    Config, ETag, EchoPolicy, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Image, Instant,
+    Limits, LinkConfig, OriginEvent, Path, Route, Store, Transmit, Validator,
 };
 use sixfold_profile::coap::{Block, Code, Message, Szx, Type, content_format, option, params};
 use sixfold_profile::parity::Parity;
@@ -38,6 +38,7 @@ const LIMITS: Limits = Limits {
     fetches: 4,
     resources: 12,
     transfers: 32,
+    sessions: 4,
     negative_ttl: Duration::from_secs(10),
     patience: Duration::from_secs(90),
 };
@@ -97,10 +98,13 @@ impl World {
         let route = |path: &[&str], origin: &str| Route {
             path: path.iter().map(|segment| (*segment).to_owned()).collect(),
             origin: origin.to_owned(),
+            require_session: None,
         };
         let config = Config {
             routes: vec![route(&["fw"], ORIGIN), route(&["x", "y"], "https://origin/base/other/")],
             forward: vec![FORWARD.to_owned()],
+            allow_plain: true,
+            echo: EchoPolicy::default(),
             block_size: Szx::MAX,
             max_object: 20_000,
             port: params::PORT,

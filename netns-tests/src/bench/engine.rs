@@ -80,7 +80,7 @@ fn per_block(szx: Szx, clients: u16) -> Result<f64> {
 
 /// An engine that has the image already.
 pub(super) fn engine_with(resource: &Resource, szx: Szx) -> Result<Engine<UnboundedStore>> {
-    let routes = vec![Route { path: Vec::new(), origin: "https://origin/".into() }];
+    let routes = vec![Route { path: Vec::new(), origin: "https://origin/".into(), require_session: None }];
     // Everybody in the larger benchmarks at once.
     let limits = Limits { exchanges: 20_000, ..Limits::default() };
     let config = Config { routes, limits, ..Config::default() };

@@ -16,6 +16,12 @@ pub struct Received {
 }
 
 impl Received {
+    /// A request with this Partial IV whose nonce made a response already, or may have: each response to it needs a number. For
+    /// whoever has to answer again and did not keep what it answered.
+    pub const fn answered(number: u64) -> Self {
+        Self { number, is_nonce_used: true }
+    }
+
     /// Its Partial IV.
     pub const fn number(&self) -> u64 {
         self.number

@@ -5,6 +5,7 @@
 //! follows still fails on the other side.
 #![forbid(unsafe_code)]
 
+mod agreements;
 mod exchanges;
 mod flash;
 mod groups;
@@ -35,6 +36,7 @@ pub struct File {
 /// What the crates say when they cannot make something: a mistake in this crate, or a certificate that is missing.
 pub fn files() -> Result<Vec<File>, Box<dyn Error>> {
     let mut files = keys::files()?;
+    files.push(file("agreements", &agreements::vectors()?));
     files.push(file("groups", &groups::vectors()));
     files.push(file("indexes", &indexes::vectors()));
     files.push(file("manifests", &manifests::vectors()?));

@@ -5,12 +5,13 @@
 //! assembled with coap-lite. Differential tests in `profile/tests` hold the two codecs together.
 
 use crate::image::ETag;
+use crate::session::ECHO;
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use sixfold_profile::coap::{Block, BlockError, Code, Full, Message, Szx, Type, Writer, option, params};
 use sixfold_profile::missing::Missing;
 
-/// Header, Token, ETag, payload marker and six integer options at their longest are 62 bytes.
-const OVERHEAD: usize = 64;
+/// Header, Token, ETag, payload marker, six integer options and Echo at their longest are 74 bytes.
+const OVERHEAD: usize = 76;
 
 /// So many blocks can be named in one request; others are asked for later.
 const MOST_NAMED: usize = 32;
@@ -241,12 +242,19 @@ pub(crate) struct Response {
     pub(crate) size: Option<u32>,
     /// The block, where it was asked for with Q-Block2 (RFC 9177 §4.4).
     pub(crate) q_block: Option<Block>,
+    /// The Echo option (RFC 9175 §2.2).
+    pub(crate) echo: Option<[u8; ECHO]>,
     pub(crate) payload: Vec<u8>,
 }
 
 impl Response {
     pub(crate) fn refusal(refusal: Refusal, max_age: Option<u32>) -> Self {
         Self { code: Some(refusal.code), max_age, payload: refusal.diagnostic.into(), ..Self::default() }
+    }
+
+    /// How many bytes its datagram has, unprotected.
+    pub(crate) fn length(&self, token: Token) -> usize {
+        self.written(Type::Acknowledgement, 0, token).map_or(usize::MAX, |bytes| bytes.len())
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -270,6 +278,9 @@ impl Response {
         for (number, value) in self.uint_options() {
             packet.add_option(CoapOption::from(number), shortest(value));
         }
+        if let Some(echo) = self.echo {
+            packet.add_option(CoapOption::from(option::ECHO), echo.to_vec());
+        }
         packet.payload = self.payload;
         serialize(&packet)
     }
@@ -281,6 +292,9 @@ impl Response {
             writer.option(option::ETAG, &etag.0)?;
         }
         self.uint_options().try_for_each(|(number, value)| writer.uint_option(number, value))?;
+        if let Some(echo) = self.echo {
+            writer.option(option::ECHO, &echo)?;
+        }
         let length = writer.payload(&self.payload)?;
         datagram.truncate(length);
         Ok(datagram)
@@ -394,6 +408,7 @@ mod tests {
             block: Block::new(70_000, true, Szx::B64),
             size: Some(5_000_000),
             q_block: Block::new(70_000, true, Szx::B64),
+            echo: Some([5; ECHO]),
             payload: vec![7; 64],
         };
         let datagram = response.datagram(Type::Acknowledgement, 0xbeef, Token::new(b"tok"));
@@ -403,6 +418,7 @@ mod tests {
         assert_eq!(message.option(option::OBSERVE), Some(&b""[..]));
         assert_eq!(message.uint_option(option::MAX_AGE), Some(300));
         assert_eq!(message.uint_option(option::SIZE2), Some(5_000_000));
+        assert_eq!(message.option(option::ECHO), Some(&[5; ECHO][..]));
         assert_eq!(Block::decode(message.option(option::BLOCK2).unwrap()).unwrap().num(), 70_000);
         assert_eq!(Message::parse(&empty(Type::Reset, 5)).unwrap().message_type, Type::Reset);
     }

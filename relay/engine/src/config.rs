@@ -1,5 +1,6 @@
 //! What the engine needs to know of the configuration: already checked, nothing optional that matters.
 
+use crate::liveness::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
 use std::time::Duration;
 
@@ -10,6 +11,10 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Forward proxy: URL prefixes that Proxy-Uri and Proxy-Scheme may reach, each ending in `/`.
     pub forward: Vec<String>,
+    /// Whether requests without a session are answered, where a route does not say otherwise.
+    pub allow_plain: bool,
+    /// Which addresses have to be shown to be live.
+    pub echo: EchoPolicy,
     /// The largest block that is offered; devices may ask for less.
     pub block_size: Szx,
     /// The longest body that is accepted from an origin, in bytes.
@@ -27,6 +32,8 @@ pub struct Route {
     pub path: Vec<String>,
     /// The URL that takes the place of the prefix, ending in `/`.
     pub origin: String,
+    /// Only requests in sessions (RFC 8613) are answered; `None`: as [`Config::allow_plain`] says.
+    pub require_session: Option<bool>,
 }
 
 /// Bounds on what the engine remembers.
@@ -44,6 +51,8 @@ pub struct Limits {
     pub resources: usize,
     /// Devices whose transfer is remembered; the least recently active is forgotten first.
     pub transfers: usize,
+    /// Sessions with devices (RFC 8613); no more are agreed on.
+    pub sessions: usize,
     /// How long the absence of a resource is remembered.
     pub negative_ttl: Duration,
     /// How long a request waits for its bytes before it is answered 5.04.
@@ -59,6 +68,7 @@ impl Default for Limits {
             fetches: 16,
             resources: 1024,
             transfers: 16_384,
+            sessions: 4096,
             negative_ttl: Duration::from_secs(10),
             patience: Duration::from_secs(90),
         }
@@ -70,6 +80,8 @@ impl Default for Config {
         Self {
             routes: Vec::new(),
             forward: Vec::new(),
+            allow_plain: true,
+            echo: EchoPolicy::default(),
             block_size: Szx::MAX,
             max_object: 8 << 20,
             port: params::PORT,

@@ -97,7 +97,11 @@ mod tests {
             writer.option(option::URI_QUERY, filter.as_bytes()).unwrap();
         }
         let length = writer.finish();
-        let routes = ["fw", "other"].map(|path| Route { path: vec![path.into()], origin: String::new() });
+        let routes = ["fw", "other"].map(|path| Route {
+            path: vec![path.into()],
+            origin: String::new(),
+            require_session: None,
+        });
         links(&routes, std::iter::empty(), &Message::parse(&buffer[..length]).unwrap())
     }
 

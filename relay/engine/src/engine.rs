@@ -2,16 +2,18 @@
 
 use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
-use crate::event::{DropReason, Event};
-use crate::exchanges::{ExchangeId, Exchanges, Reply};
+use crate::event::{DropReason, Event, SessionEvent};
+use crate::exchanges::{ExchangeId, Exchanges};
 use crate::fetches::Fetches;
 use crate::links::Links;
+use crate::liveness::Prefix;
 use crate::observers::Observers;
 use crate::origin::{FetchCommand, FetchId};
 use crate::outgoing::{Outgoing, Purpose};
 use crate::path::{Path, Transmit};
 use crate::peers::{Peer, Peers};
 use crate::resources::Resources;
+use crate::session::{Echo, Refusals, Serial, Sessions};
 use crate::store::Store;
 use crate::streams::Streams;
 use crate::timers::Timers;
@@ -39,6 +41,8 @@ pub(crate) enum Timer {
     Idle(FetchId),
     /// Send the answer to a multicast request (RFC 7252 §8.2).
     Leisure(Transmit),
+    /// A session has expired.
+    EndSession(Serial),
 }
 
 /// The caching CoAP proxy.
@@ -60,6 +64,12 @@ pub struct Engine<S> {
     pub(crate) streams: Streams,
     /// The URLs that are refused.
     pub(crate) bans: BTreeSet<String>,
+    pub(crate) sessions: Sessions,
+    pub(crate) session_refusals: Refusals,
+    pub(crate) echo: Echo,
+    /// Where requests are unprotected.
+    pub(crate) plain: Vec<u8>,
+    pub(crate) prefixes: Vec<Prefix>,
     pub(crate) hasher: FixedState,
     pub(crate) leisurely: usize,
     /// Where the URL of a request is put together.
@@ -90,6 +100,8 @@ pub struct Load {
     pub groups: usize,
     /// Devices that take part in them.
     pub members: usize,
+    /// Sessions with devices.
+    pub sessions: usize,
 }
 
 impl<S: Store> Engine<S> {
@@ -98,6 +110,7 @@ impl<S: Store> Engine<S> {
     pub fn new(config: Config, store: S, seed: [u8; 32]) -> Self {
         let mut rng = ChaCha12Rng::from_seed(seed);
         let hasher = FixedState::with_seed(rng.next_u64());
+        let echo = Echo::new(seed);
         let limits = config.limits;
         Self {
             config,
@@ -113,6 +126,11 @@ impl<S: Store> Engine<S> {
             links: Links::default(),
             streams: Streams::default(),
             bans: BTreeSet::new(),
+            sessions: Sessions::new(hasher.clone()),
+            session_refusals: Refusals::default(),
+            echo,
+            plain: Vec::new(),
+            prefixes: Vec::new(),
             hasher,
             leisurely: 0,
             url: String::new(),
@@ -140,8 +158,10 @@ impl<S: Store> Engine<S> {
         match message.message_type {
             Type::Acknowledgement => self.acknowledged(now, path, message.message_id),
             Type::Reset => self.reset(path.peer, message.message_id),
-            _ if message.code.is_request() && path.multicast => self.group_request(now, path, &message),
-            _ if message.code.is_request() => self.request(now, path, &message),
+            _ if message.code.is_request() && path.multicast => {
+                self.group_request(now, path, &message, datagram.len());
+            }
+            _ if message.code.is_request() => self.request(now, path, &message, datagram.len()),
             // A ping, or a response to nothing that we asked (RFC 7252 §4.2).
             Type::Confirmable if !path.multicast => {
                 self.send(now, path, coap::empty(Type::Reset, message.message_id));
@@ -157,7 +177,8 @@ impl<S: Store> Engine<S> {
         match Message::parse(datagram) {
             Ok(message) if message.code.is_request() && !path.multicast => {
                 let refusal = Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests");
-                self.refuse(now, Reply::to(path, &message), &Wants::default(), refusal);
+                let reply = self.reply_to(now, path, &message, datagram.len());
+                self.refuse(now, reply, &Wants::default(), refusal);
             }
             _ => {}
         }
@@ -174,6 +195,9 @@ impl<S: Store> Engine<S> {
                 Timer::Retransmit(peer, message_id) => self.retransmit(now, peer, message_id),
                 Timer::Revalidate(url) => self.revalidate(now, &url),
                 Timer::Idle(id) => self.cancel_if_idle(now, id),
+                Timer::EndSession(serial) => {
+                    self.end_sessions(&[serial], SessionEvent::Expired);
+                }
                 Timer::Leisure(transmit) => {
                     self.leisurely -= 1;
                     self.transmits.push_back(transmit);
@@ -226,6 +250,7 @@ impl<S: Store> Engine<S> {
             timers: self.timers.len(),
             groups: self.streams.len(),
             members: self.streams.members(),
+            sessions: self.sessions.len(),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::image::ETag;
 use crate::origin::Failure;
 use sixfold_profile::coap::Code;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something that an operator may want counted or logged.
@@ -72,12 +73,94 @@ pub enum Event {
     Link(LinkEvent),
     /// Fan-out decided something.
     Fanout(FanoutEvent),
+    /// A request was refused for the sake of sessions.
+    SessionRefused(SessionRefusal),
     /// The pacer of a link decided something.
     Decided(LinkDecision),
+    /// A session came or went.
+    Session {
+        /// What the device is called.
+        name: Arc<str>,
+        /// What happened.
+        event: SessionEvent,
+    },
     /// A device registered as observer (RFC 7641).
     ObserverAdded,
     /// An observer is gone: it said so, rejected a notification or did not acknowledge one.
     ObserverRemoved,
+}
+
+/// What became of a session: the `event` of `sixfold_session_events_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionEvent {
+    /// It was agreed on, or brought back after a restart.
+    Added,
+    /// Its device has two newer ones.
+    Replaced,
+    /// Its time was over.
+    Expired,
+    /// The operator ended it.
+    Revoked,
+}
+
+impl SessionEvent {
+    /// Every variant.
+    pub const ALL: [Self; 4] = [Self::Added, Self::Replaced, Self::Expired, Self::Revoked];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Replaced => "replaced",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Why a request was refused for the sake of sessions: the `reason` of `sixfold_session_refused_total`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SessionRefusal {
+    /// 4.02: an OSCORE option, or what was encrypted, that cannot be read.
+    Undecodable,
+    /// 4.01: no such session, any more or at all.
+    UnknownContext,
+    /// 4.01: its number was received before, in another message.
+    Replayed,
+    /// 4.00: not made with the session's key, or changed on the way.
+    Forged,
+    /// 4.01 with Echo: the relay lost the session's window when it restarted, and the device has to show that it is there.
+    Freshness,
+    /// 4.01: plain, where a session is required.
+    Required,
+    /// 4.01: the session ended while its answer waited.
+    Ended,
+}
+
+impl SessionRefusal {
+    /// Every variant.
+    pub const ALL: [Self; 7] = [
+        Self::Undecodable,
+        Self::UnknownContext,
+        Self::Replayed,
+        Self::Forged,
+        Self::Freshness,
+        Self::Required,
+        Self::Ended,
+    ];
+
+    /// The metric label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::UnknownContext => "unknown_context",
+            Self::Replayed => "replayed",
+            Self::Forged => "forged",
+            Self::Freshness => "freshness",
+            Self::Required => "required",
+            Self::Ended => "ended",
+        }
+    }
 }
 
 /// How a request met the cache: the `result` of `sixfold_cache_requests_total`.
@@ -134,13 +217,15 @@ pub enum DropReason {
     NoResponse,
     /// A separate response or notification was never acknowledged.
     Unacknowledged,
+    /// An answer could not be protected: its session has no numbers that are reserved.
+    NoNumber,
     /// The operating system would not take the datagram.
     Send,
 }
 
 impl DropReason {
     /// Every variant.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::Unmatched,
         Self::ClientRate,
@@ -149,6 +234,7 @@ impl DropReason {
         Self::Multicast,
         Self::NoResponse,
         Self::Unacknowledged,
+        Self::NoNumber,
         Self::Send,
     ];
 
@@ -163,6 +249,7 @@ impl DropReason {
             Self::Multicast => "multicast",
             Self::NoResponse => "no_response",
             Self::Unacknowledged => "unacknowledged",
+            Self::NoNumber => "no_number",
             Self::Send => "send",
         }
     }

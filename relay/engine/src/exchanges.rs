@@ -3,6 +3,7 @@
 
 use crate::coap::{Token, Wants};
 use crate::path::Path;
+use crate::session::Bound;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
 use sixfold_profile::coap::{Message, Type};
@@ -26,6 +27,10 @@ pub(crate) struct Reply {
     pub(crate) confirmable: bool,
     /// An empty ACK has left: the response must be separate.
     pub(crate) acknowledged: bool,
+    /// The request was protected, and so is its answer.
+    pub(crate) bound: Option<Bound>,
+    /// How long the response may be, in bytes, because the address was not shown to be live.
+    pub(crate) room: Option<usize>,
 }
 
 impl Reply {
@@ -37,6 +42,8 @@ impl Reply {
             message_id: request.message_id,
             confirmable: request.message_type == Type::Confirmable,
             acknowledged: false,
+            bound: None,
+            room: None,
         }
     }
 

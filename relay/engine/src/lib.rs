@@ -21,6 +21,7 @@ mod fetches;
 mod gateway;
 mod image;
 mod links;
+mod liveness;
 mod notify;
 mod observers;
 mod operator;
@@ -32,6 +33,7 @@ mod peers;
 mod requests;
 mod resources;
 mod responses;
+mod session;
 mod status;
 mod store;
 mod streams;
@@ -42,13 +44,20 @@ mod upstream;
 pub use config::{Config, Limits, Route};
 pub use discovery::route_links;
 pub use engine::{Engine, Load};
-pub use event::{CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind};
+pub use event::{
+    CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind, SessionEvent,
+    SessionRefusal,
+};
 pub use fanout::{Fanout, Repair};
 pub use image::{ETag, Image, Validator};
+pub use liveness::{EchoPolicy, Prefix};
 pub use operator::Unable;
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};
+pub use session::{
+    Id, IdContext, KeptSession, Keys, Master, NewSession, SessionError, SessionStatus, ShortBytes,
+};
 pub use sixfold_profile::Instant;
 pub use status::{GroupStatus, ImageState, ImageStatus, LinkStatus, TransferState, TransferStatus};
 pub use store::{Store, UnboundedStore};

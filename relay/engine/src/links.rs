@@ -14,6 +14,7 @@ use crate::fanout::Loss;
 use crate::pacing::{AROUND_PAYLOAD, Link, LinkConfig, Parcel, Sign, Signal, Verdict};
 use crate::path::Path;
 use crate::requests::Found;
+use crate::session::AROUND_PROTECTED;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, MAX_NUM, Szx};
@@ -117,8 +118,9 @@ impl<S: Store> Engine<S> {
 
     /// The largest block that may answer a request: what suits the link, and within a transfer never more than before, so that
     /// a client sees sizes fall, if at all (RFC 7959 §2.4). NUM has 20 bits, which keeps the blocks of long bodies large.
-    pub(crate) fn offered(&self, path: Path, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
-        let most = self.config.block_size;
+    pub(crate) fn offered(&self, reply: &Reply, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
+        let most = self.fitting(reply, wants, self.config.block_size).unwrap_or(Szx::MIN);
+        let path = reply.path;
         let Some(link) = self.links.get(path.interface) else { return most };
         // RFC 9177 §4.4: within a body that is asked for with Q-Block2 sizes stay.
         if wants.lacks.is_some() {
@@ -149,7 +151,8 @@ impl<S: Store> Engine<S> {
         };
         let total = self.length(url).unwrap_or(0);
         let Some(link) = self.links.get_mut(interface) else { return Ok(true) };
-        let bytes = payload + AROUND_PAYLOAD + reply.token.as_slice().len();
+        let protection = reply.bound.map_or(0, |_| AROUND_PROTECTED);
+        let bytes = payload + AROUND_PAYLOAD + protection + reply.token.as_slice().len();
         let parcel = Parcel { bytes, payload, sign };
         if sign == Sign::Request {
             let blocks = total.saturating_sub(start).div_ceil(payload.max(1));
@@ -274,10 +277,10 @@ impl<S: Store> Engine<S> {
         let Some(Exchange { reply, wants, url, .. }) = self.take_exchange(id) else { return };
         let answered = match self.find(now, &reply, &wants, &url) {
             Found::Image { image, max_age, .. } => {
-                let offered = self.offered(reply.path, &wants, &url, Some(image.body.len()));
+                let offered = self.offered(&reply, &wants, &url, Some(image.body.len()));
                 Some(Representation::of(&image, max_age).answer(&wants, offered))
             }
-            Found::Fetching(fetch) => self.answer_from(now, fetch, reply.path, &wants),
+            Found::Fetching(fetch) => self.answer_from(now, fetch, &reply, &wants),
             Found::Negative(refusal, max_age) => {
                 return self.respond(now, reply, &wants, Response::refusal(refusal, Some(max_age)));
             }

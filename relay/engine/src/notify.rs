@@ -5,7 +5,7 @@
 use crate::answer::{Answer, Representation};
 use crate::coap::{Response, Token, Wants};
 use crate::engine::{Engine, Timer};
-use crate::event::Event;
+use crate::event::{DropReason, Event};
 use crate::exchanges::Reply;
 use crate::gateway;
 use crate::observers::Observer;
@@ -13,6 +13,7 @@ use crate::operator::BANNED;
 use crate::outgoing::Purpose;
 use crate::path::Path;
 use crate::responses::Sent;
+use crate::session::Bound;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Type};
@@ -36,7 +37,9 @@ impl<S: Store> Engine<S> {
             // A member of a group is told nothing of later versions.
             Some(0) if wants.starts_body() && wants.lacks.is_none() => self.register(now, reply, wants, url),
             Some(1) => {
-                self.remove_observer(peer, reply.token);
+                if self.may_change_observer(reply) {
+                    self.remove_observer(peer, reply.token);
+                }
                 None
             }
             _ => None,
@@ -46,6 +49,13 @@ impl<S: Store> Engine<S> {
     fn register(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> Option<u32> {
         let key = (reply.path.peer, reply.token);
         let known = self.observers.contains(key.0, key.1);
+        if !self.may_change_observer(reply) {
+            return None;
+        }
+        // Nobody asked is told anything at an address that was not shown to be live.
+        if reply.room.is_some() {
+            return None;
+        }
         if !known && self.observers.len() >= self.config.limits.observers {
             return None;
         }
@@ -55,11 +65,21 @@ impl<S: Store> Engine<S> {
         resource.observers += 1;
         let sequence = resource.next_sequence();
         let szx = wants.block.map_or(self.config.block_size, |block| block.szx);
-        let observer = Observer { path: reply.path, url: resource.url.clone(), szx, outstanding: None };
+        let (path, bound) = (reply.path, reply.bound);
+        let observer = Observer { path, url: resource.url.clone(), szx, bound, outstanding: None };
         self.observers.add(reply.token, observer);
         self.event(Event::ObserverAdded);
         self.schedule_revalidation(now, url);
         Some(sequence)
+    }
+
+    /// What a session observes, only that session changes: nobody on the way ends it, or takes its place.
+    fn may_change_observer(&self, reply: &Reply) -> bool {
+        let session = |bound: Option<Bound>| bound.map(|bound| bound.session);
+        let observer = self.observers.get(reply.path.peer, reply.token);
+        observer
+            .and_then(|observer| session(observer.bound))
+            .is_none_or(|of| session(reply.bound) == Some(of))
     }
 
     /// Sets the time at which the origin is asked again for the sake of observers.
@@ -105,32 +125,40 @@ impl<S: Store> Engine<S> {
     /// no representation any more, which ends its interest (RFC 7641 §4.2).
     pub(crate) fn send_notification(&mut self, now: Instant, peer: SocketAddr, token: Token) {
         let Some(observer) = self.observers.get_mut(peer, token) else { return };
-        let (path, url, szx) = (observer.path, observer.url.clone(), observer.szx);
+        let (path, url, szx, bound) = (observer.path, observer.url.clone(), observer.szx, observer.bound);
+        let reply =
+            Reply { path, token, message_id: 0, confirmable: true, acknowledged: true, bound, room: None };
         let Some(resource) = self.resources.peek(&url) else { return };
         let negative = resource.negative.filter(|negative| negative.failure.is_definite());
         let banned = self.bans.contains(&*url).then_some(BANNED);
         if let Some(refusal) = banned.or(negative.map(|negative| gateway::refusal(negative.failure))) {
             self.remove_observer(peer, token);
-            let reply = Reply { path, token, message_id: 0, confirmable: true, acknowledged: true };
             return self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));
         }
         let Some(current) = &resource.current else { return };
         let (sequence, max_age) = (resource.sequence, current.max_age(now));
         let Some(image) = self.store.image(current.etag) else { return };
         let wants = Wants { block: Some(Block::first(szx)), ..Wants::default() };
-        let offered = self.offered(path, &wants, &url, Some(image.body.len()));
+        let offered = self.offered(&reply, &wants, &url, Some(image.body.len()));
         let answer = Representation::of(&image, max_age).answer(&wants, offered);
         if let Answer::Block { response, etag, start, last } = answer {
             let end = start + response.payload.len();
             let response = Response { observe: Some(sequence), ..response };
-            self.send_to_observer(now, path, token, response);
+            self.send_to_observer(now, path, bound, token, response);
             // The observer gets the rest of this version with requests of its own (RFC 7959 §2.6).
             self.progress(now, peer, &url, Sent { etag, start, end, last, offered });
         }
     }
 
     /// A newer notification takes the place of one that is not acknowledged yet (RFC 7641 §4.5.2).
-    fn send_to_observer(&mut self, now: Instant, path: Path, token: Token, response: Response) {
+    fn send_to_observer(
+        &mut self,
+        now: Instant,
+        path: Path,
+        bound: Option<Bound>,
+        token: Token,
+        response: Response,
+    ) {
         let peer = path.peer;
         let message_id = self.message_id(peer);
         let Some(observer) = self.observers.get_mut(peer, token) else { return };
@@ -138,8 +166,11 @@ impl<S: Store> Engine<S> {
         if let Some(message) = superseded.and_then(|id| self.outgoing.remove(peer, id)) {
             self.timers.cancel(message.timer);
         }
-        self.event(Event::Response(response.code()));
-        let bytes = response.datagram(Type::Confirmable, message_id, token);
+        let code = response.code();
+        let Some(bytes) = self.datagram(bound, response, Type::Confirmable, message_id, token) else {
+            return self.drop(DropReason::NoNumber);
+        };
+        self.event(Event::Response(code));
         self.send_confirmable(now, path, message_id, bytes, Purpose::Notification { token });
     }
 

@@ -2,6 +2,7 @@
 
 use crate::coap::Token;
 use crate::path::Path;
+use crate::session::Bound;
 use sixfold_profile::coap::Szx;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ pub(crate) struct Observer {
     pub(crate) url: Arc<str>,
     /// The block size that it asked for.
     pub(crate) szx: Szx,
+    /// The request that registered it, if that was protected.
+    pub(crate) bound: Option<Bound>,
     /// The Message ID of the notification that it has not acknowledged yet.
     pub(crate) outstanding: Option<u16>,
 }
@@ -34,6 +37,10 @@ impl Observers {
 
     pub(crate) fn contains(&self, peer: SocketAddr, token: Token) -> bool {
         self.0.contains_key(&(peer, token))
+    }
+
+    pub(crate) fn get(&self, peer: SocketAddr, token: Token) -> Option<&Observer> {
+        self.0.get(&(peer, token))
     }
 
     pub(crate) fn get_mut(&mut self, peer: SocketAddr, token: Token) -> Option<&mut Observer> {

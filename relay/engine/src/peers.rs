@@ -45,6 +45,8 @@ pub(crate) struct Peer {
     /// Message IDs of the latest requests: NSTART is 1, so a few are enough.
     recent: [Option<u16>; 4],
     pub(crate) transfers: Vec<Transfer>,
+    /// Until when the address counts as live (RFC 9175).
+    pub(crate) live_until: Option<Instant>,
     /// Requests of this device that wait for the origin.
     pub(crate) waiting: usize,
 }
@@ -106,8 +108,14 @@ impl Peers {
             return (peer.is_repeated(message_id), None);
         }
         let recent = [Some(message_id), None, None, None];
-        let peer =
-            Peer { last_seen: now, next_message_id: first_id(), recent, transfers: Vec::new(), waiting: 0 };
+        let peer = Peer {
+            last_seen: now,
+            next_message_id: first_id(),
+            recent,
+            transfers: Vec::new(),
+            live_until: None,
+            waiting: 0,
+        };
         (false, self.0.push(address, peer))
     }
 

@@ -3,10 +3,10 @@
 
 use crate::answer::{Answer, Representation};
 use crate::body::Body;
-use crate::coap::{Ask, Refusal, Response, Token, Wants};
+use crate::coap::{Ask, Refusal, Response, Wants};
 use crate::discovery;
 use crate::engine::{Engine, Timer};
-use crate::event::{CacheResult, DropReason, Event, LinkDecision};
+use crate::event::{CacheResult, DropReason, Event, LinkDecision, SessionRefusal};
 use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::fetches::Fetch;
 use crate::gateway;
@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::target::{self, Target};
 use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Code, Message, Type, content_format, option, params};
+use sixfold_profile::coap::{Code, Message, Szx, Type, content_format, option, params};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,10 @@ const ACK_DELAY: Duration = Duration::from_millis(1000);
 
 /// Answers to multicast requests that may be waiting for their leisure to end.
 const MAX_LEISURELY: usize = 64;
+
+/// For a device that came without a session. It fits one frame, and says what to do.
+const NO_SESSION: Refusal =
+    Refusal::new(Code::UNAUTHORIZED, "device: needs an OSCORE session; run prepare again");
 
 /// Links are short-lived: images come and go.
 const CORE_MAX_AGE_S: u32 = 30;
@@ -44,8 +48,9 @@ pub(crate) enum Found {
 }
 
 impl<S: Store> Engine<S> {
-    pub(crate) fn request(&mut self, now: Instant, path: Path, message: &Message<'_>) {
-        let reply = Reply::to(path, message);
+    /// Takes a request that came in `length` bytes.
+    pub(crate) fn request(&mut self, now: Instant, path: Path, message: &Message<'_>, length: usize) {
+        let reply = self.reply_to(now, path, message, length);
         if let Some(waiting) = self.exchanges.get(reply.exchange()) {
             let acknowledged = waiting.reply.acknowledged;
             self.event(Event::RetransmittedRequest);
@@ -63,6 +68,15 @@ impl<S: Store> Engine<S> {
         if repeated {
             self.event(Event::RetransmittedRequest);
         }
+        if message.option(option::OSCORE).is_some() {
+            return self.protected_request(now, reply, message, length);
+        }
+        let reply = self.hear_echo(now, reply, message);
+        self.serve(now, reply, message);
+    }
+
+    /// Processes a request: as it came, or as it was within an OSCORE message.
+    pub(crate) fn serve(&mut self, now: Instant, reply: Reply, message: &Message<'_>) {
         self.event(Event::Request(message.code));
         let mut url = std::mem::take(&mut self.url);
         if let Err(refusal) = self.process(now, reply, message, &mut url) {
@@ -105,6 +119,10 @@ impl<S: Store> Engine<S> {
         check_method(message.code, ask)?;
         let target = target::resolve(&self.config, message, ask, url)?;
         self.hear(now, &reply, &ask.wants);
+        if self.requires_session(target) && reply.bound.is_none() {
+            self.event(Event::SessionRefused(SessionRefusal::Required));
+            return Err(NO_SESSION);
+        }
         if target == Target::WellKnownCore {
             let links = discovery::links(&self.config.routes, self.served(), message);
             self.answer_links(now, reply, &ask.wants, &links);
@@ -113,10 +131,14 @@ impl<S: Store> Engine<S> {
         if ask.wants.accept == Some(content_format::INFORMATIVE_RESPONSE.into()) && !self.bans.contains(url) {
             return self.inform(now, reply, &ask.wants, url, message);
         }
+        if self.fitting(&reply, &ask.wants, Szx::MIN).is_none() {
+            self.challenge(now, reply, &ask.wants);
+            return Ok(());
+        }
         match self.find(now, &reply, &ask.wants, url) {
             Found::Image { image, max_age, result } => {
                 self.event(Event::Cache(result));
-                let offered = self.offered(reply.path, &ask.wants, url, Some(image.body.len()));
+                let offered = self.offered(&reply, &ask.wants, url, Some(image.body.len()));
                 let answer = Representation::of(&image, max_age).answer(&ask.wants, offered);
                 self.deliver(now, reply, &ask.wants, url, answer);
                 Ok(())
@@ -140,7 +162,7 @@ impl<S: Store> Engine<S> {
                 } else {
                     CacheResult::Miss
                 }));
-                let path = (target == Target::Reverse).then(|| uri_path(message));
+                let path = matches!(target, Target::Reverse { .. }).then(|| uri_path(message));
                 let id = self.fetch(now, url, path, have)?;
                 self.join(now, reply, &ask.wants, id)
             }
@@ -231,7 +253,7 @@ impl<S: Store> Engine<S> {
         let Some(fetch) = self.fetches.get_mut(id) else { return Ok(()) };
         fetch.last_asked = now;
         let url = fetch.url.clone();
-        match self.answer_from(now, id, reply.path, wants) {
+        match self.answer_from(now, id, &reply, wants) {
             None => {}
             Some(Answer::NotYet) if !self.takes_part(now, &reply, wants, &url) => {}
             Some(Answer::NotYet) => return Ok(()),
@@ -299,8 +321,9 @@ impl<S: Store> Engine<S> {
             max_age: CORE_MAX_AGE_S,
             body: Body::whole(links.as_bytes()),
         };
+        let offered = self.fitting(&reply, wants, self.config.block_size).unwrap_or(Szx::MIN);
         if let Answer::Block { response, .. } | Answer::Other(response) =
-            representation.answer(wants, self.config.block_size)
+            representation.answer(wants, offered)
         {
             self.respond(now, reply, wants, response);
         }
@@ -308,7 +331,7 @@ impl<S: Store> Engine<S> {
 
     /// RFC 7252 §8: of requests to a group only discovery is answered, only with a success, and after a
     /// random leisure.
-    pub(crate) fn group_request(&mut self, now: Instant, path: Path, message: &Message<'_>) {
+    pub(crate) fn group_request(&mut self, now: Instant, path: Path, message: &Message<'_>, length: usize) {
         let mut url = String::new();
         let target = Ask::read(message).ok().filter(|_| message.code == Code::GET).and_then(|ask| {
             let target = target::resolve(&self.config, message, &ask, &mut url).ok()?;
@@ -325,15 +348,24 @@ impl<S: Store> Engine<S> {
         }
         self.event(Event::Request(message.code));
         let path = Path { local: None, multicast: false, ..path };
-        let token = Token::new(message.token);
-        let reply =
-            Reply { path, token, message_id: message.message_id, confirmable: false, acknowledged: false };
+        let reply = self.reply_to(now, path, message, length);
         let queued = self.transmits.len();
         self.answer_links(now, reply, &wants, &links);
         let leisure = params::DEFAULT_LEISURE.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
         for transmit in self.transmits.split_off(queued) {
             self.leisurely += 1;
             self.timers.set(now + leisure, Timer::Leisure(transmit));
+        }
+    }
+}
+
+impl<S: Store> Engine<S> {
+    /// Discovery is open: a device has to find the relay first.
+    fn requires_session(&self, target: Target) -> bool {
+        match target {
+            Target::WellKnownCore => false,
+            Target::Reverse { require_session } => require_session.unwrap_or(!self.config.allow_plain),
+            Target::Forward => !self.config.allow_plain,
         }
     }
 }

@@ -54,8 +54,9 @@ impl<S: Store> Engine<S> {
             Answer::Other(response) => self.respond(now, reply, wants, response),
             Answer::Block { mut response, etag, start, last } => {
                 let end = start + response.payload.len();
-                let offered = self.offered(reply.path, wants, url, None);
+                let offered = self.offered(&reply, wants, url, None);
                 response.observe = self.observation(now, &reply, wants, url);
+                response = self.with_echo(now, &reply, response);
                 self.respond(now, reply, wants, response);
                 self.progress(now, reply.path.peer, url, Sent { etag, start, end, last, offered });
                 if last {
@@ -72,7 +73,7 @@ impl<S: Store> Engine<S> {
         self.turn_away(now, reply, wants, Response::refusal(refusal, again.then_some(SOON_S)));
     }
 
-    fn turn_away(&mut self, now: Instant, reply: Reply, wants: &Wants, response: Response) {
+    pub(crate) fn turn_away(&mut self, now: Instant, reply: Reply, wants: &Wants, response: Response) {
         if self.may_refuse(now, reply.path) {
             self.respond(now, reply, wants, response);
         }
@@ -88,19 +89,27 @@ impl<S: Store> Engine<S> {
             }
             return;
         }
-        self.event(Event::Response(code));
-        if reply.confirmable && !reply.acknowledged {
-            let bytes = response.datagram(Type::Acknowledgement, reply.message_id, reply.token);
-            return self.send(now, reply.path, bytes);
-        }
-        let message_id = self.message_id(reply.path.peer);
-        // A client that never acknowledges must not fill our memory: beyond the limit, once has to do.
-        if reply.confirmable && self.outgoing.len() < self.config.limits.exchanges {
-            let bytes = response.datagram(Type::Confirmable, message_id, reply.token);
-            self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response);
+        let response = self.bounded(now, &reply, response);
+        let code = response.code();
+        let (message_type, message_id) = if reply.confirmable && !reply.acknowledged {
+            (Type::Acknowledgement, reply.message_id)
+        } else if reply.confirmable
+            && reply.room.is_none()
+            && self.outgoing.len() < self.config.limits.exchanges
+        {
+            (Type::Confirmable, self.message_id(reply.path.peer))
         } else {
-            let bytes = response.datagram(Type::NonConfirmable, message_id, reply.token);
-            self.send(now, reply.path, bytes);
+            // A client that never acknowledges must not fill our memory, and no address gets retransmissions that was not shown to
+            // be live: once has to do.
+            (Type::NonConfirmable, self.message_id(reply.path.peer))
+        };
+        let Some(bytes) = self.datagram(reply.bound, response, message_type, message_id, reply.token) else {
+            return self.drop(DropReason::NoNumber);
+        };
+        self.event(Event::Response(code));
+        match message_type {
+            Type::Confirmable => self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response),
+            _ => self.send(now, reply.path, bytes),
         }
     }
 

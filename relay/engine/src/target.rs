@@ -11,7 +11,10 @@ pub(crate) enum Target {
     /// `/.well-known/core` (RFC 6690).
     WellKnownCore,
     /// The resource whose URL was written to the buffer, asked for through a route.
-    Reverse,
+    Reverse {
+        /// What the route says of sessions.
+        require_session: Option<bool>,
+    },
     /// The resource whose URL was written to the buffer, asked for by Proxy-Uri or Proxy-Scheme.
     Forward,
 }
@@ -48,7 +51,7 @@ pub(crate) fn resolve(
     url.push_str(&route.origin);
     append_path(url, path(message).skip(route.path.len()))?;
     append_query(url, message);
-    Ok(Target::Reverse)
+    Ok(Target::Reverse { require_session: route.require_session })
 }
 
 fn path<'a>(message: &Message<'a>) -> impl Iterator<Item = &'a [u8]> {
@@ -217,6 +220,7 @@ mod tests {
         let route = |path: &[&str], origin: &str| Route {
             path: path.iter().map(|segment| (*segment).into()).collect(),
             origin: origin.into(),
+            require_session: None,
         };
         Config {
             routes: vec![route(&["fw"], "https://a/base/"), route(&["fw", "beta"], "https://b/")],

@@ -4,12 +4,11 @@ use crate::answer::{Answer, Representation};
 use crate::coap::{Response, Wants};
 use crate::engine::{Engine, Timer};
 use crate::event::{CacheResult, Event};
-use crate::exchanges::{Exchange, ExchangeId};
+use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::fetches::{Fetch, Partial};
 use crate::gateway;
 use crate::image::{ETag, Image, Validator};
 use crate::origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
-use crate::path::Path;
 use crate::peers::SILENCE;
 use crate::resources::{Current, Negative};
 use crate::store::Store;
@@ -192,7 +191,7 @@ impl<S: Store> Engine<S> {
         for &id in &fetch.waiters {
             let Some(exchange) = self.take_exchange(id) else { continue };
             let Exchange { reply, wants, url, .. } = &exchange;
-            let offered = self.offered(reply.path, wants, url, Some(image.body.len()));
+            let offered = self.offered(reply, wants, url, Some(image.body.len()));
             let answer = Representation::of(image, max_age).answer(wants, offered);
             self.deliver(now, *reply, wants, url, answer);
         }
@@ -216,10 +215,10 @@ impl<S: Store> Engine<S> {
         let Some(fetch) = self.fetches.get_mut(id) else { return };
         let waiters = std::mem::take(&mut fetch.waiters);
         for exchange in waiters {
-            let Some((path, wants)) = self.exchanges.get(exchange).map(|e| (e.reply.path, &e.wants)) else {
+            let Some((reply, wants)) = self.exchanges.get(exchange).map(|e| (&e.reply, &e.wants)) else {
                 continue;
             };
-            let Some(answer) = self.answer_from(now, id, path, wants) else { continue };
+            let Some(answer) = self.answer_from(now, id, reply, wants) else { continue };
             if let Answer::NotYet = answer {
                 if let Some(fetch) = self.fetches.get_mut(id) {
                     fetch.waiters.push(exchange);
@@ -233,10 +232,16 @@ impl<S: Store> Engine<S> {
     }
 
     /// What the bytes that are here have to say to a question; `None` before the header is here.
-    pub(crate) fn answer_from(&self, now: Instant, id: FetchId, path: Path, wants: &Wants) -> Option<Answer> {
+    pub(crate) fn answer_from(
+        &self,
+        now: Instant,
+        id: FetchId,
+        reply: &Reply,
+        wants: &Wants,
+    ) -> Option<Answer> {
         let fetch = self.fetches.get(id)?;
         let partial = fetch.partial.as_ref()?;
-        let offered = self.offered(path, wants, &fetch.url, partial.total());
+        let offered = self.offered(reply, wants, &fetch.url, partial.total());
         Some(partial.representation(now).answer(wants, offered))
     }
 

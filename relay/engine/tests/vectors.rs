@@ -36,8 +36,11 @@ struct Relay {
 
 impl Relay {
     fn new(fields: &Value) -> Self {
-        let route =
-            Route { path: vec![text(&fields["route"]).into()], origin: text(&fields["origin"]).into() };
+        let route = Route {
+            path: vec![text(&fields["route"]).into()],
+            origin: text(&fields["origin"]).into(),
+            require_session: None,
+        };
         let config = Config { routes: vec![route], ..Config::default() };
         let engine = Engine::new(config, UnboundedStore::default(), array(&fields["seed"]));
         Self { engine, fetch: None }

@@ -5,13 +5,17 @@
 mod mistakes;
 mod reader;
 mod schema;
+mod sessions;
 mod values;
 
 pub use mistakes::{Mistake, Mistakes};
+use schema::Files;
+pub use sessions::{Handshakes, Port, Sessions};
 
 use crate::directory;
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
+use sixfold_engine::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -37,6 +41,10 @@ pub struct Config {
     pub limits: Limits,
     /// `[resource_directory]`
     pub directory: ResourceDirectory,
+    /// `[sessions]`
+    pub sessions: Sessions,
+    /// `[security]`
+    pub security: Security,
     /// `[admin]`
     pub admin: Admin,
     /// `[log]`
@@ -70,6 +78,8 @@ pub struct Route {
     pub path: Vec<String>,
     /// The origin behind it.
     pub origin: OriginSettings,
+    /// Only devices with a session are served; `None`: as `sessions.allow_plain` says.
+    pub require_session: Option<bool>,
 }
 
 /// The forward proxy.
@@ -147,6 +157,13 @@ pub struct DirectoryUri {
     pub path: String,
 }
 
+/// What the relay does for others than its devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Security {
+    /// Which addresses have to be shown to be live before long answers go there.
+    pub echo: EchoPolicy,
+}
+
 /// The admin address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admin {
@@ -211,7 +228,7 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, file, origin::mistakes)
+        schema::read(&text, file, Files { origin: origin::mistakes, port: crate::sessions::file_mistakes })
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -219,7 +236,7 @@ impl Config {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(text: &str, file: &Path) -> Result<Self, Mistakes> {
-        schema::read(text, file, |_| Vec::new())
+        schema::read(text, file, Files::NONE)
     }
 
     /// The engine's part.
@@ -227,6 +244,7 @@ impl Config {
         let route = |route: &Route| sixfold_engine::Route {
             path: route.path.clone(),
             origin: route.origin.prefix.clone(),
+            require_session: route.require_session,
         };
         sixfold_engine::Config {
             routes: self.routes.iter().map(route).collect(),
@@ -234,7 +252,13 @@ impl Config {
             block_size: self.listen.block_size,
             max_object: self.cache.max_object,
             port: self.listen.coap.first().map_or(params::PORT, SocketAddr::port),
-            limits: sixfold_engine::Limits { negative_ttl: self.cache.negative_ttl, ..self.limits.engine },
+            allow_plain: self.sessions.allow_plain,
+            echo: self.security.echo,
+            limits: sixfold_engine::Limits {
+                negative_ttl: self.cache.negative_ttl,
+                sessions: self.sessions.limit,
+                ..self.limits.engine
+            },
         }
     }
 

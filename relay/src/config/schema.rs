@@ -1,9 +1,12 @@
 //! Which keys there are, what they mean, and what must fit together.
 
+mod sessions;
+
 use super::reader::{Section, Source};
-use super::{Config, Disk, Link, Mistakes, ResourceDirectory, Route, values};
+use super::{Config, Disk, Link, Mistakes, Port, ResourceDirectory, Route, values};
 use crate::origin::OriginSettings;
-use sixfold_engine::{Algorithm, Fanout, LinkConfig, Repair, canonical_url};
+use crate::sessions::credentials::FileMistakes;
+use sixfold_engine::{Algorithm, EchoPolicy, Fanout, LinkConfig, Repair, canonical_url};
 use sixfold_profile::coap::MAX_NUM;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
@@ -15,34 +18,46 @@ const MESH_HOPS: u8 = 64;
 /// No registration is renewed more often.
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Says what is wrong with the settings of an origin, and the files that they name, by key.
-type Trouble<'f> = &'f dyn Fn(&OriginSettings) -> Vec<(&'static str, String)>;
+/// Who looks at the files that a configuration names, and says what is wrong, by key.
+#[derive(Clone, Copy)]
+pub(super) struct Files {
+    /// The settings of an origin, and their files.
+    pub(super) origin: fn(&OriginSettings) -> FileMistakes,
+    /// The files of the session port.
+    pub(super) port: fn(&Port) -> FileMistakes,
+}
 
-/// Reads a whole file. `trouble` looks at the files that an origin names.
-pub(super) fn read(
-    text: &str,
-    file: &Path,
-    trouble: impl Fn(&OriginSettings) -> Vec<(&'static str, String)>,
-) -> Result<Config, Mistakes> {
+impl Files {
+    /// Nobody does.
+    pub(super) const NONE: Self = Self { origin: |_| Vec::new(), port: |_| Vec::new() };
+}
+
+/// Reads a whole file.
+pub(super) fn read(text: &str, file: &Path, files: Files) -> Result<Config, Mistakes> {
     let source = Source::new(text, file);
-    let config = read_all(&source, &trouble);
+    let config = read_all(&source, files);
     match source.into_mistakes() {
         None => Ok(config),
         Some(mistakes) => Err(mistakes),
     }
 }
 
-fn read_all(source: &Source<'_>, trouble: Trouble<'_>) -> Config {
+fn read_all(source: &Source<'_>, files: Files) -> Config {
     let mut config = Config::default();
     let mut top = Section::top(source);
     top.section("listen", |section| read_listen(section, &mut config));
-    top.sections("route", |section| read_route(section, &mut config, trouble));
+    top.sections("route", |section| read_route(section, &mut config, files));
     top.sections("link", |section| read_link(section, &mut config));
-    top.section("proxy", |section| read_proxy(section, &mut config, trouble));
+    top.section("proxy", |section| read_proxy(section, &mut config, files));
     top.section("cache", |section| read_cache(section, &mut config));
     top.section("origin", |section| read_origin(section, &mut config));
     top.section("limits", |section| read_limits(section, &mut config));
     top.section("resource_directory", |section| read_directory(section, &mut config));
+    top.section("sessions", |section| sessions::read(section, &mut config.sessions, files));
+    top.section("security", |section| {
+        let policies = EchoPolicy::ALL.map(|policy| (policy.label(), policy));
+        section.read("echo", &mut config.security.echo, |value| values::one_of(value, &policies));
+    });
     top.section("admin", |section| read_admin(section, &mut config));
     top.section("log", |section| read_log(section, &mut config));
     top.finish();
@@ -107,11 +122,13 @@ const fn is_link_local(group: Ipv6Addr) -> bool {
     group.octets()[1] & 0xf == 2
 }
 
-fn read_route(section: &mut Section<'_, '_>, config: &mut Config, trouble: Trouble<'_>) {
+fn read_route(section: &mut Section<'_, '_>, config: &mut Config, files: Files) {
     let mut path = None;
     let path_line =
         section.require("path", &mut path, |value| path_segments(&values::text(value)?).map(Some));
-    let (origin, origin_line) = read_origin_settings(section, trouble);
+    let (origin, origin_line) = read_origin_settings(section, files);
+    let mut require_session = None;
+    section.read("require_session", &mut require_session, |value| values::flag(value).map(Some));
     let same = |other: &&Route| other.origin.prefix == origin.prefix && !origin.prefix.is_empty();
     if config.routes.iter().filter(same).any(|other| other.origin != origin) {
         let message = "another route has this origin with other settings; settings belong to the origin, so make them equal";
@@ -123,11 +140,11 @@ fn read_route(section: &mut Section<'_, '_>, config: &mut Config, trouble: Troub
         let message = format!("/{} has a route already; remove one of them", path.join("/"));
         section.mistake(path_line, "path", message);
     }
-    config.routes.push(Route { path, origin });
+    config.routes.push(Route { path, origin, require_session });
 }
 
 /// The settings, and the line of the origin.
-fn read_origin_settings(section: &mut Section<'_, '_>, trouble: Trouble<'_>) -> (OriginSettings, usize) {
+fn read_origin_settings(section: &mut Section<'_, '_>, files: Files) -> (OriginSettings, usize) {
     let mut origin = OriginSettings::default();
     section.read("allow_http", &mut origin.allow_http, values::flag);
     let allow_http = origin.allow_http;
@@ -145,7 +162,7 @@ fn read_origin_settings(section: &mut Section<'_, '_>, trouble: Trouble<'_>) -> 
         }
         _ if origin.prefix.is_empty() => {}
         _ => {
-            for (key, message) in trouble(&origin) {
+            for (key, message) in (files.origin)(&origin) {
                 let lines =
                     [("ca_file", ca_line), ("client_cert_file", cert_line), ("client_key_file", key_line)];
                 let place = lines.into_iter().find(|(name, _)| *name == key);
@@ -156,7 +173,7 @@ fn read_origin_settings(section: &mut Section<'_, '_>, trouble: Trouble<'_>) -> 
     (origin, line)
 }
 
-fn read_proxy(section: &mut Section<'_, '_>, config: &mut Config, trouble: Trouble<'_>) {
+fn read_proxy(section: &mut Section<'_, '_>, config: &mut Config, files: Files) {
     let proxy = &mut config.proxy;
     section.read("allow_http", &mut proxy.allow_http, values::flag);
     let allow_http = proxy.allow_http;
@@ -167,7 +184,7 @@ fn read_proxy(section: &mut Section<'_, '_>, config: &mut Config, trouble: Troub
             section.mistake(line, "forward", format!("{prefix} is there twice; name it once"));
         }
         let origin = OriginSettings { prefix: prefix.clone(), allow_http, ..OriginSettings::default() };
-        for (_, message) in trouble(&origin) {
+        for (_, message) in (files.origin)(&origin) {
             section.mistake(line, "forward", format!("{prefix}: {message}"));
         }
     }

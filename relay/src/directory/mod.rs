@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 
 /// How long a stopping relay waits for the directory to forget it.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What to register, and where. `None` in its place: nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod machine;
 mod network;
+mod sessions;
 
 use crate::config::Config;
 use crate::origin;
@@ -87,7 +88,9 @@ impl fmt::Display for Findings {
 pub async fn examine(config: &Config) -> Findings {
     let mut findings = vec![machine::clock()];
     findings.extend(network::interfaces(config));
-    findings.extend(network::ports(config).await);
+    let running = network::is_running(config).await;
+    findings.extend(network::ports(config, running));
+    findings.extend(sessions::examine(config, running));
     findings.extend(network::groups(config));
     findings.extend(origins(config).await);
     findings.extend(machine::disk(config));

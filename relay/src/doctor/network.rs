@@ -52,12 +52,16 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     }
 }
 
-/// Whether each address can be bound, or a relay has it already.
-pub(super) async fn ports(config: &Config) -> Vec<Finding> {
-    let running = match config.admin.listen {
+/// Whether a relay with this configuration runs.
+pub(super) async fn is_running(config: &Config) -> bool {
+    match config.admin.listen {
         Some(admin) => status::fetch(&format!("http://{admin}"), Page { limit: 1, skip: 0 }).await.is_ok(),
         None => false,
-    };
+    }
+}
+
+/// Whether each address can be bound, or a relay has it already.
+pub(super) fn ports(config: &Config, running: bool) -> Vec<Finding> {
     config.listen.coap.iter().map(|address| port(*address, running)).collect()
 }
 

@@ -5,9 +5,12 @@
 //! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
 
 mod clock;
-mod door;
+pub(crate) mod door;
 mod links;
 mod paced;
+mod sessions;
+
+pub use sessions::SessionCommand;
 
 use crate::config::Config;
 use crate::ops::status::{Around, Image, Page};
@@ -20,7 +23,7 @@ use clock::Clock;
 use door::{Door, Entry};
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit, Unable};
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit, Unable};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub enum Command {
     Status(Page, oneshot::Sender<Status>),
     /// Do what an operator orders.
     Order(Order, oneshot::Sender<Result<Report, Unable>>),
+    /// Something about sessions.
+    Session(SessionCommand),
     /// Finish what is under way and stop.
     Drain,
 }
@@ -125,6 +130,7 @@ impl Driver {
                     Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
                     Command::Order(order, reply) => drop(reply.send(self.obey(order))),
+                    Command::Session(command) => self.take_session_command(command),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
@@ -207,6 +213,12 @@ impl Driver {
             Ok(interfaces) => interfaces,
             Err(error) => return tracing::debug!("looking for interfaces: {error}"),
         };
+        let prefixes = interfaces.iter().flat_map(|interface| {
+            let index = interface.index;
+            let prefixes = interface.prefixes.iter();
+            prefixes.map(move |&(address, length)| Prefix { interface: index, address, length })
+        });
+        self.engine.set_prefixes(prefixes.collect());
         let now = self.clock.now();
         for (interface, config) in self.paced.update(&interfaces, &self.config.link) {
             tracing::debug!(interface, paced = config.is_some(), "link");

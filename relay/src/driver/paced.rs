@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     fn interface(name: &str, index: u32) -> Interface {
-        Interface { name: name.to_owned(), index, multicast: true }
+        Interface { name: name.to_owned(), index, multicast: true, prefixes: Vec::new() }
     }
 
     #[test]

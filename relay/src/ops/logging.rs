@@ -35,8 +35,8 @@ fn filter(level: &str, overriding: &str) -> anyhow::Result<EnvFilter> {
     builder.parse(overriding).with_context(|| format!("operator: RUST_LOG={overriding:?} makes no sense"))
 }
 
-/// Writes what an operator may want to read about an event. URLs, which devices may have a say in, are recorded
-/// as strings, never with `%`: so both formats quote them, and no URL can forge a line.
+/// Writes what an operator may want to read about an event. URLs and names, which devices may have a say in, are recorded
+/// as strings, never with `%`: so both formats quote them, and none can forge a line.
 pub fn log_event(event: &Event) {
     match event {
         Event::ImageFetched { url, etag, bytes, duration } => {
@@ -52,6 +52,9 @@ pub fn log_event(event: &Event) {
         // The origin client, which knows the reason, has warned.
         Event::FetchFailed { url, failure, stale: false } => {
             debug!(url, failure = failure.label(), "devices are told that the origin failed");
+        }
+        Event::Session { name, event } => {
+            info!(name = &**name, event = event.label(), "session");
         }
         event => trace!(?event),
     }

@@ -3,8 +3,11 @@
 //! Every label value is known beforehand, so no request can make a new time series, and what is counted per
 //! datagram is one atomic addition. Times per device or URL are deliberately left out: the status has them.
 
+use self::agreement::AgreementCounters;
 use self::fanout::FanoutCounters;
+use self::sessions::SessionCounters;
 use crate::origin::Traffic;
+use crate::sessions::Outcome;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -13,6 +16,7 @@ use prometheus::{
 use sixfold_engine::{CacheResult, DropReason, Event, LinkDecision, LinkEvent, LinkStatus, Load};
 use sixfold_profile::coap::Code;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// In seconds: from a device on a fast link to one that is fed a block per minute.
 const DURATIONS: [f64; 14] =
@@ -47,6 +51,8 @@ pub struct Metrics {
     reloads_ok: IntCounter,
     reloads_refused: IntCounter,
     fanout: FanoutCounters,
+    agreements: AgreementCounters,
+    sessions: SessionCounters,
     origin: OriginCounters,
 }
 
@@ -128,6 +134,8 @@ impl Metrics {
             reloads_ok: reloads.with_label_values(&["ok"]),
             reloads_refused: reloads.with_label_values(&["refused"]),
             fanout: FanoutCounters::new(&make)?,
+            agreements: AgreementCounters::new(&make)?,
+            sessions: SessionCounters::new(&make)?,
             origin: OriginCounters::new(&make)?,
             registry,
         })
@@ -142,6 +150,8 @@ impl Metrics {
             Event::Dropped(reason) => self.dropped[*reason as usize].inc(),
             Event::Link(event) => self.link_answers[*event as usize].inc(),
             Event::Fanout(event) => self.fanout.record(*event),
+            Event::Session { event, .. } => self.sessions.record(*event),
+            Event::SessionRefused(reason) => self.sessions.refused(*reason),
             Event::Decided(decision) => self.link_decisions[*decision as usize].inc(),
             Event::BlockSent(bytes) => {
                 self.blocks_sent.inc();
@@ -211,6 +221,16 @@ impl Metrics {
     /// Counts a reload of the configuration: taken, or refused.
     pub fn config_reload(&self, ok: bool) {
         if ok { self.reloads_ok.inc() } else { self.reloads_refused.inc() }
+    }
+
+    /// Counts what became of a connection to the session port.
+    pub fn agreement(&self, outcome: Outcome) {
+        self.agreements.record(outcome);
+    }
+
+    /// Sets until when the session port's certificate is valid.
+    pub fn set_session_certificate(&self, not_after: Option<SystemTime>) {
+        self.agreements.set_not_after(not_after);
     }
 
     /// Shows what this counts from now on.
@@ -362,6 +382,12 @@ impl Maker<'_> {
         Ok(gauge)
     }
 
+    fn gauge_of_float(&self, name: &str, help: &str) -> Result<Gauge, Error> {
+        let gauge = Gauge::new(format!("sixfold_{name}"), help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
     fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec, Error> {
         let gauges = GaugeVec::new(Opts::new(format!("sixfold_{name}"), help), &[label])?;
         self.0.register(Box::new(gauges.clone()))?;
@@ -376,6 +402,8 @@ impl Maker<'_> {
     }
 }
 
+mod agreement;
 mod fanout;
+mod sessions;
 #[cfg(test)]
 mod tests;

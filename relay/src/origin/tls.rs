@@ -1,10 +1,9 @@
 //! TLS settings of an origin: whom we trust, and who we are.
 
 use super::{OriginSettings, OriginSetupError};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use crate::pem;
 use rustls::{ClientConfig, RootCertStore, crypto};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The files that decide about a TLS connection. Origins that share them share connections.
@@ -37,7 +36,7 @@ impl Credentials {
     pub(super) fn load(&self, origin: &str) -> Result<ClientConfig, OriginSetupError> {
         let failed = |message: String| OriginSetupError::new(origin, message);
         let roots = match &self.ca_file {
-            Some(file) => read_roots(file).map_err(failed)?,
+            Some(file) => pem::roots("ca_file", file).map_err(failed)?,
             None if self.plain => RootCertStore::empty(),
             None => system_roots().map_err(failed)?,
         };
@@ -46,8 +45,8 @@ impl Credentials {
             .map_err(|error| failed(error.to_string()))?
             .with_root_certificates(roots);
         let Some((certificate, key)) = &self.client else { return Ok(builder.with_no_client_auth()) };
-        let chain = read_certificates("client_cert_file", certificate).map_err(failed)?;
-        let secret = read_key(key).map_err(failed)?;
+        let chain = pem::certificates("client_cert_file", certificate).map_err(failed)?;
+        let secret = pem::private_key("client_key_file", key).map_err(failed)?;
         builder.with_client_auth_cert(chain, secret).map_err(|error| {
             failed(format!(
                 "client_key_file {} does not fit client_cert_file {} ({error}): give the key that this certificate was made for",
@@ -62,55 +61,16 @@ impl Credentials {
 /// What is wrong with each file of an origin, by configuration key.
 pub(super) fn file_mistakes(origin: &OriginSettings) -> Vec<(&'static str, String)> {
     let OriginSettings { ca_file, client_cert_file, client_key_file, .. } = origin;
-    let chain = |file: &PathBuf| read_certificates("client_cert_file", file).err();
+    let chain = |file: &PathBuf| pem::certificates("client_cert_file", file).err();
     let found = [
-        ("ca_file", ca_file.as_ref().and_then(|file| read_roots(file).err())),
+        ("ca_file", ca_file.as_ref().and_then(|file| pem::roots("ca_file", file).err())),
         ("client_cert_file", client_cert_file.as_ref().and_then(chain)),
-        ("client_key_file", client_key_file.as_ref().and_then(|file| read_key(file).err())),
+        (
+            "client_key_file",
+            client_key_file.as_ref().and_then(|file| pem::private_key("client_key_file", file).err()),
+        ),
     ];
     found.into_iter().filter_map(|(key, message)| Some((key, message?))).collect()
-}
-
-fn read_roots(file: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in read_certificates("ca_file", file)? {
-        roots.add(certificate).map_err(|error| {
-            format!(
-                "ca_file {} holds a certificate that cannot be used ({error}): replace it",
-                file.display()
-            )
-        })?;
-    }
-    Ok(roots)
-}
-
-fn read_certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => {
-            Err(unreadable(key, file, "certificate", &pem::Error::NoItemsFound))
-        }
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(unreadable(key, file, "certificate", &error)),
-    }
-}
-
-fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_file(file)
-        .map_err(|error| unreadable("client_key_file", file, "private key", &error))
-}
-
-fn unreadable(key: &str, file: &Path, what: &str, error: &pem::Error) -> String {
-    let file = file.display();
-    match error {
-        pem::Error::Io(error) => {
-            format!(
-                "{key} {file} cannot be read ({error}): check the path, and that the relay's user may read it"
-            )
-        }
-        pem::Error::NoItemsFound => format!("{key} {file} holds no {what}: it must be a PEM file with one"),
-        error => format!("{key} {file} is not a valid PEM file ({error:?}): export the {what} again as PEM"),
-    }
 }
 
 fn system_roots() -> Result<RootCertStore, String> {

@@ -2,8 +2,10 @@
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::sys::socket::SockaddrStorage;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 
 /// ARPHRD_IEEE802154, ARPHRD_IEEE802154_MONITOR and ARPHRD_6LOWPAN (linux/if_arp.h).
 const LOW_POWER: [&str; 3] = ["804", "805", "825"];
@@ -16,14 +18,22 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     /// Up, and able to send and receive multicast to others.
     pub(crate) multicast: bool,
+    /// The addresses that are on its link: one of them each, and how many bits they share.
+    pub(crate) prefixes: Vec<(IpAddr, u8)>,
 }
 
 /// Every interface. TUN devices are among them although they have no link-layer address.
 pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
-    let flags: BTreeMap<_, _> = getifaddrs()?.map(|entry| (entry.interface_name, entry.flags)).collect();
-    let interfaces = flags.into_iter().filter_map(|(name, flags)| {
+    let mut entries: BTreeMap<String, (InterfaceFlags, Vec<(IpAddr, u8)>)> = BTreeMap::new();
+    for entry in getifaddrs()? {
+        let prefix = prefix(entry.address, entry.netmask);
+        let known = entries.entry(entry.interface_name).or_insert((entry.flags, Vec::new()));
+        known.0 = entry.flags;
+        known.1.extend(prefix);
+    }
+    let interfaces = entries.into_iter().filter_map(|(name, (flags, prefixes))| {
         let index = index_of(&name)?;
-        Some(Interface { name, index, multicast: is_multicast(flags) })
+        Some(Interface { name, index, multicast: is_multicast(flags), prefixes })
     });
     Ok(interfaces.collect())
 }
@@ -40,6 +50,20 @@ pub(super) fn index_of(name: &str) -> Option<u32> {
     if_nametoindex(name).ok()
 }
 
+/// An address, and how long its prefix is.
+fn prefix(address: Option<SockaddrStorage>, netmask: Option<SockaddrStorage>) -> Option<(IpAddr, u8)> {
+    let ip = |storage: Option<SockaddrStorage>| {
+        let storage = storage?;
+        let v6 = storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
+        v6.or_else(|| storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip())))
+    };
+    let ones = match ip(netmask)? {
+        IpAddr::V4(mask) => mask.to_bits().leading_ones(),
+        IpAddr::V6(mask) => mask.to_bits().leading_ones(),
+    };
+    Some((ip(address)?, u8::try_from(ones).ok()?))
+}
+
 fn is_multicast(flags: InterfaceFlags) -> bool {
     flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_MULTICAST)
         && !flags.contains(InterfaceFlags::IFF_LOOPBACK)
@@ -54,6 +78,8 @@ mod tests {
         let all = interfaces().unwrap();
         let lo = all.iter().find(|interface| interface.name == "lo").unwrap();
         assert_eq!((Some(lo.index), lo.multicast), (index_of("lo"), false));
+        assert!(lo.prefixes.iter().all(|(address, _)| address.is_loopback()), "{lo:?}");
+        assert!(!lo.prefixes.iter().any(|(_, length)| *length == 0), "{lo:?}");
         assert_eq!(index_of("no-such-if"), None);
         assert!(!is_low_power("lo") && !is_low_power("no-such-if"));
     }

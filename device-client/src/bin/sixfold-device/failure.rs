@@ -1,6 +1,7 @@
 //! What can go wrong, whose fault it is, and the exit status that says so to scripts.
 
 use crate::trust::Untrusted;
+use sixfold_device::agree::AgreeError;
 use sixfold_device::boot::BootError;
 use sixfold_device::fetch::{Change, Violation};
 use sixfold_device::flash_file::FlashError;
@@ -47,6 +48,8 @@ pub(crate) enum Failure {
     Reference(TargetError),
     /// The manifest has the sequence number of the image that runs, and is of another one.
     Reused(String),
+    /// There is to be a session with the relay, and there is none.
+    Session(AgreeError),
     /// The flash, or what is in it.
     Flash(String),
     /// What is to be written does not fit its place in flash.
@@ -60,7 +63,7 @@ pub(crate) enum Failure {
 impl From<PrepareError<Failure, Untrusted, FlashError>> for Failure {
     fn from(error: PrepareError<Self, Untrusted, FlashError>) -> Self {
         match error {
-            PrepareError::Fetch { error, .. } => error,
+            PrepareError::Fetch { error, .. } | PrepareError::Session(error) => error,
             PrepareError::Untrusted(error) => Self::Untrusted(error),
             PrepareError::Refused(refusal) => Self::Unfit(refusal),
             PrepareError::Target(error) => Self::Reference(error),
@@ -104,6 +107,9 @@ impl Failure {
             Self::Reused(_) => 25,
             Self::TooLong(_) => 26,
             Self::NoRelay(_) => 27,
+            Self::Session(AgreeError::Untrusted(_)) => 28,
+            Self::Session(AgreeError::Rejected(_)) => 29,
+            Self::Session(_) => 30,
         }
     }
 
@@ -158,6 +164,7 @@ impl fmt::Display for Failure {
             Self::TooLong(limit) => write!(f, "the server sends more than {limit} bytes"),
             Self::Untrusted(error) => error.fmt(f),
             Self::Unfit(refusal) => refusal.fmt(f),
+            Self::Session(error) => write!(f, "no session with the relay: {error}"),
             Self::Reference(error) => write!(f, "the manifest's URI cannot be used: {error}"),
             Self::OtherSize(what) | Self::Reused(what) | Self::Flash(what) | Self::Layout(what) => {
                 f.write_str(what)
@@ -227,6 +234,14 @@ mod tests {
             (PrepareError::Reused { sequence_number: 1 }, 25),
             (PrepareError::OtherSize { signed: 1, offered: 2 }, 18),
             (PrepareError::Target(TargetError::TooLong), 19),
+            (PrepareError::Session(Failure::Session(AgreeError::Untrusted(rustls::Error::DecryptError))), 28),
+            (
+                PrepareError::Session(Failure::Session(AgreeError::Rejected(
+                    rustls::AlertDescription::UnknownCA,
+                ))),
+                29,
+            ),
+            (PrepareError::Session(Failure::Session(AgreeError::Protocol)), 30),
             (PrepareError::Flash(BootError::Flash(broken)), 7),
             (fetch(Failure::File(file.to_owned(), "read", io::Error::other(""))), 7),
             (PrepareError::Flash(BootError::Layout), 24),

@@ -17,6 +17,7 @@ mod progress;
 mod radio;
 mod relay;
 mod request;
+mod session;
 mod stack;
 mod transfer;
 mod trust;

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::flash::{hex, open};
 use crate::progress::print_line;
 use crate::relay::Relay;
+use crate::session::Wanted;
 use crate::trust::Trust;
 use crate::wire::Wire;
 use crate::{boot, discover};
@@ -12,7 +13,7 @@ use embedded_storage::nor_flash::NorFlash;
 use serde_json::json;
 use sixfold_device::flash_file::FlashFile;
 use sixfold_device::prepare::{
-    Origin, Prepared, Request, SHORTEST_SECRET, Target, Told, interface_identifier, prepare,
+    Agreed, Origin, Prepared, Request, SHORTEST_SECRET, Target, Told, interface_identifier, prepare,
 };
 use sixfold_device::uri::{CoapUri, Host};
 use sixfold_manifest::Device;
@@ -30,7 +31,15 @@ pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
     let line = if arguments.json {
         let record = prepared.record.map(|which| format!("{which:?}"));
         let group = prepared.group.as_ref().and_then(|told| told.as_ref().ok()).map(json_of);
-        let result = json!({ "sha256": digest, "bytes": bytes, "sequence": sequence, "record": record, "group": group });
+        let session = prepared.session.as_ref().map(json_of_session);
+        let result = json!({
+            "sha256": digest,
+            "bytes": bytes,
+            "sequence": sequence,
+            "record": record,
+            "group": group,
+            "session": session,
+        });
         result.to_string()
     } else {
         format!("{digest}  sequence number {sequence}, {bytes} bytes")
@@ -59,6 +68,15 @@ fn tell(prepared: &Prepared) {
         (_, Some(Err(why))) => print_line(&format!("no group: {why}")),
         (_, None) => {}
     }
+    if let Some(session) = &prepared.session {
+        let lifetime = session.lifetime.as_secs();
+        print_line(&format!("a session with the relay, for {lifetime} s"));
+    }
+}
+
+/// Without keys.
+fn json_of_session(session: &Agreed) -> serde_json::Value {
+    json!({ "id": hex(session.session().sender_id), "seconds": session.lifetime.as_secs() })
 }
 
 fn json_of(told: &Told) -> serde_json::Value {
@@ -68,6 +86,7 @@ fn json_of(told: &Told) -> serde_json::Value {
 
 fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure> {
     let trust = Trust::read(what)?;
+    let session = Wanted::read(&what.session)?;
     let secret = fs::read(&what.secret).map_err(Failure::file(&what.secret, "read"))?;
     if secret.len() < SHORTEST_SECRET {
         let path = what.secret.display();
@@ -95,7 +114,7 @@ fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure>
         szx: what.szx,
         group: !what.no_group,
     };
-    let mut relay = Relay { wire, deadline: None };
+    let mut relay = Relay { wire, deadline: None, session };
     Ok(prepare(flash, &layout, &mut relay, |signed| trust.verify(signed), &request)?)
 }
 

@@ -1,9 +1,10 @@
 //! A relay as a source of manifests and chunk indexes.
 
 use crate::failure::Failure;
+use crate::session::Wanted;
 use crate::wire::{MAX_REQUEST, Wire};
 use sixfold_device::fetch::{Event, Fetch, Received};
-use sixfold_device::prepare::{Inquiry, NoGroup, Probe, Source, Target};
+use sixfold_device::prepare::{Agreed, Inquiry, NoGroup, Probe, Source, Target};
 use sixfold_device::uri::encode;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Full, Options, Szx};
@@ -21,6 +22,8 @@ pub(crate) fn seed() -> u32 {
 pub(crate) struct Relay {
     pub(crate) wire: Wire,
     pub(crate) deadline: Option<Instant>,
+    /// The session that is to be agreed on.
+    pub(crate) session: Option<Wanted>,
 }
 
 impl Relay {
@@ -94,6 +97,10 @@ impl Source for Relay {
             Ok(block.is_some())
         })?;
         Ok(probe)
+    }
+
+    fn session(&mut self) -> Result<Option<Agreed>, Failure> {
+        self.session.as_ref().map(Wanted::agree).transpose()
     }
 
     fn group(&mut self, target: &Target) -> Result<Vec<u8>, NoGroup> {

@@ -167,7 +167,8 @@ fn connect(peer: SocketAddr) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-fn addresses(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Failure> {
+/// Where a server is; there is at least one place, unless a name has none.
+pub(crate) fn addresses(host: &Host, port: u16) -> Result<Vec<SocketAddr>, Failure> {
     let found = match host {
         Host::V4(address) => vec![SocketAddr::from((*address, port))],
         Host::V6(address, zone) => {

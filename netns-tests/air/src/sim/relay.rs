@@ -46,7 +46,11 @@ impl Relay {
         link: LinkConfig,
         seed: [u8; 32],
     ) -> Self {
-        let route = Route { path: vec![PATH[0].to_owned()], origin: "https://origin.example/".to_owned() };
+        let route = Route {
+            path: vec![PATH[0].to_owned()],
+            origin: "https://origin.example/".to_owned(),
+            require_session: None,
+        };
         let config = Config { routes: vec![route], ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), seed);
         for (interface, _) in (INTERFACE..).zip(&locals) {

@@ -65,7 +65,7 @@ impl<'a> Simulation<'a> {
     /// The device's link has a group when the relay `fans_out`.
     pub(super) fn new(scenario: &'a Scenario, fans_out: bool) -> Result<Self, Box<dyn Error>> {
         let (name, origin) = ROUTE;
-        let route = Route { path: vec![name.to_owned()], origin: origin.to_owned() };
+        let route = Route { path: vec![name.to_owned()], origin: origin.to_owned(), require_session: None };
         let config = Config { routes: vec![route], ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), [RELAY_SEED; 32]);
         if fans_out {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 pub mod members;
+pub mod sessions;
 
 use sixfold_engine::{
     Config, Engine, Event, FetchCommand, FetchId, Freshness, Head, Instant, OriginEvent, Path, Route,
@@ -107,7 +108,11 @@ pub struct Bench {
 }
 
 pub fn config() -> Config {
-    let route = Route { path: vec!["fw".into()], origin: "https://origin.example/base/".into() };
+    let route = Route {
+        path: vec!["fw".into()],
+        origin: "https://origin.example/base/".into(),
+        require_session: None,
+    };
     Config { routes: vec![route], forward: vec!["https://origin.example/open/".into()], ..Config::default() }
 }
 
@@ -178,6 +183,14 @@ impl Bench {
         std::iter::from_fn(|| self.engine.poll_transmit())
             .map(|transmit| read(&transmit.bytes, transmit.path.peer))
             .collect()
+    }
+
+    /// The same as bytes.
+    pub fn datagrams(&mut self) -> Vec<Vec<u8>> {
+        while let Some(event) = self.engine.poll_event() {
+            self.events.push(event);
+        }
+        std::iter::from_fn(|| self.engine.poll_transmit()).map(|transmit| transmit.bytes).collect()
     }
 
     pub fn command(&mut self) -> Option<FetchCommand> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 const REFERENCE: &str = include_str!("../../../../config/relay.toml");
 
 fn parse(text: &str) -> Result<Config, Mistakes> {
-    read(text, Path::new("f.toml"), |_| Vec::new())
+    read(text, Path::new("f.toml"), Files::NONE)
 }
 
 /// The mistakes as (line, key).
@@ -45,7 +45,7 @@ fn the_reference_is_the_defaults() {
 fn the_reference_has_every_key() {
     let text = uncommented();
     let source = Source::new(&text, Path::new("f.toml"));
-    read_all(&source, &|_| Vec::new());
+    read_all(&source, Files::NONE);
     assert_eq!(source.absent(), Vec::<String>::new());
 }
 
@@ -226,13 +226,13 @@ fn paths_are_relative_to_the_file() {
     let text = "[[route]]\npath = \"/a\"\norigin = \"https://h/\"\nca_file = \"ca.pem\"\n\
                 client_cert_file = \"/absolute/c.pem\"\nclient_key_file = \"../k.pem\"\n\
                 [cache]\ndisk = { path = \"spool\", limit = 1 }\n";
-    let config = read(text, Path::new("/etc/sixfold/relay.toml"), |_| Vec::new()).unwrap();
+    let config = read(text, Path::new("/etc/sixfold/relay.toml"), Files::NONE).unwrap();
     let origin = &config.routes[0].origin;
     assert_eq!(origin.ca_file.as_deref(), Some(Path::new("/etc/sixfold/ca.pem")));
     assert_eq!(origin.client_cert_file.as_deref(), Some(Path::new("/absolute/c.pem")));
     assert_eq!(origin.client_key_file.as_deref(), Some(Path::new("/etc/sixfold/../k.pem")));
     assert_eq!(config.cache.disk.unwrap().path, Path::new("/etc/sixfold/spool"));
-    let beside = read(text, Path::new("relay.toml"), |_| Vec::new()).unwrap();
+    let beside = read(text, Path::new("relay.toml"), Files::NONE).unwrap();
     assert_eq!(beside.routes[0].origin.ca_file.as_deref(), Some(Path::new("ca.pem")));
 }
 

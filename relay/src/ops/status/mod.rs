@@ -384,7 +384,7 @@ mod tests {
 
     /// A relay that has 128 of 200 bytes, and sent the first 128 to a device in two seconds.
     pub(crate) fn half_way(page: Page) -> Status {
-        let route = Route { path: Vec::new(), origin: "https://h/".to_owned() };
+        let route = Route { path: Vec::new(), origin: "https://h/".to_owned(), require_session: None };
         let config = Config { routes: vec![route], ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), [0; 32]);
         let peer = SocketAddr::from((Ipv6Addr::LOCALHOST, 5683));

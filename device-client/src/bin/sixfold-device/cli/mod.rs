@@ -4,6 +4,7 @@ mod boot;
 mod fetch;
 mod flash;
 mod prepare;
+mod session;
 
 use clap::{Parser, Subcommand};
 use sixfold_profile::coap::Szx;
@@ -13,6 +14,7 @@ pub(crate) use boot::{Boot, Link, Run};
 pub(crate) use fetch::Fetch;
 pub(crate) use flash::{Create, Flash, Show};
 pub(crate) use prepare::{Prepare, Update, What};
+pub(crate) use session::Session;
 
 /// Fetch firmware images over CoAP, and update flash from them.
 #[derive(Debug, Parser)]

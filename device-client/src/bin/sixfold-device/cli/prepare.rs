@@ -1,6 +1,7 @@
 //! `sixfold-device prepare` and `update`.
 
 use super::boot::Run;
+use super::session::Session;
 use super::szx;
 use clap::Args;
 use sixfold_profile::coap::Szx;
@@ -13,6 +14,9 @@ Examples:
       --key publisher.pub --vendor example.com --class lamp --secret secret.bin
   sixfold-device prepare --flash flash.bin --discover lowpan0 --manifest /fw/lamp.bin.p7s \\
       --anchor ca.pem --crl ca.crl --vendor example.com --class lamp --secret secret.bin
+  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' --manifest /fw/lamp.bin.suit \\
+      --key publisher.pub --vendor example.com --class lamp --secret secret.bin \\
+      --session 'tls://[fd00::1]:9684' --session-ca site.pem --session-certificate lamp.pem --session-key lamp.key
 
 Exit status:
   0  a ticket is in flash, or the device runs this image already
@@ -39,7 +43,10 @@ Exit status:
   24 record or image do not fit their places in flash
   25 the image that runs has this sequence number, and is another one
   26 manifest or index are longer than they may be
-  27 no relay was found";
+  27 no relay was found
+  28 the session port's certificate is not trusted
+  29 the relay does not accept this device's certificate
+  30 no session for another reason";
 
 /// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
 #[derive(Args, Debug)]
@@ -113,6 +120,8 @@ pub(crate) struct What {
     /// Do not ask the relay for a group to hear blocks in that it sends to many devices.
     #[arg(long)]
     pub(crate) no_group: bool,
+    #[command(flatten)]
+    pub(crate) session: Session,
 }
 
 impl What {

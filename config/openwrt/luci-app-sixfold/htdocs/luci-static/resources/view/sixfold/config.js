@@ -82,6 +82,23 @@ const SECTIONS = [
 		['transfers', _('Devices remembered'), '', number('uinteger', '16384')],
 		['patience', _('How long a request waits'), '', text('90 s')],
 	]],
+	['sessions', _('Sessions'), _('Where devices agree on keys (OSCORE) over TLS, with certificates on both sides.'), {}, [
+		['listen', _('Address'), _('Address and TCP port; nothing closes it.'), text('[::]:9684')],
+		['certificate', _('Certificate'), _('A PEM file, as the next ones.'), text('/etc/sixfold/relay.pem')],
+		['key', _('Its key'), '', text('/etc/sixfold/relay.key')],
+		['client_ca', _('Authorities of devices'), '', text('/etc/sixfold/devices.pem')],
+		['client_crl', _('Their revocation lists'), '', text('/etc/sixfold/devices.crl')],
+		['lifetime', _('Lifetime of a session'), '', text('30 d')],
+		['handshakes', _('Connections at the same time'), '', number('uinteger', '32')],
+		['handshakes_per_client', _('Of one address'), '', number('uinteger', '4')],
+		['handshake_rate', _('New ones of one address a second'), '', number('uinteger', '4')],
+		['handshake_timeout', _('Time for a handshake'), '', text('30 s')],
+		['limit', _('Sessions'), _('How many there may be.'), number('uinteger', '4096')],
+		['allow_plain', _('Serve devices without a session'), '', flag('1')],
+	]],
+	['security', _('Security'), _('What the relay does for others than its devices.'), {}, [
+		['echo', _('Proof of address'), _('Which source addresses have to be shown to be live before long answers go there.'), choice(['off', 'routed', 'always'], 'routed')],
+	]],
 	['resource_directory', _('Resource directory'), _('Registers the relay (RFC 9176) for devices that multicast does not reach.'), {}, [
 		['uri', _('Directory'), '', text('coap://[2001:db8::5]')],
 		['endpoint', _('Name of this relay'), _('Unique in the directory.'), text('router-1')],

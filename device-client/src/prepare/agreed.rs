@@ -1,0 +1,27 @@
+//! What device and relay agreed on, on whatever way, for the ticket.
+
+use sixfold_oscore::{Derived, Parameters};
+use sixfold_profile::ticket::Session;
+use std::time::Duration;
+
+/// A session that the relay has, and the boot program is to use. Its numbers are all unused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The session's identifiers and keys.
+    pub keys: Derived,
+    /// The relay forgets the session after this time.
+    pub lifetime: Duration,
+    /// The port that the relay serves CoAP on, if it said so.
+    pub port: Option<u16>,
+    /// The agreement was cheap: it went on from an earlier one.
+    pub is_resumed: bool,
+}
+
+impl Agreed {
+    /// As it stands in a ticket: nobody has used a number before.
+    pub fn session(&self) -> Session<'_> {
+        let Parameters { sender_id, recipient_id, sender_key, recipient_key, common_iv, .. } =
+            self.keys.parameters();
+        Session { sender_id, recipient_id, sender_key, recipient_key, common_iv, first_sequence_number: 0 }
+    }
+}

@@ -1,0 +1,50 @@
+//! `[sessions]`: where devices agree on sessions, and how long these last.
+
+use super::Files;
+use crate::config::reader::Section;
+use crate::config::{Port, Sessions, values};
+use std::path::PathBuf;
+
+pub(super) fn read(section: &mut Section<'_, '_>, sessions: &mut Sessions, files: Files) {
+    section.read("lifetime", &mut sessions.lifetime, values::positive_duration);
+    section.read("limit", &mut sessions.limit, values::positive);
+    section.read("allow_plain", &mut sessions.allow_plain, values::flag);
+    let handshakes = &mut sessions.handshakes;
+    section.read("handshakes", &mut handshakes.total, values::positive);
+    section.read("handshakes_per_client", &mut handshakes.per_client, values::positive);
+    section.read("handshake_rate", &mut handshakes.rate, values::positive);
+    section.read("handshake_timeout", &mut handshakes.timeout, values::positive_duration);
+    sessions.port = read_port(section, files);
+}
+
+/// The keys of the port are read also where it is closed, and are only wrong where it is not.
+fn read_port(section: &mut Section<'_, '_>, files: Files) -> Option<Port> {
+    let mut listen = None;
+    let listen_line = section.read("listen", &mut listen, values::optional_address);
+    let mut lines = vec![("listen", listen_line)];
+    let mut path = |key| {
+        let mut path = None;
+        lines.push((key, section.read_path(key, &mut path)));
+        path
+    };
+    let paths = ["certificate", "key", "client_ca"].map(|key| (key, path(key)));
+    let client_crl = path("client_crl");
+    let listen = listen?;
+    let mut is_whole = true;
+    let [certificate, key, client_ca] = paths.map(|(key, path)| {
+        if path.is_none() {
+            is_whole = false;
+            let message = "is missing; a session port needs certificate, key and client_ca, all PEM files";
+            section.mistake(listen_line, key, message);
+        }
+        path.unwrap_or_else(PathBuf::new)
+    });
+    let port = Port { listen, certificate, key, client_ca, client_crl };
+    if is_whole {
+        for (key, message) in (files.port)(&port) {
+            let line = lines.iter().find(|(name, _)| *name == key).map_or(listen_line, |(_, line)| *line);
+            section.mistake(line, key, message);
+        }
+    }
+    Some(port)
+}

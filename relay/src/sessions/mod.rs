@@ -1,0 +1,27 @@
+//! The session port: devices with a certificate agree on an OSCORE session here, over TLS 1.3 (RFC 8446), so that their boot
+//! programs need neither certificates nor public keys.
+//!
+//! | module | job |
+//! |---|---|
+//! | [`credentials`] | who the relay is, and whose devices it trusts: files into TLS settings |
+//! | [`certificate`] | a device's name, and until when a certificate is valid |
+//! | `tickets` | what makes the second handshake of a device cheap |
+//! | `guests` | how many may shake hands at once, from one address and in all |
+//! | [`port`] | the listener, and what it is told |
+//! | `exchange` | one connection, from its first byte to its last |
+//! | [`outcome`] | what became of it |
+//!
+//! Sessions are the engine's, with their limit, their end, and OSCORE itself. The port is closed unless the
+//! configuration opens it, and a mistake on it never stops the relay from serving.
+
+pub mod certificate;
+pub mod credentials;
+mod exchange;
+mod guests;
+pub mod outcome;
+pub mod port;
+mod tickets;
+
+pub use credentials::{Credentials, file_mistakes, validity};
+pub use outcome::Outcome;
+pub use port::{Prepared, SessionPort};
