@@ -61,10 +61,10 @@ fn the_form_has_every_option_of_uci_with_its_type() -> Result<()> {
                 let (form, datatype) =
                     (option["kind"].as_str().context("a kind")?, option["datatype"].as_str());
                 let fits = match kind.split(['(', ':']).next().unwrap_or_default() {
+                    "bool" if form == "ListValue" => values == ["1", "0"] && option["optional"] == true,
                     "bool" => {
-                        form == "Flag"
-                            && option["default"]
-                                == kind.split(':').nth(1).map_or(option["default"].clone(), Value::from)
+                        let default = kind.split(':').nth(1).map(Value::from);
+                        form == "Flag" && default.is_none_or(|default| option["default"] == default)
                     }
                     "list" => form == "DynamicList",
                     "or" => {

@@ -129,7 +129,7 @@ impl<'s> World<'s> {
     fn config(&self) -> String {
         let memory = MEMORY[self.memory];
         format!(
-            "{CONFIG}max_age = \"3 s\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 4000000\n[cache]\nmemory = \"{memory}\"\n\
+            "{CONFIG}max_age = \"3 s\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 1000000\nframe = 2047\n[cache]\nmemory = \"{memory}\"\n\
              max_object = \"32 KiB\"\nnegative_ttl = \"1 s\"\n[origin]\nconnect_timeout = \"2 s\"\nheaders_timeout = \"5 s\"\n\
              retries = 2\n[limits]\nclient_rate = 0\n"
         )

@@ -232,4 +232,14 @@ mod tests {
             assert_eq!(exchange.hear(Instant::ZERO, datagram), Progress::Waits, "{datagram:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_survived(datagram: Vec<u8>) {
+            let (mut exchange, _) = start();
+            for prefix in [&b""[..], b"\x64\x41\x03\x04\x05\x06\x07\x08", b"\x44\x45\x03\x04\x05\x06\x07\x08"] {
+                exchange.hear(Instant::ZERO, &[prefix, &datagram].concat());
+            }
+        }
+    }
 }

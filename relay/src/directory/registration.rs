@@ -331,4 +331,18 @@ mod tests {
         assert!(all.starts_with(&some) && all[some.len()..].starts_with(",<"), "{some}");
         assert_eq!(fitting(&link(1)), link(1));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_directory_says_is_survived(links in "[<>;,=\" /a-z\\PC]{0,80}", code: u8) {
+            let mut registration = Registration::new(&settings(""));
+            let answer = Response { code: Code(code), location: vec![links.clone()], payload: links.into_bytes() };
+            for _ in 0..3 {
+                registration.concluded(Some(&answer));
+                let _ = registration.judge(&answer);
+                proptest::prop_assert!(registration.pause(0) <= LONGEST_PAUSE.max(Duration::from_secs(1000)));
+                registration.request(BASE);
+            }
+        }
+    }
 }

@@ -23,7 +23,9 @@ use clock::Clock;
 use door::{Door, Entry};
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit, Unable};
+use sixfold_engine::{
+    DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit, Unable,
+};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -12,6 +12,7 @@ const BLOCKS = ['16', '32', '64', '128', '256', '512', '1024'];
 // Kinds of options: what a form needs to know beside name, title and help.
 const flag = (on) => ({ kind: 'Flag', default: on });
 const choice = (values, fallback) => ({ kind: 'ListValue', values, default: fallback });
+const yesOrNo = { kind: 'ListValue', values: ['1', '0'], labels: { 1: _('yes'), 0: _('no') }, optional: true };
 const text = (placeholder) => ({ kind: 'Value', placeholder });
 const number = (datatype, placeholder) => ({ kind: 'Value', datatype, placeholder });
 const list = (placeholder) => ({ kind: 'DynamicList', placeholder });
@@ -23,7 +24,7 @@ const SECTIONS = [
 	]],
 	['listen', _('Devices'), _('Where devices reach the relay.'), { name: 'listen' }, [
 		['coap', _('Addresses'), _('Address and port; the first port is announced.'), list('[::]:5683')],
-		['network', _('Network'), _('Serve the device of this network only. The relay starts when it is up.'), { kind: 'NetworkSelect' }],
+		['network', _('Network'), _('Serve the device of this network only. The relay starts when it is up.'), { kind: 'NetworkSelect', optional: true }],
 		['interface', _('Device'), _('In place of a network: the name of a device, which may appear later.'), text('wpan0')],
 		['block_size', _('Largest block'), _('In bytes. 64 fits one IEEE 802.15.4 frame.'), choice(BLOCKS, '1024')],
 	]],
@@ -34,6 +35,7 @@ const SECTIONS = [
 		['ca_file', _('Trusted certificates'), _('A PEM file in place of those of the system.'), text('/etc/sixfold/ca.pem')],
 		['client_cert_file', _('Client certificate'), _('A PEM file, if the origin wants to know who asks.'), text('/etc/sixfold/relay.pem')],
 		['client_key_file', _('Its key'), '', text('/etc/sixfold/relay.key')],
+		['require_session', _('Only in sessions'), _('If nothing is said: as [sessions] has it.'), yesOrNo],
 		['max_age', _('Fresh for'), _('In place of what the origin says.'), text('5 min')],
 		['stale_if_error', _('Served while the origin is away'), _('For so long after that.'), text('7 d')],
 	]],
@@ -118,11 +120,9 @@ const SECTIONS = [
 function addOption(section, [name, title, help, how]) {
 	const kind = how.kind === 'NetworkSelect' ? widgets.NetworkSelect : form[how.kind];
 	const option = section.option(kind, name, title, help);
-	if (how.kind === 'NetworkSelect') {
-		option.nocreate = true;
-		option.optional = true;
-	}
-	for (const value of how.values ?? []) option.value(value);
+	if (how.kind === 'NetworkSelect') option.nocreate = true;
+	for (const value of how.values ?? []) option.value(value, how.labels?.[value]);
+	if (how.optional) option.optional = true;
 	if (how.default !== undefined) option.default = how.default;
 	if (how.placeholder !== undefined) option.placeholder = how.placeholder;
 	if (how.datatype !== undefined) option.datatype = how.datatype.replace(' ', '');
