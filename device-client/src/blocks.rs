@@ -3,6 +3,8 @@
 //! Checks that an answer is one to the question, and waits when the server says so. Which block comes next is the owner's
 //! choice, and whether blocks belong together its problem.
 
+#[cfg(feature = "oscore")]
+mod echo;
 #[cfg(feature = "listen")]
 mod member;
 
@@ -28,6 +30,8 @@ pub struct Blocks<'t> {
     /// The block is asked for with Q-Block2.
     #[cfg(feature = "listen")]
     is_member: bool,
+    #[cfg(feature = "oscore")]
+    echo: echo::Echo,
 }
 
 /// What came of a request. After all but [`Answer::Wait`] nothing more is asked until [`Blocks::seek`].
@@ -92,6 +96,8 @@ impl<'t> Blocks<'t> {
             pause: Instant::ZERO,
             #[cfg(feature = "listen")]
             is_member: false,
+            #[cfg(feature = "oscore")]
+            echo: echo::Echo::none(),
         }
     }
 
@@ -103,6 +109,8 @@ impl<'t> Blocks<'t> {
         {
             self.is_member = false;
         }
+        #[cfg(feature = "oscore")]
+        self.echo.forget();
         self.exchange.request();
     }
 
@@ -132,6 +140,11 @@ impl<'t> Blocks<'t> {
         match self.exchange.handle_datagram(now, datagram) {
             Heard::Nothing => None,
             Heard::Reset => Some(Answer::Reset),
+            #[cfg(feature = "oscore")]
+            Heard::Response(response) if self.echo.take(&response) => {
+                self.exchange.request();
+                None
+            }
             Heard::Response(response) => {
                 Some(self.response(now, response).unwrap_or_else(|violation| self.reject(violation)))
             }
@@ -166,6 +179,8 @@ impl<'t> Blocks<'t> {
         size: bool,
     ) -> Result<Option<usize>, Full> {
         let Self { target, exchange, block, .. } = self;
+        #[cfg(feature = "oscore")]
+        let echo = &self.echo;
         exchange.poll_transmit(now, buffer, |writer| {
             let mut options = target.clone();
             copy(&mut options, option::BLOCK2, writer)?;
@@ -174,6 +189,8 @@ impl<'t> Blocks<'t> {
                 copy(&mut options, option::SIZE2, writer)?;
                 writer.uint_option(option::SIZE2, 0)?;
             }
+            #[cfg(feature = "oscore")]
+            echo.write(&mut options, writer)?;
             copy(&mut options, u16::MAX, writer)
         })
     }

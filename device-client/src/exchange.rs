@@ -188,6 +188,12 @@ impl Exchange {
         }
     }
 
+    /// Whether this is the Token of the latest request.
+    #[cfg(feature = "oscore")]
+    pub(crate) const fn is_latest(&self, token: [u8; 4]) -> bool {
+        self.requests > 0 && u32::from_be_bytes(token) == self.token
+    }
+
     /// Is this the Message ID of the request that is under way?
     const fn asked(&self, message_id: u16) -> bool {
         !matches!(self.state, State::Idle) && self.message_id == message_id

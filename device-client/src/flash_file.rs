@@ -81,17 +81,19 @@ pub struct Geometry {
     pub slot_bytes: u32,
     /// Whether there are two.
     pub two_slots: bool,
+    /// Whether the records have room for the counts of sessions. Files from before there were any have not.
+    pub sessions: bool,
 }
 
 impl Geometry {
     /// Both records, then the slots. `None` when there is no slot, it is not made of whole pages, or all together has more
     /// than 2³² bytes.
     pub fn layout(self) -> Option<Layout> {
-        let Self { slot_bytes, two_slots } = self;
+        let Self { slot_bytes, two_slots, sessions } = self;
         if slot_bytes == 0 || !slot_bytes.is_multiple_of(PAGE) {
             return None;
         }
-        let record = Record::size(slot_bytes, ChunkSize::from_bytes(PAGE)?, PAGE, WRITE_UNIT)?;
+        let record = Record::size(slot_bytes, ChunkSize::from_bytes(PAGE)?, PAGE, WRITE_UNIT, sessions)?;
         let [a, b] = [record, record.checked_mul(2)?];
         let slot = b..b.checked_add(slot_bytes)?;
         let records = [0..a, a..b];
@@ -108,13 +110,15 @@ impl Geometry {
         trailer[..4].copy_from_slice(&MAGIC);
         trailer[4..8].copy_from_slice(&self.slot_bytes.to_be_bytes());
         trailer[8] = u8::from(self.two_slots);
+        trailer[9] = u8::from(self.sessions);
         trailer
     }
 
     /// What a trailer says; `None` when it is none.
     pub fn decode(trailer: &[u8; TRAILER]) -> Option<Self> {
-        let [_, _, _, _, a, b, c, d, slots, ..] = *trailer;
-        let geometry = Self { slot_bytes: u32::from_be_bytes([a, b, c, d]), two_slots: slots == 1 };
+        let [_, _, _, _, a, b, c, d, slots, sessions, ..] = *trailer;
+        let slot_bytes = u32::from_be_bytes([a, b, c, d]);
+        let geometry = Self { slot_bytes, two_slots: slots == 1, sessions: sessions == 1 };
         (geometry.encode() == *trailer).then_some(geometry)
     }
 }
@@ -238,7 +242,7 @@ mod tests {
     use super::*;
     use sixfold_profile::record::RecordLayout;
 
-    const GEOMETRY: Geometry = Geometry { slot_bytes: 8 * PAGE, two_slots: true };
+    const GEOMETRY: Geometry = Geometry { slot_bytes: 8 * PAGE, two_slots: true, sessions: true };
 
     #[test]
     fn bits_are_only_cleared() {
@@ -289,13 +293,19 @@ mod tests {
     /// `sixfold-publish inspect` reads these files without this crate.
     #[test]
     fn the_layout_in_the_file_is_the_published_one() {
-        let geometry = Geometry { slot_bytes: 25 * PAGE, two_slots: true };
-        assert_eq!(&geometry.encode(), b"S6FF\x00\x01\x90\x00\x01\0\0\0\0\0\0\0");
-        let chunk = ChunkSize::from_bytes(PAGE).unwrap();
-        let record = RecordLayout::new(0, 25 * PAGE, chunk, PAGE, WRITE_UNIT).unwrap().index.end;
-        let [first, second] = [2 * record, 2 * record + 25 * PAGE];
-        let slots = [first..second, second..second + 25 * PAGE];
-        assert_eq!(geometry.layout(), Some(Layout { records: [0..record, record..first], slots }));
+        for sessions in [false, true] {
+            let geometry = Geometry { slot_bytes: 25 * PAGE, two_slots: true, sessions };
+            let trailer = [&b"S6FF\x00\x01\x90\x00\x01"[..], &[u8::from(sessions)], &[0; 6]].concat();
+            assert_eq!(&geometry.encode()[..], trailer);
+            assert_eq!(Geometry::decode(&geometry.encode()), Some(geometry));
+            let chunk = ChunkSize::from_bytes(PAGE).unwrap();
+            let record =
+                RecordLayout::new(0, 25 * PAGE, chunk, PAGE, WRITE_UNIT, sessions).unwrap().count.end;
+            assert_eq!(record, if sessions { 4 * PAGE } else { 3 * PAGE });
+            let [first, second] = [2 * record, 2 * record + 25 * PAGE];
+            let slots = [first..second, second..second + 25 * PAGE];
+            assert_eq!(geometry.layout(), Some(Layout { records: [0..record, record..first], slots }));
+        }
     }
 
     #[test]
@@ -309,7 +319,11 @@ mod tests {
             assert_eq!(FlashFile::open(&path).unwrap_err().kind(), ErrorKind::InvalidData);
         }
         for slot_bytes in [0, 1, PAGE - 1, u32::MAX, u32::MAX - PAGE + 1] {
-            assert_eq!(Geometry { slot_bytes, two_slots: false }.layout(), None, "{slot_bytes}");
+            assert_eq!(
+                Geometry { slot_bytes, two_slots: false, sessions: true }.layout(),
+                None,
+                "{slot_bytes}"
+            );
         }
     }
 }

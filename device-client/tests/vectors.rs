@@ -294,7 +294,7 @@ fn play(name: &str, boot: &mut Boot<'_, &mut Flash<4, 256>>, step: &Value) {
             if let Some(datagram) = arrives(step) {
                 assert_eq!(sent(boot, at), None, "{name}: a datagram that is not in the vector");
                 match step["to"].as_str() {
-                    None => drop(boot.handle_datagram(at, &datagram).unwrap()),
+                    None => drop(boot.handle_datagram(at, &mut datagram.clone()).unwrap()),
                     Some("group") => drop(boot.handle_group_datagram(at, &datagram).unwrap()),
                     Some(other) => golden(name, other, "other member"),
                 }

@@ -176,6 +176,7 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             links: vec![link],
             images: vec![image],
             bans: Vec::new(),
+            sessions: Vec::new(),
             transfers: vec![transfer],
         };
         let made = run("status", &serde_json::to_string(&status)?)?;

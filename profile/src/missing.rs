@@ -20,11 +20,13 @@ pub const COUNTS: usize = 32;
 pub const LONGEST: usize = 3 + COUNTS;
 /// The deficit of a device that cannot use parity symbols.
 pub const NO_PARITY: u16 = 0xffff;
+/// From this on, a deficit says how many blocks more are missing than a device has room to find from parity symbols.
+pub const NO_ROOM: u16 = 0x8000;
 
 /// A value, as a checked view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missing<'d> {
-    /// How many more parity symbols, with luck, would do; [`NO_PARITY`] when none help.
+    /// See [`Deficit`].
     pub deficit: u16,
     group: u8,
     counts: &'d [u8],
@@ -50,6 +52,37 @@ impl<'d> Missing<'d> {
             let missing = (u32::from(*count) << unit).min(size);
             (place << group, size, missing)
         })
+    }
+}
+
+/// How much parity helps a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deficit {
+    /// So many more parity symbols, with luck, would do.
+    Symbols(u16),
+    /// None help until so many fewer blocks are missing.
+    NoRoom(u16),
+    /// None help.
+    NoParity,
+}
+
+impl Deficit {
+    /// What a deficit says.
+    pub const fn read(deficit: u16) -> Self {
+        match deficit {
+            NO_PARITY => Self::NoParity,
+            NO_ROOM.. => Self::NoRoom(deficit - NO_ROOM),
+            symbols => Self::Symbols(symbols),
+        }
+    }
+
+    /// The number that says it. What does not fit is [`NO_PARITY`]: too much is missing to be made up for.
+    pub const fn write(self) -> u16 {
+        match self {
+            Self::Symbols(symbols @ 0..NO_ROOM) => symbols,
+            Self::NoRoom(excess @ 0..NO_ROOM) => NO_ROOM + excess,
+            _ => NO_PARITY,
+        }
     }
 }
 
@@ -104,6 +137,17 @@ mod tests {
     fn values_that_are_none_are_refused() {
         for value in [&[][..], &[0, 0], &[0, 0, 1], &[0, 0, 21, 1], &[0; 3 + COUNTS + 1]] {
             assert_eq!(Missing::read(value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn deficits_are_read_as_they_were_written() {
+        for deficit in [0, 1, 0x7fff, 0x8000, 0x8001, 0xfffe, 0xffff] {
+            assert_eq!(Deficit::read(deficit).write(), deficit);
+        }
+        assert_eq!([0x7fff, 0x8001].map(Deficit::read), [Deficit::Symbols(0x7fff), Deficit::NoRoom(1)]);
+        for too_many in [Deficit::Symbols(0x8000), Deficit::NoRoom(0x7fff)] {
+            assert_eq!(Deficit::read(too_many.write()), Deficit::NoParity);
         }
     }
 

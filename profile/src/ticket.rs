@@ -17,14 +17,14 @@
 //!  16  relay address (16)         180  OSCORE Recipient Key (16)
 //!  32  interface identifier (8)   196  OSCORE Common IV (13)
 //!  40  sequence number (8)        209  first Sender Sequence Number to use (5)
-//!  48  image digest (32)          214  zero (2)
+//!  48  image digest (32)          214  exponent of how many of them (1), zero (1)
 //! 216  options of every request, encoded as in a message (RFC 7252 §3.1), from option number 0
 //!   …  CRC-32 of all before it (4)
 //! ```
 
 mod fields;
 
-pub use self::fields::{Endpoint, Fields, Group, Session};
+pub use self::fields::{Endpoint, Fields, Group, Numbers, Session};
 use crate::coap::{MAX_NUM, Options, Szx};
 use crate::crc::crc32;
 use crate::index::{ChunkSize, DIGEST};
@@ -45,6 +45,7 @@ const FIXED: usize = 216;
 const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
 const HAS_SESSION: u8 = 2;
+const PLAIN_ALLOWED: u8 = 4;
 
 /// A whole ticket where it stands: everything was checked once, so that a field is read when it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +86,10 @@ pub enum Field {
     ETag,
     /// Its Token is too long, or its address no multicast address.
     Group,
-    /// An identifier is too long, both are the same, or a sequence number has more than 40 bits.
+    /// An identifier is too long, both are the same, there are too few numbers or some have more than 40 bits, or plain mode is
+    /// allowed where there is no session.
     Session,
-    /// Not encoded as in a message, too long, or Block2 and Size2 are among them.
+    /// Not encoded as in a message, too long, or Block2 or Size2 are among them, or, where there is a session, Proxy-Uri.
     Options,
     /// A flag or a byte that must be zero is not.
     Reserved,
@@ -148,7 +150,7 @@ impl<'a> Ticket<'a> {
     /// The field that is wrong, if one is.
     fn flaw(&self, flags: u8) -> Option<Field> {
         let [chunk_size, szx] = *self.at::<12, 2>();
-        if flags & !(HAS_GROUP | HAS_SESSION) != 0 || *self.at::<214, 2>() != [0; 2] {
+        if flags & !(HAS_GROUP | HAS_SESSION | PLAIN_ALLOWED) != 0 || *self.at::<215, 1>() != [0] {
             return Some(Field::Reserved);
         }
         if ChunkSize::new(chunk_size).is_none() {
@@ -231,20 +233,34 @@ impl<'a> Ticket<'a> {
     /// # Errors
     /// [`Field::Session`].
     pub fn session(&self) -> Result<Option<Session<'a>>, Field> {
-        let [a, b, c, d, e] = *self.at::<209, 5>();
+        let [a, b, c, d, e, exponent] = *self.at::<209, 6>();
+        let numbers = Numbers { first: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]), exponent };
+        let plain_allowed = self.flags() & PLAIN_ALLOWED != 0;
         let session = Session {
             sender_id: short(self.at::<148, 8>()).ok_or(Field::Session)?,
             recipient_id: short(self.at::<156, 8>()).ok_or(Field::Session)?,
             sender_key: self.at::<164, 16>(),
             recipient_key: self.at::<180, 16>(),
             common_iv: self.at::<196, 13>(),
-            first_sequence_number: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]),
+            numbers,
+            plain_allowed,
         };
-        match self.flags() & HAS_SESSION {
-            0 => Ok(None),
-            _ if session.is_sound() => Ok(Some(session)),
-            _ => Err(Field::Session),
+        match self.has_session() {
+            false if plain_allowed || exponent != 0 => Err(Field::Session),
+            false => Ok(None),
+            true if session.is_sound() => Ok(Some(session)),
+            true => Err(Field::Session),
         }
+    }
+
+    /// Whether it has a session, which may be one that [`Ticket::session`] refuses.
+    pub fn has_session(&self) -> bool {
+        self.flags() & HAS_SESSION != 0
+    }
+
+    /// Whether a boot program that knows no sessions must leave it: it has one, and does not allow to go on without.
+    pub fn needs_session(&self) -> bool {
+        self.flags() & (HAS_SESSION | PLAIN_ALLOWED) == HAS_SESSION
     }
 
     /// See [`Fields::options`].

@@ -10,6 +10,7 @@ use sixfold_profile::coap::{
 };
 use sixfold_profile::crc32;
 use sixfold_profile::index::{ChunkSize, DIGEST};
+use sixfold_profile::record::{self, RecordLayout};
 use sixfold_profile::ticket::{
     self, Endpoint, Fields, Group, MAX_OPTIONS_LENGTH, MAX_TICKET, Session, Ticket,
 };
@@ -107,17 +108,24 @@ fn full() -> Fields<'static> {
         sender_key: &[0x53; 16],
         recipient_key: &[0x54; 16],
         common_iv: &[0x55; 13],
-        first_sequence_number: 0x56_5656_5656,
+        numbers: ticket::Numbers { first: 0x56_5656_5656, exponent: 36 },
+        plain_allowed: true,
     };
     Fields { group: Some(Group { endpoint, token: b"\x57" }), session: Some(session), ..example() }
 }
 
 #[test]
 fn constants_of_the_formats() {
-    let flags = |ticket: Fields<'_>| written(&ticket)[5].to_string();
+    let number = |ticket: Fields<'_>| written(&ticket)[5];
+    let flags = |ticket| number(ticket).to_string();
+    let entries = |image_size| {
+        // With pages of one entry nothing is rounded up.
+        RecordLayout::new(0, image_size, ChunkSize::MAX, 4, 4, true).unwrap().count.len() / 4
+    };
+    let careful = Session { plain_allowed: false, ..full().session.unwrap() };
     let shortest = written(&Fields { options: b"", ..example() }).len();
     let ascii = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
-    let code: [(&str, String); 57] = [
+    let code: [(&str, String); 64] = [
         ("magic of a ticket", String::from_utf8(ticket::MAGIC.to_vec()).unwrap()),
         ("version of the ticket", ticket::VERSION.to_string()),
         ("shortest ticket", shortest.to_string()),
@@ -125,7 +133,9 @@ fn constants_of_the_formats() {
         ("offset of the options", (shortest - 4).to_string()),
         ("most bytes of options", MAX_OPTIONS_LENGTH.to_string()),
         ("flag G", flags(Fields { session: None, ..full() })),
-        ("flag S", flags(Fields { group: None, ..full() })),
+        ("flag S", flags(Fields { group: None, session: Some(careful), ..full() })),
+        ("flag P", (number(full()) - number(Fields { session: Some(careful), ..full() })).to_string()),
+        ("smallest Range Exp", ticket::Numbers::FEWEST.to_string()),
         ("digest", DIGEST.to_string()),
         ("smallest chunk", ChunkSize::MIN.bytes().to_string()),
         ("largest chunk", ChunkSize::MAX.bytes().to_string()),
@@ -135,6 +145,10 @@ fn constants_of_the_formats() {
         ("CRC-32 of 123456789", format!("{:#010x}", crc32(b"123456789"))),
         ("longest Token", params::MAX_TOKEN.to_string()),
         ("longest ETag", params::MAX_ETAG.to_string()),
+        ("entry of a count: session lost", record::LOST.to_string()),
+        ("numbers of an entry, as a power of two", record::RESERVED.to_string()),
+        ("entries of a count, of an image below 2048 bytes", entries(2047).to_string()),
+        ("entries of a count, of an image of 1 MiB", entries(1 << 20).to_string()),
         ("UDP port", params::PORT.to_string()),
         ("ACK_TIMEOUT", seconds(params::ACK_TIMEOUT)),
         ("ACK_TIMEOUT × (ACK_RANDOM_FACTOR - 1)", seconds(params::ACK_RANDOM_SPREAD)),
@@ -166,6 +180,7 @@ fn constants_of_the_formats() {
         ("smallest block of a stream", parity::SMALLEST.size().to_string()),
         ("most counts in MISSING", missing::COUNTS.to_string()),
         ("deficit without parity", missing::NO_PARITY.to_string()),
+        ("deficit without room", missing::NO_ROOM.to_string()),
         ("protocol of a session port", ascii(agreement::ALPN)),
         ("version of the agreement", agreement::VERSION.to_string()),
         ("bytes of a question", agreement::ASK.to_string()),
@@ -181,7 +196,7 @@ fn constants_of_the_formats() {
 }
 
 /// How many rows there are, so that none gets lost unnoticed.
-const ROLES: usize = 76;
+const ROLES: usize = 77;
 
 #[test]
 fn constants_of_the_roles() {
@@ -286,7 +301,8 @@ fn value(ticket: &Fields<'_>, field: &str, bytes: &[u8]) -> String {
         "Sender Key" => hex(session.sender_key),
         "Recipient Key" => hex(session.recipient_key),
         "Common IV" => hex(session.common_iv),
-        "First Sequence Number" => session.first_sequence_number.to_string(),
+        "First Sequence Number" => session.numbers.first.to_string(),
+        "Range Exp" => session.numbers.exponent.to_string(),
         "Options" => texts(ticket.options),
         "CRC-32" => hex(&crc32(&written(ticket)[..written(ticket).len() - 4]).to_be_bytes()),
         _ => number_of(bytes).to_string(),
@@ -359,7 +375,8 @@ fn the_ticket_of_the_example() {
 
 /// The places of group and session, which the example has not.
 fn is_reserved(field: &str) -> bool {
-    let names = ["Token Length", "Group", "SID", "Sender", "RID", "Recipient", "Common", "First", "zero"];
+    let names =
+        ["Token Length", "Group", "SID", "Sender", "RID", "Recipient", "Common", "First", "Range", "zero"];
     names.iter().any(|name| field.starts_with(name))
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::crc32;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Field, Fields, Group, MAX_TICKET, Session, TicketError};
+use sixfold_profile::ticket::{Endpoint, Field, Fields, Group, MAX_TICKET, Numbers, Session, TicketError};
 use std::net::Ipv6Addr;
 
 /// Uri-Path "fw", "image".
@@ -32,7 +32,8 @@ fn full() -> Fields<'static> {
             sender_key: &[0x33; 16],
             recipient_key: &[0x44; 16],
             common_iv: &[0x55; 13],
-            first_sequence_number: 0x12_3456_789a,
+            numbers: Numbers { first: 0x12_3456_789a, exponent: 20 },
+            plain_allowed: true,
         }),
         options: OPTIONS,
     }
@@ -50,7 +51,7 @@ fn version_1_is_these_bytes() {
     let hex: String = written(&full()).iter().map(|byte| format!("{byte:02x}")).collect();
     let golden = [
         "5336544b",                             // "S6TK"
-        "0103",                                 // version, flags: group, session
+        "0107",                                 // version, flags: group, session, plain mode allowed
         "00e5",                                 // 229 bytes
         "00018000",                             // 98304
         "0a02",                                 // chunks of 2^10, blocks of 2^(2+4)
@@ -68,7 +69,7 @@ fn version_1_is_these_bytes() {
         &"44".repeat(16),
         &"55".repeat(13),
         "123456789a", // first sequence number
-        "0000",
+        "1400",       // 2^20 of them
         "b266770569", // Uri-Path "fw", Uri-Path "image"
         "6d616765",
     ]
@@ -140,8 +141,9 @@ fn with(offset: usize, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn values_out_of_range_are_refused_by_name() {
-    let table: [(usize, &[u8], Field); 13] = [
-        (5, &[0x07], Field::Reserved),
+    let table: [(usize, &[u8], Field); 15] = [
+        (5, &[0x0f], Field::Reserved),
+        (5, &[0x05], Field::Session),
         (8, &[0; 4], Field::ImageSize),
         (8, &[0xff; 4], Field::ImageSize),
         (12, &[7], Field::ChunkSize),
@@ -152,7 +154,8 @@ fn values_out_of_range_are_refused_by_name() {
         (121, &[9], Field::Group),
         (132, &[0xfe], Field::Group),
         (148, &[8], Field::Session),
-        (214, &[1], Field::Reserved),
+        (214, &[7], Field::Session),
+        (215, &[1], Field::Reserved),
         (216, &[0xf0], Field::Options),
     ];
     for (offset, bytes, field) in table {
@@ -169,12 +172,24 @@ fn what_would_not_be_read_is_not_written() {
     let address = "2001:db8::1".parse::<Ipv6Addr>().unwrap();
     let unicast = Group { endpoint: Endpoint { address, port: 1 }, token: b"" };
     let session = full().session.unwrap();
-    let many = Session { first_sequence_number: 1 << 40, ..session };
+    for (first, exponent) in
+        [(1 << 40, 8), ((1 << 40) - 255, 8), (1, 40), (0, 41), (0, 7), (0, 255), (u64::MAX, 8)]
+    {
+        let many = Session { numbers: Numbers { first, exponent }, ..session };
+        assert_eq!(write(Fields { session: Some(many), ..full() }), Err(TicketError::Field(Field::Session)));
+    }
+    for (first, exponent) in [((1 << 40) - 256, 8), (0, 40), (1 << 39, 39)] {
+        let numbers = Numbers { first, exponent };
+        let most = Fields { session: Some(Session { numbers, ..session }), ..full() };
+        assert!(write(most).is_ok(), "{numbers:?}");
+    }
+    let split = Fields { options: b"\xd1\x16u", ..full() };
+    assert_eq!(write(split), Err(TicketError::Field(Field::Options)), "Proxy-Uri cannot be protected");
+    assert!(write(Fields { session: None, ..split }).is_ok());
     assert_eq!(write(Fields { image_size: 0, ..full() }), Err(TicketError::Field(Field::ImageSize)));
     assert_eq!(write(Fields { etag: Some(b""), ..full() }), Err(TicketError::Field(Field::ETag)));
     assert_eq!(write(Fields { etag: Some(&[0; 9]), ..full() }), Err(TicketError::Field(Field::ETag)));
     assert_eq!(write(Fields { group: Some(unicast), ..full() }), Err(TicketError::Field(Field::Group)));
-    assert_eq!(write(Fields { session: Some(many), ..full() }), Err(TicketError::Field(Field::Session)));
     let same = Session { recipient_id: session.sender_id, ..session };
     assert_eq!(write(Fields { session: Some(same), ..full() }), Err(TicketError::Field(Field::Session)));
     assert_eq!(write(Fields { options: b"\xff", ..full() }), Err(TicketError::Field(Field::Options)));
@@ -198,7 +213,7 @@ proptest! {
     fn no_bytes_make_the_reader_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..600), length in 0_u16..600) {
         let _ = Fields::read(&bytes);
         if bytes.len() > 8 {
-            bytes[..6].copy_from_slice(b"S6TK\x01\x03");
+            bytes[..6].copy_from_slice(b"S6TK\x01\x07");
             bytes[6..8].copy_from_slice(&length.to_be_bytes());
             let end = usize::from(length).min(bytes.len());
             if end >= 12 {

@@ -13,7 +13,7 @@ use sixfold_profile::missing::Missing;
 use sixfold_profile::note::{read_note, write_note};
 use sixfold_profile::parity::{HEADER, Parity, word};
 use sixfold_profile::record::{Entry, RecordLayout};
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session, Ticket};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Numbers, Session, Ticket};
 
 /// What a ticket refers to.
 struct Parts {
@@ -71,7 +71,11 @@ impl Parts {
             sender_key: &self.sender_key,
             recipient_key: &self.recipient_key,
             common_iv: &self.common_iv,
-            first_sequence_number: number(&fields["first_sequence_number"]),
+            numbers: Numbers {
+                first: number(&fields["first_sequence_number"]),
+                exponent: number(&fields["range_exponent"]) as u8,
+            },
+            plain_allowed: fields["plain_allowed"].as_bool().unwrap(),
         }
     }
 }
@@ -116,9 +120,8 @@ fn records_are_laid_out_and_their_journals_read() {
         let record = bytes(&vector["bytes"]);
         let ticket = Ticket::read(&record).unwrap();
         let (page, write_unit) = (number(&vector["page"]) as u32, number(&vector["write_unit"]) as u32);
-        let layout =
-            RecordLayout::new(0, ticket.image_size(), ticket.chunk_size(), page, write_unit).unwrap();
-        golden(name, layout.index.end as usize, record.len());
+        let layout = RecordLayout::of(&ticket, 0, page, write_unit).unwrap();
+        golden(name, layout.count.end as usize, record.len());
         golden(name, u64::from(layout.journal.start), number(&vector["journal_at"]));
         golden(name, u64::from(layout.index.start), number(&vector["index_at"]));
         let read = |at: u32| {

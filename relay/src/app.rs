@@ -122,6 +122,10 @@ impl StatusSource for Handle {
         Handle::order(self, order).await
     }
 
+    async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
+        self.revoke_sessions(name).await
+    }
+
     fn metrics(&self) -> String {
         self.metrics.gather()
     }

@@ -15,6 +15,7 @@ Examples:
   sixfold-relay status --json | jq .links
   sixfold-relay prefetch /fw/lamp-1.4.bin
   sixfold-relay ban /fw/lamp-1.3.bin
+  sixfold-relay sessions revoke meter-17
   sixfold-relay demo --devices 100 --szx 2
 
 Signals (serve): SIGHUP reads the configuration again, SIGTERM and SIGINT finish what is under way and exit.
@@ -52,6 +53,46 @@ pub enum Command {
     Ban(Resources),
     /// Have a running relay serve images again.
     Unban(Resources),
+    /// Show which devices have sessions with a running relay, or end such sessions.
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// Show them, the oldest agreement first.
+    List(SessionListOptions),
+    /// End those of a device, or all: it has to agree anew, which it may as long as its certificate is trusted.
+    Revoke(RevokeOptions),
+}
+
+/// Which relay, and which part of the list.
+#[derive(Args, Debug)]
+pub struct SessionListOptions {
+    /// The admin address of the relay.
+    #[arg(long, default_value = "http://[::1]:9683", value_name = "URL")]
+    pub url: String,
+    /// How many at most, up to 1000.
+    #[arg(long, default_value_t = Page::default().limit, value_parser = rows, value_name = "N")]
+    pub limit: usize,
+    /// How many are left out before them.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub skip: usize,
+}
+
+/// Which relay, and whose sessions.
+#[derive(Args, Debug)]
+pub struct RevokeOptions {
+    /// The admin address of the relay.
+    #[arg(long, default_value = "http://[::1]:9683", value_name = "URL")]
+    pub url: String,
+    /// The device, as the list calls it.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub name: Option<String>,
+    /// Of all devices.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Which configuration.

@@ -1,7 +1,10 @@
 //! The relay's program: arguments to work, errors to exit codes.
 
 use clap::Parser;
-use sixfold_relay::cli::{Cli, Command, ConfigFile, PurgeOptions, Resources, StatusOptions};
+use sixfold_relay::cli::{
+    Cli, Command, ConfigFile, PurgeOptions, Resources, RevokeOptions, SessionListOptions, SessionsCommand,
+    StatusOptions,
+};
 use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::ops::status::{self, Form, Page};
 use sixfold_relay::ops::{Order, Report, logging, order};
@@ -21,6 +24,8 @@ fn main() -> ExitCode {
         Command::Purge(options) => run(purge(options)),
         Command::Ban(what) => run(for_each(what, |name| Order::Ban { name })),
         Command::Unban(what) => run(for_each(what, |name| Order::LiftBan { name })),
+        Command::Sessions(SessionsCommand::List(options)) => run(list_sessions(options)),
+        Command::Sessions(SessionsCommand::Revoke(options)) => run(revoke_sessions(options)),
     };
     outcome.unwrap_or_else(|error| {
         output::tell(&format!("sixfold-relay: {error:#}"));
@@ -115,6 +120,19 @@ async fn for_each(what: &Resources, order: fn(String) -> Order) -> anyhow::Resul
         print(&format!("{report}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn list_sessions(options: &SessionListOptions) -> anyhow::Result<ExitCode> {
+    let page = Page { limit: options.limit, skip: options.skip };
+    let status = status::fetch(&options.url, page).await?;
+    print(&status::SessionList(&status).to_string())
+}
+
+/// A name that nobody has is a failure: it was most likely misspelt.
+async fn revoke_sessions(options: &RevokeOptions) -> anyhow::Result<ExitCode> {
+    let count = status::revoke(&options.url, options.name.as_deref()).await?;
+    print(&format!("{count} sessions ended\n"))?;
+    Ok(if count == 0 && !options.all { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

@@ -24,6 +24,7 @@ fn relay(answers: usize) -> String {
         images: Vec::new(),
         bans: Vec::new(),
         transfers: Vec::new(),
+        sessions: Vec::new(),
     };
     let body = serde_json::to_string(&status).unwrap();
     thread::spawn(move || {

@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #if UINTPTR_MAX > 0xffffffffu
-#define SIXFOLD_BOOT_SIZE 352
+#define SIXFOLD_BOOT_SIZE 576
 #else
-#define SIXFOLD_BOOT_SIZE 272
+#define SIXFOLD_BOOT_SIZE 448
 #endif
 
 /**
@@ -58,6 +58,10 @@ typedef enum sixfold_status {
    * The ticket's options do not fit a request, or the buffer is too small for it.
    */
   SIXFOLD_STATUS_REQUEST,
+  /**
+   * The ticket has a session that this library cannot use, and must not go on without: prepare again.
+   */
+  SIXFOLD_STATUS_SESSION,
 } sixfold_status;
 
 /**
@@ -133,7 +137,37 @@ typedef enum sixfold_cause {
    * The image in flash is not what the publisher signed.
    */
   SIXFOLD_CAUSE_WRONG_IMAGE,
+  /**
+   * The relay, or somebody on the link, says that it does not know the session.
+   */
+  SIXFOLD_CAUSE_UNKNOWN_SESSION,
+  /**
+   * The session has no numbers left: prepare again.
+   */
+  SIXFOLD_CAUSE_NUMBERS_USED_UP,
 } sixfold_cause;
+
+/**
+ * What became of the session of a ticket.
+ */
+typedef enum sixfold_session {
+  /**
+   * The ticket has none.
+   */
+  SIXFOLD_SESSION_NONE = 0,
+  /**
+   * Numbers are left.
+   */
+  SIXFOLD_SESSION_USABLE,
+  /**
+   * The relay did not know it, or had other keys.
+   */
+  SIXFOLD_SESSION_REFUSED,
+  /**
+   * There are no numbers left.
+   */
+  SIXFOLD_SESSION_USED_UP,
+} sixfold_session;
 
 /**
  * Flash with the rules of NOR flash: what is erased reads 0xff, and is written once before it is erased again. Offsets are in
@@ -331,14 +365,14 @@ enum sixfold_status sixfold_boot_begin(sixfold_boot *boot,
                                        struct sixfold_ticket *says);
 
 /**
- * Takes a datagram from the relay's address. `event` may be null.
+ * Takes a datagram from the relay's address, and may change it. `event` may be null.
  *
  * # Safety
  * `boot` is one that was begun, `datagram` points to `length` bytes, and nobody else uses them meanwhile.
  */
 enum sixfold_status sixfold_boot_datagram(sixfold_boot *boot,
                                           uint64_t now_us,
-                                          const uint8_t *datagram,
+                                          uint8_t *datagram,
                                           size_t length,
                                           struct sixfold_event *event);
 
@@ -354,7 +388,8 @@ enum sixfold_status sixfold_boot_timeout(sixfold_boot *boot,
 
 /**
  * Writes the next datagram to be sent to the relay now, and its length: 0 when there is none. Call it at the start and after
- * each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 384 bytes are always enough, and 320 for a boot program that does not listen.
+ * each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 384 bytes are always enough, and 320 for a boot program that does not listen; in a library that knows sessions
+ * (feature `oscore`), 832, and for it flash may be written here.
  *
  * # Safety
  * `boot` is one that was begun, `buffer` points to `size` bytes, and nobody else uses them meanwhile.
@@ -422,6 +457,19 @@ enum sixfold_status sixfold_boot_group_datagram(sixfold_boot *boot,
                                                 const uint8_t *datagram,
                                                 size_t length,
                                                 struct sixfold_event *event);
+
+/**
+ * What became of the session of a record, 0 or 1, for the main program: it agrees on another one when it is lost. `ticket` is only
+ * used meanwhile.
+ *
+ * # Safety
+ * Pointers are null or point to what they say.
+ */
+enum sixfold_status sixfold_boot_session(const struct sixfold_flash *flash,
+                                         const struct sixfold_layout *layout,
+                                         int8_t record,
+                                         uint8_t (*ticket)[SIXFOLD_TICKET_SIZE],
+                                         enum sixfold_session *session);
 
 #ifdef __cplusplus
 }  // extern "C"

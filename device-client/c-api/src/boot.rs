@@ -11,13 +11,14 @@ use sixfold_profile::ticket::MAX_TICKET;
 pub const SIXFOLD_TICKET_SIZE: usize = 512;
 const _: () = assert!(SIXFOLD_TICKET_SIZE == MAX_TICKET);
 
-/// The size of [`SixfoldBoot`], as the header says it: what is needed by a library that listens, and some room for other compilers.
+/// The size of [`SixfoldBoot`], as the header says it: what is needed by a library that listens and knows sessions, and some room for
+/// other compilers.
 #[cfg(target_pointer_width = "64")]
-const BOOT_SIZE: usize = 352;
+const BOOT_SIZE: usize = 576;
 #[cfg(not(target_pointer_width = "64"))]
-const BOOT_SIZE: usize = 272;
+const BOOT_SIZE: usize = 448;
 
-type Core = Boot<'static, CFlash>;
+pub(crate) type Core = Boot<'static, CFlash>;
 
 /// One update. It is the calling program's memory, and says nothing before `sixfold_boot_begin`.
 #[repr(C)]
@@ -126,6 +127,14 @@ impl SixfoldEvent {
     }
 }
 
+pub(crate) const fn which(record: i8) -> Result<Which, SixfoldStatus> {
+    match record {
+        0 => Ok(Which::A),
+        1 => Ok(Which::B),
+        _ => Err(SixfoldStatus::Argument),
+    }
+}
+
 const fn number(which: Option<Which>) -> i8 {
     match which {
         None => -1,
@@ -198,11 +207,7 @@ pub unsafe extern "C" fn sixfold_boot_begin(
         unsafe { (flash.as_ref(), layout.as_ref(), ticket.as_mut(), says.as_mut()) };
     let begin = || {
         let (flash, layout) = (flash.ok_or(SixfoldStatus::Argument)?, layout.ok_or(SixfoldStatus::Argument)?);
-        let which = match record {
-            0 => Which::A,
-            1 => Which::B,
-            _ => return Err(SixfoldStatus::Argument),
-        };
+        let which = which(record)?;
         let (mut flash, layout) = (CFlash::new(flash)?, layout.layout());
         if boot.is_null() {
             return Err(SixfoldStatus::Argument);
@@ -228,7 +233,7 @@ pub unsafe extern "C" fn sixfold_boot_begin(
     status(begin())
 }
 
-/// Takes a datagram from the relay's address. `event` may be null.
+/// Takes a datagram from the relay's address, and may change it. `event` may be null.
 ///
 /// # Safety
 /// `boot` is one that was begun, `datagram` points to `length` bytes, and nobody else uses them meanwhile.
@@ -236,39 +241,36 @@ pub unsafe extern "C" fn sixfold_boot_begin(
 pub unsafe extern "C" fn sixfold_boot_datagram(
     boot: *mut SixfoldBoot,
     now_us: u64,
-    datagram: *const u8,
+    datagram: *mut u8,
     length: usize,
     event: *mut SixfoldEvent,
 ) -> SixfoldStatus {
-    // SAFETY: this function's condition.
-    unsafe {
-        hear(boot, now_us, datagram, length, event, |core, now, bytes| Ok(core.handle_datagram(now, bytes)?))
-    }
-}
-
-/// Gives a datagram to the core, and says what happened.
-///
-/// # Safety
-/// `boot` is null or one that was begun, `datagram` is null or points to `length` bytes, `event` is null or points to one, and
-/// nobody else uses them meanwhile.
-pub(crate) unsafe fn hear(
-    boot: *mut SixfoldBoot,
-    now_us: u64,
-    datagram: *const u8,
-    length: usize,
-    event: *mut SixfoldEvent,
-    handle: impl FnOnce(&mut Core, Instant, &[u8]) -> Result<Option<Event>, SixfoldStatus>,
-) -> SixfoldStatus {
-    let now = Instant::from_micros(now_us);
-    let take = || {
-        // SAFETY: this function's condition.
-        let core = unsafe { core_of(boot) }?;
+    let take = |core: &mut Core, now| {
         if datagram.is_null() {
             return Err(SixfoldStatus::Argument);
         }
         // SAFETY: it is not null; the rest is this function's condition.
-        let datagram = unsafe { slice::from_raw_parts(datagram, length) };
-        let happened = handle(core, now, datagram)?;
+        let bytes = unsafe { slice::from_raw_parts_mut(datagram, length) };
+        Ok(core.handle_datagram(now, bytes)?)
+    };
+    // SAFETY: this function's condition.
+    unsafe { hear(boot, now_us, event, take) }
+}
+
+/// Lets the core take a datagram, and says what happened.
+///
+/// # Safety
+/// `boot` is null or one that was begun, `event` is null or points to one, and nobody else uses them meanwhile.
+pub(crate) unsafe fn hear(
+    boot: *mut SixfoldBoot,
+    now_us: u64,
+    event: *mut SixfoldEvent,
+    handle: impl FnOnce(&mut Core, Instant) -> Result<Option<Event>, SixfoldStatus>,
+) -> SixfoldStatus {
+    let now = Instant::from_micros(now_us);
+    let take = || {
+        // SAFETY: this function's condition.
+        let happened = handle(unsafe { core_of(boot) }?, now)?;
         // SAFETY: this function's condition.
         unsafe { tell(event, SixfoldEvent::new(now, happened)) };
         Ok(())
@@ -307,7 +309,8 @@ unsafe fn tell(event: *mut SixfoldEvent, happened: SixfoldEvent) {
 }
 
 /// Writes the next datagram to be sent to the relay now, and its length: 0 when there is none. Call it at the start and after
-/// each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 384 bytes are always enough, and 320 for a boot program that does not listen.
+/// each `sixfold_boot_datagram` and `sixfold_boot_timeout` until there is none. 384 bytes are always enough, and 320 for a boot program that does not listen; in a library that knows sessions
+/// (feature `oscore`), 832, and for it flash may be written here.
 ///
 /// # Safety
 /// `boot` is one that was begun, `buffer` points to `size` bytes, and nobody else uses them meanwhile.

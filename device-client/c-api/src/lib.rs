@@ -13,6 +13,7 @@ mod flash;
 mod listen;
 #[cfg(feature = "std")]
 mod prepare;
+mod session;
 mod status;
 
 pub use boot::*;
@@ -23,6 +24,7 @@ pub use flash::*;
 pub use listen::*;
 #[cfg(feature = "std")]
 pub use prepare::*;
+pub use session::*;
 pub use status::*;
 
 /// The core does not panic; this is what the compiler asks for.

@@ -1,6 +1,6 @@
 //! Taking part in a group (`sixfold_device::Boot::listen`) for C.
 
-use crate::boot::{SixfoldBoot, SixfoldEvent, core_of, hear, status};
+use crate::boot::{Core, SixfoldBoot, SixfoldEvent, core_of, hear, status};
 use crate::status::SixfoldStatus;
 use core::slice;
 use sixfold_device::boot::listening_memory;
@@ -79,12 +79,16 @@ pub unsafe extern "C" fn sixfold_boot_group_datagram(
     length: usize,
     event: *mut SixfoldEvent,
 ) -> SixfoldStatus {
+    let take = |core: &mut Core, now| {
+        if datagram.is_null() {
+            return Err(SixfoldStatus::Argument);
+        }
+        // SAFETY: it is not null; the rest is this function's condition.
+        let bytes = unsafe { slice::from_raw_parts(datagram, length) };
+        Ok(core.handle_group_datagram(now, bytes)?)
+    };
     // SAFETY: this function's condition.
-    unsafe {
-        hear(boot, now_us, datagram, length, event, |core, now, bytes| {
-            Ok(core.handle_group_datagram(now, bytes)?)
-        })
-    }
+    unsafe { hear(boot, now_us, event, take) }
 }
 
 #[cfg(test)]

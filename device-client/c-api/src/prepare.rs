@@ -254,9 +254,9 @@ fn refused<F: fmt::Debug>(error: PrepareError<Trouble, Untrusted, F>) -> Said {
         PrepareError::OtherSize { .. } => SixfoldPrepared::OtherSize,
         PrepareError::Reused { .. } => SixfoldPrepared::Reused,
         PrepareError::Flash(BootError::Layout) => SixfoldPrepared::Layout,
-        PrepareError::Flash(BootError::Flash(_) | BootError::Ticket(_) | BootError::Request) => {
-            SixfoldPrepared::Flash
-        }
+        PrepareError::Flash(
+            BootError::Flash(_) | BootError::Ticket(_) | BootError::Request | BootError::Session,
+        ) => SixfoldPrepared::Flash,
     };
     (prepared, error.to_string())
 }

@@ -21,6 +21,8 @@ pub enum SixfoldStatus {
     Layout,
     /// The ticket's options do not fit a request, or the buffer is too small for it.
     Request,
+    /// The ticket has a session that this library cannot use, and must not go on without: prepare again.
+    Session,
 }
 
 /// Why a boot program sleeps.
@@ -37,6 +39,10 @@ pub enum SixfoldCause {
     WrongChunk,
     /// The image in flash is not what the publisher signed.
     WrongImage,
+    /// The relay, or somebody on the link, says that it does not know the session.
+    UnknownSession,
+    /// The session has no numbers left: prepare again.
+    NumbersUsedUp,
 }
 
 impl<E> From<BootError<E>> for SixfoldStatus {
@@ -47,6 +53,7 @@ impl<E> From<BootError<E>> for SixfoldStatus {
             BootError::Index => Self::Index,
             BootError::Layout => Self::Layout,
             BootError::Request => Self::Request,
+            BootError::Session => Self::Session,
         }
     }
 }
@@ -59,6 +66,8 @@ impl From<Cause> for SixfoldCause {
             Cause::OtherSize => Self::OtherSize,
             Cause::WrongChunk => Self::WrongChunk,
             Cause::WrongImage => Self::WrongImage,
+            Cause::Unknown => Self::UnknownSession,
+            Cause::UsedUp => Self::NumbersUsedUp,
         }
     }
 }
@@ -66,7 +75,7 @@ impl From<Cause> for SixfoldCause {
 /// A `sixfold_status` in words: English, without a full stop, for ever valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn sixfold_status_text(status: c_int) -> *const c_char {
-    const TEXTS: [&CStr; 7] = [
+    const TEXTS: [&CStr; 8] = [
         c"done",
         c"an argument is null or out of range",
         c"the flash failed",
@@ -74,6 +83,7 @@ pub extern "C" fn sixfold_status_text(status: c_int) -> *const c_char {
         c"the chunk index is not the one that the ticket names: prepare again",
         c"image or record do not fit their place in flash, or the library was built for other flash",
         c"the ticket's options do not fit a request",
+        c"the ticket's session cannot be used: prepare again",
     ];
     text_of(&TEXTS, status)
 }
@@ -81,12 +91,14 @@ pub extern "C" fn sixfold_status_text(status: c_int) -> *const c_char {
 /// A `sixfold_cause` in words: English, without a full stop, for ever valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn sixfold_cause_text(cause: c_int) -> *const c_char {
-    const TEXTS: [&CStr; 5] = [
+    const TEXTS: [&CStr; 7] = [
         c"the relay does not answer",
         c"the relay refuses, or its answers make no sense",
         c"the relay's image has another size than the signed one",
         c"a chunk is not what the publisher signed",
         c"the image in flash is not what the publisher signed",
+        c"the relay, or somebody on the link, says that it does not know the session",
+        c"the session has no numbers left: prepare again",
     ];
     text_of(&TEXTS, cause)
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 /// Memory for an update, whose size the compiler of the library knows; `the_memory_is_as_large_as_the_header_says` holds it.
 const BOOT: &str = "
 #if UINTPTR_MAX > 0xffffffffu
-#define SIXFOLD_BOOT_SIZE 352
+#define SIXFOLD_BOOT_SIZE 576
 #else
-#define SIXFOLD_BOOT_SIZE 272
+#define SIXFOLD_BOOT_SIZE 448
 #endif
 
 /**
@@ -52,6 +52,7 @@ fn config(header: &str, after_includes: &str, more: Option<&str>) -> Config {
         "Prepared",
         "Origin",
         "Group",
+        "Session",
     ] {
         let snake = if name == "EventKind" { "event_kind".to_owned() } else { name.to_lowercase() };
         export.rename.insert(format!("Sixfold{name}"), format!("sixfold_{snake}"));
@@ -96,14 +97,18 @@ fn holds(file: &str, config: Config, sources: &[&str]) {
 
 #[test]
 fn the_headers_say_what_the_code_does() {
-    holds("sixfold_boot.h", config("boot", BOOT, None), &["status.rs", "flash.rs", "boot.rs", "listen.rs"]);
+    holds(
+        "sixfold_boot.h",
+        config("boot", BOOT, None),
+        &["status.rs", "flash.rs", "boot.rs", "listen.rs", "session.rs"],
+    );
     holds("sixfold_prepare.h", config("prepare", "", Some("sixfold_boot.h")), &["discover.rs", "prepare.rs"]);
 }
 
 #[test]
 fn the_memory_is_as_large_as_the_header_says() {
     let size = size_of::<sixfold::SixfoldBoot>();
-    assert_eq!(size, if cfg!(target_pointer_width = "64") { 352 } else { 272 });
+    assert_eq!(size, if cfg!(target_pointer_width = "64") { 576 } else { 448 });
     assert!(BOOT.contains(&format!("SIXFOLD_BOOT_SIZE {size}")));
 }
 

@@ -12,7 +12,6 @@ const CORE: [&str; 7] = [
     "core_deadline",
     "STATE_SIZE",
 ];
-const OSCORE: [&str; 3] = ["core_protect", "core_number", "core_unprotect"];
 const TFTP: [&str; 6] =
     ["tftp_begin", "tftp_datagram", "tftp_timeout", "tftp_transmit", "tftp_deadline", "STATE_SIZE"];
 const PROVIDED: [&str; 3] = ["board_read", "board_write", "board_erase"];
@@ -30,9 +29,6 @@ fn main() {
     }
     if has_feature("PROVOKE") {
         keep("sixfold-size", "core_begin", &["core_provoke"]);
-    }
-    if has_feature("OSCORE") {
-        keep("sixfold-size", "core_begin", &OSCORE);
     }
     if has_feature("SHA256") {
         keep("sixfold-tftp-size", "tftp_begin", &["tftp_is_right"]);

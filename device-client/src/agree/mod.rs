@@ -77,14 +77,21 @@ impl Agent {
         let mut connection =
             ClientConnection::new(self.tls.clone(), relay).map_err(AgreeError::Credentials)?;
         let lifetime = lifetime.map_or(0, |time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1));
-        let answer = ask(&mut connection, stream, Ask { lifetime })?;
+        let answer = ask(&mut connection, stream, Ask { lifetime });
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The alert tells the relay's operator why.
+                say_last(&mut connection, stream);
+                return Err(error);
+            }
+        };
         let agreed = match Answer::decode(&answer).map_err(AgreeError::Answer)? {
             Answer::Granted(grant) => take(&connection, grant)?,
             Answer::Refused(refusal) => return Err(AgreeError::Refused(refusal)),
         };
         connection.send_close_notify();
-        // The relay has closed, or will: what became of this changes nothing.
-        let _ = connection.write_tls(stream);
+        say_last(&mut connection, stream);
         Ok(agreed)
     }
 }
@@ -106,6 +113,11 @@ fn ask(
     Ok(answer)
 }
 
+/// Sends what TLS still has to say. What becomes of it changes nothing.
+fn say_last(connection: &mut ClientConnection, stream: &mut impl Write) {
+    while connection.wants_write() && connection.write_tls(stream).is_ok_and(|written| written > 0) {}
+}
+
 /// Keys from the TLS exporter (RFC 8446 §7.5).
 fn take(connection: &ClientConnection, grant: Grant<'_>) -> Result<Agreed, AgreeError> {
     let Grant { port, lifetime, device_id, relay_id } = grant;
@@ -118,6 +130,7 @@ fn take(connection: &ClientConnection, grant: Grant<'_>) -> Result<Agreed, Agree
         keys: Derived::new(secret, device_id, relay_id).map_err(AgreeError::Identifiers)?,
         lifetime: Duration::from_secs(lifetime.into()),
         port,
+        plain_allowed: false,
         is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
     })
 }

@@ -21,8 +21,9 @@ impl Blocks<'_> {
         self.pause
     }
 
-    /// [`Blocks::poll_transmit`], for a member if it asks as one. `list` adds the options from Observe to Q-Block2 and what is
-    /// behind them, and those of the ticket, which it is given, up to there; the others follow.
+    /// [`Blocks::poll_transmit`], for a member if it asks as one. `list` adds the options Q-Block2, and
+    /// when it says so, `rest` what is behind Echo; each with those of the ticket, which they are given, up to there. The others
+    /// follow.
     ///
     /// # Errors
     /// As [`Blocks::poll_transmit`].
@@ -30,19 +31,27 @@ impl Blocks<'_> {
         &mut self,
         now: Instant,
         buffer: &mut [u8],
-        list: impl FnOnce(Block, &mut Options<'_>, &mut Writer<'_>) -> Result<(), Full>,
+        list: impl FnOnce(Block, &mut Options<'_>, &mut Writer<'_>) -> Result<bool, Full>,
+        rest: impl FnOnce(Block, &mut Options<'_>, &mut Writer<'_>) -> Result<(), Full>,
     ) -> Result<Option<usize>, Full> {
         let Self { target, exchange, block, is_member, .. } = self;
+        #[cfg(feature = "oscore")]
+        let echo = &self.echo;
         exchange.poll_transmit(now, buffer, |writer| {
-            let mut options = target.clone();
+            let (mut options, mut has_rest) = (target.clone(), false);
             if *is_member {
                 copy(&mut options, option::OBSERVE, writer)?;
                 // To register (RFC 7641 §2).
                 writer.uint_option(option::OBSERVE, 0)?;
-                list(*block, &mut options, writer)?;
+                has_rest = list(*block, &mut options, writer)?;
             } else {
                 copy(&mut options, option::BLOCK2, writer)?;
                 writer.uint_option(option::BLOCK2, block.encode())?;
+            }
+            #[cfg(feature = "oscore")]
+            echo.write(&mut options, writer)?;
+            if has_rest {
+                rest(*block, &mut options, writer)?;
             }
             copy(&mut options, u16::MAX, writer)
         })

@@ -3,7 +3,9 @@
 use super::layout::{Layout, Which};
 #[cfg(feature = "listen")]
 use super::listen::Listen;
-use super::record::{BootError, Expected, Record, has_digest, retire, round_up, write};
+#[cfg(feature = "oscore")]
+use super::protection::Protection;
+use super::record::{BootError, Expected, Record, has_digest, layout_of, retire, round_up, write};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
 use core::fmt;
@@ -49,6 +51,8 @@ pub struct Boot<'t, F> {
     pub(super) failures: u8,
     #[cfg(feature = "listen")]
     pub(super) listen: Listen<'t>,
+    #[cfg(feature = "oscore")]
+    pub(super) protection: Protection<'t>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,10 @@ pub enum Event {
 pub enum Cause {
     /// The relay did not answer (RFC 7252 §4.2), or rejected the request.
     Silence,
+    /// There was no answer but that the relay does not know the session, or has other keys. Anybody on the link can say so.
+    Unknown,
+    /// The session has no numbers left, and the ticket does not allow to go on without it.
+    UsedUp,
     /// The relay refused, or answered against the rules.
     Refused,
     /// The relay's image is shorter or longer than the signed one.
@@ -102,6 +110,8 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Silence => "the relay does not answer",
+            Self::Unknown => "the relay, or somebody on the link, says that it does not know the session",
+            Self::UsedUp => "the session has no numbers left: prepare again",
             Self::Refused => "the relay refuses, or its answers make no sense",
             Self::OtherSize => "the relay's image has another size than the signed one",
             Self::WrongChunk => "a chunk is not what the publisher signed",
@@ -117,22 +127,29 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     /// All but [`BootError::Ticket`] and [`BootError::Request`].
     pub fn new(
         mut flash: F,
-        layout: &Layout,
+        places: &Layout,
         which: Which,
         ticket: Ticket<'t>,
         seed: u32,
     ) -> Result<Self, BootError<F::Error>> {
-        let (place, slot) = (layout.record(which), layout.slot(which));
-        let record = Record::new::<F>(place, &ticket)?;
+        let (place, slot) = (places.record(which), places.slot(which));
+        let layout = layout_of::<F>(place, &ticket)?;
+        let record = Record::of(&layout);
         check_slot::<F>(slot, &ticket)?;
         let (image_size, image_digest) = (ticket.image_size(), ticket.image_digest());
         let (chunk_size, szx) = (ticket.chunk_size(), block_size(&ticket));
         let blocks = Blocks::new(Options::new(ticket.options()), seed);
+        #[cfg(feature = "oscore")]
+        let protection = Protection::new(&mut flash, &layout.count, &ticket)?;
+        #[cfg(not(feature = "oscore"))]
+        if ticket.needs_session() {
+            return Err(BootError::Session);
+        }
         let is_bootable = record.is_marked(&mut flash, record.chunks())?;
         if !is_bootable {
             record.check_index(&mut flash, ticket.index_digest())?;
-            if layout.is_single() {
-                retire(&mut flash, layout.record(which.other()))?;
+            if places.is_single() {
+                retire(&mut flash, places.record(which.other()))?;
             }
         }
         let state = if is_bootable { State::Bootable } else { State::Sleeping };
@@ -152,6 +169,8 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             state,
             until: Instant::ZERO,
             failures: 0,
+            #[cfg(feature = "oscore")]
+            protection,
             #[cfg(feature = "listen")]
             listen: Listen::new(ticket),
         })
@@ -177,15 +196,17 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         self.flash
     }
 
-    /// Takes a datagram from the relay's address.
+    /// Takes a datagram from the relay's address; it may be unprotected where it is.
     ///
     /// # Errors
     /// [`BootError::Flash`] and [`BootError::Layout`].
     pub fn handle_datagram(
         &mut self,
         now: Instant,
-        datagram: &[u8],
+        datagram: &mut [u8],
     ) -> Result<Option<Event>, BootError<F::Error>> {
+        #[cfg(feature = "oscore")]
+        let Some(datagram) = self.unprotect(datagram) else { return Ok(None) };
         let Some(answer) = self.blocks.handle_datagram(now, datagram) else { return Ok(None) };
         #[cfg(feature = "listen")]
         if self.listen.is_on {
@@ -215,27 +236,42 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             }
             State::Sleeping | State::Judging => self.advance(now).map(Some),
             State::Fetching => {
-                let is_silent = self.blocks.handle_timeout(now);
-                Ok(is_silent.then(|| self.sleep(now, Cause::Silence)))
+                if !self.blocks.handle_timeout(now) {
+                    return Ok(None);
+                }
+                #[cfg(feature = "oscore")]
+                let cause = self.silence()?;
+                #[cfg(not(feature = "oscore"))]
+                let cause = Cause::Silence;
+                Ok(Some(self.sleep(now, cause)))
             }
             State::Bootable => Ok(None),
         }
     }
 
-    /// Writes the next datagram that is to leave now, if any, and returns its length.
+    /// Writes the next datagram that is to leave now, if any, and returns its length. With a session, `buffer` has to be twice as
+    /// long as such a datagram, and numbers are reserved in flash.
     ///
     /// # Errors
-    /// [`BootError::Request`] when `buffer` is too small for the request, or the ticket's options are out of order.
+    /// [`BootError::Request`] when `buffer` is too small for the request, or the ticket's options are out of order;
+    /// [`BootError::Flash`].
     pub fn poll_transmit(
         &mut self,
         now: Instant,
         buffer: &mut [u8],
     ) -> Result<Option<usize>, BootError<F::Error>> {
+        #[cfg(feature = "oscore")]
+        let (sealed, buffer) = self.room(buffer);
         #[cfg(feature = "listen")]
         let written = self.transmit(now, buffer);
         #[cfg(not(feature = "listen"))]
         let written = self.blocks.poll_transmit(now, buffer, false);
-        written.map_err(|Full| BootError::Request)
+        let written = written.map_err(|Full| BootError::Request)?;
+        #[cfg(feature = "oscore")]
+        if let Some(length) = written.filter(|_| self.is_protected()) {
+            return self.protect(buffer.get(..length).unwrap_or_default(), sealed);
+        }
+        Ok(written)
     }
 
     /// When [`Boot::handle_timeout`] is due; `None` when the image may run. Ask after [`Boot::poll_transmit`] has nothing

@@ -3,7 +3,7 @@
 use super::layout::{Layout, Which};
 use super::note;
 use super::plan::{Summary, newest, summary};
-use super::record::{BootError, ERASED, Record, is_retired, retire, round_up, write};
+use super::record::{BootError, ERASED, Record, is_retired, layout_of, retire, write};
 use super::sha256::has_digest;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
@@ -38,12 +38,13 @@ pub fn install<F: NorFlash>(
     buffer.fill(ERASED);
     let length = fields.write(&mut buffer).map_err(BootError::Ticket)?;
     let ticket = Ticket::read(&buffer).map_err(BootError::Ticket)?;
-    let record = Record::new::<F>(place, &ticket)?;
+    let laid_out = layout_of::<F>(place, &ticket)?;
+    let record = Record::of(&laid_out);
     super::core::check_slot::<F>(layout.slot(place_of), &ticket)?;
     if !has_digest(index, ticket.index_digest()) {
         return Err(BootError::Index);
     }
-    let end = round_up(record.index().end, F::ERASE_SIZE as u32).ok_or(BootError::Layout)?;
+    let end = laid_out.count.end;
     let [given_up, superseded] = [place_of, place_of.other()].map(|which| *which.of(&[a, b]));
     let number = |summary: Option<Summary>| summary.map(|summary| summary.sequence_number);
     if let Some(highest) = number(given_up).filter(|highest| Some(*highest) > number(superseded)) {

@@ -17,7 +17,7 @@ use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Code, Full, MAX_NUM, Message, Szx, Type, content_format, option};
-use sixfold_profile::missing::NO_PARITY;
+use sixfold_profile::missing::{Deficit, NO_PARITY};
 use sixfold_profile::parity::{Parity, SMALLEST, SYMBOLS};
 use sixfold_profile::ticket::{Group, Ticket};
 
@@ -30,8 +30,9 @@ const QUIET_BITS: u32 = 3;
 /// Then members ask in slots of 2¹³ µs, of which each has twice as many members as the one before.
 const SLOT_BITS: u32 = 13;
 const LAST_SLOT: u32 = 9;
-/// Who lacks more than its memory has room for is so many slots ahead.
-const AHEAD: u32 = 3;
+/// Who lacks more than its memory has room for is so many slots ahead, of slots that are 2³ times as long.
+const AHEAD: u32 = 4;
+const LONGER_BITS: u32 = 3;
 /// A stream that brings nothing new for so long, in units of 2²⁰ µs, does not hold a member back any more.
 const PATIENCE: u32 = 32;
 /// After so many answers 5.03, and no stream, a member asks as everybody does.
@@ -111,15 +112,18 @@ impl<'t> Listen<'t> {
         true
     }
 
-    /// How many more parity symbols would do, with luck.
-    fn deficit(&self, wanted: Wanted<'_, '_>, first: u32) -> u16 {
+    /// How much parity helps.
+    fn deficit(&self, wanted: Wanted<'_, '_>, first: u32) -> Deficit {
         let segment = first & !(SYMBOLS - 1);
         let of_segment = wanted.count(segment, segment + SYMBOLS);
-        if self.is_distrustful || !self.decoder.has_room(of_segment, wanted.szx) {
-            return NO_PARITY;
+        if self.is_distrustful || !self.decoder.has_room(1, wanted.szx) {
+            return Deficit::NoParity;
         }
-        let lacks = wanted.count(0, u32::MAX).saturating_sub(self.decoder.finds());
-        u16::try_from(lacks).unwrap_or(NO_PARITY)
+        let small = |count: u32| u16::try_from(count).unwrap_or(NO_PARITY);
+        if !self.decoder.has_room(of_segment, wanted.szx) {
+            return Deficit::NoRoom(small(self.decoder.excess(of_segment, wanted.szx)));
+        }
+        Deficit::Symbols(small(wanted.count(0, u32::MAX).saturating_sub(self.decoder.finds())))
     }
 }
 
@@ -205,7 +209,11 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         if self.listen.decoder.is_solved() {
             self.judge_soon(now);
         }
-        self.heard(now, is_new);
+        self.listen.is_stream_heard = true;
+        // Whom parity does not help does not wait for its end: blocks will be sent first then.
+        if !is_ready || self.listen.decoder.is_of(first, parity.szx) {
+            self.heard(now, is_new);
+        }
         Ok(())
     }
 
@@ -258,14 +266,17 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         while slot > 0 && random >> (31 - LAST_SLOT + slot) == 0 {
             slot -= 1;
         }
-        // Whom parity does not help goes first: what it lacks is sent as blocks, and then parity is for all.
+        // Whom parity does not help asks while it is sent, so that blocks come before the rest of it. They have a queue before
+        // them, and until then all others ask too: their slots are longer.
         let szx = self.listen.szx;
         let lacking = self.listen.map.count() << UNIT_BITS >> szx.bits();
+        let mut bits = SLOT_BITS;
         if self.listen.is_stream_heard && !self.listen.decoder.has_room(lacking, szx) {
             slot = slot.saturating_sub(AHEAD);
+            bits += if self.listen.decoder.has_room(1, szx) { LONGER_BITS } else { 0 };
         }
-        let jitter = random & ((1 << SLOT_BITS) - 1);
-        let wait = (self.listen.gap_us << QUIET_BITS) + (slot << SLOT_BITS) + jitter;
+        let jitter = random & ((1 << bits) - 1);
+        let wait = (self.listen.gap_us << QUIET_BITS) + (slot << bits) + jitter;
         self.listen.ask_at = now.after_micros(wait.into());
     }
 
@@ -415,16 +426,18 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     pub(super) fn transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, Full> {
         let Self { listen, blocks, image_size, .. } = self;
         let wanted = Wanted { map: &listen.map, image_size: *image_size, szx: listen.szx };
-        blocks.poll_transmit_with(now, buffer, |first, options, writer| {
-            let is_many = listen.is_stream_heard && wanted.count(0, u32::MAX) > MOST_LISTED;
-            let most = if listen.is_stream_heard && !is_many { MOST_LISTED } else { 1 };
-            wanted.write_list(first.with_more(is_many), most, options, writer)?;
-            if is_many {
-                wanted.write_missing(listen.deficit(wanted, first.num()), options, writer)
-            } else {
-                Ok(())
-            }
-        })
+        blocks.poll_transmit_with(
+            now,
+            buffer,
+            |first, options, writer| {
+                let is_many = listen.is_stream_heard && wanted.count(0, u32::MAX) > MOST_LISTED;
+                let most = if listen.is_stream_heard && !is_many { MOST_LISTED } else { 1 };
+                wanted.write_list(first.with_more(is_many), most, options, writer).map(|()| is_many)
+            },
+            |first, options, writer| {
+                wanted.write_missing(listen.deficit(wanted, first.num()).write(), options, writer)
+            },
+        )
     }
 }
 

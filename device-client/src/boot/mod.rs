@@ -30,7 +30,10 @@ mod note;
 #[cfg(feature = "listen")]
 mod parity;
 mod plan;
+#[cfg(feature = "oscore")]
+mod protection;
 pub mod record;
+mod session;
 mod sha256;
 #[cfg(feature = "listen")]
 mod wanted;
@@ -42,3 +45,4 @@ pub use self::layout::{Layout, Which};
 pub use self::listen::listening_memory;
 pub use self::plan::{Choice, accepted_sequence_number, choose};
 pub use self::record::{BootError, Record};
+pub use self::session::{SessionState, session_state};

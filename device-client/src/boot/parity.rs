@@ -1,15 +1,16 @@
 //! Finds what is missing of a segment from parity symbols ([`sixfold_profile::parity`]).
 //!
 //! Every parity symbol is an equation over GF(2): the XOR of what is missing is the symbol, less what is known of it. The
-//! equations are kept as rows of a matrix in reduced echelon form (Gauss-Jordan), with a column for each symbol that was missing
-//! when the first one came. A block that comes later is an equation too. When there are as many rows as columns each row is a
-//! symbol. Nothing here writes flash, or says that a symbol is right: that is a matter of its chunk's digest.
+//! equations are kept as rows of a matrix in echelon form, with a column for each symbol that was missing when the first one came:
+//! a row has nothing before its own column, so that all rows together take half of a square. A block that comes later is an equation
+//! too. When there are as many rows as columns the later rows are taken out of the earlier ones, and each row is a symbol. Nothing here
+//! writes flash, or says that a symbol is right: that is a matter of its chunk's digest.
 //!
 //! The memory, which is the caller's:
 //!
 //! ```text
 //! | columns: which symbol, 2 bytes each | a row that is being made | row of column 0 | row of column 1 | ...
-//! a row: a symbol, then a bit for each column
+//! a row: a symbol, then a bit for each column, from the byte on that has the bit of its own
 //! ```
 
 use super::map::{Map, UNIT, UNIT_BITS};
@@ -53,12 +54,18 @@ impl<'t> Decoder<'t> {
 
     /// The bytes that so many missing symbols take.
     pub(super) const fn size(columns: u32, szx: Szx) -> usize {
-        2 * columns as usize + (columns as usize + 1) * row_length(columns, szx)
+        start(columns, columns + 1, szx)
     }
 
     /// Whether there is room for so many.
     pub(super) const fn has_room(&self, columns: u32, szx: Szx) -> bool {
         columns <= SYMBOLS && Self::size(columns, szx) <= self.memory.len()
+    }
+
+    /// How many of so many there is no room for.
+    pub(super) fn excess(&self, columns: u32, szx: Szx) -> u32 {
+        let room = (0..columns.min(SYMBOLS)).rev().find(|columns| self.has_room(*columns, szx));
+        columns - room.unwrap_or(0)
     }
 
     /// Whether it has begun with this segment and block size.
@@ -176,12 +183,13 @@ impl<'t> Decoder<'t> {
     }
 
     /// Where a row begins: 0 is the one that is being made, behind it are those of the columns.
+    #[inline(never)] // like others here, small and called often
     const fn start(&self, row: u32) -> usize {
-        2 * self.columns as usize + row as usize * row_length(self.columns, self.szx)
+        start(self.columns, row, self.szx)
     }
 
     /// The row that is being made, and whatever is behind it.
-    #[inline(never)] // like others here, small and called often
+    #[inline(never)]
     fn made(&mut self) -> &mut [u8] {
         let start = self.start(0);
         self.memory.get_mut(start..).unwrap_or_default()
@@ -190,7 +198,7 @@ impl<'t> Decoder<'t> {
     /// Begins the row that is being made with these bytes, and no column.
     #[inline(never)]
     fn clear(&mut self, symbol: &[u8]) {
-        let length = row_length(self.columns, self.szx);
+        let length = self.szx.size() + bytes(self.columns);
         self.made().iter_mut().take(length).for_each(|byte| *byte = 0);
         self.made().iter_mut().zip(symbol).for_each(|(to, from)| *to = *from);
     }
@@ -218,28 +226,47 @@ impl<'t> Decoder<'t> {
 
     /// Puts the row that was made among the others; false when it says nothing new.
     fn insert(&mut self) -> bool {
-        // No row has another one's column: once through is enough.
         for column in 0..self.columns {
-            if self.has(0, column) && self.has(column + 1, column) {
+            if self.has(0, column) {
+                if !self.has(column + 1, column) {
+                    // There are zeros so far.
+                    self.add(0, column + 1);
+                    self.rank += 1;
+                    if self.is_solved() {
+                        self.solve();
+                    }
+                    return true;
+                }
                 self.add(column + 1, 0);
             }
         }
-        let Some(pivot) = (0..self.columns).find(|column| self.has(0, *column)) else { return false };
-        // There are zeros so far.
-        self.add(0, pivot + 1);
-        for column in 0..self.columns {
-            if column != pivot && self.has(column + 1, pivot) {
-                self.add(pivot + 1, column + 1);
+        false
+    }
+
+    /// Takes every row out of those before it.
+    fn solve(&mut self) {
+        for column in (0..self.columns).rev() {
+            for row in 0..column {
+                if self.has(row + 1, column) {
+                    self.add(column + 1, row + 1);
+                }
             }
         }
-        self.rank += 1;
-        true
+    }
+
+    /// Adds a row to another one. Neither has anything before the later one's first byte.
+    fn add(&mut self, from: u32, to: u32) {
+        let size = self.szx.size();
+        let first = first_byte(if from > to { from } else { to });
+        let (from_at, to_at) = (self.start(from), self.start(to));
+        self.add_bytes(from_at, to_at, size);
+        let (from_at, to_at) = (from_at + size + first, to_at + size + first);
+        self.add_bytes(from_at - first_byte(from), to_at - first_byte(to), bytes(self.columns) - first);
     }
 
     #[inline(never)]
-    fn add(&mut self, from: u32, to: u32) {
-        let (from, to) = (self.start(from), self.start(to));
-        for n in 0..row_length(self.columns, self.szx) {
+    fn add_bytes(&mut self, from: usize, to: usize, length: usize) {
+        for n in 0..length {
             let byte = self.memory.get(from + n).copied().unwrap_or_default();
             self.memory.get_mut(to + n).into_iter().for_each(|to| *to ^= byte);
         }
@@ -247,7 +274,7 @@ impl<'t> Decoder<'t> {
 
     /// Where the byte is in which a row has the bit of a column.
     const fn place(&self, row: u32, column: u32) -> usize {
-        self.start(row) + self.szx.size() + (column >> 3) as usize
+        self.start(row) + self.szx.size() + (column >> 3) as usize - first_byte(row)
     }
 
     #[inline(never)]
@@ -262,8 +289,23 @@ impl<'t> Decoder<'t> {
     }
 }
 
-const fn row_length(columns: u32, szx: Szx) -> usize {
-    (columns as usize).div_ceil(8) + szx.size()
+/// Where a row begins, in a decoder of so many columns.
+const fn start(columns: u32, row: u32, szx: Szx) -> usize {
+    let own = row.saturating_sub(1) as usize;
+    // The bytes that the rows before leave out: 8 rows none, 8 rows one each, and so on.
+    let (eights, rest) = (own >> 3, own & 7);
+    let left_out = 4 * eights * eights.saturating_sub(1) + eights * rest;
+    2 * columns as usize + row as usize * (szx.size() + bytes(columns)) - left_out
+}
+
+/// The bytes with a bit for every column.
+const fn bytes(columns: u32) -> usize {
+    (columns as usize).div_ceil(8)
+}
+
+/// Which of them is the first that a row has.
+const fn first_byte(row: u32) -> usize {
+    (row.saturating_sub(1) >> 3) as usize
 }
 
 #[cfg(test)]

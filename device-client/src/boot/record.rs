@@ -30,8 +30,12 @@ pub enum BootError<E> {
     /// The image, or the record, does not fit its place in flash, or places are not made of whole pages, or this
     /// flash writes more than [`MAX_WRITE_SIZE`] bytes at once. Whoever laid out the flash is to blame.
     Layout,
-    /// The ticket's options do not fit a request: the main program is to blame.
+    /// The ticket's options do not fit a request, or what a session makes of it: the main program is to blame. Or the buffer is
+    /// too small: whoever drives the boot program is.
     Request,
+    /// The ticket has a session that cannot be used, or this boot program knows none and must not go on without it: the main
+    /// program is to blame.
+    Session,
 }
 
 impl<E: fmt::Debug> fmt::Display for BootError<E> {
@@ -42,6 +46,7 @@ impl<E: fmt::Debug> fmt::Display for BootError<E> {
             Self::Index => f.write_str("the chunk index is not the one that the ticket names: prepare again"),
             Self::Layout => f.write_str("image or record do not fit their place in flash"),
             Self::Request => f.write_str("the ticket's options do not fit a request: prepare again"),
+            Self::Session => f.write_str("the ticket's session cannot be used: prepare again"),
         }
     }
 }
@@ -119,21 +124,25 @@ impl Record {
     /// # Errors
     /// [`BootError::Layout`] when it does not fit.
     pub fn new<F: NorFlash>(place: &Range<u32>, ticket: &Ticket<'_>) -> Result<Self, BootError<F::Error>> {
-        let (page, write_unit) = (F::ERASE_SIZE as u32, F::WRITE_SIZE as u32);
-        let (image_size, chunk_size) = (ticket.image_size(), ticket.chunk_size());
-        RecordLayout::new(place.start, image_size, chunk_size, page, write_unit)
-            .filter(|layout| layout.index.end <= place.end)
-            .map(|layout| Self {
-                journal: layout.journal.start,
-                index: layout.index.start,
-                chunks: layout.chunks,
-            })
-            .ok_or(BootError::Layout)
+        layout_of::<F>(place, ticket).map(|layout| Self::of(&layout))
     }
 
-    /// How many bytes of flash a record needs, for images of up to `image_size` bytes; `None` for sizes that no flash has.
-    pub fn size(image_size: u32, chunk_size: ChunkSize, page: u32, write_unit: u32) -> Option<u32> {
-        RecordLayout::new(0, image_size, chunk_size, page, write_unit).map(|layout| layout.index.end)
+    /// The one that is laid out so.
+    pub(super) const fn of(layout: &RecordLayout) -> Self {
+        Self { journal: layout.journal.start, index: layout.index.start, chunks: layout.chunks }
+    }
+
+    /// How many bytes of flash a record needs, for images of up to `image_size` bytes, with a session or without; `None` for sizes
+    /// that no flash has.
+    pub fn size(
+        image_size: u32,
+        chunk_size: ChunkSize,
+        page: u32,
+        write_unit: u32,
+        has_session: bool,
+    ) -> Option<u32> {
+        RecordLayout::new(0, image_size, chunk_size, page, write_unit, has_session)
+            .map(|layout| layout.count.end)
     }
 
     /// How many chunks there are.
@@ -207,24 +216,44 @@ impl Record {
 
     /// Marks an entry, unless it was touched before: then it stays as it is, and says nothing.
     pub(super) fn mark<F: NorFlash>(&self, flash: &mut F, entry: u32) -> Result<(), F::Error> {
-        if !self.is_unmarked(flash, entry)? {
-            return Ok(());
-        }
-        let zeros = [DONE; MAX_WRITE_SIZE];
-        flash
-            .write(entry_offset::<F>(self.journal, entry), zeros.get(..entry_size::<F>()).unwrap_or_default())
+        mark_entry(flash, entry_offset::<F>(self.journal, entry)).map(drop)
     }
 
     fn entry_is<F: NorFlash>(&self, flash: &mut F, entry: u32, pattern: u8) -> Result<bool, F::Error> {
-        let mut bytes = [!pattern; MAX_WRITE_SIZE];
-        let bytes = bytes.get_mut(..entry_size::<F>()).unwrap_or_default();
-        flash.read(entry_offset::<F>(self.journal, entry), bytes)?;
-        Ok(bytes.iter().all(|byte| *byte == pattern))
+        entry_is(flash, entry_offset::<F>(self.journal, entry), pattern)
     }
 }
 
+/// Where everything is in the record at `place`.
+pub(super) fn layout_of<F: NorFlash>(
+    place: &Range<u32>,
+    ticket: &Ticket<'_>,
+) -> Result<RecordLayout, BootError<F::Error>> {
+    RecordLayout::of(ticket, place.start, F::ERASE_SIZE as u32, F::WRITE_SIZE as u32)
+        .filter(|layout| layout.count.end <= place.end)
+        .ok_or(BootError::Layout)
+}
+
+/// Marks the entry at `offset`, unless it was touched before. Whether it says afterwards that it was marked now.
+pub(super) fn mark_entry<F: NorFlash>(flash: &mut F, offset: u32) -> Result<bool, F::Error> {
+    if !entry_is(flash, offset, ERASED)? {
+        return Ok(false);
+    }
+    let zeros = [DONE; MAX_WRITE_SIZE];
+    flash.write(offset, zeros.get(..entry_size::<F>()).unwrap_or_default())?;
+    entry_is(flash, offset, DONE)
+}
+
+/// Whether the entry at `offset` has nothing but this byte.
+pub(super) fn entry_is<F: NorFlash>(flash: &mut F, offset: u32, pattern: u8) -> Result<bool, F::Error> {
+    let mut bytes = [!pattern; MAX_WRITE_SIZE];
+    let bytes = bytes.get_mut(..entry_size::<F>()).unwrap_or_default();
+    flash.read(offset, bytes)?;
+    Ok(bytes.iter().all(|byte| *byte == pattern))
+}
+
 /// How long a journal entry is.
-const fn entry_size<F: NorFlash>() -> usize {
+pub(super) const fn entry_size<F: NorFlash>() -> usize {
     if F::WRITE_SIZE > SMALLEST_ENTRY as usize { F::WRITE_SIZE } else { SMALLEST_ENTRY as usize }
 }
 

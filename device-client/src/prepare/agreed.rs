@@ -1,7 +1,7 @@
 //! What device and relay agreed on, on whatever way, for the ticket.
 
 use sixfold_oscore::{Derived, Parameters};
-use sixfold_profile::ticket::Session;
+use sixfold_profile::ticket::{Numbers, Session};
 use std::time::Duration;
 
 /// A session that the relay has, and the boot program is to use. Its numbers are all unused.
@@ -13,15 +13,26 @@ pub struct Agreed {
     pub lifetime: Duration,
     /// The port that the relay serves CoAP on, if it said so.
     pub port: Option<u16>,
+    /// Whether the boot program may go on without protection when the relay does not know the session any more.
+    pub plain_allowed: bool,
     /// The agreement was cheap: it went on from an earlier one.
     pub is_resumed: bool,
 }
 
 impl Agreed {
-    /// As it stands in a ticket: nobody has used a number before.
+    /// As it stands in a ticket: nobody has used a number before, and whoever wants protection gets no plain mode.
     pub fn session(&self) -> Session<'_> {
         let Parameters { sender_id, recipient_id, sender_key, recipient_key, common_iv, .. } =
             self.keys.parameters();
-        Session { sender_id, recipient_id, sender_key, recipient_key, common_iv, first_sequence_number: 0 }
+        let numbers = Numbers { first: 0, exponent: 40 };
+        Session {
+            sender_id,
+            recipient_id,
+            sender_key,
+            recipient_key,
+            common_iv,
+            numbers,
+            plain_allowed: self.plain_allowed,
+        }
     }
 }

@@ -34,6 +34,9 @@ const COAP: i8 = -1;
 /// What a relay told: where it sends an image's blocks for all who listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
+    /// The relay, at the port that the stream comes from: the one that boot programs are to ask. It may be another one than was asked,
+    /// one that 6LoWPAN compresses (RFC 7252 §7.1).
+    pub relay: Endpoint,
     /// The multicast address and port.
     pub endpoint: Endpoint,
     /// The Token of everything that goes there: 1 to 8 bytes.
@@ -109,7 +112,7 @@ pub fn read(payload: &[u8], relay: Endpoint) -> Result<Told, Nonsense> {
     let [server, client, token] = &transport[..] else { return Err(Nonsense::TransportInformation) };
     // Who does not know its own address says so with `::`: it is the one that answered.
     let server = endpoint(server)?;
-    if server.port != relay.port || server.address != relay.address && !server.address.is_unspecified() {
+    if server.port == 0 || server.address != relay.address && !server.address.is_unspecified() {
         return Err(Nonsense::OtherServer);
     }
     let group = endpoint(client)?;
@@ -120,7 +123,8 @@ pub fn read(payload: &[u8], relay: Endpoint) -> Result<Told, Nonsense> {
     if token.is_empty() || token.len() > MAX_TOKEN {
         return Err(Nonsense::Token);
     }
-    Ok(Told { endpoint: group, token: token.clone() })
+    let relay = Endpoint { port: server.port, ..relay };
+    Ok(Told { relay, endpoint: group, token: token.clone() })
 }
 
 /// A CRI without path: scheme, address, and perhaps a zone, which means something to its sender alone, and a port.
@@ -204,7 +208,8 @@ mod tests {
         ];
         for mut payload in [flat.concat(), inner.concat()] {
             let told = read(&payload, RELAY).unwrap();
-            assert_eq!(told, Told { endpoint: Endpoint { address: GROUP, port: 61616 }, token: vec![0x7b] });
+            let endpoint = Endpoint { address: GROUP, port: 61616 };
+            assert_eq!(told, Told { relay: RELAY, endpoint, token: vec![0x7b] });
             assert_eq!(told.to_string(), "[ff35:30:2001:db8::23]:61616, Token 7b");
             for length in 0..payload.len() {
                 assert!(read(&payload[..length], RELAY).is_err(), "{length}");
@@ -221,14 +226,18 @@ mod tests {
         let server = cri(RELAY.address, &[zone, port(5683)]);
         let told = with(server, cri(GROUP, &[Value::Null]), &[1; 8]).unwrap();
         assert_eq!((told.endpoint.port, told.token.len()), (5683, 8));
-        assert_eq!(
-            with(cri(RELAY.address, &[port(5684)]), cri(GROUP, &[]), &[1]),
-            Err(Nonsense::OtherServer)
-        );
+        let elsewhere = with(cri(RELAY.address, &[port(61_616)]), cri(GROUP, &[]), &[1]).unwrap();
+        assert_eq!(elsewhere.relay, Endpoint { port: 61_616, ..RELAY }, "the relay has several ports");
+        assert_eq!(with(cri(RELAY.address, &[port(0)]), cri(GROUP, &[]), &[1]), Err(Nonsense::OtherServer));
         assert_eq!(with(cri(GROUP, &[]), cri(GROUP, &[]), &[1]), Err(Nonsense::OtherServer));
         let unknown = Ipv6Addr::UNSPECIFIED;
         assert!(with(cri(unknown, &[]), cri(GROUP, &[]), &[1]).is_ok());
-        assert_eq!(with(cri(unknown, &[port(1)]), cri(GROUP, &[]), &[1]), Err(Nonsense::OtherServer));
+        let unknown = with(cri(unknown, &[port(61_616)]), cri(GROUP, &[]), &[1]).unwrap();
+        assert_eq!(
+            unknown.relay,
+            Endpoint { port: 61_616, ..RELAY },
+            "the address is the one that was asked"
+        );
         assert_eq!(with(cri(RELAY.address, &[]), cri(GROUP, &[port(0)]), &[1]), Err(Nonsense::Group));
         for wrong in [
             cri(GROUP, &[port(65_536)]),

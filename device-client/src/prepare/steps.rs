@@ -184,6 +184,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
     }
     let options = image.encode().map_err(PrepareError::Target)?;
     let group = request.group.then(|| group(source, &image, request.relay));
+    let told = group.as_ref().and_then(|told| told.as_ref().ok());
     let session = source.session().map_err(PrepareError::Session)?;
     let ticket = Fields {
         image_size: manifest.image_size,
@@ -192,10 +193,10 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         chunk_size: manifest.chunk_size,
         szx: probe.szx.min(request.szx),
         sequence_number: manifest.sequence_number,
-        relay: request.relay,
+        relay: told.map_or(request.relay, |told| told.relay),
         interface_identifier: request.interface_identifier,
         etag: probe.etag.as_ref().map(ETag::as_bytes).filter(|etag| !etag.is_empty()),
-        group: group.as_ref().and_then(|told| told.as_ref().ok()).map(Told::group),
+        group: told.map(Told::group),
         session: session.as_ref().map(Agreed::session),
         options: &options,
     };

@@ -1,7 +1,7 @@
 //! A whole device in virtual time: flash, the boot program as firmware would drive it, and a relay that answers at once.
 #![allow(dead_code, unreachable_pub)] // Every test program uses its own part of this module.
 
-use super::Server;
+use super::Peer;
 use super::flash::{Flash, PowerGone};
 use sixfold_device::boot::{Boot, BootError, Choice, Event, Layout, Which, choose, install, record};
 use sixfold_profile::Instant;
@@ -103,7 +103,7 @@ impl<const WRITE: usize, const ERASE: usize> Device<WRITE, ERASE> {
     }
 
     /// A reset, and the boot program until it runs an image.
-    pub fn boot(&mut self, server: &mut Server) -> Result<End, BootError<PowerGone>> {
+    pub fn boot(&mut self, server: &mut impl Peer) -> Result<End, BootError<PowerGone>> {
         let mut buffer = [0; MAX_TICKET];
         let record = match choose(&mut self.flash, &self.layout, &mut buffer)? {
             Choice::Run(which) => return Ok(End::Runs(which)),
@@ -126,7 +126,7 @@ impl<const WRITE: usize, const ERASE: usize> Device<WRITE, ERASE> {
     }
 
     /// [`Device::boot`], in which a power cut is no error.
-    pub fn boot_or_power_gone(&mut self, server: &mut Server) -> End {
+    pub fn boot_or_power_gone(&mut self, server: &mut impl Peer) -> End {
         match self.boot(server) {
             Ok(end) => end,
             Err(BootError::Flash(PowerGone)) => End::PowerGone,
@@ -150,7 +150,7 @@ struct Run<'a, 't, F> {
 }
 
 impl<F: embedded_storage::nor_flash::NorFlash> Run<'_, '_, F> {
-    fn until_bootable(mut self, server: &mut Server) -> Result<bool, BootError<F::Error>> {
+    fn until_bootable(mut self, server: &mut impl Peer) -> Result<bool, BootError<F::Error>> {
         let end = *self.now + self.patience;
         for _ in 0..STEPS {
             if self.boot.is_bootable() {
@@ -166,7 +166,7 @@ impl<F: embedded_storage::nor_flash::NorFlash> Run<'_, '_, F> {
     }
 
     /// Everything that happens now; then the time of the next deadline.
-    fn step(&mut self, server: &mut Server) -> Result<(), BootError<F::Error>> {
+    fn step(&mut self, server: &mut impl Peer) -> Result<(), BootError<F::Error>> {
         let mut buffer = [0; 256];
         while let Some(length) = self.boot.poll_transmit(*self.now, &mut buffer)? {
             server.handle_datagram(*self.now, DEVICE, &buffer[..length]);
@@ -175,7 +175,7 @@ impl<F: embedded_storage::nor_flash::NorFlash> Run<'_, '_, F> {
         for (_, datagram) in server.poll_transmit(*self.now) {
             for datagram in (self.link)(datagram) {
                 is_quiet = false;
-                let event = self.boot.handle_datagram(*self.now, &datagram)?;
+                let event = self.boot.handle_datagram(*self.now, &mut datagram.clone())?;
                 self.events.extend(event);
             }
         }

@@ -212,7 +212,7 @@ impl Fleet {
         let (due, later) = std::mem::take(&mut self.mail).into_iter().partition(|(due, ..)| *due <= now);
         self.mail = later;
         for (_, n, datagram) in Vec::into_iter(due) {
-            self.hear(n, |boot, now| boot.handle_datagram(now, &datagram));
+            self.hear(n, |boot, now| boot.handle_datagram(now, &mut datagram.clone()));
         }
         for n in 0..self.members.len() {
             let member = &mut self.members[n];
@@ -296,7 +296,8 @@ impl Member {
         n: u32,
     ) -> Self {
         let pages = |bytes: usize| bytes.div_ceil(256) as u32;
-        let size = record::Record::size(release.image.len() as u32, release.chunk_size, 256, 4).unwrap();
+        let size =
+            record::Record::size(release.image.len() as u32, release.chunk_size, 256, 4, false).unwrap();
         let (record, slot) = (pages(size as usize), pages(release.image.len()));
         let place = |first: u32, pages: u32| first * 256..(first + pages) * 256;
         let records = [place(0, record), place(record, record)];

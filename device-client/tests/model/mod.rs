@@ -10,6 +10,8 @@ pub mod flash;
 pub mod fleet;
 #[cfg(feature = "listen")]
 pub mod relay;
+#[cfg(feature = "oscore")]
+pub mod session;
 
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use sixfold_profile::Instant;
@@ -21,6 +23,28 @@ use std::time::Duration;
 
 /// Called with the number of each new request, from 0, before it is answered.
 type Script = Box<dyn FnMut(usize, &mut Server) + Send>;
+
+/// Whoever answers a device.
+pub trait Peer {
+    fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, datagram: &[u8]);
+    /// Every datagram that is to leave now, and to whom.
+    fn poll_transmit(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)>;
+    fn poll_timeout(&self) -> Option<Instant>;
+}
+
+impl Peer for Server {
+    fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, datagram: &[u8]) {
+        Self::handle_datagram(self, now, peer, datagram);
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+        Self::poll_transmit(self, now)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        Self::poll_timeout(self)
+    }
+}
 
 pub struct Server {
     pub image: Vec<u8>,

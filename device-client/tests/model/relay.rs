@@ -6,7 +6,7 @@ use super::shortest;
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Code, Szx, content_format, option};
-use sixfold_profile::missing::{Missing, NO_PARITY};
+use sixfold_profile::missing::{Deficit, Missing};
 use sixfold_profile::parity::{Parity, SYMBOLS, word};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -216,9 +216,13 @@ impl Relay {
 
     fn add_missing(&mut self, missing: &Missing<'_>, szx: Szx) {
         let mut scattered = BTreeMap::new();
-        self.no_parity += usize::from(missing.deficit == NO_PARITY);
+        let deficit = match Deficit::read(missing.deficit) {
+            Deficit::Symbols(deficit) => Some(u32::from(deficit)),
+            Deficit::NoRoom(_) | Deficit::NoParity => None,
+        };
+        self.no_parity += usize::from(deficit.is_none());
         for (first, size, count) in missing.groups() {
-            if count * 3 > size || missing.deficit == NO_PARITY && count > 0 {
+            if count * 3 > size || deficit.is_none() && count > 0 {
                 self.add_blocks(first..first + size, szx);
             } else {
                 *scattered.entry(first / SYMBOLS).or_insert(0) += count;
@@ -228,7 +232,7 @@ impl Relay {
             if count == 0 {
                 continue;
             }
-            let count = count.min(missing.deficit.into());
+            let count = count.min(deficit.unwrap_or(0));
             let margin = 3 * count.isqrt() + 8;
             let wanted = count * 100 / (100 - self.expected_loss) + margin;
             let planned = self.parity.entry(segment).or_insert(0);

@@ -41,10 +41,23 @@ fn the_relays_group_goes_into_the_ticket() {
     let mut world = Small::new(false);
     world.relay.group = Ok(informative(world.request.relay, GROUP, b"on"));
     let (told, in_ticket) = prepared(&mut world);
-    assert_eq!(told, Some(Ok(Told { endpoint: GROUP, token: b"on".to_vec() })));
+    let relay = world.request.relay;
+    assert_eq!(told, Some(Ok(Told { relay, endpoint: GROUP, token: b"on".to_vec() })));
     assert_eq!(in_ticket, Some((GROUP, b"on".to_vec())));
     let release = world.new.clone();
     world.boots_into(&release);
+}
+
+#[test]
+fn the_port_that_the_relay_names_goes_into_the_ticket() {
+    let mut world = Small::new(false);
+    let relay = Endpoint { port: 61_616, ..world.request.relay };
+    world.relay.group = Ok(informative(relay, GROUP, b"on"));
+    let prepared = world.prepare().expect("a ticket is left");
+    let mut buffer = [0; MAX_TICKET];
+    let place = world.device.layout.record(prepared.record.unwrap()).clone();
+    let ticket = record::read_ticket(&mut world.device.flash, &place, &mut buffer).unwrap();
+    assert_eq!(ticket.relay(), relay);
 }
 
 #[test]

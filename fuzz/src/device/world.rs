@@ -209,7 +209,7 @@ impl Session<'_> {
     }
 
     pub(super) fn hear(&mut self, datagram: &[u8]) -> bool {
-        let outcome = self.boot.handle_datagram(*self.now, datagram);
+        let outcome = self.boot.handle_datagram(*self.now, &mut datagram.to_vec());
         self.goes_on(outcome)
     }
 

@@ -23,18 +23,22 @@ pub fn address(network: &Network, node: NodeId) -> Ipv6Addr {
     octets.into()
 }
 
-/// The border router is `::1` unless identifiers are made from EUI-64s.
+/// The border router is `::1` unless its identifier is made from its EUI-64.
 fn interface_identifier(kind: InterfaceIdentifiers, node: NodeId) -> [u8; 8] {
     match kind {
         InterfaceIdentifiers::Private if node == NodeId::BORDER_ROUTER => 1_u64.to_be_bytes(),
-        InterfaceIdentifiers::Private => {
+        InterfaceIdentifiers::PrivateDevices if node == NodeId::BORDER_ROUTER => from_eui64(node),
+        InterfaceIdentifiers::Private | InterfaceIdentifiers::PrivateDevices => {
             let mut random = Random::new(IDENTIFIERS_SEED, u64::from(node.0));
             (u64::from(random.bits()) << 32 | u64::from(random.bits())).to_be_bytes()
         }
-        InterfaceIdentifiers::Eui64 => {
-            let mut identifier = frame::eui64(node);
-            identifier[0] ^= 0x02; // RFC 4291 appendix A: the universal/local bit is inverted
-            identifier
-        }
+        InterfaceIdentifiers::Eui64 => from_eui64(node),
     }
+}
+
+/// RFC 4291 appendix A: the universal/local bit is inverted.
+fn from_eui64(node: NodeId) -> [u8; 8] {
+    let mut identifier = frame::eui64(node);
+    identifier[0] ^= 0x02;
+    identifier
 }

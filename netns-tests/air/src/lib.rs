@@ -17,6 +17,7 @@ pub mod host;
 pub mod loss;
 pub mod mac;
 mod neighbour;
+mod nhc;
 pub mod outcome;
 pub mod pcap;
 pub mod peers;

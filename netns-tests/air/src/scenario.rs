@@ -117,6 +117,9 @@ pub enum Scope {
 pub enum InterfaceIdentifiers {
     /// Stable and opaque (RFC 7217): 8 bytes in every header.
     Private,
+    /// The devices' stable and opaque, the border router's from its EUI-64, as Linux makes the link-local address of a 6LoWPAN
+    /// interface.
+    PrivateDevices,
     /// From the EUI-64: elided when the frame's address says it already (RFC 6282 §3.2.2).
     Eui64,
 }

@@ -1,26 +1,22 @@
 //! The adaptation layer: IPv6 packets into frame payloads (RFC 6282, RFC 4944) and back.
 //!
-//! smoltcp writes and reads the headers, so that sizes are those of a stack in use. It has no compression contexts
-//! when it writes: addresses other than link-local ones stand in full. Traffic class and flow label are elided, hop-by-
+//! smoltcp writes and reads the IPv6 headers, so that sizes are those of a stack in use; those of UDP are in `nhc.rs`. It has no
+//! compression contexts when it writes: addresses other than link-local ones stand in full. Traffic class and flow label are elided, hop-by-
 //! hop and other extension headers are carried as they are.
 
 use crate::frame;
 use crate::frame::Destination;
+use crate::nhc::Udp;
 use crate::topology::NodeId;
-use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     IPV6_HEADER_LEN, IpProtocol, Ipv6Packet, Ipv6Repr, SixlowpanFragPacket, SixlowpanFragRepr,
-    SixlowpanIphcPacket, SixlowpanIphcRepr, SixlowpanNextHeader, SixlowpanNhcPacket, SixlowpanPacket,
-    SixlowpanUdpNhcPacket, SixlowpanUdpNhcRepr, UDP_HEADER_LEN, UdpPacket, UdpRepr,
+    SixlowpanIphcPacket, SixlowpanIphcRepr, SixlowpanNextHeader, SixlowpanPacket, UDP_HEADER_LEN, UdpPacket,
 };
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 /// The longest packet that a 6LoWPAN link carries (RFC 4944 §4), in bytes.
 pub const MTU: usize = 1280;
-/// Destination ports that smoltcp 0.14 cannot compress: it writes four-bit ports wrongly and reads eight-bit ones wrongly.
-const SHORT_PORTS: std::ops::RangeInclusive<u16> = 0xf000..=0xf0ff;
-
 /// DAM in the second octet of IPHC (RFC 6282 §3.1.1); 0 for a multicast address: all 16 octets are there.
 const DESTINATION_ADDRESS_MODE: u8 = 0b11;
 
@@ -111,7 +107,7 @@ fn compress(packet: &[u8], from: NodeId, to: Destination) -> Result<Compressed, 
     }
     let mut replaced = IPV6_HEADER_LEN;
     if let Some(udp) = udp {
-        compress_udp(&udp, &iphc, &mut headers);
+        compress_udp(&udp, &mut headers);
         replaced += UDP_HEADER_LEN;
     }
     Ok(Compressed { headers, replaced })
@@ -127,18 +123,12 @@ fn is_carried_in_full(destination: Ipv6Addr) -> bool {
 fn compressible_udp<'p>(ip: &Ipv6Packet<&'p [u8]>) -> Option<UdpPacket<&'p [u8]>> {
     let udp = (ip.next_header() == IpProtocol::Udp).then(|| UdpPacket::new_checked(ip.payload()).ok())??;
     let whole = usize::from(udp.len()) == ip.payload().len();
-    (whole && !SHORT_PORTS.contains(&udp.dst_port())).then_some(udp)
+    whole.then_some(udp)
 }
 
 /// The checksum goes as it is, right or wrong: only the two ends may judge it.
-fn compress_udp(udp: &UdpPacket<&[u8]>, ip: &SixlowpanIphcRepr, headers: &mut Vec<u8>) {
-    let repr = SixlowpanUdpNhcRepr(UdpRepr { src_port: udp.src_port(), dst_port: udp.dst_port() });
-    let mut header = vec![0; repr.header_len()];
-    let mut packet = SixlowpanUdpNhcPacket::new_unchecked(&mut header[..]);
-    repr.emit(&mut packet, &ip.src_addr, &ip.dst_addr, 0, |_| (), &ChecksumCapabilities::ignored());
-    let checksum = header.len() - 2;
-    header[checksum..].copy_from_slice(&udp.checksum().to_be_bytes());
-    headers.extend_from_slice(&header);
+fn compress_udp(udp: &UdpPacket<&[u8]>, headers: &mut Vec<u8>) {
+    Udp { from: udp.src_port(), to: udp.dst_port(), checksum: Some(udp.checksum()) }.write(headers);
 }
 
 /// What a frame carries.
@@ -202,8 +192,7 @@ fn decompress(
     let (next_header, udp, rest) = match repr.next_header {
         SixlowpanNextHeader::Uncompressed(next_header) => (next_header, None, iphc.payload()),
         SixlowpanNextHeader::Compressed => {
-            let udp = udp_header(iphc.payload())?;
-            let rest = udp.payload();
+            let (udp, rest) = Udp::read(iphc.payload())?;
             (IpProtocol::Udp, Some(udp), rest)
         }
     };
@@ -228,20 +217,11 @@ fn decompress(
     Ok(packet)
 }
 
-fn udp_header(payload: &[u8]) -> Result<SixlowpanUdpNhcPacket<&[u8]>, Malformed> {
-    match SixlowpanNhcPacket::dispatch(payload) {
-        Ok(SixlowpanNhcPacket::UdpHeader) => {
-            SixlowpanUdpNhcPacket::new_checked(payload).map_err(|_| Malformed)
-        }
-        _ => Err(Malformed),
-    }
-}
-
 /// An elided checksum becomes 0, which a receiver over IPv6 refuses: nobody here elides it.
-fn restore_udp(compressed: &SixlowpanUdpNhcPacket<&[u8]>, header: &mut [u8], length: usize) {
+fn restore_udp(compressed: &Udp, header: &mut [u8], length: usize) {
     let mut udp = UdpPacket::new_unchecked(header);
-    udp.set_src_port(compressed.src_port());
-    udp.set_dst_port(compressed.dst_port());
+    udp.set_src_port(compressed.from);
+    udp.set_dst_port(compressed.to);
     udp.set_len(length as u16);
-    udp.set_checksum(compressed.checksum().unwrap_or(0));
+    udp.set_checksum(compressed.checksum.unwrap_or(0));
 }

@@ -129,7 +129,7 @@ fn values_of_a_wrong_type() {
         &format!("{STAR}[network]\naddresses = true\ninterface_identifiers = \"EUI64\""),
         &[
             "line 4: network.addresses: this is of type boolean; give \"link-local\" or \"global\"",
-            "line 5: network.interface_identifiers: \"EUI64\" is not \"private\" or \"eui64\"",
+            "line 5: network.interface_identifiers: \"EUI64\" is not \"private\" or \"private-devices\" or \"eui64\"",
         ],
     );
     for list in ["5", "[]"] {

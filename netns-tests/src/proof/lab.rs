@@ -35,6 +35,8 @@ pub struct Setup {
     pub topology: &'static str,
     /// More of `[fetch]`.
     pub fetch: String,
+    /// The whole of `[network]`.
+    pub network: &'static str,
     /// The whole of `[radio]`.
     pub radio: &'static str,
     /// The whole of `[disturbance]`.
@@ -50,6 +52,7 @@ impl Setup {
             devices,
             loss_percent,
             block_bytes: 64,
+            network: "",
             radio: "",
             topology: "shape = \"star\"",
             fetch,
@@ -64,14 +67,14 @@ impl Setup {
     }
 
     fn scenario(&self, scale: Scale) -> Result<Scenario> {
-        let Self { topology, fetch, radio, disturbance, .. } = self;
+        let Self { topology, fetch, network, radio, disturbance, .. } = self;
         let memory = if fetch.contains("listen_memory") {
             String::new()
         } else {
             format!("listen_memory = {LISTEN_MEMORY}\n")
         };
         let text = format!(
-            "name = \"proof\"\n[topology]\ndevices = 1\n{topology}\n[fetch]\n{memory}{fetch}\n[radio]\n{radio}\n[disturbance]\n{disturbance}"
+            "name = \"proof\"\n[topology]\ndevices = 1\n{topology}\n[fetch]\n{memory}{fetch}\n[network]\n{network}\n[radio]\n{radio}\n[disturbance]\n{disturbance}"
         );
         let overrides = Overrides {
             devices: Some(self.devices),

@@ -2,7 +2,7 @@
 
 use crate::ccm;
 use crate::context::MAX_ID;
-use crate::sequence::{self, MAX_PARTIAL_IV};
+use crate::sequence::MAX_PARTIAL_IV;
 use core::fmt;
 
 /// Bytes of a Sender Key or Recipient Key.
@@ -72,12 +72,12 @@ pub(crate) fn open<'r>(
 /// ```
 ///
 /// `id` is of who generated the Partial IV, at most 7 bytes.
-pub(crate) fn nonce(common_iv: &[u8; NONCE], id: &[u8], number: u64) -> [u8; NONCE] {
+pub(crate) fn nonce(common_iv: &[u8; NONCE], id: &[u8], piv: &[u8]) -> [u8; NONCE] {
     let mut nonce = *common_iv;
     let [size, rest @ ..] = &mut nonce;
     *size ^= id.len() as u8;
     let (ids, numbers) = rest.split_at_mut_checked(MAX_ID).unwrap_or_default();
-    xor(numbers, &sequence::encode(number).0);
+    xor(numbers.get_mut(MAX_PARTIAL_IV.saturating_sub(piv.len())..).unwrap_or_default(), piv);
     xor(ids.get_mut(MAX_ID.saturating_sub(id.len())..).unwrap_or_default(), id);
     nonce
 }
@@ -95,28 +95,41 @@ pub(crate) fn xor(to: &mut [u8], from: &[u8]) {
 /// ```
 ///
 /// CCM wants its length in front, in two bytes (RFC 3610 §2.2).
-pub(crate) struct Aad {
+pub(crate) struct Aad(Bytes);
+
+impl Aad {
+    /// Of the request with this `kid` and Partial IV.
+    pub(crate) fn new(kid: &[u8], piv: &[u8]) -> Self {
+        let both = kid.len() + piv.len();
+        let mut aad = Bytes::new();
+        aad.put(&[0, (FIXED - 2 + both) as u8]);
+        aad.put(b"\x83\x68Encrypt0\x40");
+        aad.put(&[byte_string(7 + both), 0x85, 1, 0x81, ALGORITHM, byte_string(kid.len())]);
+        aad.put(kid);
+        aad.put(&[byte_string(piv.len())]);
+        aad.put(piv);
+        aad.put(&[byte_string(0)]);
+        Self(aad)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.0.as_slice()
+    }
+}
+
+/// A few bytes, one behind the other; what is too much is left out.
+pub(crate) struct Bytes {
     bytes: [u8; FIXED + MAX_ID + MAX_PARTIAL_IV],
     length: usize,
 }
 
-impl Aad {
-    /// Of the request with this `kid` and Partial IV.
-    pub(crate) fn new(kid: &[u8], number: u64) -> Self {
-        let mut aad = Self { bytes: [0; _], length: 0 };
-        let (piv, piv_length) = sequence::encode(number);
-        let piv = piv.get(MAX_PARTIAL_IV.saturating_sub(piv_length)..).unwrap_or_default();
-        aad.put(&[0, (FIXED - 2 + kid.len() + piv_length) as u8]);
-        aad.put(b"\x83\x68Encrypt0\x40");
-        aad.put(&[byte_string(7 + kid.len() + piv_length), 0x85, 1, 0x81, ALGORITHM, byte_string(kid.len())]);
-        aad.put(kid);
-        aad.put(&[byte_string(piv_length)]);
-        aad.put(piv);
-        aad.put(&[byte_string(0)]);
-        aad
+impl Bytes {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; _], length: 0 }
     }
 
-    fn put(&mut self, bytes: &[u8]) {
+    #[inline(never)]
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         let room = self.bytes.iter_mut().skip(self.length);
         room.zip(bytes).for_each(|(to, from)| *to = *from);
         self.length += bytes.len();
@@ -138,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_longest_additional_data() {
-        let aad = Aad::new(&[0xaa; MAX_ID], sequence::LAST);
+        let aad = Aad::new(&[0xaa; MAX_ID], &[0xff; 5]);
         let expected = b"\x00\x1f\x83\x68Encrypt0\x40\x53\x85\x01\x81\x0a\x47\xaa\xaa\xaa\xaa\xaa\xaa\xaa\x45\xff\xff\xff\xff\xff\x40";
         assert_eq!(aad.as_slice(), expected);
     }
@@ -146,14 +159,14 @@ mod tests {
     /// RFC 8613 §5.4, the example.
     #[test]
     fn the_additional_data_of_the_standard() {
-        let aad = Aad::new(&[0x00], 0x25);
+        let aad = Aad::new(&[0x00], &[0x25]);
         assert_eq!(aad.as_slice(), b"\x00\x15\x83\x68Encrypt0\x40\x49\x85\x01\x81\x0a\x41\x00\x41\x25\x40");
     }
 
     /// RFC 8613, Appendix C.1 to C.3, with Partial IV 0; C.4 to C.6, with 20.
     #[test]
     fn the_nonces_of_the_standard() {
-        let table: [(u128, &[u8], u64, u128); 9] = [
+        let table: [(u128, &[u8], u8, u128); 9] = [
             (0x46_22d4_dd6d_9441_68ee_fb54_987c, &[], 0, 0x46_22d4_dd6d_9441_68ee_fb54_987c),
             (0x46_22d4_dd6d_9441_68ee_fb54_987c, &[1], 0, 0x47_22d4_dd6d_9441_69ee_fb54_987c),
             (0x46_22d4_dd6d_9441_68ee_fb54_987c, &[], 20, 0x46_22d4_dd6d_9441_68ee_fb54_9868),
@@ -166,7 +179,7 @@ mod tests {
         ];
         let bytes = |number: u128| *number.to_be_bytes().last_chunk::<NONCE>().unwrap();
         for (common_iv, id, number, expected) in table {
-            assert_eq!(nonce(&bytes(common_iv), id, number), bytes(expected), "{id:?} {number}");
+            assert_eq!(nonce(&bytes(common_iv), id, &[number]), bytes(expected), "{id:?} {number}");
         }
     }
 }

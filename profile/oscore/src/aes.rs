@@ -51,8 +51,7 @@ fn mix_columns(block: &mut [u8; BLOCK]) {
     for column in block.as_chunks_mut::<4>().0 {
         let [a, b, c, d] = *column;
         let all = a ^ b ^ c ^ d;
-        let neighbours = [(a, b), (b, c), (c, d), (d, a)];
-        column.iter_mut().zip(neighbours).for_each(|(byte, (a, b))| *byte ^= all ^ double(a ^ b));
+        column.iter_mut().zip([b, c, d, a]).for_each(|(byte, next)| *byte ^= all ^ double(*byte ^ next));
     }
 }
 

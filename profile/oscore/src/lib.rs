@@ -9,6 +9,7 @@
 //! | [`ReplayWindow`], [`NotificationNumber`] | §7.4 | what was received already |
 //! | `protect_…` | §8.1, §8.3 | |
 //! | `unprotect_…` | §8.2, §8.4 | |
+//! | [`Client`] | §8.1, §8.4 | the same for a boot program |
 //!
 //! Everything is an argument: keys, numbers, bytes. The crate has no state but what it is lent, no allocator, no panic and no
 //! recursion. It does not find contexts, does not know which message answers which, does not store numbers, and does not agree
@@ -59,6 +60,7 @@ mod aead;
 mod aes;
 mod ccm;
 mod class;
+mod client;
 mod context;
 #[cfg(feature = "derive")]
 mod derive;
@@ -72,6 +74,7 @@ mod unprotect;
 
 pub use aead::{KEY, NONCE, TAG};
 pub use class::{Class, class};
+pub use client::Client;
 pub use context::{Context, ContextError, MAX_ID, MAX_ID_CONTEXT, Parameters};
 #[cfg(feature = "derive")]
 pub use derive::{Derived, Secret};

@@ -1,7 +1,7 @@
 //! The OSCORE option (RFC 8613 §6.1): what the receiver has to know to decrypt.
 
 use crate::context::{MAX_ID, MAX_ID_CONTEXT};
-use crate::sequence::{self, MAX_PARTIAL_IV};
+use crate::sequence::{self, Encoded, MAX_PARTIAL_IV};
 use core::fmt;
 
 /// The longest value that this crate writes.
@@ -89,9 +89,9 @@ impl<'a> OscoreOption<'a> {
             Some(())
         };
         if let Some(number) = self.partial_iv {
-            let (bytes, size) = sequence::encode(number);
-            put(bytes.get(MAX_PARTIAL_IV.saturating_sub(size)..)?)?;
-            flags |= size as u8;
+            let piv = Encoded::new(number);
+            put(piv.as_slice())?;
+            flags |= piv.as_slice().len() as u8;
         }
         if let Some(kid_context) = self.kid_context {
             put(&[u8::try_from(kid_context.len()).ok()?])?;

@@ -4,7 +4,7 @@ use crate::aead::{self, Aad};
 use crate::class::{Class, class};
 use crate::context::Context;
 use crate::option::OscoreOption;
-use crate::sequence::PartialIv;
+use crate::sequence::{Encoded, PartialIv};
 use crate::unprotect::Received;
 use core::fmt;
 use sixfold_profile::coap::{Code, Full, Message, Opt, Options, Type, Writer, option};
@@ -94,8 +94,10 @@ impl Context<'_> {
         };
         // §4.2; what a proxy on the way keeps of an observation, it keeps for FETCH.
         let codes = [Code::POST, Code::FETCH];
-        let nonce = aead::nonce(self.common_iv, self.sender_id, number);
-        let seal = Seal { context: self, nonce, aad: Aad::new(self.sender_id, number), option, codes };
+        let piv = Encoded::new(number);
+        let nonce = aead::nonce(self.common_iv, self.sender_id, piv.as_slice());
+        let aad = Aad::new(self.sender_id, piv.as_slice());
+        let seal = Seal { context: self, nonce, aad, option, codes };
         seal.message(request, buffer)
     }
 
@@ -117,16 +119,19 @@ impl Context<'_> {
             return Err(ProtectError::Code);
         }
         let is_notification = response.options.clone().any(|option| option.number == option::OBSERVE);
+        let piv = Encoded::new(request.number);
         let nonce = match number {
-            Some(number) => aead::nonce(self.common_iv, self.sender_id, number.number()),
+            Some(number) => {
+                aead::nonce(self.common_iv, self.sender_id, Encoded::new(number.number()).as_slice())
+            }
             None if request.is_nonce_used || is_notification => return Err(ProtectError::NonceUsed),
             None => {
                 // Even if it does not fit: bytes may have got out.
                 request.is_nonce_used = true;
-                aead::nonce(self.common_iv, self.recipient_id, request.number)
+                aead::nonce(self.common_iv, self.recipient_id, piv.as_slice())
             }
         };
-        let aad = Aad::new(self.recipient_id, request.number);
+        let aad = Aad::new(self.recipient_id, piv.as_slice());
         let option = OscoreOption { partial_iv: number.map(PartialIv::number), ..OscoreOption::default() };
         Seal { context: self, nonce, aad, option, codes: [Code::CHANGED, Code::CONTENT] }
             .message(response, buffer)

@@ -59,19 +59,32 @@ impl SenderSequence {
     }
 }
 
-/// A Partial IV as it is sent, at the end of five bytes, and its length: without leading zeros, but for 0 itself (§5).
-pub(crate) fn encode(number: u64) -> ([u8; MAX_PARTIAL_IV], usize) {
-    let [_, _, _, bytes @ ..] = number.to_be_bytes();
-    let zeros = bytes.iter().take(MAX_PARTIAL_IV - 1).take_while(|byte| **byte == 0).count();
-    (bytes, MAX_PARTIAL_IV - zeros)
+/// A Partial IV as it is sent: without leading zeros, but for 0 itself (§5).
+pub(crate) struct Encoded {
+    bytes: [u8; MAX_PARTIAL_IV],
+    zeros: usize,
+}
+
+impl Encoded {
+    pub(crate) fn new(number: u64) -> Self {
+        let [_, _, _, bytes @ ..] = number.to_be_bytes();
+        let zeros = bytes.iter().take(MAX_PARTIAL_IV - 1).take_while(|byte| **byte == 0).count();
+        Self { bytes, zeros }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.bytes.get(self.zeros..).unwrap_or_default()
+    }
 }
 
 /// The number of a Partial IV; `None` when it is not as it must be sent.
 pub(crate) fn decode(bytes: &[u8]) -> Option<u64> {
-    match bytes {
-        [] | [0, _, ..] | [_, _, _, _, _, _, ..] => None,
-        bytes => Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))),
-    }
+    is_partial_iv(bytes).then(|| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+/// Whether it is as it must be sent.
+pub(crate) const fn is_partial_iv(bytes: &[u8]) -> bool {
+    !matches!(bytes, [] | [0, _, ..] | [_, _, _, _, _, _, ..])
 }
 
 #[cfg(test)]
@@ -83,9 +96,9 @@ mod tests {
         for (number, length) in
             [(0, 1), (1, 1), (0xff, 1), (0x100, 2), (0x00ff_ffff, 3), (1 << 24, 4), (LAST, 5)]
         {
-            let (bytes, written) = encode(number);
-            assert_eq!(written, length, "{number}");
-            assert_eq!(decode(&bytes[5 - length..]), Some(number));
+            let encoded = Encoded::new(number);
+            assert_eq!(encoded.as_slice().len(), length, "{number}");
+            assert_eq!(decode(encoded.as_slice()), Some(number));
         }
         for refused in [&[][..], &[0, 0], &[0, 1], &[1, 0, 0, 0, 0, 0]] {
             assert_eq!(decode(refused), None, "{refused:?}");

@@ -5,6 +5,7 @@ use crate::class::{Class, class};
 use crate::context::Context;
 use crate::option::OscoreOption;
 use crate::replay::ReplayWindow;
+use crate::sequence::Encoded;
 use core::fmt;
 use sixfold_profile::coap::{Code, Message, Opt, Options, Writer, option};
 
@@ -154,8 +155,9 @@ impl Context<'_> {
         let start = buffer.len().checked_sub(message.payload.len()).ok_or(UnprotectError::Full)?;
         let (room, text) = buffer.split_at_mut_checked(start).ok_or(UnprotectError::Full)?;
         text.iter_mut().zip(message.payload).for_each(|(to, from)| *to = *from);
-        let nonce = aead::nonce(self.common_iv, kid, number);
-        let text = aead::open(self.recipient_key, &nonce, &Aad::new(kid, number), text);
+        let piv = Encoded::new(number);
+        let nonce = aead::nonce(self.common_iv, kid, piv.as_slice());
+        let text = aead::open(self.recipient_key, &nonce, &Aad::new(kid, piv.as_slice()), text);
         let inner = Inner::read(text.ok_or(UnprotectError::Forged)?)?;
         if !inner.code.is_request() {
             return Err(UnprotectError::Undecodable);
@@ -189,12 +191,17 @@ impl Context<'_> {
             Some(number) => (self.recipient_id, number),
             None => (self.sender_id, request),
         };
-        let nonce = aead::nonce(self.common_iv, generator, number);
+        let nonce = aead::nonce(self.common_iv, generator, Encoded::new(number).as_slice());
         let partial_iv = option.partial_iv;
         let to = HEADER + message.token.len();
         let from = datagram.len().saturating_sub(message.payload.len());
         let text = datagram.get_mut(from..).unwrap_or_default();
-        let text = aead::open(self.recipient_key, &nonce, &Aad::new(self.sender_id, request), text);
+        let text = aead::open(
+            self.recipient_key,
+            &nonce,
+            &Aad::new(self.sender_id, Encoded::new(request).as_slice()),
+            text,
+        );
         let text = text.ok_or(UnprotectError::Forged)?;
         let length = text.len();
         let inner = Inner::read(text)?;
@@ -257,7 +264,7 @@ impl Inner<'_> {
 }
 
 /// Moves so many bytes towards the front, one by one, because the places overlap; the end of where they are then.
-fn pull(bytes: &mut [u8], from: usize, to: usize, length: usize) -> usize {
+pub(crate) fn pull(bytes: &mut [u8], from: usize, to: usize, length: usize) -> usize {
     for n in 0..length {
         let byte = bytes.get(from + n).copied();
         if let (Some(byte), Some(place)) = (byte, bytes.get_mut(to + n)) {

@@ -8,7 +8,7 @@ use hmac_sha256::Hash;
 use sixfold_manifest::chunk_index;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Session};
+use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Numbers, Session};
 
 #[test]
 fn inspect_shows_each_kind_of_file_and_no_secret() {
@@ -64,7 +64,8 @@ fn ticket() -> Vec<u8> {
             sender_key: &[0x33; 16],
             recipient_key: &[0x44; 16],
             common_iv: &[0x55; 13],
-            first_sequence_number: 9,
+            numbers: Numbers { first: 9, exponent: 16 },
+            plain_allowed: true,
         }),
         options: b"\xb2fw\x05image",
     };

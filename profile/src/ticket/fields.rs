@@ -1,12 +1,13 @@
 //! What a ticket says, taken apart: for whoever writes one, or shows it.
 
 use super::{
-    CRC, FIXED, Field, HAS_GROUP, HAS_SESSION, MAGIC, MAX_OPTIONS_LENGTH, Ticket, TicketError, VERSION,
-    counts,
+    CRC, FIXED, Field, HAS_GROUP, HAS_SESSION, MAGIC, MAX_OPTIONS_LENGTH, PLAIN_ALLOWED, Ticket, TicketError,
+    VERSION, counts,
 };
 use crate::coap::{Options, Szx, option};
 use crate::crc::crc32;
 use crate::index::{ChunkSize, DIGEST};
+use core::fmt;
 use core::net::Ipv6Addr;
 
 /// What a ticket says.
@@ -57,7 +58,7 @@ pub struct Group<'a> {
 }
 
 /// An OSCORE security context (RFC 8613 §3), already derived, for AES-CCM-16-64-128.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Session<'a> {
     /// Up to 7 bytes.
     pub sender_id: &'a [u8],
@@ -69,8 +70,49 @@ pub struct Session<'a> {
     pub recipient_key: &'a [u8; 16],
     /// The Common IV.
     pub common_iv: &'a [u8; 13],
-    /// The first Sender Sequence Number that the boot program may use: 40 bits.
-    pub first_sequence_number: u64,
+    /// The Sender Sequence Numbers that are the boot program's: nobody else uses any of them, nor does another ticket say them.
+    pub numbers: Numbers,
+    /// Whether the boot program may go on without protection when the session is gone.
+    pub plain_allowed: bool,
+}
+
+/// Sender Sequence Numbers (RFC 8613 §3.1): 2^`exponent` of them, from `first` on, all of 40 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// The first.
+    pub first: u64,
+    /// How many there are, as a power of two: at least [`Numbers::FEWEST`], at most 40.
+    pub exponent: u8,
+}
+
+impl Numbers {
+    /// The smallest `exponent`: of what a boot program reserves at once.
+    pub const FEWEST: u8 = 8;
+    const BITS: u8 = 40;
+
+    /// The number behind the last one.
+    pub const fn end(self) -> u64 {
+        self.first.saturating_add(1 << (self.exponent & 63))
+    }
+
+    fn are_sound(self) -> bool {
+        // 2⁴⁰ - 2^exponent, in units of 2⁸: no shift of 64 bits by a variable, which is a function on small processors.
+        let shift = self.exponent.checked_sub(Self::FEWEST).filter(|_| self.exponent <= Self::BITS);
+        let most = shift.map(|shift| u32::MAX.checked_shl(shift.into()).unwrap_or(0));
+        most.is_some_and(|most| self.first <= u64::from(most) << Self::FEWEST)
+    }
+}
+
+/// Without its keys.
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("sender_id", &self.sender_id)
+            .field("recipient_id", &self.recipient_id)
+            .field("numbers", &self.numbers)
+            .field("plain_allowed", &self.plain_allowed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Fields<'a> {
@@ -92,8 +134,10 @@ impl<'a> Fields<'a> {
         let length = FIXED + self.options.len() + CRC;
         let body = buffer.get_mut(..length - CRC).ok_or(TicketError::Full)?;
         let mut to = Writer { rest: body };
-        let flags =
-            u8::from(self.group.is_some()) * HAS_GROUP + u8::from(self.session.is_some()) * HAS_SESSION;
+        let plain_allowed = self.session.is_some_and(|session| session.plain_allowed);
+        let flags = u8::from(self.group.is_some()) * HAS_GROUP
+            + u8::from(self.session.is_some()) * HAS_SESSION
+            + u8::from(plain_allowed) * PLAIN_ALLOWED;
         to.put(&MAGIC);
         to.put(&[VERSION, flags]);
         // `check` bounds the options: the length fits 16 bits.
@@ -109,7 +153,7 @@ impl<'a> Fields<'a> {
         to.put_short::<8>(self.etag.unwrap_or_default());
         to.put_group(self.group);
         to.put_session(self.session);
-        to.put(&[0; 2]);
+        to.put(&[0]);
         to.put(self.options);
         let crc = crc32(buffer.get(..length - CRC).unwrap_or_default());
         buffer.get_mut(length - CRC..length).ok_or(TicketError::Full)?.copy_from_slice(&crc.to_be_bytes());
@@ -133,7 +177,12 @@ impl<'a> Fields<'a> {
         if self.session.is_some_and(|session| !session.is_sound()) {
             return Err(Field::Session);
         }
-        let is_ours = |number| number == option::BLOCK2 || number == option::SIZE2;
+        // RFC 8613 §4.1.3.3: what Proxy-Uri says is split before it is protected.
+        let is_ours = |number| {
+            number == option::BLOCK2
+                || number == option::SIZE2
+                || number == option::PROXY_URI && self.session.is_some()
+        };
         let is_bad = self.options.len() > MAX_OPTIONS_LENGTH
             || !Options::are_valid(self.options)
             || Options::new(self.options).any(|option| is_ours(option.number));
@@ -144,7 +193,7 @@ impl<'a> Fields<'a> {
 impl Session<'_> {
     pub(super) fn is_sound(&self) -> bool {
         let [sender, recipient] = [self.sender_id, self.recipient_id];
-        let fit = sender.len() <= 7 && recipient.len() <= 7 && self.first_sequence_number >> 40 == 0;
+        let fit = sender.len() <= 7 && recipient.len() <= 7 && self.numbers.are_sound();
         fit && sender != recipient
     }
 }
@@ -186,7 +235,8 @@ impl Writer<'_> {
             sender_key: &[0; 16],
             recipient_key: &[0; 16],
             common_iv: &[0; 13],
-            first_sequence_number: 0,
+            numbers: Numbers { first: 0, exponent: 0 },
+            plain_allowed: false,
         };
         let session = session.unwrap_or(nobody);
         self.put_short::<7>(session.sender_id);
@@ -194,7 +244,8 @@ impl Writer<'_> {
         self.put(session.sender_key);
         self.put(session.recipient_key);
         self.put(session.common_iv);
-        let [_, _, _, number @ ..] = session.first_sequence_number.to_be_bytes();
+        let [_, _, _, number @ ..] = session.numbers.first.to_be_bytes();
         self.put(&number);
+        self.put(&[session.numbers.exponent]);
     }
 }

@@ -4,7 +4,7 @@
 use crate::{hex, informative, release};
 use serde_json::{Value, json};
 use sixfold_profile::coap::Szx;
-use sixfold_profile::missing::{self, NO_PARITY};
+use sixfold_profile::missing::{self, NO_PARITY, NO_ROOM};
 use sixfold_profile::parity::{HEADER, Parity, word};
 
 pub(crate) fn vectors() -> Value {
@@ -26,6 +26,7 @@ pub(crate) fn vectors() -> Value {
             value("everything", 16, 16, &(0..16).collect::<Vec<_>>()),
             value("the groups have two blocks", 33, 2, &[0, 1, 31, 32]),
             value("no parity symbol helps", 16, NO_PARITY, &[0, 15]),
+            value("three more are missing than there is room for", 16, NO_ROOM + 3, &[0, 1, 2, 15]),
             value("the groups have 256 blocks, and counts are rounded up", 8192, 300, &(100..401).collect::<Vec<_>>()),
         ],
         "informative": informative::vectors(),

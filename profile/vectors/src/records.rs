@@ -23,7 +23,8 @@ struct Record {
 impl Record {
     fn new(write_unit: u32, journal: Journal) -> Result<Self, Box<dyn Error>> {
         let ticket = tickets::plain();
-        let layout = RecordLayout::new(0, ticket.image_size, ticket.chunk_size, flash::PAGE, write_unit);
+        let layout =
+            RecordLayout::new(0, ticket.image_size, ticket.chunk_size, flash::PAGE, write_unit, false);
         let layout = layout.ok_or("no flash has such write units")?;
         let bytes = vec![0xff; layout.index.end as usize];
         let mut record = Self { layout, write_unit, bytes };

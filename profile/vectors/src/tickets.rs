@@ -4,7 +4,7 @@ use crate::{hex, release};
 use serde_json::{Value, json};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::crc32;
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session, TicketError};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Numbers, Session, TicketError};
 use std::net::Ipv6Addr;
 
 /// Uri-Path: fw, lamp.bin.
@@ -41,10 +41,25 @@ fn full() -> Fields<'static> {
             sender_key: &[0xa1; 16],
             recipient_key: &[0xa2; 16],
             common_iv: &[0xa3; 13],
-            first_sequence_number: (1 << 40) - 1,
+            numbers: Numbers { first: 1 << 39, exponent: 39 },
+            plain_allowed: true,
         }),
         ..plain()
     }
+}
+
+/// With a session of the keys of RFC 8613, Appendix C.1.1.
+pub(crate) fn protected() -> Fields<'static> {
+    let session = Session {
+        sender_id: b"",
+        recipient_id: b"\x01",
+        sender_key: b"\xf0\x91\x0e\xd7\x29\x5e\x6a\xd4\xb5\x4f\xc7\x93\x15\x43\x02\xff",
+        recipient_key: b"\xff\xb1\x4e\x09\x3c\x94\xc9\xca\xc9\x47\x16\x48\xb4\xf9\x87\x10",
+        common_iv: b"\x46\x22\xd4\xdd\x6d\x94\x41\x68\xee\xfb\x54\x98\x7c",
+        numbers: Numbers { first: 20, exponent: 16 },
+        plain_allowed: false,
+    };
+    Fields { session: Some(session), ..plain() }
 }
 
 pub(crate) fn bytes(ticket: &Fields<'_>) -> Result<Vec<u8>, TicketError> {
@@ -56,7 +71,7 @@ pub(crate) fn bytes(ticket: &Fields<'_>) -> Result<Vec<u8>, TicketError> {
 pub(crate) fn vectors() -> Result<Value, TicketError> {
     // Proxy-Uri (35) of 288 bytes: with it the ticket has 512.
     let long = [b"\xde\x16\x00\x13".as_slice(), &[b'u'; 288]].concat();
-    let largest = Fields { sequence_number: u64::MAX, options: &long, ..full() };
+    let largest = Fields { sequence_number: u64::MAX, options: &long, session: None, ..full() };
     Ok(json!({
         "format": "ticket",
         "version": 1,
@@ -65,6 +80,7 @@ pub(crate) fn vectors() -> Result<Value, TicketError> {
             vector("everything optional", &full())?,
             vector("the longest", &largest)?,
             vector("no options", &Fields { options: &[], ..plain() })?,
+            vector("a session, and no plain mode", &protected())?,
         ],
         "refused": refused()?,
     }))
@@ -104,14 +120,18 @@ fn session(session: &Session<'_>) -> Value {
         "sender_key": hex(session.sender_key),
         "recipient_key": hex(session.recipient_key),
         "common_iv": hex(session.common_iv),
-        "first_sequence_number": session.first_sequence_number.to_string(),
+        "first_sequence_number": session.numbers.first.to_string(),
+        "range_exponent": session.numbers.exponent,
+        "plain_allowed": session.plain_allowed,
     })
 }
 
 /// Changes of the full ticket: what it is, where, and what the bytes there become. The CRC is right again afterwards.
-const CHANGES: [(&str, usize, &[u8], &str); 16] = [
+const CHANGES: [(&str, usize, &[u8], &str); 20] = [
     ("another layout version", 4, &[2], "Version(2)"),
-    ("a flag that is not known", 5, &[7], "Field(Reserved)"),
+    ("a flag that is not known", 5, &[15], "Field(Reserved)"),
+    ("plain mode allowed, and no session", 5, &[5], "Field(Session)"),
+    ("numbers, and no session", 5, &[1], "Field(Session)"),
     ("an image of no bytes", 8, &[0; 4], "Field(ImageSize)"),
     ("more blocks than 20 bits count", 8, &[0xff; 4], "Field(ImageSize)"),
     ("a chunk of 128 bytes", 12, &[7], "Field(ChunkSize)"),
@@ -123,7 +143,9 @@ const CHANGES: [(&str, usize, &[u8], &str); 16] = [
     ("a group with a unicast address", 132, &[0xfe, 0x80], "Field(Group)"),
     ("a Sender ID of eight bytes", 148, &[8], "Field(Session)"),
     ("a Recipient ID that is not followed by zeros", 157, &[1], "Field(Session)"),
-    ("reserved bytes that are not zero", 214, &[0, 1], "Field(Reserved)"),
+    ("fewer numbers than are reserved at once", 214, &[7], "Field(Session)"),
+    ("numbers of more than 40 bits", 214, &[40], "Field(Session)"),
+    ("a reserved byte that is not zero", 215, &[1], "Field(Reserved)"),
     ("an option with the reserved delta 15", 216, &[0xf0], "Field(Options)"),
     ("an option that is longer than the ticket", 216, &[0xbc], "Field(Options)"),
 ];

@@ -19,7 +19,7 @@ pub struct Config {
     pub block_size: Szx,
     /// The longest body that is accepted from an origin, in bytes.
     pub max_object: u64,
-    /// The port that devices ask, as they are told where streams come from. (Of several the first.)
+    /// The port that members of groups are told to ask, and that streams come from then.
     pub port: u16,
     /// Limits that keep one client, or many, from using up the relay.
     pub limits: Limits,

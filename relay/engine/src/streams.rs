@@ -5,11 +5,11 @@ use crate::coap::{Refusal, Response, Wants};
 use crate::engine::Engine;
 use crate::event::{Event, FanoutEvent};
 use crate::exchanges::Reply;
-use crate::fanout::{self, AROUND_BLOCK, Addresses, Fanout, Group, Item, Key, Repair, Verdict};
+use crate::fanout::{self, AROUND_BLOCK, Addresses, Asked, Fanout, Group, Item, Key, Repair, Verdict};
 use crate::image::{ETag, Image};
-use crate::links::{Paced, Waiting, seconds};
+use crate::links::{Waiting, seconds};
 use crate::origin::FetchId;
-use crate::pacing::{Parcel, Sign};
+use crate::pacing::{LinkConfig, Parcel, Sign, headers};
 use crate::path::{Path, Transmit};
 use crate::responses::Sent;
 use crate::store::Store;
@@ -25,6 +25,9 @@ use std::time::Duration;
 const MOST_GROUPS: usize = 16;
 /// Beside devices that are served by unicast a stream has the shares of its members, up to so many: nobody starves.
 const MOST_SHARES: usize = 64;
+/// Devices that lose and get power together are not all there when a stream begins: what it sends within this time is missing at the
+/// last of them.
+const POWER_ON: Duration = Duration::from_millis(500);
 /// What a member is told to wait, in seconds: it hears the stream before that, or asks again.
 const MAX_AGE_S: std::ops::RangeInclusive<u32> = 1..=60;
 
@@ -90,13 +93,18 @@ impl<S: Store> Engine<S> {
         else {
             return false;
         };
+        let headers = group_headers(&group.key, self.config.port, paced.link.config());
         if !group.moves() {
             let limit = fanout.block_size.min(self.config.block_size).min(group.limit()).min(lacks.szx);
             let radio = paced.link.config().radio;
-            group.resize(fanout::best(radio, limit, group.szx(), paced.loss.estimate()));
+            group.resize(fanout::best(radio, headers, limit, group.szx(), paced.loss.estimate()));
         }
-        let verdict = group.heard(now, peer, lacks, fanout.repair == Repair::Parity, &mut paced.loss);
-        let age = time_left(group, paced);
+        let interval = paced.link.interval(headers, group.szx().size() + AROUND_BLOCK);
+        // Of several members that get power at the same time the last begins so much later.
+        let late = (POWER_ON.as_micros() / interval.as_micros().max(1)) as u32;
+        let asked = Asked { peer, lacks, parity: fanout.repair == Repair::Parity, late };
+        let verdict = group.heard(now, &asked, &mut paced.loss);
+        let age = interval.saturating_mul(group.left());
         self.event(Event::Fanout(match verdict {
             Verdict::Alone => FanoutEvent::Alone,
             Verdict::Started(kind) => FanoutEvent::Started(kind),
@@ -190,11 +198,13 @@ impl<S: Store> Engine<S> {
             return;
         }
         let Some((place, _)) = self.next_group(interface) else { return };
-        let payload = self.streams.groups.get(place).map_or(SMALLEST, Group::szx).size();
+        let Some(group) = self.streams.groups.get(place) else { return };
+        let (key, payload, port) = (group.key, group.szx().size(), self.config.port);
         let members = self.streams.on(interface).map(Group::members).sum::<usize>().clamp(1, MOST_SHARES);
         let Some(paced) = self.links.of(interface) else { return };
         let Some(fanout) = paced.link.config().fanout else { return };
-        let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign: Sign::Group };
+        let sign = Sign::Group(group_headers(&key, port, paced.link.config()));
+        let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign };
         paced.link.slow_down(paced.loss.slow());
         paced.link.push(fanout.address(interface), Waiting::Stream, parcel);
         paced.link.weigh_stream(fanout.address(interface), members as u32);
@@ -333,7 +343,7 @@ fn datagram(etag: ETag, message_id: u16, body: &Body<'_>, szx: Szx, item: Item) 
     }
 }
 
-/// When a stream will have sent all that is planned, if nothing else goes over the link.
-fn time_left(group: &Group, paced: &Paced) -> Duration {
-    paced.link.interval(group.szx().size() + AROUND_BLOCK).saturating_mul(group.left())
+/// How long compressed headers of a stream's datagrams are, when members ask the port that they are told.
+fn group_headers(key: &Key, port: u16, link: &LinkConfig) -> usize {
+    link.fanout.map_or(0, |fanout| headers(key.local, port, fanout.address(key.interface), link.eui64))
 }

@@ -22,6 +22,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Ports that 6LoWPAN writes in half a byte (RFC 6282 §4.3.1), which CoAP servers on such links should have too (RFC 7252 §7.1).
+const SHORT_PORTS: std::ops::RangeInclusive<u16> = 61_616..=61_631;
+
 /// How the relay is to work.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -180,9 +183,20 @@ pub struct Log {
     pub json: bool,
 }
 
+impl Listen {
+    /// The port that members of groups are told: that of the first address, or a short one that is served at the same address.
+    fn stream_port(&self) -> u16 {
+        let Some(first) = self.coap.first() else { return params::PORT };
+        let short = |other: &&SocketAddr| other.ip() == first.ip() && SHORT_PORTS.contains(&other.port());
+        self.coap.iter().find(short).unwrap_or(first).port()
+    }
+}
+
 impl Default for Listen {
     fn default() -> Self {
-        Self { coap: vec![SocketAddr::from(([0u16; 8], 5683))], interface: None, block_size: Szx::MAX }
+        let coap = [params::PORT, *SHORT_PORTS.start()];
+        let coap = coap.map(|port| SocketAddr::from(([0u16; 8], port)));
+        Self { coap: coap.into(), interface: None, block_size: Szx::MAX }
     }
 }
 
@@ -251,7 +265,7 @@ impl Config {
             forward: self.proxy.forward.clone(),
             block_size: self.listen.block_size,
             max_object: self.cache.max_object,
-            port: self.listen.coap.first().map_or(params::PORT, SocketAddr::port),
+            port: self.listen.stream_port(),
             allow_plain: self.sessions.allow_plain,
             echo: self.security.echo,
             limits: sixfold_engine::Limits {

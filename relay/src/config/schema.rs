@@ -83,7 +83,7 @@ fn read_link(section: &mut Section<'_, '_>, config: &mut Config) {
     let line = section.require("interface", &mut link.interface, |value| {
         values::interface(value)?.ok_or_else(|| "a link needs the name of its interface".to_owned())
     });
-    let LinkConfig { radio, mtu, duty_cycle, algorithm, fanout } = &mut link.pacing;
+    let LinkConfig { radio, eui64: _, mtu, duty_cycle, algorithm, fanout } = &mut link.pacing;
     section.read("bit_rate", &mut radio.bit_rate, values::positive);
     section.read("frame", &mut radio.frame, |value| values::within(value, 64..=2047));
     section.read("min_be", &mut radio.min_be, |value| values::within(value, 0..=8));

@@ -17,6 +17,10 @@ pub struct Sessions {
     pub limit: usize,
     /// Whether devices without one are served, where a route does not say otherwise.
     pub allow_plain: bool,
+    /// The file that they are kept in over a restart.
+    pub store: Option<PathBuf>,
+    /// A file with contexts that were agreed on elsewhere.
+    pub contexts: Option<PathBuf>,
 }
 
 /// The session port.
@@ -52,6 +56,6 @@ impl Default for Sessions {
         let handshakes = Handshakes { total: 32, per_client: 4, rate: 4, timeout: Duration::from_secs(30) };
         let limit = sixfold_engine::Limits::default().sessions;
         let lifetime = Duration::from_secs(30 * 24 * 3600);
-        Self { port: None, handshakes, lifetime, limit, allow_plain: true }
+        Self { port: None, handshakes, lifetime, limit, allow_plain: true, store: None, contexts: None }
     }
 }

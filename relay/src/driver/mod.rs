@@ -6,6 +6,7 @@
 
 mod clock;
 pub(crate) mod door;
+mod keeper;
 mod links;
 mod paced;
 mod sessions;
@@ -21,6 +22,7 @@ use crate::store::MemoryStore;
 use crate::udp::{RecvBatch, interfaces};
 use clock::Clock;
 use door::{Door, Entry};
+use keeper::Keeper;
 use links::Links;
 use paced::Paced;
 use sixfold_engine::{
@@ -62,6 +64,7 @@ pub struct Driver {
     config: Config,
     spool: Option<Arc<Spool>>,
     engine: Engine<MemoryStore>,
+    keeper: Option<Keeper>,
     links: Links,
     paced: Paced,
     origin: OriginClient,
@@ -91,12 +94,15 @@ impl Driver {
         metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
-        let engine = Engine::new(config.engine(), store, seed);
+        let clock = Clock::start();
+        let mut engine = Engine::new(config.engine(), store, seed);
+        let keeper = Keeper::open(&config.sessions, &mut engine, clock.now());
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
         let mut driver = Self {
             config,
             spool,
             engine,
+            keeper,
             links,
             paced: Paced::default(),
             origin,
@@ -104,7 +110,7 @@ impl Driver {
             commands,
             metrics,
             door,
-            clock: Clock::start(),
+            clock,
             batch: RecvBatch::new(),
             outbox: Vec::new(),
         };
@@ -138,7 +144,7 @@ impl Driver {
                 Some((id, event)) = self.origin_events.recv() => self.take_origin(id, event),
                 ready = self.links.readable() => self.receive(ready),
                 () = alarm.ring(deadline) => {}
-                _ = housekeeping.tick() => self.keep_house(),
+                _ = housekeeping.tick() => self.keep_house().await,
             }
             let now = self.clock.now();
             if self.engine.poll_timeout().is_some_and(|at| at <= now) {
@@ -146,8 +152,11 @@ impl Driver {
             }
             self.flush().await;
             if draining.is_some_and(|until| now >= until || self.is_idle()) {
-                return;
+                break;
             }
+        }
+        if let Some(keeper) = self.keeper.take() {
+            keeper.close(&mut self.engine, self.clock.now()).await;
         }
     }
 
@@ -198,7 +207,10 @@ impl Driver {
         }
     }
 
-    fn keep_house(&mut self) {
+    async fn keep_house(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.look(&mut self.engine, self.clock.now()).await;
+        }
         self.links.poll_interfaces();
         self.pace();
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);

@@ -2,7 +2,7 @@
 //! They come and go, so they are looked up again and again.
 
 use crate::config::Link;
-use crate::udp::{Interface, is_low_power};
+use crate::udp::{Interface, eui64, is_low_power};
 use sixfold_engine::LinkConfig;
 use std::collections::BTreeMap;
 
@@ -41,10 +41,11 @@ impl Paced {
 
     fn wanted(&self, interface: &Interface, links: &[Link]) -> Option<LinkConfig> {
         let named = links.iter().find(|link| link.interface == interface.name);
-        named.map(|link| link.pacing).or_else(|| {
+        let config = named.map(|link| link.pacing).or_else(|| {
             let known = self.0.get(&interface.index).map(|(_, config)| config.is_some());
             known.unwrap_or_else(|| is_low_power(&interface.name)).then(LinkConfig::default)
-        })
+        })?;
+        Some(LinkConfig { eui64: eui64(&interface.name), ..config })
     }
 }
 

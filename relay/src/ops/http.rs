@@ -41,6 +41,14 @@ pub(super) async fn get(uri: &Uri) -> anyhow::Result<Bytes> {
     ask(Request::get(uri.clone()).body(Full::default())?).await
 }
 
+/// DELETE.
+///
+/// # Errors
+/// As [`get`]; and what the relay has against it.
+pub(super) async fn delete(uri: &Uri) -> anyhow::Result<Bytes> {
+    ask(Request::delete(uri.clone()).body(Full::default())?).await
+}
+
 /// POST of a JSON text.
 ///
 /// # Errors
@@ -75,7 +83,9 @@ async fn exchange(request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
     match code {
         StatusCode::OK => Ok(body),
         StatusCode::SERVICE_UNAVAILABLE => bail!("{uri} answers: {}", said()),
-        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::FORBIDDEN => bail!("operator: {}", said()),
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
+            bail!("operator: {}", said())
+        }
         _ => bail!("operator: {uri} is not the admin address of a relay: it answered {code}"),
     }
 }

@@ -10,6 +10,8 @@
 //! | [`port`] | the listener, and what it is told |
 //! | `exchange` | one connection, from its first byte to its last |
 //! | [`outcome`] | what became of it |
+//! | [`store`] | sessions on disk, sealed |
+//! | [`preshared`] | contexts that were agreed on elsewhere |
 //!
 //! Sessions are the engine's, with their limit, their end, and OSCORE itself. The port is closed unless the
 //! configuration opens it, and a mistake on it never stops the relay from serving.
@@ -20,6 +22,8 @@ mod exchange;
 mod guests;
 pub mod outcome;
 pub mod port;
+pub mod preshared;
+pub mod store;
 mod tickets;
 
 pub use credentials::{Credentials, file_mistakes, validity};

@@ -45,6 +45,16 @@ pub(crate) fn is_low_power(name: &str) -> bool {
     hardware.is_ok_and(|hardware| LOW_POWER.contains(&hardware.trim()))
 }
 
+/// The link-layer address of an interface, if it is one of eight bytes.
+pub(crate) fn eui64(name: &str) -> Option<[u8; 8]> {
+    read_eui64(&std::fs::read_to_string(format!("/sys/class/net/{name}/address")).ok()?)
+}
+
+fn read_eui64(text: &str) -> Option<[u8; 8]> {
+    let bytes = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16));
+    bytes.collect::<Result<Vec<_>, _>>().ok()?.try_into().ok()
+}
+
 /// The number of an interface; `None` while it is not there.
 pub(super) fn index_of(name: &str) -> Option<u32> {
     if_nametoindex(name).ok()
@@ -82,5 +92,15 @@ mod tests {
         assert!(!lo.prefixes.iter().any(|(_, length)| *length == 0), "{lo:?}");
         assert_eq!(index_of("no-such-if"), None);
         assert!(!is_low_power("lo") && !is_low_power("no-such-if"));
+        assert_eq!((eui64("lo"), eui64("no-such-if")), (None, None));
+    }
+
+    #[test]
+    fn link_layer_addresses_of_eight_bytes_are_read() {
+        assert_eq!(read_eui64("02:6f:00:00:00:00:ab:01\n"), Some([2, 0x6f, 0, 0, 0, 0, 0xab, 1]));
+        for other in ["", "\n", "02:6f:00:00:00:01", "02:6f:00:00:00:00:ab:01:00", "02:6f:00:00:00:00:ab:xy"]
+        {
+            assert_eq!(read_eui64(other), None, "{other:?}");
+        }
     }
 }

@@ -58,6 +58,12 @@ impl<const N: usize> Decoder<N> {
         self.packet.get(..length).unwrap_or_default()
     }
 
+    /// The same, for whoever unprotects it where it is.
+    pub fn packet_mut(&mut self) -> &mut [u8] {
+        let length = if self.ended { self.length } else { 0 };
+        self.packet.get_mut(..length).unwrap_or_default()
+    }
+
     fn push(&mut self, byte: u8) {
         if let Some(place) = self.packet.get_mut(self.length) {
             *place = byte;

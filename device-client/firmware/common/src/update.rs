@@ -6,13 +6,18 @@ use sixfold_profile::Instant;
 
 /// What a request of a boot program fits in, in bytes: the longest ticket, and what is added to its options. A member of a group
 /// says what it misses.
-pub const LONGEST_REQUEST: usize = if cfg!(feature = "listen") { 384 } else { 320 };
+pub const LONGEST_REQUEST: usize =
+    (if cfg!(feature = "listen") { 384 } else { 320 }) + if SESSIONS { 32 } else { 0 };
+
+const SESSIONS: bool = cfg!(feature = "oscore");
+/// A protected request is made of one that is not, beside it.
+const ROOM: usize = if SESSIONS { 2 * LONGEST_REQUEST } else { LONGEST_REQUEST };
 
 /// A datagram from the relay.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Heard<'d> {
     /// For this device alone.
-    Own(&'d [u8]),
+    Own(&'d mut [u8]),
     /// For the group.
     #[cfg(feature = "listen")]
     Group(&'d [u8]),
@@ -38,7 +43,7 @@ pub trait Link {
 /// # Errors
 /// [`BootError::Flash`] and [`BootError::Request`].
 pub fn run<F: NorFlash>(mut boot: Boot<'_, F>, link: &mut impl Link) -> Result<(), BootError<F::Error>> {
-    let mut request = [0; LONGEST_REQUEST];
+    let mut request = [0; ROOM];
     while !boot.is_bootable() {
         let now = link.now();
         while let Some(datagram) =

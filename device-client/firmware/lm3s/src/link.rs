@@ -46,7 +46,7 @@ impl Link for EthernetLink<'_, '_> {
         let now = self.clock.now();
         self.stack.poll(now, self.ethernet);
         let Received { length, is_for_group } = self.stack.receive(&mut self.datagram)?;
-        let datagram = self.datagram.get(..length)?;
+        let datagram = self.datagram.get_mut(..length)?;
         Some(if is_for_group { Heard::Group(datagram) } else { Heard::Own(datagram) })
     }
 

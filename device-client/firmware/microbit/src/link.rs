@@ -61,10 +61,11 @@ impl Link for SerialLink<'_> {
     fn receive(&mut self) -> Option<Heard<'_>> {
         while let Some(byte) = self.uart.receive() {
             if self.decoder.take(byte) {
-                let packet = self.decoder.packet();
-                let own = packet::read(packet, self.relay, self.device).map(Heard::Own);
-                let for_group = || packet::read(packet, self.relay, self.group?).map(Heard::Group);
-                return own.or_else(for_group);
+                let packet = self.decoder.packet_mut();
+                if packet::read(packet, self.relay, self.device).is_some() {
+                    return packet.get_mut(HEADERS..).map(Heard::Own);
+                }
+                return packet::read(packet, self.relay, self.group?).map(Heard::Group);
             }
         }
         None

@@ -8,14 +8,8 @@
 use core::mem::MaybeUninit;
 use sixfold_device::Boot;
 use sixfold_device::boot::{Choice, Layout, Which, choose, record};
-#[cfg(feature = "oscore")]
-use sixfold_oscore::{Context, PartialIv, Plain, SenderSequence};
 use sixfold_profile::Instant;
-#[cfg(feature = "oscore")]
-use sixfold_profile::coap::{Code, Opt, Options, Type, option};
 use sixfold_profile::ticket::MAX_TICKET;
-#[cfg(feature = "oscore")]
-use sixfold_profile::ticket::{Session, Ticket};
 use sixfold_size::Flash;
 
 const LAYOUT: Layout = Layout::single([0x6000..0x8000, 0x8000..0xa000], 0xa000..0x3_8000);
@@ -53,8 +47,13 @@ extern "C" fn core_begin(
 
 /// Takes a datagram.
 #[unsafe(no_mangle)]
-extern "C" fn core_datagram(core: &mut Core, now: u64, datagram: &'static [u8; 1152], length: usize) -> bool {
-    let datagram = datagram.get(..length).unwrap_or_default();
+extern "C" fn core_datagram(
+    core: &mut Core,
+    now: u64,
+    datagram: &'static mut [u8; 1152],
+    length: usize,
+) -> bool {
+    let datagram = datagram.get_mut(..length).unwrap_or_default();
     core.handle_datagram(Instant::from_micros(now), datagram).is_ok()
 }
 
@@ -96,7 +95,7 @@ extern "C" fn core_timeout(core: &mut Core, now: u64) -> bool {
 
 /// Writes the next datagram; gives its length.
 #[unsafe(no_mangle)]
-extern "C" fn core_transmit(core: &mut Core, now: u64, datagram: &mut [u8; 320]) -> usize {
+extern "C" fn core_transmit(core: &mut Core, now: u64, datagram: &mut [u8; 640]) -> usize {
     core.poll_transmit(Instant::from_micros(now), datagram).ok().flatten().unwrap_or(0)
 }
 
@@ -104,53 +103,6 @@ extern "C" fn core_transmit(core: &mut Core, now: u64, datagram: &mut [u8; 320])
 #[unsafe(no_mangle)]
 extern "C" fn core_deadline(core: &Core) -> u64 {
     core.poll_timeout().map_or(u64::MAX, Instant::as_micros)
-}
-
-/// With a session: protects the GET of a block, and gives its length. The ticket's options come first, as in the core.
-#[cfg(feature = "oscore")]
-#[unsafe(no_mangle)]
-extern "C" fn core_protect(
-    session: &Session<'static>,
-    number: &PartialIv,
-    ticket: &Ticket<'static>,
-    block: &[u8; 3],
-    datagram: &mut [u8; 320],
-) -> usize {
-    let block2 = Opt { number: option::BLOCK2, value: block };
-    let request = Plain {
-        message_type: Type::Confirmable,
-        code: Code::GET,
-        message_id: number.number() as u16,
-        token: block,
-        options: Options::new(ticket.options()).chain([block2]),
-        payload: &[],
-    };
-    let protected =
-        Context::of_session(session).ok().map(|context| context.protect_request(number, &request, datagram));
-    protected.and_then(Result::ok).unwrap_or(0)
-}
-
-/// With a session: the next number to protect a request with.
-#[cfg(feature = "oscore")]
-#[unsafe(no_mangle)]
-extern "C" fn core_number(sequence: &mut SenderSequence, number: &mut MaybeUninit<PartialIv>) -> bool {
-    sequence.take().map(|taken| number.write(taken)).is_some()
-}
-
-/// With a session: unprotects a response in place, and gives its length.
-#[cfg(feature = "oscore")]
-#[unsafe(no_mangle)]
-extern "C" fn core_unprotect(
-    session: &Session<'static>,
-    request: &PartialIv,
-    datagram: &mut [u8; 1152],
-    length: usize,
-) -> usize {
-    let Some(datagram) = datagram.get_mut(..length) else { return 0 };
-    let response = Context::of_session(session)
-        .ok()
-        .map(|context| context.unprotect_response(request.number(), datagram));
-    response.and_then(Result::ok).map_or(0, |response| response.length)
 }
 
 /// Breaks what this package proves, for the test that sees it fail: an index that may be out of bounds.

@@ -106,7 +106,7 @@ fn drive(
         let datagram = way.receive(deadline.map_or(until, |deadline| deadline.min(until)), &mut buffer);
         let now = way.now();
         let event = match datagram {
-            Some(Heard::Own(datagram)) => boot.handle_datagram(now, datagram),
+            Some(Heard::Own(datagram)) => boot.handle_datagram(now, &mut datagram.to_vec()),
             Some(Heard::Group(datagram)) => {
                 heard += 1;
                 progress.heard(heard);

@@ -25,7 +25,8 @@ pub(crate) fn open(path: &Path) -> Result<FlashFile, Failure> {
 
 /// `sixfold-device flash create`.
 pub(crate) fn create(arguments: &cli::Create) -> Result<(), Failure> {
-    let geometry = Geometry { slot_bytes: arguments.slot_size, two_slots: arguments.two_slots };
+    let geometry =
+        Geometry { slot_bytes: arguments.slot_size, two_slots: arguments.two_slots, sessions: true };
     let Some(layout) = geometry.layout() else {
         return Err(Failure::Usage(format!("--slot-size must be a multiple of {PAGE}, and not too large")));
     };

@@ -23,6 +23,7 @@ pub(crate) struct Wanted {
     places: Vec<SocketAddr>,
     name: ServerName<'static>,
     lifetime: Option<Duration>,
+    plain_allowed: bool,
 }
 
 impl Wanted {
@@ -49,6 +50,7 @@ impl Wanted {
             places: wire::addresses(&host, port)?,
             name,
             lifetime: arguments.session_lifetime,
+            plain_allowed: arguments.allow_plain,
         }))
     }
 
@@ -57,7 +59,8 @@ impl Wanted {
         let until = Instant::now() + PATIENCE;
         let mut stream =
             self.connect(until).map_err(|error| Failure::Session(AgreeError::Connection(error)))?;
-        self.agent.agree(&mut stream, self.name.clone(), self.lifetime).map_err(Failure::Session)
+        let agreed = self.agent.agree(&mut stream, self.name.clone(), self.lifetime);
+        agreed.map(|agreed| Agreed { plain_allowed: self.plain_allowed, ..agreed }).map_err(Failure::Session)
     }
 
     fn connect(&self, until: Instant) -> io::Result<Hurried> {

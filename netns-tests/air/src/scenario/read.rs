@@ -128,6 +128,7 @@ fn network(top: &mut Section<'_, '_>, plan: &Plan) -> Network {
         }
         let identifiers = values::one_of([
             ("private", InterfaceIdentifiers::Private),
+            ("private-devices", InterfaceIdentifiers::PrivateDevices),
             ("eui64", InterfaceIdentifiers::Eui64),
         ]);
         section.read("interface_identifiers", &mut network.interface_identifiers, identifiers);

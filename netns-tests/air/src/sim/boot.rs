@@ -48,7 +48,7 @@ impl Prepared {
         let chunk_size = ChunkSize::from_bytes(PAGE as u32)?;
         let index: Vec<u8> = image.chunks(PAGE).flat_map(Hash::hash).collect();
         let image_size = u32::try_from(image.len()).ok()?;
-        let record = Record::size(image_size, chunk_size, PAGE as u32, 4)?;
+        let record = Record::size(image_size, chunk_size, PAGE as u32, 4, false)?;
         let slot = 2 * record..(2 * record).checked_add(image_size.checked_next_multiple_of(PAGE as u32)?)?;
         let layout = Layout::single([0..record, record..2 * record], slot);
         let fields = Fields {
@@ -176,7 +176,7 @@ impl<'m> BootDevice<'m> {
             return;
         }
         if datagram.to == self.local {
-            self.input(now, |boot| boot.handle_datagram(now, &datagram.payload));
+            self.input(now, |boot| boot.handle_datagram(now, &mut datagram.payload.clone()));
         } else if self.is_for_group(datagram) {
             self.input(now, |boot| boot.handle_group_datagram(now, &datagram.payload));
         }

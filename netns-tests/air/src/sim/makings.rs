@@ -1,6 +1,7 @@
 //! What the hosts of a run are made of.
 
 use crate::address::address;
+use crate::frame;
 use crate::host::{Client, Host};
 use crate::peers::{
     CoapClient, CoapServer, Flooder, TFTP_PORT, TftpClient, TftpOptions, TftpServer, image_name,
@@ -18,6 +19,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 const COAP_PORT: u16 = 5683;
+/// The port of the relay that members of groups are told.
+const STREAM_PORT: u16 = 61_616;
 /// The first of the ports that systems hand out (RFC 6335 §6).
 const CLIENT_PORT: u16 = 49_152;
 /// What boot loaders usually ask for.
@@ -45,7 +48,7 @@ impl<'s> Makings<'s> {
         let etags = if kind.is_boot() { etags(scenario, &images) } else { Vec::new() };
         let prepared = |root: NodeId| -> Vec<_> {
             let of = |(number, etag): (u32, &Option<Vec<u8>>)| {
-                let relay = endpoint(scenario, root, COAP_PORT);
+                let relay = server_endpoint(scenario, kind, root);
                 let told = Told { relay, group: fanout(scenario), etag: etag.as_deref()? };
                 Prepared::new(&told, number, images.get(number as usize)?, szx).map(Rc::new)
             };
@@ -129,6 +132,7 @@ fn endpoint(scenario: &Scenario, node: NodeId, port: u16) -> SocketAddrV6 {
 fn server_endpoint(scenario: &Scenario, kind: Server, root: NodeId) -> SocketAddrV6 {
     let port = match kind {
         Server::Tftp | Server::TftpOptions => TFTP_PORT,
+        Server::Fanout => STREAM_PORT,
         _ => COAP_PORT,
     };
     endpoint(scenario, root, port)
@@ -150,13 +154,14 @@ fn fanout(scenario: &Scenario) -> Fanout {
 fn link(scenario: &Scenario) -> LinkConfig {
     let min_be = u8::try_from(scenario.radio.border_router_min_be).unwrap_or(u8::MAX);
     let radio = sixfold_engine::Radio { min_be, ..sixfold_engine::Radio::default() };
-    LinkConfig { radio, fanout: Some(fanout(scenario)), ..LinkConfig::default() }
+    let eui64 = Some(frame::eui64(NodeId::BORDER_ROUTER));
+    LinkConfig { radio, eui64, fanout: Some(fanout(scenario)), ..LinkConfig::default() }
 }
 
 /// The ETag of each image, as a main program learns it from the relay before its device reboots.
 fn etags(scenario: &Scenario, images: &[Arc<[u8]>]) -> Vec<Option<Vec<u8>>> {
     let images: Vec<Bytes> = images.iter().map(|image| Bytes::copy_from_slice(image)).collect();
-    let local = endpoint(scenario, NodeId::BORDER_ROUTER, COAP_PORT);
+    let local = server_endpoint(scenario, Server::Fanout, NodeId::BORDER_ROUTER);
     let relay = || Relay::new(vec![local], images.clone(), Origin::default(), link(scenario), [0; 32]);
     (0..).take(images.len()).map(|number| relay().etag(number)).collect()
 }

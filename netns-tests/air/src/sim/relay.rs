@@ -9,7 +9,7 @@ use sixfold_engine::{
     OriginEvent, Path, Route, UnboundedStore, Validator,
 };
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Block, Message, Szx, option};
+use sixfold_profile::coap::{Block, Message, Szx, option, params};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
@@ -51,7 +51,8 @@ impl Relay {
             origin: "https://origin.example/".to_owned(),
             require_session: None,
         };
-        let config = Config { routes: vec![route], ..Config::default() };
+        let port = locals.first().map_or(params::PORT, SocketAddrV6::port);
+        let config = Config { routes: vec![route], port, ..Config::default() };
         let mut engine = Engine::new(config, UnboundedStore::default(), seed);
         for (interface, _) in (INTERFACE..).zip(&locals) {
             engine.set_link(Instant::ZERO, interface, Some(link));

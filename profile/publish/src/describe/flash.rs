@@ -1,7 +1,8 @@
 //! The flash file of `sixfold-device` in words: both records, and what is in their slots.
 //!
 //! ```text
-//! record A | record B | slot A | slot B, if there are two | "S6FF", slot size (4), 1 for two slots (1), zeros (7)
+//! record A | record B | slot A | slot B, if there are two | "S6FF", slot size (4), 1 for two slots (1),
+//!                                                1 if records have room for sessions (1), zeros (6)
 //! ```
 //!
 //! Its pages have 4096 bytes, its write units 4; each record has room for a slot full of chunks of one page.
@@ -28,14 +29,15 @@ impl Places {
     /// Those of a flash file; `None` if it is none.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (flash, trailer) = bytes.split_last_chunk::<TRAILER>()?;
-        let (slot_bytes, two_slots) = match trailer {
-            [m @ .., a, b, c, d, two @ (0 | 1), 0, 0, 0, 0, 0, 0, 0] if m == MAGIC => {
-                (u32::from_be_bytes([*a, *b, *c, *d]), *two == 1)
+        let (slot_bytes, two_slots, sessions) = match trailer {
+            [m @ .., a, b, c, d, two @ (0 | 1), sessions @ (0 | 1), 0, 0, 0, 0, 0, 0] if m == MAGIC => {
+                (u32::from_be_bytes([*a, *b, *c, *d]), *two == 1, *sessions == 1)
             }
             _ => return None,
         };
         let chunk = ChunkSize::from_bytes(UNIT.page)?;
-        let record = RecordLayout::new(0, slot_bytes, chunk, UNIT.page, UNIT.write)?.index.end as usize;
+        let layout = RecordLayout::new(0, slot_bytes, chunk, UNIT.page, UNIT.write, sessions)?;
+        let record = layout.count.end as usize;
         let (first, slot) = (2 * record, slot_bytes as usize);
         let second = if two_slots { first + slot } else { first };
         let places =

@@ -4,7 +4,7 @@ use super::{field, ticket};
 use hmac_sha256::Hash;
 use sixfold_profile::index::DIGEST;
 use sixfold_profile::note::read_note;
-use sixfold_profile::record::{Entry, RecordLayout, TOMBSTONE};
+use sixfold_profile::record::{Entry, RecordLayout, TOMBSTONE, reservations};
 use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
         }
     };
     let fields = Fields::read(bytes).map_err(|error| error.to_string())?;
-    let layout = RecordLayout::new(0, ticket.image_size(), ticket.chunk_size(), unit.page, unit.write)
+    let layout = RecordLayout::of(&ticket, 0, unit.page, unit.write)
         .ok_or("no flash has such pages and write units")?;
     let part = |range: Range<u32>| bytes.get(range.start as usize..range.end as usize);
     let journal = (0..=layout.chunks)
@@ -45,7 +45,16 @@ pub(super) fn describe(bytes: &[u8], unit: Unit) -> Result<String, String> {
     let is_it = Hash::hash(index) == *ticket.index_digest();
     let judgement =
         if is_it { "that of the ticket" } else { "not that of the ticket: the record is not valid" };
-    let lines = [journal_line(&journal), field("chunk index", judgement), field("image", image(&journal))];
+    let mut lines =
+        vec![journal_line(&journal), field("chunk index", judgement), field("image", image(&journal))];
+    if let Some(session) = &fields.session {
+        let entries = (0..)
+            .map_while(|number| layout.count_range(number))
+            .map(part)
+            .map(|entry| entry.map(Entry::read));
+        let count = entries.collect::<Option<Vec<_>>>().ok_or(SHORT)?;
+        lines.push(count_line(&count, session.numbers.exponent));
+    }
     Ok(format!("{}{}\n", ticket::describe(&fields), lines.join("\n")))
 }
 
@@ -65,6 +74,18 @@ fn journal_line(journal: &[Entry]) -> String {
     };
     let text = format!("{} of {} chunks marked", marked.len(), chunks.len());
     field("journal", format!("{text}{}{}", list("marked", &marked), list("torn", &torn)))
+}
+
+fn count_line(count: &[Entry], exponent: u8) -> String {
+    let [lost, entries @ ..] = count else { return String::new() };
+    let usable = reservations(count.len() as u32, exponent) as usize;
+    let used = entries.iter().take(usable).filter(|entry| **entry != Entry::Unmarked).count();
+    let state = match (*lost == Entry::Unmarked, used < usable) {
+        (true, true) => "numbers are left",
+        (false, true) => "the relay did not know it",
+        (_, false) => "no numbers are left",
+    };
+    field("session", format!("{used} of {usable} reservations; {state}"))
 }
 
 fn image(journal: &[Entry]) -> &'static str {

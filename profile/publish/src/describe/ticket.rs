@@ -36,9 +36,11 @@ fn group(group: &Group<'_>) -> String {
 
 fn session(session: &Session<'_>) -> String {
     format!(
-        "Sender ID '{}', Recipient ID '{}', Sender Sequence Number from {}; keys are not shown",
+        "Sender ID '{}', Recipient ID '{}', Sender Sequence Numbers from {} to {}, {}; keys are not shown",
         hex(session.sender_id),
         hex(session.recipient_id),
-        session.first_sequence_number
+        session.numbers.first,
+        session.numbers.end() - 1,
+        if session.plain_allowed { "and without them if it is gone" } else { "never without" },
     )
 }

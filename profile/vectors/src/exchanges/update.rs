@@ -64,7 +64,7 @@ impl Device for Boot<'_, Flash> {
     }
 
     fn hear(&mut self, now: Instant, datagram: &[u8]) -> Result<(), String> {
-        self.handle_datagram(now, datagram).map(drop).map_err(say)
+        self.handle_datagram(now, &mut datagram.to_vec()).map(drop).map_err(say)
     }
 
     fn hear_group(&mut self, now: Instant, datagram: &[u8]) -> Result<(), String> {

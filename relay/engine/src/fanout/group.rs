@@ -39,6 +39,17 @@ pub(crate) struct Key {
     pub(crate) etag: ETag,
 }
 
+/// What a member asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'r> {
+    pub(crate) peer: SocketAddr,
+    pub(crate) lacks: &'r Lacks,
+    /// It may be made up for with parity symbols.
+    pub(crate) parity: bool,
+    /// So many blocks at the beginning of a pass are missing where devices begin late.
+    pub(crate) late: u32,
+}
+
 /// How a member's request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -176,15 +187,9 @@ impl Group {
         }
     }
 
-    /// A member asks: what it lacks becomes part of what is sent. `parity`: it may be made up for with parity symbols.
-    pub(crate) fn heard(
-        &mut self,
-        now: Instant,
-        peer: SocketAddr,
-        lacks: &Lacks,
-        parity: bool,
-        loss: &mut Loss,
-    ) -> Verdict {
+    /// A member asks: what it lacks becomes part of what is sent.
+    pub(crate) fn heard(&mut self, now: Instant, asked: &Asked<'_>, loss: &mut Loss) -> Verdict {
+        let Asked { peer, lacks, parity, late } = *asked;
         self.last = now;
         self.limit = self.limit.min(lacks.szx);
         if self.szx() > self.limit {
@@ -196,7 +201,7 @@ impl Group {
         // The first time that a member cannot use parity an eighth of what it lacks is sent as blocks, then twice as much.
         let blind = self.members.peek(&peer).map_or(0, |member| member.blind);
         let share = if parity { ALL.min(1 << blind.min(3)) } else { ALL };
-        let need = Need::read(lacks, self.szx(), self.plan.blocks(), parity, share);
+        let need = Need::read(lacks, self.szx(), self.plan.blocks(), parity, share, loss.estimate());
         let futile = self.note(now, peer, lacks, &need, loss);
         if single && !moves && !self.others_are_active(now, peer) {
             return Verdict::Alone;
@@ -215,11 +220,14 @@ impl Group {
         let need = if fresh {
             Need::rest(self.first_wanted(now), self.plan.blocks())
         } else if futile > 0 && parity {
-            Need::read(lacks, self.szx(), self.plan.blocks(), false, ALL)
+            Need::read(lacks, self.szx(), self.plan.blocks(), false, ALL, loss.estimate())
         } else {
             need
         };
         self.plan.merge(&need, loss.estimate());
+        if fresh && parity {
+            self.plan.expect(loss.estimate(), late);
+        }
         if moves || !self.moves() {
             return Verdict::Merged;
         }

@@ -16,7 +16,7 @@ mod plan;
 mod size;
 mod stream;
 
-pub(crate) use group::{Group, Key, Verdict};
+pub(crate) use group::{Asked, Group, Key, Verdict};
 pub(crate) use informative::{Addresses, informative};
 pub(crate) use loss::Loss;
 pub(crate) use need::here;

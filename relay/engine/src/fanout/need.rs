@@ -1,12 +1,15 @@
 //! What one member's request says it lacks, in blocks of the stream.
 
+use super::plan::symbols;
 use crate::coap::Lacks;
 use sixfold_profile::coap::Szx;
-use sixfold_profile::missing::{Missing, NO_PARITY};
+use sixfold_profile::missing::{Deficit, Missing};
 use sixfold_profile::parity::SYMBOLS;
 use std::ops::Range;
 
-/// Where more than three in four blocks are missing, blocks are sent: parity symbols would be about as many.
+/// A member with room for parity symbols that lacks more than half of the body gets blocks where it lacks more than three in four:
+/// parity symbols would be about as many, and a lot to solve.
+const MOST: (u32, u32) = (1, 2);
 const DENSE: (u32, u32) = (3, 4);
 /// All that a member lacks, in the shares by which blocks are sent to one that cannot use parity symbols.
 pub(crate) const ALL: u32 = 8;
@@ -18,6 +21,10 @@ pub(crate) struct Need {
     pub(crate) named: Vec<u32>,
     /// Where it lacks so much, or nobody knows what, that all blocks are to be sent.
     pub(crate) dense: Vec<Range<u32>>,
+    /// Of a member that cannot use parity symbols: where it lacks how many, most first; and how many blocks of these, that are no use to
+    /// others perhaps, are to be sent for it now.
+    pub(crate) parts: Vec<(Range<u32>, u32)>,
+    pub(crate) enough: u32,
     /// By segment: how many parity symbols would make up for what is missing here and there.
     pub(crate) scattered: Vec<u32>,
     /// All that it lacks, in blocks.
@@ -46,10 +53,10 @@ impl Need {
         need
     }
 
-    /// Reads a request, for a stream of `blocks` blocks of `szx`, which is not above that of the request. Without `parity`, or when
-    /// the member cannot use any, `share` eighths of it are to be sent as blocks, where it lacks most: it may have room for parity
-    /// symbols then.
-    pub(crate) fn read(lacks: &Lacks, szx: Szx, blocks: u32, parity: bool, share: u32) -> Self {
+    /// Reads a request, for a stream of `blocks` blocks of `szx`, which is not above that of the request. A member that has no room
+    /// for parity symbols gets as many blocks as leave it with room when `loss` of them is lost. Without `parity`, or when the
+    /// member cannot use any, `share` eighths of what it lacks are to be sent as blocks.
+    pub(crate) fn read(lacks: &Lacks, szx: Szx, blocks: u32, parity: bool, share: u32, loss: f64) -> Self {
         let shift = lacks.szx.exponent().saturating_sub(szx.exponent());
         let scale = |number: u32| number.saturating_mul(1 << shift);
         let Some(from) = lacks.from else {
@@ -67,36 +74,36 @@ impl Need {
         });
         let parts: Vec<_> = parts.collect();
         let lacking = parts.iter().map(|(_, lacking)| lacking).sum();
-        let deficit = Some(missing.deficit).filter(|&deficit| parity && deficit != NO_PARITY);
         let mut need = Self { lacking, ..Self::default() };
-        need.deficit = deficit.map(|deficit| scale(deficit.into()).min(lacking));
-        need.divide(parts, blocks, share);
+        match Deficit::read(missing.deficit) {
+            Deficit::Symbols(deficit) if parity => {
+                need.deficit = Some(scale(deficit.into()).min(lacking));
+                need.divide(parts, blocks);
+            }
+            Deficit::NoRoom(excess) if parity => need.send(parts, symbols(scale(excess.into()), loss)),
+            _ => need.send(parts, (lacking * share).div_ceil(ALL)),
+        }
         need
     }
 
+    /// Blocks, where most is missing.
+    fn send(&mut self, mut parts: Vec<(Range<u32>, u32)>, enough: u32) {
+        parts.sort_by_key(|(_, lacking)| std::cmp::Reverse(*lacking));
+        (self.parts, self.enough) = (parts, enough.min(self.lacking));
+    }
+
     /// Divides what is missing into blocks and parity.
-    fn divide(&mut self, parts: Vec<(Range<u32>, u32)>, blocks: u32, share: u32) {
+    fn divide(&mut self, parts: Vec<(Range<u32>, u32)>, blocks: u32) {
         self.scattered = vec![0; blocks.div_ceil(SYMBOLS) as usize];
         // A device that keeps parity symbols already can use more of them wherever it lacks something.
         let keeps = self.deficit.is_some_and(|deficit| deficit < self.lacking);
-        let (dense, mut few): (Vec<_>, Vec<_>) = parts
-            .into_iter()
-            .partition(|(range, lacking)| lacking * DENSE.1 > (range.end - range.start) * DENSE.0 && !keeps);
+        let is_most = self.lacking * MOST.1 > blocks * MOST.0;
+        let (dense, few): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(range, lacking)| {
+            is_most && !keeps && lacking * DENSE.1 > (range.end - range.start) * DENSE.0
+        });
         let sum = dense.iter().map(|(_, lacking)| lacking).sum();
-        let is_blind = self.deficit.is_none();
         self.dense.extend(dense.into_iter().map(|(range, _)| range));
-        if is_blind {
-            few.sort_by_key(|(_, lacking)| std::cmp::Reverse(*lacking));
-        }
-        let mut sent = sum;
-        for (range, lacking) in few {
-            if !is_blind {
-                self.scatter(range, lacking);
-            } else if sent * ALL < self.lacking * share {
-                sent += lacking;
-                self.dense.push(range);
-            }
-        }
+        few.into_iter().for_each(|(range, lacking)| self.scatter(range, lacking));
         let scattered: u32 = self.scattered.iter().sum();
         let left = self.deficit.unwrap_or(0).saturating_sub(sum);
         if left < scattered {
@@ -132,48 +139,60 @@ mod tests {
 
     #[test]
     fn names_are_names() {
-        let need = Need::read(&lacks(2, &[3, 9, 70], None, &[]), szx(2), 64, true, ALL);
+        let need = Need::read(&lacks(2, &[3, 9, 70], None, &[]), szx(2), 64, true, ALL, 0.1);
         assert_eq!((need.named, need.lacking, need.deficit), (vec![3, 9], 2, Some(2)));
-        let larger = Need::read(&lacks(4, &[3], None, &[]), szx(2), 64, true, ALL);
+        let larger = Need::read(&lacks(4, &[3], None, &[]), szx(2), 64, true, ALL, 0.1);
         assert_eq!(larger.named, [12, 13, 14, 15], "a block of 256 bytes is four of 64");
     }
 
     #[test]
     fn without_counts_it_is_all_that_follows() {
         assert_eq!(
-            Need::read(&lacks(2, &[], Some(10), &[]), szx(2), 64, true, ALL).dense,
+            Need::read(&lacks(2, &[], Some(10), &[]), szx(2), 64, true, ALL, 0.1).dense,
             [Range { start: 10, end: 64 }]
         );
     }
 
     #[test]
     fn counts_are_divided_into_blocks_and_parity() {
-        // Four blocks each: one, all, none, two of the last two.
-        let need = Need::read(&lacks(2, &[], Some(1), &[0, 7, 2, 1, 4, 0, 2]), szx(2), 14, true, ALL);
-        assert_eq!((need.dense, need.scattered), (vec![4..8, 12..14], vec![1]));
-        assert_eq!((need.lacking, need.deficit), (7, Some(7)));
-        let blind = Need::read(&lacks(2, &[], Some(1), &[0xff, 0xff, 2, 1, 4, 0, 2]), szx(2), 14, true, ALL);
-        assert_eq!((blind.dense, blind.deficit), (vec![4..8, 12..14, 1..4], None));
-        let few = [0xff, 0xff, 2, 1, 2, 1, 0];
-        let part = |share| Need::read(&lacks(2, &[], Some(0), &few), szx(2), 14, true, share).dense;
-        for share in [1, 4] {
-            assert_eq!(part(share), [Range { start: 4, end: 8 }], "where most is missing");
-        }
-        assert_eq!(part(ALL).len(), 3);
+        let read = |missing: &[u8], share| {
+            Need::read(&lacks(2, &[], Some(0), missing), szx(2), 14, true, share, 0.1)
+        };
+        // Four blocks each: one, all, one, two of the last two.
+        let need = read(&[0, 8, 2, 1, 4, 1, 2], ALL);
+        assert_eq!((need.dense, need.scattered), (vec![4..8, 12..14], vec![2]));
+        assert_eq!((need.lacking, need.deficit), (8, Some(8)));
+        let half = read(&[0, 7, 2, 1, 4, 0, 2], ALL);
+        assert_eq!(
+            (half.dense, half.scattered),
+            (vec![], vec![7]),
+            "there is room, and it is not most of the body"
+        );
+        let all = read(&[0xff, 0xff, 2, 1, 4, 0, 2], ALL);
+        let parts = [(4..8, 4), (12..14, 2), (0..4, 1)];
+        assert_eq!(
+            (&all.parts[..3], all.enough, all.deficit),
+            (&parts[..], 7, None),
+            "where most is missing"
+        );
+        assert_eq!(read(&[0xff, 0xff, 2, 1, 4, 0, 2], 1).enough, 1);
+        let no_room = read(&[0x80, 1, 2, 1, 4, 0, 2], 1);
+        assert_eq!((&no_room.parts[..3], no_room.deficit), (&parts[..], None));
+        assert_eq!(no_room.enough, 7, "one, what is lost of it, and a margin: no more than all");
     }
 
     #[test]
     fn a_device_that_keeps_parity_symbols_needs_few_more() {
-        let need = Need::read(&lacks(2, &[], Some(0), &[0, 2, 5, 20, 9]), szx(2), 64, true, ALL);
+        let need = Need::read(&lacks(2, &[], Some(0), &[0, 2, 5, 20, 9]), szx(2), 64, true, ALL, 0.1);
         assert_eq!((need.dense, need.scattered), (vec![], vec![2]));
     }
 
     #[test]
     fn absurd_counts_stay_within_the_body() {
         let most = [0x12, 0x34, 20, 255, 255, 255];
-        let need = Need::read(&lacks(6, &[], Some(0xf_ffff), &most), szx(2), 5000, true, ALL);
+        let need = Need::read(&lacks(6, &[], Some(0xf_ffff), &most), szx(2), 5000, true, ALL, 0.1);
         assert_eq!((need.lacking, need.dense.len()), (0, 0));
-        let need = Need::read(&lacks(6, &[], Some(0), &most), szx(2), 5000, true, ALL);
+        let need = Need::read(&lacks(6, &[], Some(0), &most), szx(2), 5000, true, ALL, 0.1);
         assert_eq!((need.lacking, need.deficit), (5000, Some(5000)));
         assert_eq!(need.dense, [Range { start: 0, end: 5000 }]);
     }

@@ -5,7 +5,10 @@ use super::need::Need;
 use crate::event::PlanKind;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::parity::SYMBOLS;
+use std::ops::Range;
 
+/// A pass of fewer blocks is over so soon that members may as well ask.
+const SHORT: u32 = 256;
 /// With more blocks to go than this, parity waits: what they leave to be made up for is asked for again then.
 const FEW: u32 = 64;
 
@@ -85,6 +88,7 @@ impl Plan {
     /// Adds what one member needs, where `loss` of what is sent is lost.
     pub(crate) fn merge(&mut self, need: &Need, loss: f64) {
         need.dense.iter().for_each(|range| self.dense.add_range(range.clone()));
+        self.merge_parts(need);
         if self.dense.count() <= FEW {
             for (due, scattered) in
                 self.parity.iter_mut().zip(&need.scattered).filter(|(_, lacks)| **lacks > 0)
@@ -95,6 +99,37 @@ impl Plan {
         let parts = need.named.chunk_by(|a, b| a / SYMBOLS == b / SYMBOLS);
         for part in parts {
             self.merge_named(part, need.deficit.is_some(), loss);
+        }
+    }
+
+    /// Adds blocks for a member that cannot use parity symbols; those that are to be sent anyway count.
+    fn merge_parts(&mut self, need: &Need) {
+        let planned = |plan: &Self, range: &Range<u32>, lacking: u32| {
+            let size = (range.end - range.start).max(1);
+            (u64::from(plan.dense.count_in(range.clone())) * u64::from(lacking) / u64::from(size)) as u32
+        };
+        let mut sent: u32 = need.parts.iter().map(|(range, lacking)| planned(self, range, *lacking)).sum();
+        for (range, lacking) in &need.parts {
+            if sent >= need.enough {
+                break;
+            }
+            sent += lacking - planned(self, range, *lacking);
+            self.dense.add_range(range.clone());
+        }
+    }
+
+    /// Adds the parity symbols that members will need when `loss` of the blocks that are to be sent is lost, and the first `late` are
+    /// missed by some. So nobody has to ask for them first.
+    pub(crate) fn expect(&mut self, loss: f64, late: u32) {
+        let mut late = if self.dense.count() < SHORT { return } else { late };
+        for (segment, due) in (0..).zip(&mut self.parity) {
+            let blocks = self.dense.count_in(segment * SYMBOLS..(segment + 1) * SYMBOLS);
+            let missed = late.min(blocks);
+            late -= missed;
+            let lost = missed + (f64::from(blocks - missed) * loss).ceil() as u32;
+            if lost > 0 {
+                *due = (*due).max(symbols(lost, loss));
+            }
         }
     }
 
@@ -137,7 +172,7 @@ impl Plan {
             Some(Item::Parity { segment, seed: self.seed })
         };
         let block = || self.named.next(here).or_else(|| self.dense.next(here)).map(Item::Block);
-        if self.dense.count() > FEW { parity().or_else(block) } else { block().or_else(parity) }
+        block().or_else(parity)
     }
 
     /// It was sent.
@@ -162,7 +197,7 @@ impl Plan {
 
 /// How many parity symbols are sent for a member that lacks so many blocks: what is lost comes on top, two that happen to say
 /// nothing new, and a margin, because the neediest member is not the one that asks first.
-fn symbols(lacking: u32, loss: f64) -> u32 {
+pub(crate) fn symbols(lacking: u32, loss: f64) -> u32 {
     let lacking = f64::from(lacking);
     (lacking / (1.0 - loss) + 4.0 * lacking.sqrt() + 8.0).ceil() as u32
 }
@@ -170,4 +205,48 @@ fn symbols(lacking: u32, loss: f64) -> u32 {
 /// In how many blocks of `szx` a body goes.
 fn blocks(total: usize, szx: Szx) -> u32 {
     u32::try_from(total.div_ceil(szx.size())).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(plan: &mut Plan) -> (Vec<u32>, u32) {
+        let (mut blocks, mut parity) = (Vec::new(), 0);
+        while let Some(item) = plan.next(usize::MAX) {
+            match item {
+                Item::Block(num) if parity == 0 => blocks.push(num),
+                Item::Block(num) => panic!("block {num} behind parity"),
+                Item::Parity { .. } => parity += 1,
+            }
+            plan.sent(item);
+        }
+        (blocks, parity)
+    }
+
+    #[test]
+    fn a_pass_ends_with_the_parity_that_is_to_be_expected() {
+        let mut plan = Plan::new(1000 * 64, Szx::B64, 0);
+        plan.merge(&Need::rest(0, 1000), 0.1);
+        plan.expect(0.1, 100);
+        assert_eq!(sent(&mut plan), ((0..1000).collect(), symbols(100 + 90, 0.1)));
+        plan.merge(&Need::rest(990, 1000), 0.0);
+        plan.expect(0.0, 0);
+        assert_eq!(sent(&mut plan), ((990..1000).collect(), 0), "nothing is lost, nobody is late");
+    }
+
+    #[test]
+    fn what_is_to_be_sent_anyway_counts_for_who_has_no_room() {
+        let parts = vec![(0..64, 64), (64..128, 60), (128..192, 6)];
+        let need = |enough| Need { parts: parts.clone(), enough, lacking: 130, ..Need::default() };
+        let mut plan = Plan::new(192 * 64, Szx::B64, 0);
+        plan.merge(&need(60), 0.1);
+        assert_eq!(plan.left(), 64, "the first part is enough");
+        plan.merge(&need(64), 0.1);
+        assert_eq!(plan.left(), 64, "and is for the second member too");
+        plan.merge(&need(65), 0.1);
+        assert_eq!(sent(&mut plan), ((0..128).collect(), 0));
+        plan.merge(&need(130), 0.1);
+        assert_eq!(plan.left(), 192);
+    }
 }

@@ -6,12 +6,12 @@ use sixfold_profile::coap::Szx;
 use sixfold_profile::parity::SMALLEST;
 
 /// The size with which most bytes arrive for each second of airtime, `limit` at most and 64 bytes at least. `lost` of the
-/// datagrams with blocks of `szx` are lost.
-pub(crate) fn best(radio: Radio, limit: Szx, szx: Szx, lost: f64) -> Szx {
-    let frames = |szx: Szx| radio.frames_to_group(szx.size() + AROUND_BLOCK) as f64;
+/// datagrams with blocks of `szx` are lost. There are so many bytes of compressed `headers` in each.
+pub(crate) fn best(radio: Radio, headers: usize, limit: Szx, szx: Szx, lost: f64) -> Szx {
+    let frames = |szx: Szx| radio.frames_to_group(headers, szx.size() + AROUND_BLOCK) as f64;
     let arrives = (1.0 - lost).max(0.01).powf(1.0 / frames(szx));
     let goodput = |szx: Szx| {
-        let airtime = radio.airtime_to_group(szx.size() + AROUND_BLOCK);
+        let airtime = radio.airtime_to_group(headers, szx.size() + AROUND_BLOCK);
         szx.size() as f64 * arrives.powf(frames(szx)) / airtime.as_secs_f64()
     };
     let sizes = (SMALLEST.exponent()..=limit.exponent()).filter_map(Szx::new);
@@ -24,9 +24,9 @@ mod tests {
 
     #[test]
     fn large_blocks_where_little_is_lost_and_small_ones_where_much_is() {
-        let size = |lost| best(Radio::default(), Szx::MAX, Szx::B64, lost).size();
+        let size = |lost| best(Radio::default(), 17, Szx::MAX, Szx::B64, lost).size();
         assert_eq!((size(0.0), size(0.3), size(0.9)), (1024, 64, 64));
-        assert_eq!(best(Radio::default(), Szx::B64, Szx::B64, 0.0), Szx::B64, "never above the limit");
+        assert_eq!(best(Radio::default(), 17, Szx::B64, Szx::B64, 0.0), Szx::B64, "never above the limit");
         let sizes: Vec<_> = (0..10).map(|tenth| size(f64::from(tenth) / 10.0)).collect();
         assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
     }

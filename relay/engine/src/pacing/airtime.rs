@@ -10,8 +10,6 @@ use std::time::Duration;
 const HEADERS: usize = 40 + 8;
 /// The same compressed: IPHC with two interface identifiers in line, UDP with both ports (RFC 6282 §3.1, §4.3).
 const COMPRESSED_HEADERS: usize = 18 + 7;
-/// To a group of the link at a port of 0xf0b0 to 0xf0bf or 0xf000 to 0xf0ff: one byte of address, one of port.
-const COMPRESSED_GROUP_HEADERS: usize = 11 + 6;
 /// MAC header with extended addresses and FCS, in octets (clause 7.2).
 const MAC_OVERHEAD: usize = 23;
 /// To all: the destination is a short address.
@@ -68,19 +66,15 @@ impl Radio {
         )
     }
 
-    /// In how many frames a UDP payload of `bytes` travels to a group of the link.
-    pub fn frames_to_group(&self, bytes: usize) -> usize {
-        self.frames_of(bytes, COMPRESSED_GROUP_HEADERS, BROADCAST_OVERHEAD)
+    /// In how many frames a UDP payload of `bytes` travels to a group, behind so many bytes of compressed `headers`.
+    pub fn frames_to_group(&self, headers: usize, bytes: usize) -> usize {
+        self.frames_of(bytes, headers, BROADCAST_OVERHEAD)
     }
 
-    /// How long a UDP payload of `bytes` to a group of the link keeps the channel from others: nobody acknowledges it.
-    pub fn airtime_to_group(&self, bytes: usize) -> Duration {
-        let frames = self.frames_to_group(bytes);
-        self.time(
-            COMPRESSED_GROUP_HEADERS + bytes,
-            frames,
-            BROADCAST_OVERHEAD as u64 + self.backoff() + AROUND_BROADCAST,
-        )
+    /// How long that keeps the channel from others: nobody acknowledges it.
+    pub fn airtime_to_group(&self, headers: usize, bytes: usize) -> Duration {
+        let frames = self.frames_to_group(headers, bytes);
+        self.time(headers + bytes, frames, BROADCAST_OVERHEAD as u64 + self.backoff() + AROUND_BROADCAST)
     }
 
     /// On average, in octets.
@@ -134,9 +128,9 @@ mod tests {
     #[test]
     fn a_block_of_64_bytes_to_a_group_is_one_frame() {
         let radio = Radio::default();
-        assert_eq!((radio.frames_to_group(93), radio.frames_to_group(94)), (1, 2));
-        // 84 + 17 + 17 octets, 6 before them and 65 around.
-        assert_eq!(radio.airtime_to_group(84), Duration::from_micros(32 * (118 + 6 + 65)));
+        assert_eq!((radio.frames_to_group(17, 93), radio.frames_to_group(17, 94)), (1, 2));
+        // 75 + 7 + 17 octets, 6 before them and 65 around.
+        assert_eq!(radio.airtime_to_group(7, 75), Duration::from_micros(32 * (99 + 6 + 65)));
     }
 
     #[test]

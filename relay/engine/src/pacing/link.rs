@@ -55,6 +55,8 @@ const REFUSALS_AT_ONCE: u32 = 3;
 pub struct LinkConfig {
     /// Its radio.
     pub radio: Radio,
+    /// The relay's own link-layer address there, if it is known: IPv6 addresses that are made of it are not sent.
+    pub eui64: Option<[u8; 8]>,
     /// The longest IPv6 packet that devices take, in bytes: blocks are not larger than it allows.
     pub mtu: usize,
     /// How much of the time the relay may send, in percent: 1 to 100.
@@ -68,7 +70,7 @@ pub struct LinkConfig {
 impl Default for LinkConfig {
     fn default() -> Self {
         let (radio, algorithm, fanout) = (Radio::default(), Algorithm::default(), Some(Fanout::default()));
-        Self { radio, mtu: 1280, duty_cycle: 100, algorithm, fanout }
+        Self { radio, eui64: None, mtu: 1280, duty_cycle: 100, algorithm, fanout }
     }
 }
 
@@ -92,8 +94,9 @@ pub(crate) enum Sign {
     Acknowledgement,
     /// Nothing: the client has what it wanted.
     Nothing,
-    /// Nothing, because it goes to a group. The link is taken for as long as it is on the air, and free again then.
-    Group,
+    /// Nothing, because it goes to a group, behind so many bytes of compressed headers. The link is taken for as long as it is on
+    /// the air, and free again then.
+    Group(usize),
 }
 
 /// An answer, as far as a link cares.
@@ -187,9 +190,9 @@ impl<T> Link<T> {
         self.slow = slow;
     }
 
-    /// How far apart datagrams to a group with `bytes` of payload are.
-    pub(crate) fn interval(&self, bytes: usize) -> Duration {
-        let cost = self.config.radio.airtime_to_group(bytes);
+    /// How far apart datagrams to a group with `bytes` of payload behind compressed `headers` are.
+    pub(crate) fn interval(&self, headers: usize, bytes: usize) -> Duration {
+        let cost = self.config.radio.airtime_to_group(headers, bytes);
         let stretch = if self.window.stretch() > ONE_HOP { self.window.stretch() } else { 1.0 };
         let interval = cost.mul_f64(stretch * self.slow);
         interval.max(cost * 100 / u32::from(self.config.duty_cycle.clamp(1, 100)))
@@ -202,7 +205,7 @@ impl<T> Link<T> {
 
     fn airtime(&self, parcel: Parcel) -> Duration {
         match parcel.sign {
-            Sign::Group => self.config.radio.airtime_to_group(parcel.bytes),
+            Sign::Group(headers) => self.config.radio.airtime_to_group(headers, parcel.bytes),
             _ => self.cost(parcel.bytes),
         }
     }
@@ -351,7 +354,7 @@ impl<T> Link<T> {
     /// Lets an answer wait.
     pub(crate) fn push(&mut self, address: SocketAddr, item: T, parcel: Parcel) {
         let cost = self.airtime(parcel);
-        if parcel.sign != Sign::Group {
+        if !matches!(parcel.sign, Sign::Group(_)) {
             self.decisions.push(LinkDecision::Queued);
         }
         self.fair.push(address, (item, parcel), cost);
@@ -487,9 +490,9 @@ impl<T> Link<T> {
         let cost = self.airtime(parcel);
         match parcel.sign {
             Sign::Nothing => return,
-            Sign::Group => {
+            Sign::Group(headers) => {
                 self.estimate.sent(now, cost);
-                self.free_at = self.free_at.max(now - BURST) + self.interval(parcel.bytes);
+                self.free_at = self.free_at.max(now - BURST) + self.interval(headers, parcel.bytes);
                 return;
             }
             Sign::Request | Sign::Acknowledgement => {}

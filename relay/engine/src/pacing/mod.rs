@@ -10,11 +10,13 @@ mod estimate;
 mod fair;
 mod flights;
 mod link;
+mod lowpan;
 mod rto;
 mod window;
 
 pub(crate) use admission::Verdict;
 pub(crate) use link::{AROUND_PAYLOAD, Link, Parcel, Sign, Signal};
+pub(crate) use lowpan::headers;
 
 pub use airtime::Radio;
 pub use link::LinkConfig;

@@ -8,6 +8,12 @@ use std::path::PathBuf;
 pub(super) fn read(section: &mut Section<'_, '_>, sessions: &mut Sessions, files: Files) {
     section.read("lifetime", &mut sessions.lifetime, values::positive_duration);
     section.read("limit", &mut sessions.limit, values::positive);
+    section.read_path("store", &mut sessions.store);
+    let line = section.read_path("contexts", &mut sessions.contexts);
+    if sessions.contexts.is_some() && sessions.store.is_none() {
+        let message = "needs sessions.store: a restart would use numbers of these contexts twice, and give their secrets away";
+        section.mistake(line, "contexts", message);
+    }
     section.read("allow_plain", &mut sessions.allow_plain, values::flag);
     let handshakes = &mut sessions.handshakes;
     section.read("handshakes", &mut handshakes.total, values::positive);

@@ -7,14 +7,16 @@ mod live;
 mod tables;
 mod text;
 
-pub use client::fetch;
+pub use client::{fetch, revoke};
 pub use live::{Form, watch};
-pub(crate) use tables::{BANS, Cell, GROUPS, IMAGES, LINKS, TRANSFERS, Table, printable, progress};
+pub(crate) use tables::{BANS, Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, printable, progress};
+pub use text::SessionList;
 
 use crate::origin::Traffic;
 use serde::{Deserialize, Serialize};
 use sixfold_engine::{
-    Engine, GroupStatus, ImageState, ImageStatus, Instant, LinkStatus, Store, TransferState, TransferStatus,
+    Engine, GroupStatus, ImageState, ImageStatus, Instant, LinkStatus, SessionStatus, Store, TransferState,
+    TransferStatus,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,7 +30,10 @@ pub const VALIDATING: &str = ImageState::Validating.label();
 /// The path of the status on the admin address.
 pub const PATH: &str = "/api/status";
 
-/// Which part of the tables of images and transfers is wanted: they may have thousands of rows, and the relay serves nobody
+/// Where sessions are revoked: `DELETE` with the query `name=NAME` or `all`.
+pub const SESSIONS_PATH: &str = "/api/sessions";
+
+/// Which part of the tables of images, transfers and sessions is wanted: they may have thousands of rows, and the relay serves nobody
 /// while they are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -92,6 +97,8 @@ pub struct Status {
     pub bans: Vec<String>,
     /// The transfers that are remembered, the most recently active device first: one [`Page`] of them.
     pub transfers: Vec<Transfer>,
+    /// The sessions with devices, in the order in which they were agreed on: one [`Page`] of them.
+    pub sessions: Vec<Session>,
 }
 
 /// How many there are of what the tables show in part.
@@ -105,6 +112,25 @@ pub struct Totals {
     pub transfers_active: u64,
     /// Payload of blocks that left since the start; to a group each counts once.
     pub sent_bytes: u64,
+    /// Sessions.
+    pub sessions: u64,
+}
+
+/// A session with a device (OSCORE, RFC 8613).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// What the device is called in its certificate, or by the operator.
+    pub name: String,
+    /// The device's Sender ID, in hexadecimal: `kid`.
+    pub kid: String,
+    /// The ID Context, in hexadecimal, if there is one.
+    pub kid_context: Option<String>,
+    /// For how long it may still be used; nothing if it does not expire.
+    pub left_s: Option<u64>,
+    /// How long ago its latest request came, if one did since the relay started.
+    pub heard_s: Option<f64>,
+    /// Where that came from.
+    pub peer: Option<SocketAddr>,
 }
 
 /// One paced link. `docs/pacing.md` tells what the figures mean.
@@ -268,11 +294,27 @@ impl Status {
                 devices: load.peers as u64,
                 transfers_active: around.transfers_active,
                 sent_bytes: around.sent_bytes,
+                sessions: load.sessions as u64,
             },
             links: links.iter().map(|link| Link::of(link, (around.interface)(link.interface))).collect(),
             images: engine.images(now, page.skip, page.limit).into_iter().map(Image::of).collect(),
             bans: engine.bans().iter().cloned().collect(),
             transfers: engine.transfers(now, page.skip, page.limit).into_iter().map(Transfer::of).collect(),
+            sessions: engine.sessions(now, page.skip, page.limit).into_iter().map(Session::of).collect(),
+        }
+    }
+}
+
+impl Session {
+    fn of(session: SessionStatus) -> Self {
+        let SessionStatus { name, recipient_id, id_context, left, heard } = session;
+        Self {
+            name: name.to_string(),
+            kid: recipient_id.to_string(),
+            kid_context: id_context.map(|context| context.to_string()),
+            left_s: left.map(|left| left.as_secs()),
+            heard_s: heard.map(|(ago, _)| ago.as_secs_f64()),
+            peer: heard.map(|(_, peer)| peer),
         }
     }
 }
@@ -427,7 +469,10 @@ mod tests {
         assert_eq!(transfer.state, "fetching");
         assert_eq!(Some(&transfer.etag), image.etag.as_ref());
         assert_eq!((status.uptime_s, status.cache.limit_bytes), (200, 1000));
-        assert_eq!(status.totals, Totals { images: 1, devices: 1, transfers_active: 1, sent_bytes: 128 });
+        assert_eq!(
+            status.totals,
+            Totals { images: 1, devices: 1, transfers_active: 1, sent_bytes: 128, sessions: 0 }
+        );
         let [link] = &status.links[..] else { panic!("{status:?}") };
         assert_eq!((link.interface.as_str(), link.queue, link.block_bytes), ("wpan7", 0, 1024));
     }

@@ -1,6 +1,6 @@
 //! What the status says in words: the tables, cell by cell, for the terminal and the page alike.
 
-use super::{Group, Image, Link, Origin, Status, Transfer};
+use super::{Group, Image, Link, Origin, Session, Status, Transfer};
 
 /// One field of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +67,14 @@ pub(crate) const TRANSFERS: Table<8> = Table {
     title: "Devices",
     caption: "Devices that fetch, or have fetched, an image: the most recently active first.",
     head: ["Device", "Image", "ETag", "Progress", "Rate", "State", "Time", "Left"],
+};
+
+/// The sessions.
+pub(crate) const SESSIONS: Table<5> = Table {
+    id: "sessions",
+    title: "Sessions",
+    caption: "Devices that have agreed on keys with this relay: the oldest agreement first.",
+    head: ["Session with", "Kid", "Left", "Heard", "From"],
 };
 
 impl Status {
@@ -170,6 +178,25 @@ impl Transfer {
             Cell::Text(time(self.duration_s)),
             Cell::Text(self.left_s.map_or_else(|| "-".to_owned(), time)),
         ]
+    }
+}
+
+impl Session {
+    /// Its row.
+    pub(crate) fn cells(&self) -> [Cell; 5] {
+        let kid = match &self.kid_context {
+            Some(context) => format!("{} in {}", printable(&self.kid), printable(context)),
+            None => printable(&self.kid),
+        };
+        let nothing = || "-".to_owned();
+        [
+            printable(&self.name),
+            kid,
+            self.left_s.map_or_else(nothing, |left| time(left as f64)),
+            self.heard_s.map_or_else(nothing, |ago| time(ago) + " ago"),
+            self.peer.map_or_else(nothing, |peer| peer.to_string()),
+        ]
+        .map(Cell::Text)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The status as plain text.
 
-use super::tables::{BANS, Cell, GROUPS, IMAGES, LINKS, TRANSFERS, Table, printable, progress};
-use super::{Image, Link, Status, Transfer};
+use super::tables::{BANS, Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, printable, progress};
+use super::{Image, Link, Session, Status, Transfer};
 use std::fmt;
 
 /// How wide a progress bar is, in characters.
@@ -28,7 +28,22 @@ impl fmt::Display for Status {
         left_out(f, self.totals.images, self.images.len())?;
         writeln!(f)?;
         table(f, &TRANSFERS, self.transfers.iter().map(Transfer::cells))?;
-        left_out(f, self.totals.devices, self.transfers.len())
+        left_out(f, self.totals.devices, self.transfers.len())?;
+        if !self.sessions.is_empty() {
+            write!(f, "\n{}", SessionList(self))?;
+        }
+        Ok(())
+    }
+}
+
+/// The sessions of a status alone.
+#[derive(Debug)]
+pub struct SessionList<'s>(pub &'s Status);
+
+impl fmt::Display for SessionList<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        table(f, &SESSIONS, self.0.sessions.iter().map(Session::cells))?;
+        left_out(f, self.0.totals.sessions, self.0.sessions.len())
     }
 }
 

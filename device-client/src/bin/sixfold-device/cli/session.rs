@@ -32,4 +32,7 @@ pub(crate) struct Session {
     /// How long the session is wanted, in seconds. The relay may say less; without this it decides.
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds, requires = "session")]
     pub(crate) session_lifetime: Option<Duration>,
+    /// Let the boot program go on without protection when the relay does not know the session any more.
+    #[arg(long, requires = "session")]
+    pub(crate) allow_plain: bool,
 }

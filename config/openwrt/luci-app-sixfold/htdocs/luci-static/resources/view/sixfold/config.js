@@ -96,6 +96,8 @@ const SECTIONS = [
 		['handshake_rate', _('New ones of one address a second'), '', number('uinteger', '4')],
 		['handshake_timeout', _('Time for a handshake'), '', text('30 s')],
 		['limit', _('Sessions'), _('How many there may be.'), number('uinteger', '4096')],
+		['store', _('Directory'), _('Sessions that outlive a restart. Flash wears out: name a disk, or nothing.'), text('/mnt/sda1/sessions')],
+		['contexts', _('Contexts agreed beforehand'), '', text('/etc/sixfold/contexts.toml')],
 		['allow_plain', _('Serve devices without a session'), '', flag('1')],
 	]],
 	['security', _('Security'), _('What the relay does for others than its devices.'), {}, [

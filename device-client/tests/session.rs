@@ -1,0 +1,337 @@
+//! Sessions in the boot program, against sixfold-oscore's server side: what is lost, forged, replayed, cut or used up, no number ever
+//! makes two datagrams ([`model::session::Guarded`] watches), and nothing unprotected is believed.
+#![cfg(feature = "oscore")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
+mod model;
+
+use coap_lite::MessageType;
+use model::device::{Device, End, Release};
+use model::flash::{Cut, How};
+use model::session::{Agreement, Guarded, answer};
+use model::{Server, image};
+use sixfold_device::boot::{Cause, Event, SessionState, Which, install, session_state};
+use sixfold_oscore::ReplayWindow;
+use sixfold_profile::coap::{Code, Message};
+use sixfold_profile::index::ChunkSize;
+use sixfold_profile::ticket::{Fields, MAX_TICKET};
+use std::time::Duration;
+
+const CHUNK: usize = 256;
+const SECRET: &[u8] = b"a master secret!";
+
+/// Of five chunks, 21 blocks.
+fn release() -> Release {
+    Release::new(image(5 * CHUNK + 3, 2), ChunkSize::from_bytes(CHUNK as u32).unwrap(), 8)
+}
+
+/// A device whose ticket has a session with 2^`exponent` numbers.
+fn device<const WRITE: usize, const ERASE: usize>(
+    release: &Release,
+    exponent: u8,
+    plain_allowed: bool,
+) -> Device<WRITE, ERASE> {
+    let pages = |bytes: usize| bytes.div_ceil(ERASE) as u32;
+    let record = pages(512) + 2 * pages(1024) + pages(130 * 16 * 2);
+    let mut device = Device::new(false, record, pages(release.image.len()));
+    let agreement = Agreement::new(SECRET);
+    let fields = Fields { session: Some(agreement.session(exponent, plain_allowed)), ..release.ticket() };
+    install(&mut device.flash, &device.layout, &fields, &release.index).unwrap();
+    device
+}
+
+fn relay(release: &Release) -> Guarded {
+    Guarded::new(Server::new(release.image.clone()), Agreement::new(SECRET))
+}
+
+fn state<const WRITE: usize, const ERASE: usize>(device: &mut Device<WRITE, ERASE>) -> SessionState {
+    let place = device.layout.record(Which::B).clone();
+    session_state(&mut device.flash, &place, &mut [0; MAX_TICKET]).unwrap()
+}
+
+fn causes<const WRITE: usize, const ERASE: usize>(device: &Device<WRITE, ERASE>) -> Vec<Cause> {
+    let cause = |event: &Event| if let Event::Sleep { cause, .. } = event { Some(*cause) } else { None };
+    device.events.iter().filter_map(cause).collect()
+}
+
+fn runs<const WRITE: usize, const ERASE: usize>(
+    device: &mut Device<WRITE, ERASE>,
+    relay: &mut Guarded,
+    release: &Release,
+) {
+    assert_eq!(device.boot(relay), Ok(End::Runs(Which::B)));
+    assert_eq!(device.slot(Which::B, release.image.len()), release.image);
+}
+
+#[test]
+fn an_update_is_protected_from_the_first_request_to_the_last() {
+    let release = release();
+    let mut device = device::<4, 256>(&release, 16, true);
+    let mut relay = relay(&release);
+    runs(&mut device, &mut relay, &release);
+    assert_eq!((relay.plain, relay.ledger.len()), (0, 21));
+    assert!((1000..1021).all(|number| relay.ledger.contains_key(&number)), "each is one more");
+    assert_eq!((state(&mut device), causes(&device)), (SessionState::Usable, vec![]));
+}
+
+#[test]
+fn what_gets_lost_comes_again_with_the_same_number() {
+    let release = release();
+    for separate in [None, Some((MessageType::Confirmable, Duration::from_millis(300)))] {
+        let mut device = device::<4, 256>(&release, 16, false);
+        let mut relay = relay(&release);
+        relay.server.separate = separate;
+        let mut n = 0_u32;
+        device.link = Box::new(move |datagram| {
+            n += 1;
+            if n % 3 == 0 { vec![] } else { vec![datagram.clone(), datagram] }
+        });
+        runs(&mut device, &mut relay, &release);
+        assert_eq!((relay.plain, relay.ledger.len()), (0, 21), "{separate:?}");
+    }
+}
+
+/// Before each answer, another one comes from somebody on the link: the right block in plain text, wrong bytes, a refusal in each way
+/// that OSCORE has, and whatever else ends an exchange.
+#[test]
+fn nothing_unprotected_is_believed() {
+    let release = release();
+    let wrong = |request: &Message<'_>| {
+        [&answer(request, Code::CONTENT)[..], b"\xd1\x0a\x02\xff", &[0xee; 64]].concat()
+    };
+    let forgeries: [fn(&Message<'_>) -> Vec<u8>; 8] = [
+        wrong,
+        |request| answer(request, Code::UNAUTHORIZED),
+        |request| answer(request, Code::BAD_REQUEST),
+        |request| answer(request, Code::BAD_OPTION),
+        |request| answer(request, Code::NOT_FOUND),
+        |request| answer(request, Code::SERVICE_UNAVAILABLE),
+        // Confirmable.
+        |request| {
+            let mut separate = answer(request, Code::CONTENT);
+            separate[0] = 0x44;
+            separate
+        },
+        // A request, as an acknowledgement.
+        |request| answer(request, Code::GET),
+    ];
+    for (n, forge) in forgeries.into_iter().enumerate() {
+        let mut device = device::<4, 256>(&release, 16, true);
+        let mut relay = relay(&release);
+        relay.forge = Some(forge);
+        runs(&mut device, &mut relay, &release);
+        assert_eq!((relay.plain, relay.ledger.len(), causes(&device)), (0, 21, vec![]), "forgery {n}");
+        assert_eq!(state(&mut device), SessionState::Usable);
+    }
+}
+
+#[test]
+fn a_response_is_for_its_request_alone() {
+    let release = release();
+    let mut device = device::<4, 256>(&release, 16, false);
+    let mut relay = relay(&release);
+    let mut before: Option<Vec<u8>> = None;
+    device.link = Box::new(move |datagram| {
+        // The one before, as if it were the answer to this request.
+        let replayed = before.replace(datagram.clone()).map(|mut old| {
+            old[2..8].copy_from_slice(&datagram[2..8]);
+            old
+        });
+        replayed.into_iter().chain([datagram]).collect()
+    });
+    runs(&mut device, &mut relay, &release);
+    assert_eq!((relay.ledger.len(), causes(&device)), (21, vec![]));
+}
+
+#[test]
+fn every_bit_of_a_protected_response_counts() {
+    let release = release();
+    let mut device = device::<4, 256>(&release, 16, false);
+    let mut relay = relay(&release);
+    let mut bit = 0;
+    device.link = Box::new(move |datagram| {
+        let flipped = (0..20).map(|_| {
+            let mut flipped = datagram.clone();
+            // The type, the Message ID and the Token are nobody's secret.
+            let at = 64 + bit % ((flipped.len() - 8) * 8);
+            bit += 1;
+            flipped[at / 8] ^= 1 << (at % 8);
+            flipped
+        });
+        flipped.collect::<Vec<_>>().into_iter().chain([datagram]).collect()
+    });
+    runs(&mut device, &mut relay, &release);
+    assert_eq!((relay.ledger.len(), causes(&device)), (21, vec![]));
+}
+
+/// RFC 8613, Appendix B.1.2.
+#[test]
+fn a_relay_that_lost_its_window_asks_for_an_echo() {
+    let release = release();
+    for length in [1, 8, 40] {
+        let mut device = device::<4, 256>(&release, 16, false);
+        let mut relay = relay(&release);
+        relay.window = ReplayWindow::lost();
+        relay.echo = Some(vec![7; length]);
+        runs(&mut device, &mut relay, &release);
+        assert_eq!(
+            (relay.ledger.len(), causes(&device)),
+            (22, vec![]),
+            "the first one twice, with two numbers"
+        );
+    }
+}
+
+/// Three requests in a row are not enough.
+#[test]
+fn refusals_for_a_while_do_not_end_a_session() {
+    let release = release();
+    let mut device = device::<4, 256>(&release, 16, true);
+    let mut relay = relay(&release);
+    let agreement = relay.agreement.take();
+    device.patience = Duration::from_secs(180);
+    assert_eq!(device.boot(&mut relay), Ok(End::StillTrying));
+    let rounds = causes(&device);
+    assert!(!rounds.is_empty() && rounds.len() <= 3 && rounds.iter().all(|cause| *cause == Cause::Unknown));
+    assert_eq!((relay.plain, state(&mut device)), (0, SessionState::Usable));
+    relay.agreement = agreement;
+    device.patience = Duration::from_secs(100_000);
+    runs(&mut device, &mut relay, &release);
+    assert_eq!((relay.plain, state(&mut device)), (0, SessionState::Usable));
+}
+
+#[test]
+fn a_relay_that_does_not_know_the_session_is_gone_around_only_if_the_ticket_says_so() {
+    let release = release();
+    for plain_allowed in [true, false] {
+        for other in [None, Some(Agreement::new(b"of somebody else"))] {
+            let mut device = device::<4, 256>(&release, 16, plain_allowed);
+            let mut relay = relay(&release);
+            relay.agreement = other;
+            device.patience = Duration::from_secs(20_000);
+            let end = device.boot(&mut relay).unwrap();
+            assert_eq!(state(&mut device), SessionState::Refused);
+            let unknown = causes(&device).iter().filter(|cause| **cause == Cause::Unknown).count();
+            if plain_allowed {
+                assert_eq!((end, relay.plain, unknown), (End::Runs(Which::B), 21, 4));
+                assert_eq!(device.slot(Which::B, release.image.len()), release.image);
+            } else {
+                assert_eq!((end, relay.plain), (End::StillTrying, 0));
+                assert!(unknown > 4);
+                // It comes back with the keys.
+                relay.agreement = Some(Agreement::new(SECRET));
+                device.patience = Duration::from_secs(100_000);
+                runs(&mut device, &mut relay, &release);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_flash_says_of_a_session_is_heeded_after_a_reset() {
+    let release = release();
+    let mut device = device::<4, 256>(&release, 16, true);
+    let mut relay = relay(&release);
+    relay.agreement = None;
+    device.patience = Duration::from_secs(400);
+    relay.server.silent = true;
+    assert_eq!(device.boot(&mut relay), Ok(End::StillTrying));
+    assert_eq!(state(&mut device), SessionState::Refused);
+    let protected = relay.ledger.len();
+    relay.server.silent = false;
+    relay.agreement = Some(Agreement::new(SECRET));
+    runs(&mut device, &mut relay, &release);
+    assert_eq!((relay.ledger.len(), relay.plain > 20), (protected, true), "plain from the start");
+}
+
+#[test]
+fn numbers_are_used_up() {
+    let release = Release::new(image(70 * CHUNK, 2), ChunkSize::from_bytes(CHUNK as u32).unwrap(), 8);
+    for plain_allowed in [true, false] {
+        // 256 numbers, and 280 blocks.
+        let mut device = device::<4, 256>(&release, 8, plain_allowed);
+        let mut relay = relay(&release);
+        device.patience = Duration::from_secs(100_000);
+        let end = device.boot(&mut relay).unwrap();
+        assert_eq!((relay.ledger.len(), state(&mut device)), (256, SessionState::UsedUp));
+        if plain_allowed {
+            assert_eq!((end, relay.plain), (End::Runs(Which::B), 24));
+        } else {
+            assert_eq!((end, relay.plain), (End::StillTrying, 0));
+            let causes = causes(&device);
+            assert!(causes.len() > 10 && causes.iter().all(|cause| *cause == Cause::UsedUp), "{causes:?}");
+        }
+    }
+}
+
+#[test]
+fn numbers_go_on_behind_what_was_reserved_at_each_of_many_resets() {
+    let release = release();
+    let mut device = device::<4, 256>(&release, 16, true);
+    let mut relay = relay(&release);
+    relay.server.silent = true;
+    device.patience = Duration::from_secs(1);
+    for reset in 1..=150 {
+        assert_eq!(device.boot(&mut relay), Ok(End::StillTrying));
+        assert_eq!(relay.ledger.len(), reset);
+        assert!(relay.ledger.contains_key(&(1000 + 256 * (reset as u64 - 1))), "{reset}");
+    }
+    relay.server.silent = false;
+    device.patience = Duration::from_secs(100_000);
+    runs(&mut device, &mut relay, &release);
+    assert_eq!((relay.plain, state(&mut device)), (0, SessionState::Usable));
+}
+
+/// The life of a device with power cuts, each counted from the last: every datagram of it is in the ledger of one relay.
+fn live<const WRITE: usize, const ERASE: usize>(release: &Release, cuts: &[Cut], seed: u64) -> (u32, bool) {
+    let mut device = device::<WRITE, ERASE>(release, 16, false);
+    let mut relay = relay(release);
+    let mut later = cuts.iter().copied();
+    device.flash.power_on(later.next(), seed);
+    let mut came = 0;
+    for turn in 0..=cuts.len() as u64 {
+        match device.boot_or_power_gone(&mut relay) {
+            End::PowerGone => {
+                came += 1;
+                device.flash.power_on(later.next(), seed + turn);
+            }
+            End::Runs(which) => {
+                assert_eq!(device.slot(which, release.image.len()), release.image);
+                assert_eq!(relay.plain, 0);
+                return (device.flash.operations, came == cuts.len());
+            }
+            end => panic!("{end:?}"),
+        }
+    }
+    panic!("the image never came");
+}
+
+fn every_cut<const WRITE: usize, const ERASE: usize>() {
+    let release = release();
+    let (operations, _) = live::<WRITE, ERASE>(&release, &[], 0);
+    for at in 0..operations {
+        for how in How::ALL {
+            for seed in 0..if how == How::Torn { 8 } else { 1 } {
+                assert!(live::<WRITE, ERASE>(&release, &[Cut { at, how }], seed).1, "{at} {how:?}");
+            }
+        }
+    }
+    let mut both = 0;
+    for seed in 0..500_u64 {
+        let cut = |salt: u64| {
+            let x = (seed * 2 + salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            // The second one among the first operations after the reset more often than not: that is where numbers are reserved.
+            let at = (x >> 33) as u32 % if salt == 0 { operations } else { 6 };
+            Cut { at, how: How::ALL[(x >> 20) as usize % 3] }
+        };
+        both += u32::from(live::<WRITE, ERASE>(&release, &[cut(0), cut(1)], seed).1);
+    }
+    assert!(both > 300, "{both}");
+}
+
+#[test]
+fn a_power_cut_at_any_flash_operation_repeats_no_nonce() {
+    every_cut::<4, 256>();
+    every_cut::<1, 256>();
+    every_cut::<16, 256>();
+}

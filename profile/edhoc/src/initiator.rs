@@ -1,0 +1,103 @@
+//! The device's side. It knows which relay it speaks to, and believes message_4 only from that one.
+
+use crate::credential::{Credential, Identity};
+use crate::crypto::Crypto;
+use crate::{
+    Agreed, Failure, MASTER_SALT, MASTER_SECRET, MAX_ID, POINT, TAG, byte_string, contained, first,
+    refuse_critical,
+};
+use lakers::{
+    ConnId, CredentialTransfer, EDHOCMethod, EDHOCSuite, EdhocInitiator, EdhocInitiatorWaitM2,
+    EdhocInitiatorWaitM4,
+};
+
+/// An exchange that waits for message_2.
+#[derive(Debug)]
+pub struct Waiting {
+    state: EdhocInitiatorWaitM2<Crypto>,
+    relay_id: Vec<u8>,
+}
+
+/// An exchange that waits for message_4.
+#[derive(Debug)]
+pub struct Confirming {
+    state: EdhocInitiatorWaitM4<Crypto>,
+    agreed: Agreed,
+}
+
+/// Gives message_1 (without what stands before it). `relay_id` becomes C_I. `seed` is random, and for this exchange alone.
+///
+/// # Errors
+/// [`Failure::Identifier`] for an identifier of more than 7 bytes.
+pub fn begin(relay_id: &[u8], seed: [u8; crate::SEED]) -> Result<(Waiting, Vec<u8>), Failure> {
+    let c_i = ConnId::from_slice(relay_id).filter(|_| relay_id.len() <= MAX_ID).ok_or(Failure::Identifier)?;
+    contained(|| {
+        let initiator =
+            EdhocInitiator::new(Crypto::new(seed), EDHOCMethod::StatStat, EDHOCSuite::CipherSuite2);
+        let (state, message_1) = initiator.prepare_message_1(Some(c_i), &None)?;
+        Ok((Waiting { state, relay_id: relay_id.to_vec() }, message_1.as_slice().to_vec()))
+    })
+}
+
+impl Waiting {
+    /// Takes message_2, verifies that it is of `relay`, and gives message_3.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn proceed(
+        self,
+        message_2: &[u8],
+        identity: &Identity,
+        relay: &Credential,
+    ) -> Result<(Confirming, Vec<u8>), Failure> {
+        let message_2 = byte_string(message_2, POINT + TAG)?;
+        let Self { state, relay_id } = self;
+        contained(|| {
+            let (mut state, c_r, id, ead) = state.parse_message_2(&message_2)?;
+            refuse_critical(ead)?;
+            if !relay.is_named_by(&id) {
+                return Err(Failure::UnknownCredential);
+            }
+            let device_id = c_r.as_slice().to_vec();
+            if device_id.len() > MAX_ID || device_id == relay_id {
+                return Err(Failure::Identifier);
+            }
+            state.set_identity(identity.key, identity.credential.ccs)?;
+            let state = state.verify_message_2(relay.ccs)?;
+            let (state, message_3, _) = state.prepare_message_3(CredentialTransfer::ByReference, &None)?;
+            let agreed = Agreed {
+                name: relay.name().to_owned(),
+                device_id,
+                relay_id,
+                master_secret: [0; MASTER_SECRET],
+                master_salt: [0; MASTER_SALT],
+            };
+            Ok((Confirming { state, agreed }, message_3.as_slice().to_vec()))
+        })
+    }
+}
+
+impl Confirming {
+    /// C_R in CBOR: what stands before message_3 in a request (RFC 9528 Appendix A.2.1).
+    pub fn before_message_3(&self) -> Vec<u8> {
+        ConnId::from_slice(&self.agreed.device_id).map(|id| id.as_cbor().to_vec()).unwrap_or_default()
+    }
+
+    /// Takes message_4: now the relay has the same.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn confirm(self, message_4: &[u8]) -> Result<Agreed, Failure> {
+        let message_4 = byte_string(message_4, TAG)?;
+        let Self { state, agreed } = self;
+        contained(|| {
+            let (mut done, ead) = state.process_message_4(&message_4)?;
+            refuse_critical(ead)?;
+            Ok(Agreed {
+                master_secret: first(&done.edhoc_exporter(0, &[], MASTER_SECRET)),
+                master_salt: first(&done.edhoc_exporter(1, &[], MASTER_SALT)),
+                ..agreed
+            })
+        })
+    }
+}
