@@ -20,6 +20,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// A device that has an image asks for another one after at most this long.
 const LEISURE_MS: u64 = 3_000;
 
+/// Longer than any soak settles.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// What the devices are to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -226,7 +229,9 @@ impl<'t> Fleet<'t> {
             End::Complete => {
                 state.finished += 1;
                 state.waiting.remove(&number);
-                device.rest(now + leisure);
+                // Who has what it is to get leaves the link to the others.
+                let rest = if state.phase == Phase::Settling { LONG } else { leisure };
+                device.rest(now + rest);
             }
             End::Failed(why) => {
                 *state.failures.entry(why).or_default() += 1;

@@ -27,7 +27,7 @@ pub const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Faketime];
 /// How many images devices fetch.
 const IMAGES: usize = 6;
 /// After the last trouble each device has to get one more image within this time.
-const SETTLING: Duration = Duration::from_secs(120);
+const SETTLING: Duration = Duration::from_secs(150);
 /// Between two looks at the relay's memory and descriptors.
 const SAMPLING: Duration = Duration::from_secs(1);
 
@@ -71,7 +71,7 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> Result<Ledger> {
 
 /// Publishes another version of an image, of another length.
 fn publish(shared: &Shared, image: usize, chance: &mut Chance) -> Result<()> {
-    let length = 2_000 + chance.below(22_000) as usize;
+    let length = 2_000 + chance.below(14_000) as usize;
     let content = crate::image::image(chance.next(), length);
     // Known before it is there: a device may be faster than this.
     shared.add_version(image, content.clone());
