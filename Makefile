@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test vm-test bench fleet proof soak firmware size lint fuzz fuzz-long packages packages-test
+.PHONY: demo test vm-test bench fleet proof soak firmware size lint deny reproducible fuzz fuzz-long packages packages-test
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -46,6 +46,9 @@ lint:
 	cd device-client/firmware && cargo fmt --all --check
 	cd fuzz && cargo fmt --all --check
 
+# Licences, duplicates and sources of all dependencies, by deny.toml; needs cargo-deny. `cargo deny check advisories` needs the network.
+deny: ; cargo deny check licenses bans sources
+
 fuzz: ; @scripts/fuzz $(ARGS)
 
 fuzz-long:
@@ -56,3 +59,8 @@ packages: ; @scripts/packages $(ARGS)
 
 # Whether they are small, can be read, and run (under qemu-user where foreign). REBUILD=1: and are made the same twice.
 packages-test: ; @scripts/packages-test
+
+# The packages, built twice in two places, are the same bytes: long, and not part of make test.
+reproducible:
+	@scripts/packages $(ARGS)
+	@REBUILD=1 scripts/packages-test

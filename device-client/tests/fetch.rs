@@ -272,5 +272,6 @@ fn options_of_the_target_keep_their_order() {
 #[test]
 fn a_fetch_is_small() {
     let size = size_of::<Fetch<'_>>();
-    assert!(size <= 136, "{size} bytes on a 64-bit machine");
+    // 48 of them are for the value of an Echo option.
+    assert!(size <= 184, "{size} bytes on a 64-bit machine");
 }

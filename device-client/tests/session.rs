@@ -84,7 +84,7 @@ fn what_gets_lost_comes_again_with_the_same_number() {
         let mut n = 0_u32;
         device.link = Box::new(move |datagram| {
             n += 1;
-            if n % 3 == 0 { vec![] } else { vec![datagram.clone(), datagram] }
+            if n.is_multiple_of(3) { vec![] } else { vec![datagram.clone(), datagram] }
         });
         runs(&mut device, &mut relay, &release);
         assert_eq!((relay.plain, relay.ledger.len()), (0, 21), "{separate:?}");

@@ -174,6 +174,7 @@ fn request(manifest: &str, ticket: &Fields<'_>) -> Request {
             page_size: PAGE,
             last_sequence_number: None,
         },
+        keys: Vec::new(),
         interface_identifier: ticket.interface_identifier,
         szx: ticket.szx,
         group: true,

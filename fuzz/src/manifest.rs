@@ -26,6 +26,7 @@ pub fn seed_manifest() -> Manifest {
         index_digest: hmac_sha256::Hash::hash(&index),
         index: None,
         uri: None,
+        encryption: None,
     }
 }
 

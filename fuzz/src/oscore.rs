@@ -6,9 +6,10 @@ use ccm::aead::inout::InOutBuf;
 use ccm::aead::{AeadInOut, KeyInit};
 use ccm::consts::{U8, U13};
 use sixfold_oscore::{
-    Derived, OscoreOption, Plain, Repetition, ReplayWindow, Secret, SenderSequence, UnprotectError,
+    Client, Derived, OscoreOption, Plain, Repetition, ReplayWindow, Secret, SenderSequence, UnprotectError,
 };
 use sixfold_profile::coap::{Code, Message, Type, Writer, option};
+use sixfold_profile::ticket::{Numbers, Session};
 
 /// The Partial IV of every request.
 const NUMBER: u64 = 20;
@@ -21,6 +22,7 @@ pub fn oscore(data: &[u8]) {
     value(data);
     _ = server_reads(&client, data);
     client_reads(&client, data);
+    boot_program_reads(&client, data);
     comes_back(&client, data);
     plaintext(&client, data);
 }
@@ -65,6 +67,42 @@ fn client_reads(client: &Derived, datagram: &[u8]) {
         }
         Err(UnprotectError::NotCoap | UnprotectError::NotProtected) => assert_eq!(bytes, datagram),
         Err(_) => {}
+    }
+}
+
+/// What a boot program takes, the other way takes too, as the same message, unless what is in it makes no sense.
+fn boot_program_reads(client: &Derived, datagram: &[u8]) {
+    let parameters = client.parameters();
+    let session = Session {
+        sender_id: parameters.sender_id,
+        recipient_id: parameters.recipient_id,
+        sender_key: parameters.sender_key,
+        recipient_key: parameters.recipient_key,
+        common_iv: parameters.common_iv,
+        numbers: Numbers { first: 0, exponent: 40 },
+        plain_allowed: false,
+    };
+    let boot = Client::of_session(&session);
+    let number = SenderSequence::new(NUMBER..NUMBER + 1).take().expect("one");
+    let (mut ours, mut others) = (datagram.to_vec(), datagram.to_vec());
+    if !matches!(datagram, [first, ..] if first & 0x0f == 4) {
+        return;
+    }
+    let read = boot.unprotect(&number, &mut ours);
+    match (read, client.context().unprotect_response(NUMBER, &mut others)) {
+        (Ok(length), Ok(response)) => assert_eq!(ours[..length], others[..response.length]),
+        // The outer code says nothing, and what was encrypted is for the caller to read.
+        (Ok(_), Err(why)) => assert!(matches!(why, UnprotectError::Undecodable | UnprotectError::NotCoap)),
+        (Err(_), read) => assert!(read.is_err()),
+    }
+    let mut buffer = vec![0; ROOM];
+    let mut other = vec![0; ROOM];
+    if let Ok(length) = boot.protect(&number, datagram, &mut buffer)
+        && let Ok(message) = Message::parse(datagram)
+        && message.payload.is_empty()
+        && let Ok(same) = client.context().protect_request(&number, &Plain::from(&message), &mut other)
+    {
+        assert_eq!(buffer[..length], other[..same]);
     }
 }
 

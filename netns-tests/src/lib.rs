@@ -19,6 +19,7 @@ pub mod fleet;
 pub mod image;
 pub mod isolation;
 pub mod lab;
+pub mod lamp;
 pub mod misbehaving_origin;
 pub mod netns;
 pub mod nginx;

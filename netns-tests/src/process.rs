@@ -72,6 +72,11 @@ impl Process {
         wait::until(&what, limit, || self.child.try_wait().transpose())?.context(what)
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?);

@@ -109,6 +109,11 @@ impl<'a> Relay<'a> {
         command(self.netns, arguments)
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Writes another configuration and sends SIGHUP.
     pub fn reload(&self, config: &str) -> Result<()> {
         fs::write(&self.file, config)?;

@@ -168,6 +168,27 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
 }
 
+/// The last cell of each row names them.
+#[test]
+fn every_hostile_case_names_a_test_that_exists() -> Result<()> {
+    let document = fs::read_to_string(workspace::root().join("docs/security.md"))?;
+    let (_, cases) =
+        document.split_once("## Hostile cases").context("docs/security.md has no such section")?;
+    let (cases, _) = cases.split_once("\n## ").context("it is the last section")?;
+    let sources = rust_sources(&workspace::root())?;
+    let rows = cases.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| case |"));
+    let mut count = 0;
+    for row in rows {
+        let cell = row.trim_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
+        let names: Vec<_> = cell.split('`').skip(1).step_by(2).collect();
+        let is_there = |name: &&str| sources.contains(&format!("fn {name}("));
+        ensure!(!names.is_empty() && names.iter().all(is_there), "docs/security.md: {row}");
+        count += 1;
+    }
+    ensure!(count > 25, "{count} cases");
+    Ok(())
+}
+
 #[test]
 fn the_invariant_check_sees_a_missing_guard() {
     let document = "# Invariants\n\n1. **One.** It holds. Guarded by `a_test` and\n   `other`.\n2. **Two.** No guard.\n\n\

@@ -158,8 +158,8 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
             ),
             ("config security 'security'\n\toption echo 'always'", "[security]\necho = \"always\""),
             (
-                "config sessions 'sessions'\n\toption lifetime '1 d'\n\toption handshakes '2'\n\toption handshakes_per_client '3'\n\toption handshake_rate '4'\n\toption handshake_timeout '5 s'",
-                "[sessions]\nlifetime = \"1 d\"\nhandshakes = 2\nhandshakes_per_client = 3\nhandshake_rate = 4\nhandshake_timeout = \"5 s\"",
+                "config sessions 'sessions'\n\toption lifetime '1 d'\n\toption handshakes '2'\n\toption handshakes_per_client '3'\n\toption handshake_rate '4'\n\toption handshake_timeout '5 s'\n\toption limit '6'\n\toption allow_plain '0'\n\toption store '/tmp/kept/sessions'\n\toption contexts '/etc/contexts.toml'",
+                "[sessions]\nlifetime = \"1 d\"\nhandshakes = 2\nhandshakes_per_client = 3\nhandshake_rate = 4\nhandshake_timeout = \"5 s\"\nlimit = 6\nallow_plain = false\nstore = \"/tmp/kept/sessions\"\ncontexts = \"/etc/contexts.toml\"",
             ),
             (
                 "config resource_directory 'directory'\n\toption uri 'coap://[2001:db8::5]/rd'\n\toption endpoint 'r1'\n\toption lifetime '2 h'\n\toption base 'coap://relay.example'",
@@ -173,6 +173,10 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
             (
                 "config log 'log'\n\toption level 'debug'\n\toption format 'json'",
                 "[log]\nlevel = \"debug\"\nformat = \"json\"",
+            ),
+            (
+                "config process 'process'\n\toption user 'nobody'\n\toption sandbox '0'",
+                "[process]\nuser = \"nobody\"\nsandbox = false",
             ),
         ];
         for (uci, toml) in table {

@@ -146,6 +146,34 @@ fn a_device_with_two_slots_runs_one_version_after_the_other() -> Result<()> {
     sandbox::run(NEEDS, || updates_from_version_to_version(&["--two-slots"]))
 }
 
+/// Encrypted once, cached once, and read by who has a key.
+#[test]
+fn an_encrypted_image_is_cached_as_it_is_and_runs_decrypted() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let netns = &scene.net.devices[0];
+        equip(netns, &[])?;
+        for key in ["/run/lamp.kek", "/run/other.kek"] {
+            publish(&["keygen", key, "--algorithm", "a128kw"])?;
+        }
+        let image = image::image(7, IMAGE_BYTES + 77);
+        sign(&image, "lamp.bin", "1", &["--key", "/run/key", "--encrypt", "/run/lamp.kek"])?;
+        ensure!(fs::read(Path::new(nginx::ROOT).join("lamp.bin"))? != image, "it is not encrypted");
+        let lamp = lamp("/fw/lamp.bin.suit", "lamp");
+        let prepare = |keys: &[&'static str]| [&["prepare"], &lamp[..], keys].concat();
+        expect(netns, &prepare(&[]), 31, "the image is encrypted")?;
+        expect(netns, &prepare(&["--decrypt-with", "/run/other.kek"]), 31, "the image is encrypted")?;
+        expect(netns, &prepare(&["--decrypt-with", "/run/lamp.kek"]), 0, "")?;
+        expect(netns, &["boot", "--flash", FLASH, "--extract", "/run/running.bin"], 0, "")?;
+        ensure!(fs::read("/run/running.bin")? == image, "other bytes run");
+        let fetched =
+            nginx::access_log()?.iter().filter(|access| access.request.ends_with("/lamp.bin")).count();
+        ensure!(fetched == 1, "{:#?}", nginx::access_log()?);
+        Ok(())
+    })
+}
+
 #[test]
 fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
     sandbox::run(NEEDS, || {

@@ -272,9 +272,7 @@ mod tests {
 
     #[test]
     fn identifiers_do_not_run_together_in_the_context() {
-        let of = |device: &[u8], relay: &[u8]| {
-            exporter_context(device, relay).map(|(bytes, length)| (bytes, length))
-        };
+        let of = exporter_context;
         assert_eq!(of(&[1, 2], &[]).unwrap().0[..4], [2, 1, 2, 0]);
         assert_ne!(of(&[1, 2], &[]), of(&[1], &[2]));
         assert_eq!(of(&[1; 7], &[2; 7]).unwrap().1, 16);

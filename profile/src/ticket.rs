@@ -17,13 +17,17 @@
 //!  16  relay address (16)         180  OSCORE Recipient Key (16)
 //!  32  interface identifier (8)   196  OSCORE Common IV (13)
 //!  40  sequence number (8)        209  first Sender Sequence Number to use (5)
-//!  48  image digest (32)          214  exponent of how many of them (1), zero (1)
-//! 216  options of every request, encoded as in a message (RFC 7252 §3.1), from option number 0
+//!  48  image digest (32)          214  exponent of how many of them (1)
+//!                                 215  algorithm that the image is encrypted with: none (0), A128CTR (1)
+//! 216  of an encrypted image alone: content key (16), IV (16)
+//!   …  options of every request, encoded as in a message (RFC 7252 §3.1), from option number 0
 //!   …  CRC-32 of all before it (4)
 //! ```
 
+mod content;
 mod fields;
 
+pub use self::content::ContentKey;
 pub use self::fields::{Endpoint, Fields, Group, Numbers, Session};
 use crate::coap::{MAX_NUM, Options, Szx};
 use crate::crc::crc32;
@@ -38,7 +42,7 @@ pub const MAGIC: [u8; 4] = *b"S6TK";
 /// The version of the layout above.
 pub const VERSION: u8 = 1;
 
-/// The most bytes of options that a ticket has room for.
+/// The most bytes of options that a ticket has room for; that of an encrypted image has [`ContentKey::LENGTH`] less.
 pub const MAX_OPTIONS_LENGTH: usize = MAX_TICKET - FIXED - CRC;
 
 const FIXED: usize = 216;
@@ -46,12 +50,19 @@ const CRC: usize = 4;
 const HAS_GROUP: u8 = 1;
 const HAS_SESSION: u8 = 2;
 const PLAIN_ALLOWED: u8 = 4;
+const IS_ENCRYPTED: u8 = 8;
+/// Flags that have a meaning: that of an encrypted image only where there is decryption.
+const KNOWN: u8 =
+    HAS_GROUP | HAS_SESSION | PLAIN_ALLOWED | if cfg!(feature = "encrypted") { IS_ENCRYPTED } else { 0 };
+/// Byte 215 of the ticket of an encrypted image.
+const A128CTR: u8 = 1;
 
 /// A whole ticket where it stands: everything was checked once, so that a field is read when it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket<'a> {
     fixed: &'a [u8; FIXED],
-    options: &'a [u8],
+    /// The content key, if the image is encrypted; then the options.
+    rest: &'a [u8],
 }
 
 /// Why bytes are no ticket, or a ticket cannot be written.
@@ -89,6 +100,8 @@ pub enum Field {
     /// An identifier is too long, both are the same, there are too few numbers or some have more than 40 bits, or plain mode is
     /// allowed where there is no session.
     Session,
+    /// The algorithm is none that is known, there is one without an encrypted image, or this program cannot decrypt.
+    Content,
     /// Not encoded as in a message, too long, or Block2 or Size2 are among them, or, where there is a session, Proxy-Uri.
     Options,
     /// A flag or a byte that must be zero is not.
@@ -132,15 +145,20 @@ impl<'a> Ticket<'a> {
         if !(FIXED + CRC..=MAX_TICKET).contains(&length) {
             return Err(TicketError::Length);
         }
+        // Not split_last_chunk: built without link-time optimisation, as the C library is, it keeps a panic.
         let (body, crc) = bytes
             .get(..length)
-            .and_then(|ticket| ticket.split_last_chunk::<CRC>())
+            .and_then(|ticket| ticket.split_at_checked(length - CRC))
             .ok_or(TicketError::Length)?;
+        let crc = crc.first_chunk::<CRC>().ok_or(TicketError::Length)?;
         if crc32(body) != u32::from_be_bytes(*crc) {
             return Err(TicketError::Crc);
         }
-        let (fixed, options) = body.split_first_chunk().ok_or(TicketError::Length)?;
-        let ticket = Self { fixed, options };
+        let (fixed, rest) = body.split_first_chunk().ok_or(TicketError::Length)?;
+        let ticket = Self { fixed, rest };
+        if rest.len() < ticket.content_length() {
+            return Err(TicketError::Length);
+        }
         match ticket.flaw(flags) {
             None => Ok(ticket),
             Some(field) => Err(TicketError::Field(field)),
@@ -150,8 +168,12 @@ impl<'a> Ticket<'a> {
     /// The field that is wrong, if one is.
     fn flaw(&self, flags: u8) -> Option<Field> {
         let [chunk_size, szx] = *self.at::<12, 2>();
-        if flags & !(HAS_GROUP | HAS_SESSION | PLAIN_ALLOWED) != 0 || *self.at::<215, 1>() != [0] {
+        let [algorithm] = *self.at::<215, 1>();
+        if flags & !KNOWN != 0 {
             return Some(Field::Reserved);
+        }
+        if algorithm != u8::from(self.is_encrypted()) * A128CTR {
+            return Some(Field::Content);
         }
         if ChunkSize::new(chunk_size).is_none() {
             return Some(Field::ChunkSize);
@@ -160,7 +182,7 @@ impl<'a> Ticket<'a> {
         if !counts(self.image_size(), szx) {
             return Some(Field::ImageSize);
         }
-        if Options::are_valid(self.options) { None } else { Some(Field::Options) }
+        if Options::are_valid(self.options()) { None } else { Some(Field::Options) }
     }
 
     /// See [`Fields::image_size`].
@@ -248,9 +270,20 @@ impl<'a> Ticket<'a> {
         match self.has_session() {
             false if plain_allowed || exponent != 0 => Err(Field::Session),
             false => Ok(None),
-            true if session.is_sound() => Ok(Some(session)),
+            true if session.is_usable() => Ok(Some(session)),
             true => Err(Field::Session),
         }
+    }
+
+    /// See [`Fields::content_key`].
+    pub fn content_key(&self) -> Option<ContentKey<'a>> {
+        let (key, iv) = self.rest.get(..self.content_length())?.split_first_chunk()?;
+        Some(ContentKey { key, iv: iv.first_chunk()? })
+    }
+
+    /// Whether it has a content key.
+    pub fn is_encrypted(&self) -> bool {
+        self.flags() & KNOWN & IS_ENCRYPTED != 0
     }
 
     /// Whether it has a session, which may be one that [`Ticket::session`] refuses.
@@ -264,8 +297,13 @@ impl<'a> Ticket<'a> {
     }
 
     /// See [`Fields::options`].
-    pub const fn options(&self) -> &'a [u8] {
-        self.options
+    pub fn options(&self) -> &'a [u8] {
+        self.rest.get(self.content_length()..).unwrap_or_default()
+    }
+
+    /// Bytes before the options, which are 32 or none.
+    fn content_length(&self) -> usize {
+        if self.is_encrypted() { ContentKey::LENGTH } else { 0 }
     }
 
     /// All that it says.
@@ -285,7 +323,8 @@ impl<'a> Ticket<'a> {
             etag: self.etag()?,
             group: self.group()?,
             session: self.session()?,
-            options: self.options,
+            content_key: self.content_key(),
+            options: self.options(),
         };
         fields.check().map(|()| fields)
     }

@@ -12,7 +12,7 @@ use sixfold_profile::crc32;
 use sixfold_profile::index::{ChunkSize, DIGEST};
 use sixfold_profile::record::{self, RecordLayout};
 use sixfold_profile::ticket::{
-    self, Endpoint, Fields, Group, MAX_OPTIONS_LENGTH, MAX_TICKET, Session, Ticket,
+    self, ContentKey, Endpoint, Fields, Group, MAX_OPTIONS_LENGTH, MAX_TICKET, Session, Ticket,
 };
 use sixfold_profile::{agreement, missing, parity};
 use std::fs;
@@ -95,9 +95,12 @@ fn example() -> Fields<'static> {
         etag: Some(b"\x01\x02\x03\x04\x05\x06\x07\x08"),
         group: None,
         session: None,
+        content_key: None,
         options: OPTIONS,
     }
 }
+
+const CONTENT_KEY: ContentKey<'static> = ContentKey { key: &[0x58; 16], iv: &[0x59; 16] };
 
 /// The example with everything that can be in a ticket.
 fn full() -> Fields<'static> {
@@ -125,7 +128,7 @@ fn constants_of_the_formats() {
     let careful = Session { plain_allowed: false, ..full().session.unwrap() };
     let shortest = written(&Fields { options: b"", ..example() }).len();
     let ascii = |text: &[u8]| String::from_utf8(text.to_vec()).unwrap();
-    let code: [(&str, String); 64] = [
+    let code: [(&str, String); 65] = [
         ("magic of a ticket", String::from_utf8(ticket::MAGIC.to_vec()).unwrap()),
         ("version of the ticket", ticket::VERSION.to_string()),
         ("shortest ticket", shortest.to_string()),
@@ -136,6 +139,7 @@ fn constants_of_the_formats() {
         ("flag S", flags(Fields { group: None, session: Some(careful), ..full() })),
         ("flag P", (number(full()) - number(Fields { session: Some(careful), ..full() })).to_string()),
         ("smallest Range Exp", ticket::Numbers::FEWEST.to_string()),
+        ("flag E", flags(Fields { content_key: Some(CONTENT_KEY), ..example() })),
         ("digest", DIGEST.to_string()),
         ("smallest chunk", ChunkSize::MIN.bytes().to_string()),
         ("largest chunk", ChunkSize::MAX.bytes().to_string()),
@@ -196,7 +200,7 @@ fn constants_of_the_formats() {
 }
 
 /// How many rows there are, so that none gets lost unnoticed.
-const ROLES: usize = 77;
+const ROLES: usize = 78;
 
 #[test]
 fn constants_of_the_roles() {
@@ -375,8 +379,19 @@ fn the_ticket_of_the_example() {
 
 /// The places of group and session, which the example has not.
 fn is_reserved(field: &str) -> bool {
-    let names =
-        ["Token Length", "Group", "SID", "Sender", "RID", "Recipient", "Common", "First", "Range", "zero"];
+    let names = [
+        "Token Length",
+        "Group",
+        "SID",
+        "Sender",
+        "RID",
+        "Recipient",
+        "Common",
+        "First",
+        "Range",
+        "zero",
+        "Algorithm",
+    ];
     names.iter().any(|name| field.starts_with(name))
 }
 
@@ -454,7 +469,9 @@ fn the_cddl_describes_what_is_signed() {
     let cddl = fenced("6.1. Envelope", "cddl")
         .replace("#6.107(SUIT_Envelope)", "SUIT_Envelope")
         .replace("#6.18(COSE_Sign1)", "COSE_Sign1")
-        .replace("block: bstr .cbor COSE_Sign1_Tagged", "block: bstr");
+        .replace("block: bstr .cbor COSE_Sign1_Tagged", "block: bstr")
+        .replace("#6.96(COSE_Encrypt)", "COSE_Encrypt")
+        .replace("19 => bstr .cbor COSE_Encrypt_Tagged", "19 => bstr");
     assert!(!cddl.contains("#6."), "the rules have other tags");
     for golden in ["ed25519", "es256"] {
         let envelope = bytes(&file(&format!("profile/manifest/tests/golden/{golden}.hex")));

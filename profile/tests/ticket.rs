@@ -35,6 +35,7 @@ fn full() -> Fields<'static> {
             numbers: Numbers { first: 0x12_3456_789a, exponent: 20 },
             plain_allowed: true,
         }),
+        content_key: None,
         options: OPTIONS,
     }
 }
@@ -142,7 +143,7 @@ fn with(offset: usize, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn values_out_of_range_are_refused_by_name() {
     let table: [(usize, &[u8], Field); 15] = [
-        (5, &[0x0f], Field::Reserved),
+        (5, &[0x13], Field::Reserved),
         (5, &[0x05], Field::Session),
         (8, &[0; 4], Field::ImageSize),
         (8, &[0xff; 4], Field::ImageSize),
@@ -155,7 +156,7 @@ fn values_out_of_range_are_refused_by_name() {
         (132, &[0xfe], Field::Group),
         (148, &[8], Field::Session),
         (214, &[7], Field::Session),
-        (215, &[1], Field::Reserved),
+        (215, &[1], Field::Content),
         (216, &[0xf0], Field::Options),
     ];
     for (offset, bytes, field) in table {

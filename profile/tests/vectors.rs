@@ -13,7 +13,7 @@ use sixfold_profile::missing::Missing;
 use sixfold_profile::note::{read_note, write_note};
 use sixfold_profile::parity::{HEADER, Parity, word};
 use sixfold_profile::record::{Entry, RecordLayout};
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Numbers, Session, Ticket};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, Group, MAX_TICKET, Numbers, Session, Ticket};
 
 /// What a ticket refers to.
 struct Parts {
@@ -24,6 +24,8 @@ struct Parts {
     sender_key: [u8; 16],
     recipient_key: [u8; 16],
     common_iv: [u8; 13],
+    content_key: [u8; 16],
+    iv: [u8; 16],
     options: Vec<u8>,
 }
 
@@ -41,6 +43,8 @@ impl Parts {
             sender_key: fixed(&fields["session"]["sender_key"]),
             recipient_key: fixed(&fields["session"]["recipient_key"]),
             common_iv: fixed(&fields["session"]["common_iv"]),
+            content_key: fixed(&fields["content_key"]["key"]),
+            iv: fixed(&fields["content_key"]["iv"]),
             options: bytes(&fields["options"]),
         }
     }
@@ -60,6 +64,8 @@ impl Parts {
             group: (!group.is_null())
                 .then(|| Group { endpoint: endpoint(&group["endpoint"]), token: &self.token }),
             session: (!session.is_null()).then(|| self.session(session)),
+            content_key: (!fields["content_key"].is_null())
+                .then_some(ContentKey { key: &self.content_key, iv: &self.iv }),
             options: &self.options,
         }
     }

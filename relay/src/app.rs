@@ -1,6 +1,7 @@
 //! The start-up story: configure, build, spawn, wait, drain.
 
 use crate::config::Config;
+use crate::confine::Confinement;
 use crate::directory::Directory;
 use crate::driver::{Command, Driver, SessionCommand};
 use crate::ops::status::Page;
@@ -152,7 +153,7 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
+pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> anyhow::Result<()> {
     let (admin_address, directory_settings) = (config.admin.listen, config.directory());
     let (driver, handle) = build(config.clone())?;
     let mut port = SessionPort::closed(handle.clone());
@@ -174,7 +175,8 @@ pub async fn serve(file: &Path, config: Config) -> anyhow::Result<()> {
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, port, &mut directory, &readiness));
+    let ((), outcome) =
+        tokio::join!(serving, supervise(file, &handle, port, &mut directory, &readiness, confinement));
     outcome
 }
 
@@ -205,6 +207,7 @@ async fn supervise(
     mut port: SessionPort,
     directory: &mut Directory,
     readiness: &Readiness,
+    confinement: &Confinement,
 ) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
@@ -213,7 +216,7 @@ async fn supervise(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle, &mut port, directory).await,
+            _ = hangup.recv() => reload(file, handle, &mut port, directory, confinement).await,
         }
     }
     tracing::info!("draining");
@@ -225,13 +228,22 @@ async fn supervise(
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle, port: &mut SessionPort, directory: &Directory) {
+async fn reload(
+    file: &Path,
+    handle: &Handle,
+    port: &mut SessionPort,
+    directory: &Directory,
+    confinement: &Confinement,
+) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
-        Ok(config) => {
-            let settings = config.directory();
-            take(config, handle, port).await.inspect(|()| directory.change(settings))
-        }
+        Ok(config) => match confinement.permits(&config, file) {
+            Ok(()) => {
+                let settings = config.directory();
+                take(config, handle, port).await.inspect(|()| directory.change(settings))
+            }
+            Err(error) => Err(error),
+        },
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
     supervisor::tell(State::Ready);
@@ -270,6 +282,10 @@ pub fn summary(config: &Config) -> String {
     }
     if let Some(port) = &config.sessions.port {
         text += &format!("agrees on sessions at {}, {}\n", port.listen, sessions::validity(port));
+    }
+    if let Some(files) = &config.sessions.edhoc {
+        text +=
+            &format!("agrees on sessions by EDHOC, with the credential {}\n", sessions::edhoc::shown(files));
     }
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
         text +=

@@ -7,6 +7,7 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod demo;
 pub mod directory;
 pub mod doctor;

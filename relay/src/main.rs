@@ -6,6 +6,7 @@ use sixfold_relay::cli::{
     StatusOptions,
 };
 use sixfold_relay::config::{Config, Mistakes};
+use sixfold_relay::confine::Confinement;
 use sixfold_relay::ops::status::{self, Form, Page};
 use sixfold_relay::ops::{Order, Report, logging, order};
 use sixfold_relay::{app, demo, doctor, output};
@@ -44,8 +45,10 @@ fn serve(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         Err(mistakes) => return Ok(refuse(&mistakes)),
     };
     logging::init(config.log.level, config.log.json)?;
+    // Before the runtime, which starts threads.
+    let confinement = Confinement::enter(&config, &file.config)?;
     run(async {
-        app::serve(&file.config, config).await?;
+        app::serve(&file.config, config, &confinement).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

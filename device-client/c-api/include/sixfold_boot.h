@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #if UINTPTR_MAX > 0xffffffffu
-#define SIXFOLD_BOOT_SIZE 576
+#define SIXFOLD_BOOT_SIZE 592
 #else
-#define SIXFOLD_BOOT_SIZE 448
+#define SIXFOLD_BOOT_SIZE 456
 #endif
 
 /**

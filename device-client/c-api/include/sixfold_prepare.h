@@ -133,6 +133,10 @@ typedef enum sixfold_prepared {
    * Manifest or index are longer than they may be.
    */
   SIXFOLD_PREPARED_TOO_LONG,
+  /**
+   * The image is encrypted, and not for the key of this device.
+   */
+  SIXFOLD_PREPARED_NO_CONTENT_KEY,
 } sixfold_prepared;
 
 /**
@@ -220,6 +224,10 @@ typedef struct sixfold_request {
    * Revocation lists in PEM; may be null.
    */
   const char *crl;
+  /**
+   * The device's key for encrypted images: 32 hexadecimal digits; null when it has none.
+   */
+  const char *key_encryption_key;
   /**
    * The time, in seconds since 1970, for the validity of certificates.
    */

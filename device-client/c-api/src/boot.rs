@@ -14,9 +14,9 @@ const _: () = assert!(SIXFOLD_TICKET_SIZE == MAX_TICKET);
 /// The size of [`SixfoldBoot`], as the header says it: what is needed by a library that listens and knows sessions, and some room for
 /// other compilers.
 #[cfg(target_pointer_width = "64")]
-const BOOT_SIZE: usize = 576;
+const BOOT_SIZE: usize = 592;
 #[cfg(not(target_pointer_width = "64"))]
-const BOOT_SIZE: usize = 448;
+const BOOT_SIZE: usize = 456;
 
 pub(crate) type Core = Boot<'static, CFlash>;
 

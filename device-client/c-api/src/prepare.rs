@@ -11,6 +11,7 @@ use sixfold_device::prepare::{
 };
 use sixfold_device::uri::encode;
 use sixfold_manifest::cms::{self, TrustAnchors};
+use sixfold_manifest::encryption::KeyEncryptionKey;
 use sixfold_manifest::keys::VerifyingKey;
 use sixfold_manifest::{Device, Distrust, Manifest, Refusal, suit};
 use sixfold_profile::Instant;
@@ -59,6 +60,8 @@ pub struct SixfoldRequest {
     pub anchor: *const c_char,
     /// Revocation lists in PEM; may be null.
     pub crl: *const c_char,
+    /// The device's key for encrypted images: 32 hexadecimal digits; null when it has none.
+    pub key_encryption_key: *const c_char,
     /// The time, in seconds since 1970, for the validity of certificates.
     pub unix_time: u64,
     /// The vendor identifier: a UUID (RFC 9124 §3.3).
@@ -131,12 +134,14 @@ pub enum SixfoldPrepared {
     Flash,
     /// Manifest or index are longer than they may be.
     TooLong,
+    /// The image is encrypted, and not for the key of this device.
+    NoContentKey,
 }
 
 /// A `sixfold_prepared` in words: English, without a full stop, for ever valid.
 #[unsafe(no_mangle)]
 pub extern "C" fn sixfold_prepared_text(prepared: c_int) -> *const c_char {
-    const TEXTS: [&CStr; 25] = [
+    const TEXTS: [&CStr; 26] = [
         c"a ticket is in flash",
         c"the device runs this image already",
         c"an argument is null or out of range",
@@ -162,6 +167,7 @@ pub extern "C" fn sixfold_prepared_text(prepared: c_int) -> *const c_char {
         c"record or image do not fit their places in flash",
         c"the flash failed",
         c"manifest or index are longer than they may be",
+        c"the image is encrypted, and not for the key of this device",
     ];
     text_of(&TEXTS, prepared)
 }
@@ -250,6 +256,7 @@ fn refused<F: fmt::Debug>(error: PrepareError<Trouble, Untrusted, F>) -> Said {
         PrepareError::Refused(Refusal::Index) | PrepareError::Flash(BootError::Index) => {
             SixfoldPrepared::Index
         }
+        PrepareError::NoContentKey(_) => SixfoldPrepared::NoContentKey,
         PrepareError::Target(_) => SixfoldPrepared::Target,
         PrepareError::OtherSize { .. } => SixfoldPrepared::OtherSize,
         PrepareError::Reused { .. } => SixfoldPrepared::Reused,
@@ -305,6 +312,8 @@ impl Wanted {
         let manifest = text(request.manifest).ok_or_else(|| argument("manifest is null"))?;
         let manifest = Target::new(&manifest.to_string_lossy()).map_err(argument)?;
         let keys = text(request.key).map(|pem| VerifyingKey::from_pem(&pem.to_string_lossy()));
+        let decrypting = text(request.key_encryption_key)
+            .map(|digits| KeyEncryptionKey::from_text(&digits.to_string_lossy()));
         let certificates = text(request.anchor).map(|pem| cms::certificates(pem.to_bytes()));
         let crls = text(request.crl).map(|pem| cms::revocation_lists(pem.to_bytes()));
         let anchors = TrustAnchors {
@@ -324,6 +333,7 @@ impl Wanted {
                     page_size: crate::flash::PAGE_SIZE as u32,
                     last_sequence_number: Some(request.last_sequence_number).filter(|number| *number > 0),
                 },
+                keys: decrypting.transpose().map_err(argument)?.into_iter().collect(),
                 interface_identifier: request.interface_identifier,
                 szx,
                 group: request.group,

@@ -51,6 +51,7 @@ impl World {
             chunk_size,
             index_digest: Hash::hash(&index),
             uri: Some("lamp.bin".to_owned()),
+            encryption: None,
             index: Some(index),
         };
         suit::sign(&manifest, key).unwrap()

@@ -1,11 +1,14 @@
 //! The boot algorithm.
 
+use super::content::Content;
 use super::layout::{Layout, Which};
 #[cfg(feature = "listen")]
 use super::listen::Listen;
 #[cfg(feature = "oscore")]
 use super::protection::Protection;
-use super::record::{BootError, Expected, Record, has_digest, layout_of, retire, round_up, write};
+#[cfg(feature = "oscore")]
+use super::record::layout_of;
+use super::record::{BootError, Expected, Record, has_digest, retire, round_up};
 use crate::blocks::{Answer, Blocks};
 use crate::exchange::Exchange;
 use core::fmt;
@@ -33,6 +36,7 @@ pub struct Boot<'t, F> {
     pub(super) flash: F,
     pub(super) record: Record,
     pub(super) slot: u32,
+    pub(super) content: Content<'t>,
     pub(super) image_size: u32,
     pub(super) image_digest: &'t [u8; DIGEST],
     pub(super) chunk_size: ChunkSize,
@@ -132,15 +136,19 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         ticket: Ticket<'t>,
         seed: u32,
     ) -> Result<Self, BootError<F::Error>> {
+        let content = Content::new(&ticket);
         let (place, slot) = (places.record(which), places.slot(which));
-        let layout = layout_of::<F>(place, &ticket)?;
-        let record = Record::of(&layout);
+        #[cfg(feature = "oscore")]
+        let (record, protection) = {
+            let layout = layout_of::<F>(place, &ticket)?;
+            (Record::of(&layout), Protection::new(&mut flash, &layout.count, &ticket)?)
+        };
+        #[cfg(not(feature = "oscore"))]
+        let record = Record::new::<F>(place, &ticket)?;
         check_slot::<F>(slot, &ticket)?;
         let (image_size, image_digest) = (ticket.image_size(), ticket.image_digest());
         let (chunk_size, szx) = (ticket.chunk_size(), block_size(&ticket));
         let blocks = Blocks::new(Options::new(ticket.options()), seed);
-        #[cfg(feature = "oscore")]
-        let protection = Protection::new(&mut flash, &layout.count, &ticket)?;
         #[cfg(not(feature = "oscore"))]
         if ticket.needs_session() {
             return Err(BootError::Session);
@@ -158,6 +166,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             flash,
             record,
             slot,
+            content,
             image_size,
             image_digest,
             chunk_size,
@@ -236,14 +245,12 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             }
             State::Sleeping | State::Judging => self.advance(now).map(Some),
             State::Fetching => {
-                if !self.blocks.handle_timeout(now) {
-                    return Ok(None);
-                }
+                let is_silent = self.blocks.handle_timeout(now);
                 #[cfg(feature = "oscore")]
-                let cause = self.silence()?;
+                let cause = if is_silent { self.silence()? } else { Cause::Silence };
                 #[cfg(not(feature = "oscore"))]
                 let cause = Cause::Silence;
-                Ok(Some(self.sleep(now, cause)))
+                Ok(is_silent.then(|| self.sleep(now, cause)))
             }
             State::Bootable => Ok(None),
         }
@@ -298,7 +305,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
             return Ok(Some(self.sleep(now, Cause::OtherSize)));
         }
         self.is_erased = false;
-        write(&mut self.flash, self.slot + offset, payload)?;
+        self.content.write(&mut self.flash, self.slot, offset, payload)?;
         if end < self.end {
             let next = Block::new(block.num() + 1, false, block.szx);
             return Ok(match next {

@@ -10,7 +10,7 @@ mod chunks;
 use super::core::{Boot, Cause, Event, State};
 use super::map::{Map, UNIT, UNIT_BITS};
 use super::parity::Decoder;
-use super::record::{BootError, write};
+use super::record::BootError;
 use super::wanted::Wanted;
 use crate::blocks::{Answer, block_option};
 use core::ops::Range;
@@ -130,14 +130,15 @@ impl<'t> Listen<'t> {
 impl<'t, F: NorFlash> Boot<'t, F> {
     /// Takes part in the ticket's group, with `memory` for the map of what is missing and for parity symbols
     /// ([`listening_memory`]). To be called before anything else. Does nothing when the ticket has no group, when its blocks are
-    /// smaller than 64 bytes, or when `memory` is too small for the map.
+    /// smaller than 64 bytes, or when `memory` is too small for the map. Of an encrypted image only blocks are taken: a parity symbol
+    /// would cost the key stream of half a segment, seconds on a small core.
     pub fn listen(&mut self, memory: &'t mut [u8]) {
         let map = Map::size(self.image_size);
         let is_possible = matches!(self.listen.ticket.group(), Ok(Some(_))) && self.szx >= SMALLEST;
         if let Some((map, rest)) = memory.split_at_mut_checked(map).filter(|_| is_possible) {
             map.fill(0);
             self.listen.map = Map::new(map);
-            self.listen.decoder = Decoder::new(rest);
+            self.listen.decoder = Decoder::new(if self.content.is_encrypted() { &mut [] } else { rest });
             self.listen.szx = self.szx;
             self.listen.is_on = true;
         }
@@ -301,7 +302,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
                 self.open_first(chunk, &self.range(chunk))?;
                 is_new = true;
                 self.listen.map.set(unit, false);
-                write(&mut self.flash, self.slot + (unit << UNIT_BITS), piece)?;
+                self.content.write(&mut self.flash, self.slot, unit << UNIT_BITS, piece)?;
             }
         }
         if is_new {

@@ -19,6 +19,7 @@
 //! Sans-IO, without allocation. It trusts the records, and nothing that comes over the network. It configures no
 //! addresses and starts no image.
 
+mod content;
 mod core;
 mod install;
 mod layout;

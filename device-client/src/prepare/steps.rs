@@ -7,9 +7,10 @@ use super::target::{Target, TargetError};
 use crate::ETag;
 use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, choose, install, record};
 use embedded_storage::nor_flash::NorFlash;
+use sixfold_manifest::encryption::{KeyEncryptionKey, NoContentKey};
 use sixfold_manifest::{Device, Manifest, Refusal};
 use sixfold_profile::coap::Szx;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, MAX_TICKET};
 use std::fmt;
 use std::prelude::v1::*;
 
@@ -68,6 +69,8 @@ pub struct Request {
     pub manifest: Target,
     /// What this device is. Its `last_sequence_number` is a lower bound from elsewhere; what the flash says counts too.
     pub device: Device,
+    /// The device's key-encryption keys, for encrypted images; its boot program can decrypt.
+    pub keys: Vec<KeyEncryptionKey>,
     /// The lower half of the boot program's addresses ([`super::interface_identifier`]).
     pub interface_identifier: [u8; 8],
     /// The largest block that the boot program has room for.
@@ -105,6 +108,8 @@ pub enum PrepareError<S, V, F> {
     Untrusted(V),
     /// The manifest is not for this device.
     Refused(Refusal),
+    /// The image is encrypted, and this device cannot decrypt it.
+    NoContentKey(NoContentKey),
     /// The manifest names no resource that can be fetched: the publisher is to blame.
     Target(TargetError),
     /// The relay's image has another size than the signed one: it was replaced, or the upload is not complete.
@@ -131,6 +136,7 @@ impl<S: fmt::Display, V: fmt::Display, F: fmt::Debug> fmt::Display for PrepareEr
             Self::Session(error) => write!(f, "no session: {error}"),
             Self::Untrusted(error) => error.fmt(f),
             Self::Refused(refusal) => refusal.fmt(f),
+            Self::NoContentKey(error) => error.fmt(f),
             Self::Target(error) => write!(f, "the manifest's URI: {error}"),
             Self::OtherSize { signed, offered } => write!(
                 f,
@@ -176,6 +182,9 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         }
         Running::SameNumber | Running::Another => {}
     }
+    let encryption = manifest.encryption.as_ref();
+    let content_key = encryption.map(|encryption| encryption.content_key(&request.keys)).transpose();
+    let content_key = content_key.map_err(PrepareError::NoContentKey)?;
     let image = image_target(&request.manifest, &manifest).map_err(PrepareError::Target)?;
     let index = index(source, &image, &manifest)?;
     let probe = source.probe(&image, request.szx).map_err(|error| in_fetch(&image, error))?;
@@ -198,6 +207,9 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         etag: probe.etag.as_ref().map(ETag::as_bytes).filter(|etag| !etag.is_empty()),
         group: told.map(Told::group),
         session: session.as_ref().map(Agreed::session),
+        content_key: encryption
+            .zip(content_key.as_ref())
+            .map(|(encryption, key)| ContentKey { key: key.as_bytes(), iv: &encryption.iv }),
         options: &options,
     };
     let record = install(flash, layout, &ticket, &index).map_err(PrepareError::Flash)?;

@@ -7,7 +7,7 @@ use sixfold_device::boot::{Boot, BootError, Choice, Event, Layout, Which, choose
 use sixfold_profile::Instant;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, MAX_TICKET};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -24,13 +24,15 @@ pub struct Release {
     pub index: Vec<u8>,
     pub chunk_size: ChunkSize,
     pub sequence_number: u64,
+    /// How the image is encrypted on its way.
+    pub content_key: Option<ContentKey<'static>>,
 }
 
 impl Release {
     pub fn new(image: Vec<u8>, chunk_size: ChunkSize, sequence_number: u64) -> Self {
         let chunks = image.chunks(chunk_size.bytes() as usize);
         let index = chunks.flat_map(hmac_sha256::Hash::hash).collect();
-        Self { image, index, chunk_size, sequence_number }
+        Self { image, index, chunk_size, sequence_number, content_key: None }
     }
 
     pub fn ticket(&self) -> Fields<'static> {
@@ -46,6 +48,7 @@ impl Release {
             etag: None,
             group: None,
             session: None,
+            content_key: self.content_key,
             options: OPTIONS,
         }
     }

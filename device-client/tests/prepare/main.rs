@@ -7,6 +7,7 @@ mod model;
 #[allow(dead_code, unreachable_pub, reason = "the tests of signatures use the rest")]
 mod pki;
 
+mod encrypted;
 mod groups;
 mod power_cuts;
 mod refusals;

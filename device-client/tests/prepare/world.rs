@@ -203,6 +203,7 @@ fn manifest(release: &Release) -> Manifest {
         index_digest: ticket.index_digest,
         index: None,
         uri: None,
+        encryption: None,
     }
 }
 
@@ -219,6 +220,7 @@ fn request<const WRITE: usize, const ERASE: usize>(device: &Device<WRITE, ERASE>
             page_size: ERASE as u32,
             last_sequence_number: None,
         },
+        keys: Vec::new(),
         interface_identifier: [2, 0, 0, 0, 0, 0, 0, 1],
         szx: Szx::B64,
         group: true,

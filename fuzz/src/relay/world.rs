@@ -104,6 +104,7 @@ impl World {
             routes: vec![route(&["fw"], ORIGIN), route(&["x", "y"], "https://origin/base/other/")],
             forward: vec![FORWARD.to_owned()],
             allow_plain: true,
+            edhoc: true,
             echo: EchoPolicy::default(),
             block_size: Szx::MAX,
             max_object: 20_000,

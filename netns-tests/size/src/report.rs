@@ -48,12 +48,11 @@ pub const LISTENING: Alone = Alone {
         "core_deadline",
     ],
 };
-/// The boot core, and beside it what a session needs: the functions of a board that protects requests and unprotects
-/// responses.
+/// The boot core with the feature `oscore`, whose flash has a budget of its own.
 pub const OSCORE: Alone = Alone {
-    title: "Sixfold's boot core, and OSCORE beside it",
+    title: "Sixfold's boot core, with sessions",
     file: "sixfold-boot-core-oscore.elf",
-    entries: &["core_number", "core_protect", "core_unprotect"],
+    entries: CORE.entries,
 };
 /// What it is measured against.
 pub const TFTP: [Alone; 2] = [
@@ -124,7 +123,7 @@ pub struct Budgeted {
     pub core: Measured,
     /// With the feature `listen`.
     pub listening: Measured,
-    /// With sessions beside it.
+    /// With the feature `oscore`.
     pub oscore: Measured,
     /// [`C_LIBRARY`].
     pub c_library: Program,
@@ -156,7 +155,7 @@ impl Budgeted {
     /// Those of [`budget::OSCORE`].
     pub fn oscore_faults(&self) -> Vec<String> {
         let flash = self.core.program.flash() + budget::OSCORE;
-        self.oscore.faults(Budget { flash, ram: u64::MAX })
+        self.oscore.faults(Budget { flash, ram: budget::OSCORE_RAM })
     }
 
     /// Those of [`budget::C_FLASH`].
@@ -175,12 +174,12 @@ pub fn tables(folder: &path::Path, budgeted: &Budgeted, budget: Budget) -> Resul
     let columns = [
         ("boot core", &core.program),
         ("with `listen`", &listening.program),
-        ("with OSCORE", &oscore.program),
+        ("with `oscore`", &oscore.program),
     ];
     text += &format!("\n### Flash by part\n\n{}", by_part(&columns));
     text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&core.paths));
     text += &format!("\nWith the feature `listen`:\n\n{}", stacks(&listening.paths));
-    text += &format!("\nOSCORE, beside the core:\n\n{}", stacks(&oscore.paths));
+    text += &format!("\nWith the feature `oscore`:\n\n{}", stacks(&oscore.paths));
     let tftp = TFTP.into_iter().map(|alone| Measured::read(folder, alone)).collect::<Result<Vec<_>>>()?;
     let all: Vec<_> = [core, listening, oscore].into_iter().chain(&tftp).collect();
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
@@ -212,7 +211,13 @@ fn summary(title: &str, core: &Measured, budget: Budget) -> String {
 /// A table of its own below [`summary`].
 fn session(core: &Measured, oscore: &Measured) -> String {
     let more = oscore.more_flash_than(core);
-    format!("| with OSCORE | bytes more | budget |\n|---|--:|--:|\n| flash | {more} | {} |\n", budget::OSCORE)
+    let ram = budget::ram(&oscore.program, &oscore.paths);
+    format!(
+        "| with the feature `oscore` | bytes | budget |\n|---|--:|--:|\n| flash beyond the boot core | {more} | {} |\n\
+         | RAM beside buffers | {ram} | {} |\n",
+        budget::OSCORE,
+        budget::OSCORE_RAM
+    )
 }
 
 /// The same.

@@ -1,14 +1,15 @@
-//! What a block costs in the engine alone: no sockets, no system calls.
+//! What a block costs in the engine alone, plain and in a session (OSCORE, RFC 8613): no sockets, no system calls.
 
 use super::exchange::{MAX_MESSAGE, Resource};
 use super::report::median;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use sixfold_engine::{
-    Config, Engine, FetchCommand, Freshness, Head, Instant as EngineTime, Limits, OriginEvent, Path, Route,
-    UnboundedStore, Validator,
+    Config, Engine, FetchCommand, Freshness, Head, Id, Instant as EngineTime, Limits, Master, NewSession,
+    OriginEvent, Path, Route, UnboundedStore, Validator,
 };
-use sixfold_profile::coap::Szx;
+use sixfold_oscore::{Derived, Plain, Secret, SenderSequence};
+use sixfold_profile::coap::{Message, Szx};
 use std::fmt;
 use std::hint::black_box;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -17,9 +18,19 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 5;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Nanoseconds per block, by block size and number of clients.
+/// What blocks cost, by block size and number of clients.
 #[derive(Clone, Debug)]
-pub struct PerBlock(Vec<(usize, usize, f64)>);
+pub struct PerBlock(Vec<Row>);
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    block: usize,
+    clients: usize,
+    /// Nanoseconds per block.
+    plain: f64,
+    /// The same where each client has a session.
+    protected: f64,
+}
 
 /// Lets clients fetch a cached image in turns, block after block.
 ///
@@ -29,8 +40,13 @@ pub fn measure() -> Result<PerBlock> {
     let mut rows = Vec::new();
     for szx in [Szx::B64, Szx::MAX] {
         for clients in [1, 64, 1000_u16] {
-            let values = (0..ROUNDS).map(|_| per_block(szx, clients)).collect::<Result<Vec<_>>>()?;
-            rows.push((szx.size(), clients.into(), median(values.into_iter()).unwrap_or(f64::NAN)));
+            let measured = |is_protected| -> Result<f64> {
+                let values =
+                    (0..ROUNDS).map(|_| per_block(szx, clients, is_protected)).collect::<Result<Vec<_>>>()?;
+                Ok(median(values.into_iter()).unwrap_or(f64::NAN))
+            };
+            let (plain, protected) = (measured(false)?, measured(true)?);
+            rows.push(Row { block: szx.size(), clients: clients.into(), plain, protected });
         }
     }
     Ok(PerBlock(rows))
@@ -39,22 +55,27 @@ pub fn measure() -> Result<PerBlock> {
 impl PerBlock {
     /// Everything as JSON.
     pub fn json(&self) -> serde_json::Value {
-        let one = |&(block_bytes, clients, ns): &(usize, usize, f64)| serde_json::json!({"block_bytes": block_bytes, "clients": clients, "ns": ns});
+        let one = |&Row { block, clients, plain, protected }: &Row| serde_json::json!({"block_bytes": block, "clients": clients, "ns": plain, "protected_ns": protected});
         self.0.iter().map(one).collect()
     }
 }
 
 impl fmt::Display for PerBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>6} {:>7}  engine alone, ns per block", "block", "clients")?;
-        self.0.iter().try_for_each(|(block, clients, ns)| writeln!(f, "{block:>6} {clients:>7}  {ns:.0}"))
+        writeln!(f, "{:>6} {:>7}  engine alone, ns per block: plain, in a session", "block", "clients")?;
+        self.0.iter().try_for_each(|Row { block, clients, plain, protected }| {
+            writeln!(f, "{block:>6} {clients:>7}  {plain:.0} {protected:.0}")
+        })
     }
 }
 
-fn per_block(szx: Szx, clients: u16) -> Result<f64> {
+fn per_block(szx: Szx, clients: u16, is_protected: bool) -> Result<f64> {
     let body = (0..96 << 10).map(|at: u32| at as u8).collect();
     let resource = Resource { path: vec!["image".into()], body, lengths_only: false };
     let mut engine = engine_with(&resource, szx)?;
+    let mut devices = (0..clients)
+        .map(|client| if is_protected { Device::agree(&mut engine, client).map(Some) } else { Ok(None) })
+        .collect::<Result<Vec<_>>>()?;
     let requests = (0..resource.blocks(szx) as u16)
         .map(|num| {
             let mut buffer = [0; MAX_MESSAGE];
@@ -62,20 +83,61 @@ fn per_block(szx: Szx, clients: u16) -> Result<f64> {
             Ok(buffer[..length].to_vec())
         })
         .collect::<Result<Vec<_>>>()?;
-    let (mut blocks, start) = (0, Instant::now());
+    let (mut blocks, mut spent) = (0, Duration::ZERO);
     for (number, request) in requests.iter().enumerate() {
-        for client in 0..clients {
+        let protect = |device: &mut Option<Device>| match device {
+            Some(device) => device.protect(request),
+            None => Ok(request.clone()),
+        };
+        let datagrams = devices.iter_mut().map(protect).collect::<Result<Vec<_>>>()?;
+        let start = Instant::now();
+        for (client, datagram) in (0..clients).zip(&datagrams) {
             let now = EngineTime::from_micros(number as u64);
-            engine.handle_datagram(now, path(client), black_box(request));
+            engine.handle_datagram(now, path(client), black_box(datagram));
             while let Some(transmit) = engine.poll_transmit() {
                 blocks += usize::from(black_box(transmit).bytes.len() > szx.size());
             }
             while engine.poll_event().is_some() {}
         }
+        spent += start.elapsed();
     }
-    let nanos = start.elapsed().as_nanos() as f64;
+    let nanos = spent.as_nanos() as f64;
     ensure!(blocks == requests.len() * usize::from(clients), "{blocks} blocks");
     Ok(nanos / blocks as f64)
+}
+
+/// The client's side of a session.
+struct Device {
+    derived: Derived,
+    numbers: SenderSequence,
+}
+
+impl Device {
+    fn agree(engine: &mut Engine<UnboundedStore>, client: u16) -> Result<Self> {
+        const SECRET: [u8; 16] = [7; 16];
+        let id = client.to_be_bytes();
+        let short = |bytes| Id::new(bytes).context("an identifier is too long");
+        let master = Master { secret: SECRET.to_vec(), salt: Vec::new(), id_context: None };
+        let session = NewSession {
+            name: format!("client-{client}").into(),
+            recipient_id: short(&id)?,
+            sender_id: short(&[])?,
+            master,
+            lifetime: None,
+        };
+        engine.add_session(EngineTime::ZERO, session)?;
+        let secret = Secret { master_secret: &SECRET, master_salt: &[], id_context: None };
+        Ok(Self { derived: Derived::new(secret, &id, &[])?, numbers: SenderSequence::new(0..u64::MAX) })
+    }
+
+    fn protect(&mut self, request: &[u8]) -> Result<Vec<u8>> {
+        let number = self.numbers.take().context("no number is left")?;
+        let mut buffer = vec![0; 2 * request.len() + 64];
+        let message = Message::parse(request)?;
+        let length = self.derived.context().protect_request(&number, &Plain::from(&message), &mut buffer)?;
+        buffer.truncate(length);
+        Ok(buffer)
+    }
 }
 
 /// An engine that has the image already.

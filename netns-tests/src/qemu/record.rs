@@ -63,6 +63,7 @@ impl Record {
             etag: None,
             group,
             session: None,
+            content_key: None,
             options,
         };
         let mut bytes = vec![0xff; MAX_TICKET];

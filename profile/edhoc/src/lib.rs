@@ -25,16 +25,11 @@ pub mod responder;
 pub use credential::{Credential, CredentialError, Identity};
 pub use failure::Failure;
 
+pub use lakers::EDHOCError as EdhocError;
 use lakers::{BufferMessage1, EADItem, EDHOCError};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The path of the resource (RFC 9528 Appendix A.2).
-pub const PATH: [&str; 2] = [".well-known", "edhoc"];
-/// Content-Format application/edhoc+cbor-seq (RFC 9528 §10.9).
-pub const EDHOC_CBOR_SEQ: u16 = 64;
-/// Content-Format application/cid-edhoc+cbor-seq.
-pub const CID_EDHOC_CBOR_SEQ: u16 = 65;
 /// What stands before message_1 in a request: the CBOR value true (Appendix A.2.1).
 pub const BEFORE_MESSAGE_1: u8 = 0xf5;
 /// The most bytes of a message, here.

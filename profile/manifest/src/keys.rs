@@ -68,6 +68,8 @@ pub enum KeyError {
     Algorithm,
     /// The seed is no private key of this algorithm: zero, or not below the order of P-256.
     Seed,
+    /// It is not 32 hexadecimal digits.
+    NotHex,
     /// The operating system gave no random bytes.
     Random,
 }
@@ -86,6 +88,9 @@ impl fmt::Display for KeyError {
                 f.write_str("the key is neither for Ed25519 nor for ECDSA with P-256: make one with keygen")
             }
             Self::Seed => f.write_str("these 32 bytes are no private key of P-256: take others"),
+            Self::NotHex => f.write_str(
+                "this is no key-encryption key, which is a line of 32 hexadecimal digits: make one with keygen --algorithm a128kw",
+            ),
             Self::Random => f.write_str("the operating system gives no random bytes"),
         }
     }
@@ -135,7 +140,7 @@ impl SigningKey {
     /// Reads a PKCS#8 PEM.
     ///
     /// # Errors
-    /// [`KeyError`], but [`KeyError::Seed`] and [`KeyError::Random`].
+    /// [`KeyError`], but [`KeyError::Seed`], [`KeyError::NotHex`] and [`KeyError::Random`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let wanted = "PRIVATE KEY";
         let (label, document) =

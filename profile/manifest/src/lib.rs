@@ -8,9 +8,11 @@
 
 pub mod cms;
 mod distrust;
+pub mod encryption;
 pub mod keys;
 mod manifest;
 pub mod suit;
 
 pub use distrust::Distrust;
+pub use encryption::Encryption;
 pub use manifest::{Device, Manifest, Refusal, chunk_index, class_identifier, vendor_identifier};

@@ -1,5 +1,6 @@
 //! The statements of a manifest, and whether they suit a device.
 
+use crate::encryption::Encryption;
 use hmac_sha256::Hash;
 use sixfold_profile::index::{ChunkSize, DIGEST};
 use std::fmt;
@@ -26,6 +27,8 @@ pub struct Manifest {
     pub index: Option<Vec<u8>>,
     /// Where the image is: a URI reference, resolved against the manifest's own URI. `None`: by the name of the manifest.
     pub uri: Option<String>,
+    /// How the file at `uri` becomes the image, if it is encrypted; its size is that of the image. `None`: it is the image.
+    pub encryption: Option<Encryption>,
 }
 
 /// What a device knows about itself.
@@ -173,6 +176,7 @@ mod tests {
             index_digest: Hash::hash(&index),
             index: None,
             uri: None,
+            encryption: None,
         };
         let device = Device { vendor, class, slot_size: 1000, page_size: 256, last_sequence_number: Some(5) };
         (manifest, device, index)

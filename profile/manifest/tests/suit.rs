@@ -29,6 +29,7 @@ fn manifest(image: &[u8]) -> Manifest {
         index_digest: Hash::hash(&index),
         index: Some(index),
         uri: Some("lamp.bin".to_owned()),
+        encryption: None,
     }
 }
 
@@ -315,8 +316,8 @@ fn a_signed_manifest_outside_the_profile_is_refused() {
     let unknown = |part, what: &str| Err(Error::Unknown(part, what.to_owned()));
     assert_eq!(resigned(|entries| entries[0].1 = 2.into()), Err(Error::Version(2)));
     assert_eq!(
-        resigned(|entries| entries.push((20.into(), 1.into()))),
-        unknown(Part::Manifest, "the key 20")
+        resigned(|entries| entries.push((21.into(), 1.into()))),
+        unknown(Part::Manifest, "the key 21")
     );
     let missing = |name| Err(Error::Missing(Part::Manifest, name));
     assert_eq!(resigned(|entries| drop(entries.remove(VALIDATE))), missing("validate"));
@@ -340,8 +341,8 @@ fn commands_outside_the_profile_are_refused() {
     assert_eq!(copy, Err(Error::Command(Part::PayloadFetch, 22)));
     let odd = with_sequence(INVOKE, |items| items.push(23.into()));
     assert_eq!(odd, Err(Error::Sequence(Part::Invoke, "ends with a command that has no argument")));
-    let third = with_sequence(VALIDATE, |items| items[1] = 2.into());
-    assert_eq!(third, Err(Error::Value(Part::Validate, "component index")));
+    let fourth = with_sequence(VALIDATE, |items| items[1] = 3.into());
+    assert_eq!(fourth, Err(Error::Value(Part::Validate, "component index")));
     let all = with_sequence(VALIDATE, |items| items[1] = true.into());
     assert_eq!(all, Err(Error::Value(Part::Validate, "component index")));
     let policy = with_sequence(VALIDATE, |items| items[3] = 16.into());

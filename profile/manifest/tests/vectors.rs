@@ -8,7 +8,8 @@ use hmac_sha256::Hash;
 use reader::{array, bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
 use sixfold_manifest::cms::{self, TrustAnchors};
-use sixfold_manifest::keys::{SigningKey, VerifyingKey};
+use sixfold_manifest::encryption::{Encryption, Recipient};
+use sixfold_manifest::keys::{KeyId, SigningKey, VerifyingKey};
 use sixfold_manifest::{Device, Manifest, chunk_index, suit};
 use sixfold_profile::index::ChunkSize;
 use std::fs;
@@ -33,7 +34,17 @@ fn manifest(fields: &Value) -> Manifest {
         index_digest: array(&fields["index_digest"]),
         index: (!fields["index"].is_null()).then(|| bytes(&fields["index"])),
         uri: fields["uri"].as_str().map(str::to_owned),
+        encryption: (!fields["encryption"].is_null()).then(|| encryption(&fields["encryption"])),
     }
+}
+
+fn encryption(fields: &Value) -> Encryption {
+    let recipient = |fields: &Value| Recipient {
+        key_id: KeyId(array(&fields["key_id"])),
+        wrapped: array(&fields["wrapped"]),
+    };
+    let recipients = fields["recipients"].as_array().unwrap().iter().map(recipient).collect();
+    Encryption { iv: array(&fields["iv"]), recipients }
 }
 
 #[test]

@@ -45,23 +45,27 @@ impl Ccm<'_> {
     fn run(&self, aad: &[u8], text: &mut [u8], is_sealing: bool) -> [u8; TAG] {
         let mut mac = self.encrypted(FIRST, text.len());
         for chunk in aad.chunks(BLOCK) {
-            xor(&mut mac, chunk);
-            self.cipher.encrypt(&mut mac);
+            self.absorb(&mut mac, chunk);
         }
-        for (n, chunk) in text.chunks_mut(BLOCK).enumerate() {
+        let mut number = 0;
+        for chunk in text.chunks_mut(BLOCK) {
+            number += 1;
             if is_sealing {
-                xor(&mut mac, chunk);
+                self.absorb(&mut mac, chunk);
             }
-            xor(chunk, &self.encrypted(COUNTER, n + 1));
+            xor(chunk, &self.encrypted(COUNTER, number));
             if !is_sealing {
-                xor(&mut mac, chunk);
+                self.absorb(&mut mac, chunk);
             }
-            self.cipher.encrypt(&mut mac);
         }
-        let mut tag = [0; TAG];
-        xor(&mut tag, &mac);
-        xor(&mut tag, &self.encrypted(COUNTER, 0));
-        tag
+        xor(&mut mac, &self.encrypted(COUNTER, 0));
+        mac.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// One block of what is authenticated.
+    fn absorb(&self, mac: &mut [u8; BLOCK], chunk: &[u8]) {
+        xor(mac, chunk);
+        self.cipher.encrypt(mac);
     }
 
     /// Flags, nonce, and a number of 16 bits, encrypted.

@@ -6,7 +6,7 @@
 
 use crate::aead::{self, Aad, Bytes, Key, NONCE};
 use crate::class::{Class, class};
-use crate::sequence::{Encoded, PartialIv, is_partial_iv};
+use crate::sequence::{Encoded, PartialIv};
 use crate::unprotect::{UnprotectError, pull};
 use sixfold_profile::coap::{Code, Full, Message, Opt, Options, Writer, option};
 use sixfold_profile::ticket::Session;
@@ -94,9 +94,7 @@ impl<'a> Client<'a> {
             let known = rest.split_at_checked(usize::from(flags & 7)).filter(|_| matches!(flags, 1..=15));
             let (own, kid) = known.ok_or(UnprotectError::Undecodable)?;
             if !own.is_empty() {
-                if !is_partial_iv(own) {
-                    return Err(UnprotectError::Undecodable);
-                }
+                // Of what is no Partial IV there is no nonce that anything was made with.
                 (id, piv) = (self.recipient_id, own);
             }
             let expected = if flags & 8 == 0 { &[] } else { self.recipient_id };

@@ -10,6 +10,7 @@
 //! | `protect_…` | §8.1, §8.3 | |
 //! | `unprotect_…` | §8.2, §8.4 | |
 //! | [`Client`] | §8.1, §8.4 | the same for a boot program |
+//! | [`Keystream`] | – | no part of OSCORE: encrypted images, with the same AES |
 //!
 //! Everything is an argument: keys, numbers, bytes. The crate has no state but what it is lent, no allocator, no panic and no
 //! recursion. It does not find contexts, does not know which message answers which, does not store numbers, and does not agree
@@ -64,6 +65,7 @@ mod client;
 mod context;
 #[cfg(feature = "derive")]
 mod derive;
+mod keystream;
 #[cfg(feature = "fast")]
 mod library;
 mod option;
@@ -78,6 +80,7 @@ pub use client::Client;
 pub use context::{Context, ContextError, MAX_ID, MAX_ID_CONTEXT, Parameters};
 #[cfg(feature = "derive")]
 pub use derive::{Derived, Secret};
+pub use keystream::Keystream;
 pub use option::{OscoreOption, Undecodable};
 pub use protect::{Plain, ProtectError};
 pub use replay::{NotificationNumber, ReplayWindow, WINDOW};

@@ -79,12 +79,10 @@ impl Encoded {
 
 /// The number of a Partial IV; `None` when it is not as it must be sent.
 pub(crate) fn decode(bytes: &[u8]) -> Option<u64> {
-    is_partial_iv(bytes).then(|| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
-}
-
-/// Whether it is as it must be sent.
-pub(crate) const fn is_partial_iv(bytes: &[u8]) -> bool {
-    !matches!(bytes, [] | [0, _, ..] | [_, _, _, _, _, _, ..])
+    match bytes {
+        [] | [0, _, ..] | [_, _, _, _, _, _, ..] => None,
+        bytes => Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))),
+    }
 }
 
 #[cfg(test)]

@@ -40,19 +40,25 @@ const KEYGEN: &str = "\
 Examples:
   sixfold-publish keygen publisher.key
   sixfold-publish keygen publisher.key --algorithm es256
+  sixfold-publish keygen lamps.kek --algorithm a128kw
 
 The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every
 device. Keys made with `openssl genpkey -algorithm ed25519` or `openssl genpkey -algorithm EC
--pkeyopt ec_paramgen_curve:P-256` will do as well.";
+-pkeyopt ec_paramgen_curve:P-256` will do as well.
 
-/// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM). Never overwrites.
+With a128kw there is one file, and it is secret: a key-encryption key, which publisher and device share, for
+encrypted images. Who has the key of a device can read what is encrypted for it, so that each device should have
+its own.";
+
+/// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM); or a key for encrypted images. Never
+/// overwrites.
 #[derive(Args, Debug)]
 #[command(after_help = KEYGEN)]
 pub(crate) struct Keygen {
     /// The file for the private key.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// What to sign with.
+    /// What it is for.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) algorithm: Algorithm,
 }
@@ -64,13 +70,17 @@ pub(crate) enum Algorithm {
     Ed25519,
     /// ECDSA with P-256 and SHA-256.
     Es256,
+    /// AES Key Wrap (RFC 3394), for `sign --encrypt`.
+    A128kw,
 }
 
-impl From<Algorithm> for keys::Algorithm {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Ed25519 => Self::Ed25519,
-            Algorithm::Es256 => Self::Es256,
+impl Algorithm {
+    /// The algorithm, if it is one of signatures.
+    pub(crate) const fn of_signature(self) -> Option<keys::Algorithm> {
+        match self {
+            Self::Ed25519 => Some(keys::Algorithm::Ed25519),
+            Self::Es256 => Some(keys::Algorithm::Es256),
+            Self::A128kw => None,
         }
     }
 }
@@ -81,10 +91,12 @@ Examples:
       --sequence 14 --output www
   sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp \\
       --sequence 15 --output www --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \
+      --sequence 14 --output www --encrypt lamp-0001.kek --encrypt lamp-0002.kek
   sixfold-publish sign lamp-1.4.bin --cms-key signer.key --cms-chain signer-and-issuers.pem \\
       --vendor example.com --class lamp --sequence 14 --output www
 
-Writes NAME (a copy of the image) and NAME.idx (its chunk index) into the output directory, which
+Writes NAME (a copy of the image, encrypted with --encrypt) and NAME.idx (its chunk index) into the output directory, which
 any static HTTPS server can serve, and last what is signed: with --key NAME.suit, a SUIT manifest;
 with --cms-key NAME.p7s, a detached CMS signature. NAME is the file name of the image. Each file
 appears whole or not at all. Put the version into NAME: then devices that are still fetching the
@@ -128,6 +140,9 @@ pub(crate) struct Sign {
     /// Where devices find the image, relative to the SUIT manifest; by default the image's file name.
     #[arg(long, value_parser = uri, requires = "key")]
     pub(crate) uri: Option<String>,
+    /// Encrypt the image for who has this key (keygen --algorithm a128kw). May be given up to 1024 times: it is encrypted once.
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "cms_key")]
+    pub(crate) encrypt: Vec<PathBuf>,
     /// Sign even if the sequence number was used already or goes back. Devices that saw the other image may keep it.
     #[arg(long)]
     pub(crate) force: bool,
@@ -147,6 +162,7 @@ const VERIFY: &str = "\
 Examples:
   sixfold-publish verify www/lamp.bin.suit www/lamp.bin --key publisher.key.pub
   sixfold-publish verify lamp.bin.suit lamp.bin --key old.pub --key new.pub
+  sixfold-publish verify www/lamp.bin.suit www/lamp.bin --key publisher.key.pub --decrypt-with lamps.kek
   sixfold-publish verify lamp.bin.p7s lamp.bin --index lamp.bin.idx --anchor root.pem --crl root.crl
   sixfold-publish verify lamp.bin.p7s lamp.bin --anchor root.pem --at 2030-01-01T00:00:00Z";
 
@@ -159,6 +175,9 @@ pub(crate) struct Verify {
     pub(crate) manifest: PathBuf,
     /// The image.
     pub(crate) image: PathBuf,
+    /// The image is as it is published, encrypted: decrypt it with this key. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) decrypt_with: Vec<PathBuf>,
     /// The chunk index that devices will fetch beside a CMS signature. That of the image is checked anyway.
     #[arg(long, value_name = "FILE")]
     pub(crate) index: Option<PathBuf>,

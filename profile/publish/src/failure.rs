@@ -1,5 +1,6 @@
 //! What can go wrong, and whose fault it is.
 
+use sixfold_manifest::encryption::NoContentKey;
 use sixfold_manifest::keys::KeyError;
 use sixfold_manifest::{cms, suit};
 use std::fmt;
@@ -27,6 +28,8 @@ pub(crate) enum Failure {
     NoTrust(PathBuf, &'static str),
     /// The image cannot be signed.
     Sign(suit::Error),
+    /// A published image cannot be decrypted.
+    NotDecrypted(PathBuf, NoContentKey),
     /// The image has no bytes.
     EmptyImage(PathBuf),
     /// The image has no file name that can stand in a URI.
@@ -76,6 +79,14 @@ impl fmt::Display for Failure {
                 f.write_str("the image has too many chunks for one manifest: sign with a larger --chunk-size")
             }
             Self::Sign(error) => write!(f, "cannot sign: {error}"),
+            Self::NotDecrypted(path, NoContentKey::NotForUs) => {
+                write!(
+                    f,
+                    "{} is not encrypted for this key: give another one with --decrypt-with",
+                    path.display()
+                )
+            }
+            Self::NotDecrypted(path, error) => write!(f, "{}: {error}", path.display()),
             Self::EmptyImage(path) => {
                 write!(f, "{} is empty: the build that should have written it failed", path.display())
             }

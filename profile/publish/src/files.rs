@@ -1,6 +1,7 @@
 //! Files: read whole but never without bound, written whole or not at all.
 
 use crate::failure::Failure;
+use sixfold_manifest::encryption::KeyEncryptionKey;
 use sixfold_manifest::keys::{SigningKey, VerifyingKey};
 use sixfold_manifest::{cms, suit};
 use std::ffi::OsString;
@@ -37,6 +38,12 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 pub(crate) fn read_signing_key(path: &Path) -> Result<SigningKey, Failure> {
     let pem = read(path, MAX_KEY)?;
     SigningKey::from_pem(&String::from_utf8_lossy(&pem)).map_err(|error| Failure::Key(path.to_owned(), error))
+}
+
+pub(crate) fn read_key_encryption_key(path: &Path) -> Result<KeyEncryptionKey, Failure> {
+    let text = read(path, MAX_KEY)?;
+    KeyEncryptionKey::from_text(&String::from_utf8_lossy(&text))
+        .map_err(|error| Failure::Key(path.to_owned(), error))
 }
 
 pub(crate) fn read_verifying_key(path: &Path) -> Result<VerifyingKey, Failure> {

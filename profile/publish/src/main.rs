@@ -5,6 +5,7 @@
 
 mod cli;
 mod directory;
+mod encrypt;
 mod failure;
 mod files;
 mod inspect;

@@ -2,6 +2,7 @@
 
 use crate::cli::Sign;
 use crate::directory::Directory;
+use crate::encrypt::encrypt;
 use crate::failure::Failure;
 use crate::files::{self, MAX_IMAGE};
 use hmac_sha256::Hash;
@@ -21,7 +22,8 @@ struct Signed {
 pub(crate) fn run(arguments: &Sign) -> Result<String, Failure> {
     let name = image_name(&arguments.image)?;
     let image = files::read(&arguments.image, MAX_IMAGE)?;
-    let (manifest, index) = describe(arguments, name, &image)?;
+    let (mut manifest, index) = describe(arguments, name, &image)?;
+    let encrypted = encrypt(arguments, name, &mut manifest, &image)?;
     let signed = [suit(arguments, &manifest)?, cms(arguments, &manifest)?];
     let signed: Vec<_> = signed.into_iter().flatten().collect();
     let directory = Directory::open(&arguments.output)?;
@@ -33,7 +35,10 @@ pub(crate) fn run(arguments: &Sign) -> Result<String, Failure> {
         }
     }
     // What is signed last: it must not speak of files that are not there.
-    let mut written = vec![directory.write(name, &image)?, directory.write(&format!("{name}.idx"), &index)?];
+    let mut written = vec![
+        directory.write(name, encrypted.as_ref().unwrap_or(&image))?,
+        directory.write(&format!("{name}.idx"), &index)?,
+    ];
     for Signed { suffix, bytes, .. } in &signed {
         written.push(directory.write(&format!("{name}{suffix}"), bytes)?);
     }
@@ -82,6 +87,7 @@ fn describe(arguments: &Sign, name: &str, image: &[u8]) -> Result<(Manifest, Vec
         index_digest: Hash::hash(&index),
         index: Some(index.clone()),
         uri: Some(arguments.uri.clone().unwrap_or_else(|| relative_reference(name))),
+        encryption: None,
     };
     Ok((manifest, index))
 }

@@ -17,7 +17,8 @@ pub(crate) fn run(arguments: &Verify) -> Result<String, Failure> {
     // What is neither is refused by the reader of the kind that was expected.
     let is_cms = cms::is_signed_data(&signed) || !suit::is_envelope(&signed) && arguments.key.is_empty();
     let manifest = if is_cms { verify_cms(arguments, &signed)? } else { verify_suit(arguments, &signed)? };
-    let image = files::read(&arguments.image, MAX_IMAGE)?;
+    let mut image = files::read(&arguments.image, MAX_IMAGE)?;
+    decrypt(arguments, &manifest, &mut image)?;
     check_image(&manifest, &image).map_err(|what| Failure::Image(arguments.image.clone(), what))?;
     if let Some(path) = &arguments.index {
         let index = files::read(path, MAX_INDEX)?;
@@ -27,6 +28,16 @@ pub(crate) fn run(arguments: &Verify) -> Result<String, Failure> {
         "verified: sequence number {}, vendor {}, class {}, {} bytes\n",
         manifest.sequence_number, manifest.vendor, manifest.class, manifest.image_size
     ))
+}
+
+/// Makes of a published image what will be in flash, if there is a key; without one, the image is what will be there.
+fn decrypt(arguments: &Verify, manifest: &Manifest, image: &mut [u8]) -> Result<(), Failure> {
+    let keys =
+        all(&arguments.decrypt_with, |path| files::read_key_encryption_key(path).map(|key| vec![key]))?;
+    let Some(encryption) = manifest.encryption.as_ref().filter(|_| !keys.is_empty()) else { return Ok(()) };
+    let refused = |error| Failure::NotDecrypted(arguments.image.clone(), error);
+    encryption.apply(&encryption.content_key(&keys).map_err(refused)?, image);
+    Ok(())
 }
 
 fn verify_suit(arguments: &Verify, envelope: &[u8]) -> Result<Manifest, Failure> {
@@ -65,7 +76,12 @@ fn check_image(manifest: &Manifest, image: &[u8]) -> Result<(), &'static str> {
         return Err("its size is another");
     }
     if Hash::hash(image) != manifest.image_digest {
-        return Err("its digest is another");
+        let may_be_encrypted = manifest.encryption.is_some();
+        return Err(if may_be_encrypted {
+            "its digest is another (of an image that is encrypted, give the key with --decrypt-with)"
+        } else {
+            "its digest is another"
+        });
     }
     let index = sixfold_manifest::chunk_index(image, manifest.chunk_size);
     manifest.check_index(&index).map_err(|_| "the signed chunk index is not that of its chunks")

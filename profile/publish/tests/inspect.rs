@@ -8,7 +8,7 @@ use hmac_sha256::Hash;
 use sixfold_manifest::chunk_index;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, MAX_TICKET, Numbers, Session};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, MAX_TICKET, Numbers, Session};
 
 #[test]
 fn inspect_shows_each_kind_of_file_and_no_secret() {
@@ -67,6 +67,7 @@ fn ticket() -> Vec<u8> {
             numbers: Numbers { first: 9, exponent: 16 },
             plain_allowed: true,
         }),
+        content_key: Some(ContentKey { key: &[0xc0; 16], iv: &[0xc1; 16] }),
         options: b"\xb2fw\x05image",
     };
     let mut bytes = [0; MAX_TICKET];
@@ -76,13 +77,18 @@ fn ticket() -> Vec<u8> {
 
 /// The record of [`ticket`] in flash with pages of 512 bytes that writes 8 bytes at once.
 fn record(index: &[u8]) -> Vec<u8> {
-    let mut record = vec![0xff; 512 + 2048 + 3072];
+    // 177 entries of the count, in three pages.
+    let mut record = vec![0xff; 512 + 2048 + 3072 + 1536];
     let ticket = ticket();
     record[..ticket.len()].copy_from_slice(&ticket);
     for number in [0, 1, 2, 5] {
         record[512 + 8 * number..][..8].fill(0);
     }
     record[512 + 8 * 7] = 0;
+    for number in [1, 2] {
+        record[5632 + 8 * number..][..8].fill(0);
+    }
+    record[5632 + 8 * 3] = 0;
     record[2560..][..index.len()].copy_from_slice(index);
     record
 }
@@ -98,9 +104,19 @@ fn inspect_shows_the_journal_of_a_record() {
         "journal            4 of 96 chunks marked; marked 0-2, 5; torn 7\n",
         "chunk index        that of the ticket\n",
         "image              not whole yet\n",
+        "session            3 of 191 reservations; numbers are left\n",
     ] {
         assert!(shown.contains(words), "{words:?} is not in {shown}");
     }
+    let keys = ["33333333", "44444444", "55555555"];
+    assert!(keys.iter().all(|key| !shown.contains(key)), "{shown}");
+    let mut lost = record(&index());
+    lost[5632] = 0;
+    desk.write("record", &lost);
+    assert!(succeeds(&desk.run(&flash)).contains("3 of 191 reservations; the relay did not know it\n"));
+    lost[5632..].fill(0);
+    desk.write("record", &lost);
+    assert!(succeeds(&desk.run(&flash)).contains("191 of 191 reservations; no numbers are left\n"));
     let mut wrong = record(&[0; 96 * 32]);
     wrong[512 + 8 * 96..][..8].fill(0);
     desk.write("record", &wrong);
@@ -116,13 +132,13 @@ fn inspect_shows_the_journal_of_a_record() {
 /// Two slots of 25 pages: record A is that of [`ticket`], and its slot holds zeros; record B is a tombstone.
 fn flash_file() -> Vec<u8> {
     let (page, slot) = (4096, 25 * 4096);
-    let mut flash = vec![0xff; 6 * page + 2 * slot];
+    let mut flash = vec![0xff; 8 * page + 2 * slot];
     let ticket = ticket();
     flash[..ticket.len()].copy_from_slice(&ticket);
     flash[2 * page..][..96 * 32].copy_from_slice(&index());
-    flash[3 * page..][..4].copy_from_slice(b"S6RT");
-    flash[6 * page..][..98_304].copy_from_slice(&image());
-    flash.extend(b"S6FF\x00\x01\x90\x00\x01\0\0\0\0\0\0\0");
+    flash[4 * page..][..4].copy_from_slice(b"S6RT");
+    flash[8 * page..][..98_304].copy_from_slice(&image());
+    flash.extend(b"S6FF\x00\x01\x90\x00\x01\x01\0\0\0\0\0\0");
     flash
 }
 
@@ -141,12 +157,12 @@ fn inspect_shows_both_records_of_a_flash_file() {
         assert!(shown.contains(words), "{words:?} is not in {shown}");
     }
     let mut flash = flash_file();
-    flash[6 * 4096] ^= 1;
-    flash[3 * 4096] = 0xff;
+    flash[8 * 4096] ^= 1;
+    flash[4 * 4096] = 0xff;
     desk.write("flash", &flash);
     let shown = succeeds(&desk.run(&["inspect", "flash"]));
     assert!(shown.contains("not that image") && shown.contains("record B: there is no ticket"), "{shown}");
-    flash[4 * 4096..][..16].copy_from_slice(&sixfold_profile::note::write_note(41));
+    flash[5 * 4096..][..16].copy_from_slice(&sixfold_profile::note::write_note(41));
     desk.write("flash", &flash);
     let shown = succeeds(&desk.run(&["inspect", "flash"]));
     assert!(shown.contains("record B: note: 41 was accepted"), "{shown}");

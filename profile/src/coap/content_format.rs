@@ -17,6 +17,10 @@ pub const OCTET_STREAM: u16 = 42;
 pub const JSON: u16 = 50;
 /// `application/cbor`
 pub const CBOR: u16 = 60;
+/// `application/edhoc+cbor-seq` (RFC 9528 §10.9)
+pub const EDHOC_CBOR_SEQ: u16 = 64;
+/// `application/cid-edhoc+cbor-seq`
+pub const CID_EDHOC_CBOR_SEQ: u16 = 65;
 /// `application/cose; cose-type="cose-encrypt"`
 pub const COSE_ENCRYPT: u16 = 96;
 /// `application/cose; cose-type="cose-sign"`

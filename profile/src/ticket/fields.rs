@@ -1,8 +1,9 @@
 //! What a ticket says, taken apart: for whoever writes one, or shows it.
 
+use super::content::ContentKey;
 use super::{
-    CRC, FIXED, Field, HAS_GROUP, HAS_SESSION, MAGIC, MAX_OPTIONS_LENGTH, PLAIN_ALLOWED, Ticket, TicketError,
-    VERSION, counts,
+    A128CTR, CRC, FIXED, Field, HAS_GROUP, HAS_SESSION, IS_ENCRYPTED, MAGIC, MAX_OPTIONS_LENGTH,
+    PLAIN_ALLOWED, Ticket, TicketError, VERSION, counts,
 };
 use crate::coap::{Options, Szx, option};
 use crate::crc::crc32;
@@ -35,6 +36,8 @@ pub struct Fields<'a> {
     pub group: Option<Group<'a>>,
     /// How requests and responses are protected.
     pub session: Option<Session<'a>>,
+    /// How the image is decrypted, if it is encrypted. Digests and size are those of the plaintext all the same.
+    pub content_key: Option<ContentKey<'a>>,
     /// The options of every request but Block2 and Size2, encoded as in a message.
     pub options: &'a [u8],
 }
@@ -131,13 +134,14 @@ impl<'a> Fields<'a> {
     /// `buffer` is too small.
     pub fn write(&self, buffer: &mut [u8]) -> Result<usize, TicketError> {
         self.check().map_err(TicketError::Field)?;
-        let length = FIXED + self.options.len() + CRC;
+        let length = FIXED + self.content_length() + self.options.len() + CRC;
         let body = buffer.get_mut(..length - CRC).ok_or(TicketError::Full)?;
         let mut to = Writer { rest: body };
         let plain_allowed = self.session.is_some_and(|session| session.plain_allowed);
         let flags = u8::from(self.group.is_some()) * HAS_GROUP
             + u8::from(self.session.is_some()) * HAS_SESSION
-            + u8::from(plain_allowed) * PLAIN_ALLOWED;
+            + u8::from(plain_allowed) * PLAIN_ALLOWED
+            + u8::from(self.content_key.is_some()) * IS_ENCRYPTED;
         to.put(&MAGIC);
         to.put(&[VERSION, flags]);
         // `check` bounds the options: the length fits 16 bits.
@@ -153,11 +157,19 @@ impl<'a> Fields<'a> {
         to.put_short::<8>(self.etag.unwrap_or_default());
         to.put_group(self.group);
         to.put_session(self.session);
-        to.put(&[0]);
+        to.put(&[u8::from(self.content_key.is_some()) * A128CTR]);
+        if let Some(ContentKey { key, iv }) = self.content_key {
+            to.put(key);
+            to.put(iv);
+        }
         to.put(self.options);
         let crc = crc32(buffer.get(..length - CRC).unwrap_or_default());
         buffer.get_mut(length - CRC..length).ok_or(TicketError::Full)?.copy_from_slice(&crc.to_be_bytes());
         Ok(length)
+    }
+
+    const fn content_length(&self) -> usize {
+        if self.content_key.is_some() { ContentKey::LENGTH } else { 0 }
     }
 
     pub(super) fn check(&self) -> Result<(), Field> {
@@ -174,6 +186,9 @@ impl<'a> Fields<'a> {
         if self.group.is_some_and(wrong) {
             return Err(Field::Group);
         }
+        if self.content_key.is_some() && !cfg!(feature = "encrypted") {
+            return Err(Field::Content);
+        }
         if self.session.is_some_and(|session| !session.is_sound()) {
             return Err(Field::Session);
         }
@@ -183,7 +198,7 @@ impl<'a> Fields<'a> {
                 || number == option::SIZE2
                 || number == option::PROXY_URI && self.session.is_some()
         };
-        let is_bad = self.options.len() > MAX_OPTIONS_LENGTH
+        let is_bad = self.content_length() + self.options.len() > MAX_OPTIONS_LENGTH
             || !Options::are_valid(self.options)
             || Options::new(self.options).any(|option| is_ours(option.number));
         if is_bad { Err(Field::Options) } else { Ok(()) }
@@ -192,9 +207,12 @@ impl<'a> Fields<'a> {
 
 impl Session<'_> {
     pub(super) fn is_sound(&self) -> bool {
-        let [sender, recipient] = [self.sender_id, self.recipient_id];
-        let fit = sender.len() <= 7 && recipient.len() <= 7 && self.numbers.are_sound();
-        fit && sender != recipient
+        self.sender_id.len() <= 7 && self.recipient_id.len() <= 7 && self.is_usable()
+    }
+
+    /// What of it is not said by its place in a ticket.
+    pub(super) fn is_usable(&self) -> bool {
+        self.numbers.are_sound() && self.sender_id != self.recipient_id
     }
 }
 

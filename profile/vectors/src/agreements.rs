@@ -29,7 +29,7 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
             refusal("the relay stops", Refusal::Unavailable)?,
             refusal("a certificate that is not accepted any more", Refusal::Certificate)?,
         ],
-        "refused": refused(usual)?,
+        "refused": refused(Grant { lifetime: 1, ..usual })?,
     }))
 }
 
@@ -80,7 +80,7 @@ fn refused(grant: Grant<'_>) -> Result<Value, Box<dyn Error>> {
         { "name": "a question with a bit that must be zero", "ask": "0100800000000000", "error": "Malformed" },
         answer("an answer of another version", 0, 2, "Version"),
         answer("an outcome that is not known", 1, 6, "Malformed"),
-        answer("a lifetime of nothing", 5, 0, "Malformed"),
+        answer("a lifetime of nothing", 7, 0, "Malformed"),
         answer("a device without identifier", 8, 0, "Malformed"),
         answer("an identifier that is too long", 8, 8, "Malformed"),
         answer("no zeros behind an identifier", 15, 1, "Malformed"),

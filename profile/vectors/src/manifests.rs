@@ -2,6 +2,7 @@
 
 use crate::{hex, keys, release};
 use serde_json::{Value, json};
+use sixfold_manifest::encryption::{Encryption, Recipient};
 use sixfold_manifest::keys::SigningKey;
 use sixfold_manifest::{Device, Manifest, suit};
 use std::error::Error;
@@ -9,6 +10,7 @@ use std::error::Error;
 pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
     let manifest = release::manifest();
     let elsewhere = Manifest { uri: Some("https://cdn.example/lamp.bin?v=8".to_owned()), ..manifest.clone() };
+    let encrypted = Manifest { encryption: Some(release::encryption()), ..manifest.clone() };
     let newest = Manifest { sequence_number: u64::MAX, ..manifest.clone() };
     Ok(json!({
         "format": "SUIT manifest",
@@ -18,6 +20,7 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
             vector("ES256", &manifest, "es256", &keys::es256()?)?,
             vector("an absolute URI", &elsewhere, "ed25519", &keys::ed25519()?)?,
             vector("no URI", &Manifest { uri: None, ..manifest.clone() }, "es256", &keys::es256()?)?,
+            vector("an encrypted image", &encrypted, "es256", &keys::es256()?)?,
             vector("the highest sequence number", &newest, "ed25519", &keys::ed25519()?)?,
         ],
         "refused": refused(&manifest)?,
@@ -51,6 +54,15 @@ pub(crate) fn fields(manifest: &Manifest) -> Value {
         "index_digest": hex(&manifest.index_digest),
         "index": manifest.index.as_deref().map(hex),
         "uri": manifest.uri,
+        "encryption": manifest.encryption.as_ref().map(encryption),
+    })
+}
+
+fn encryption(encryption: &Encryption) -> Value {
+    let recipient = |recipient: &Recipient| json!({ "key_id": hex(&recipient.key_id.0), "wrapped": hex(&recipient.wrapped) });
+    json!({
+        "iv": hex(&encryption.iv),
+        "recipients": encryption.recipients.iter().map(recipient).collect::<Vec<_>>(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The image that all vectors are about, and what its publisher says of it.
 
 use hmac_sha256::Hash;
+use sixfold_manifest::encryption::{ContentEncryptionKey, Encryption, KEY, KeyEncryptionKey};
 use sixfold_manifest::{Manifest, chunk_index, class_identifier, vendor_identifier};
 use sixfold_profile::index::ChunkSize;
 
@@ -18,6 +19,12 @@ pub(crate) fn index() -> Vec<u8> {
     chunk_index(&image(), ChunkSize::MIN)
 }
 
+/// With 16 bytes of b1 as content-encryption key, for two recipients, whose keys are 16 bytes of b2 and of b3.
+pub(crate) fn encryption() -> Encryption {
+    let recipients = [0xb2, 0xb3].map(|byte| KeyEncryptionKey::new([byte; KEY]));
+    Encryption::new(&ContentEncryptionKey::new([0xb1; KEY]), &recipients)
+}
+
 /// Sequence number 8, for the class `lamp` of the vendor `example.com`, with its chunk index and the URI `lamp.bin`.
 pub(crate) fn manifest() -> Manifest {
     let vendor = vendor_identifier("example.com");
@@ -31,5 +38,6 @@ pub(crate) fn manifest() -> Manifest {
         index_digest: Hash::hash(&index()),
         index: Some(index()),
         uri: Some("lamp.bin".to_owned()),
+        encryption: None,
     }
 }

@@ -4,7 +4,9 @@ use crate::{hex, release};
 use serde_json::{Value, json};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::crc32;
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Numbers, Session, TicketError};
+use sixfold_profile::ticket::{
+    ContentKey, Endpoint, Fields, Group, MAX_TICKET, Numbers, Session, TicketError,
+};
 use std::net::Ipv6Addr;
 
 /// Uri-Path: fw, lamp.bin.
@@ -27,6 +29,7 @@ pub(crate) fn plain() -> Fields<'static> {
         etag: None,
         group: None,
         session: None,
+        content_key: None,
         options: OPTIONS,
     }
 }
@@ -46,6 +49,10 @@ fn full() -> Fields<'static> {
         }),
         ..plain()
     }
+}
+
+fn encrypted() -> Fields<'static> {
+    Fields { content_key: Some(ContentKey { key: &[0xa4; 16], iv: &[0xa5; 16] }), ..plain() }
 }
 
 /// With a session of the keys of RFC 8613, Appendix C.1.1.
@@ -81,6 +88,7 @@ pub(crate) fn vectors() -> Result<Value, TicketError> {
             vector("the longest", &largest)?,
             vector("no options", &Fields { options: &[], ..plain() })?,
             vector("a session, and no plain mode", &protected())?,
+            vector("of an encrypted image", &encrypted())?,
         ],
         "refused": refused()?,
     }))
@@ -105,6 +113,7 @@ fn fields(ticket: &Fields<'_>) -> Value {
             json!({ "endpoint": endpoint(&group.endpoint), "token": hex(group.token) })
         }),
         "session": ticket.session.as_ref().map(session),
+        "content_key": ticket.content_key.map(|content| json!({ "key": hex(content.key), "iv": hex(content.iv) })),
         "options": hex(ticket.options),
     })
 }
@@ -129,7 +138,7 @@ fn session(session: &Session<'_>) -> Value {
 /// Changes of the full ticket: what it is, where, and what the bytes there become. The CRC is right again afterwards.
 const CHANGES: [(&str, usize, &[u8], &str); 20] = [
     ("another layout version", 4, &[2], "Version(2)"),
-    ("a flag that is not known", 5, &[15], "Field(Reserved)"),
+    ("a flag that is not known", 5, &[19], "Field(Reserved)"),
     ("plain mode allowed, and no session", 5, &[5], "Field(Session)"),
     ("numbers, and no session", 5, &[1], "Field(Session)"),
     ("an image of no bytes", 8, &[0; 4], "Field(ImageSize)"),
@@ -145,7 +154,7 @@ const CHANGES: [(&str, usize, &[u8], &str); 20] = [
     ("a Recipient ID that is not followed by zeros", 157, &[1], "Field(Session)"),
     ("fewer numbers than are reserved at once", 214, &[7], "Field(Session)"),
     ("numbers of more than 40 bits", 214, &[40], "Field(Session)"),
-    ("a reserved byte that is not zero", 215, &[1], "Field(Reserved)"),
+    ("an algorithm, but no encrypted image", 215, &[1], "Field(Content)"),
     ("an option with the reserved delta 15", 216, &[0xf0], "Field(Options)"),
     ("an option that is longer than the ticket", 216, &[0xbc], "Field(Options)"),
 ];

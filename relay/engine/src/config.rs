@@ -13,6 +13,8 @@ pub struct Config {
     pub forward: Vec<String>,
     /// Whether requests without a session are answered, where a route does not say otherwise.
     pub allow_plain: bool,
+    /// Whether somebody answers EDHOC messages (RFC 9528): see [`crate::Engine::poll_edhoc`].
+    pub edhoc: bool,
     /// Which addresses have to be shown to be live.
     pub echo: EchoPolicy,
     /// The largest block that is offered; devices may ask for less.
@@ -81,6 +83,7 @@ impl Default for Config {
             routes: Vec::new(),
             forward: Vec::new(),
             allow_plain: true,
+            edhoc: false,
             echo: EchoPolicy::default(),
             block_size: Szx::MAX,
             max_object: 8 << 20,

@@ -2,6 +2,7 @@
 
 use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
+use crate::edhoc::EdhocRequest;
 use crate::event::{DropReason, Event, SessionEvent};
 use crate::exchanges::{ExchangeId, Exchanges};
 use crate::fetches::Fetches;
@@ -76,6 +77,7 @@ pub struct Engine<S> {
     pub(crate) url: String,
     pub(crate) transmits: VecDeque<Transmit>,
     pub(crate) commands: VecDeque<FetchCommand>,
+    pub(crate) edhoc: VecDeque<EdhocRequest>,
     pub(crate) events: VecDeque<Event>,
 }
 
@@ -136,6 +138,7 @@ impl<S: Store> Engine<S> {
             url: String::new(),
             transmits: VecDeque::new(),
             commands: VecDeque::new(),
+            edhoc: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
@@ -283,7 +286,10 @@ impl<S: Store> Engine<S> {
         };
         self.timers.cancel(message.timer);
         match message.purpose {
-            Purpose::Response => self.hear_acknowledgement(now, path.interface, peer),
+            Purpose::Response => {
+                self.forget_separate(peer, message_id);
+                self.hear_acknowledgement(now, path.interface, peer);
+            }
             Purpose::Notification { token } => {
                 self.hear_acknowledgement(now, path.interface, peer);
                 self.notification_arrived(peer, token);
@@ -296,8 +302,9 @@ impl<S: Store> Engine<S> {
             return self.drop(DropReason::Unmatched);
         };
         self.timers.cancel(message.timer);
-        if let Purpose::Notification { token } = message.purpose {
-            self.remove_observer(peer, token);
+        match message.purpose {
+            Purpose::Response => self.forget_separate(peer, message_id),
+            Purpose::Notification { token } => self.remove_observer(peer, token),
         }
     }
 
@@ -310,13 +317,15 @@ impl<S: Store> Engine<S> {
             let Some(message) = self.outgoing.get_mut(peer, message_id) else { return };
             message.timer = timer;
             self.event(Event::RetransmittedResponse);
+            self.charge(path, bytes.len());
             return self.send(now, path, bytes);
         }
         let purpose = message.purpose;
         self.outgoing.remove(peer, message_id);
         self.drop(DropReason::Unacknowledged);
-        if let Purpose::Notification { token } = purpose {
-            self.remove_observer(peer, token);
+        match purpose {
+            Purpose::Response => self.forget_separate(peer, message_id),
+            Purpose::Notification { token } => self.remove_observer(peer, token),
         }
     }
 

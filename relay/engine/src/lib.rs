@@ -13,6 +13,7 @@ mod body;
 mod coap;
 mod config;
 mod discovery;
+mod edhoc;
 mod engine;
 mod event;
 mod exchanges;
@@ -43,6 +44,7 @@ mod upstream;
 
 pub use config::{Config, Limits, Route};
 pub use discovery::route_links;
+pub use edhoc::{EdhocAnswer, EdhocRequest};
 pub use engine::{Engine, Load};
 pub use event::{
     CacheResult, DropReason, Event, FanoutEvent, LinkDecision, LinkEvent, PlanKind, SessionEvent,

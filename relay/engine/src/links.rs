@@ -151,13 +151,11 @@ impl<S: Store> Engine<S> {
         };
         let total = self.length(url).unwrap_or(0);
         let Some(link) = self.links.get_mut(interface) else { return Ok(true) };
-        let protection = reply.bound.map_or(0, |_| AROUND_PROTECTED);
-        let bytes = payload + AROUND_PAYLOAD + protection + reply.token.as_slice().len();
-        let parcel = Parcel { bytes, payload, sign };
+        let parcel = parcel(reply, payload, sign);
         if sign == Sign::Request {
             let blocks = total.saturating_sub(start).div_ceil(payload.max(1));
             let blocks = u32::try_from(blocks).unwrap_or(u32::MAX).max(1);
-            let cost = link.cost(bytes);
+            let cost = link.cost(parcel.bytes);
             let verdict = link.admit(now, peer, num(wants), cost, cost.saturating_mul(blocks));
             if let Verdict::ComeBack(at) = verdict {
                 self.event(Event::Decided(LinkDecision::Refused));
@@ -176,6 +174,13 @@ impl<S: Store> Engine<S> {
             link.push(peer, Waiting::Answer(id), parcel);
         }
         Ok(false)
+    }
+
+    /// A block leaves that has so many bytes of payload: perhaps fewer than when it began to wait.
+    pub(crate) fn weigh(&mut self, reply: &Reply, payload: usize) {
+        if let Some(link) = self.links.get_mut(reply.path.interface) {
+            link.resized(reply.path.peer, parcel(reply, payload, Sign::Request));
+        }
     }
 
     /// The length of the version that a URL means, once known.
@@ -214,6 +219,13 @@ impl<S: Store> Engine<S> {
     pub(crate) fn spend(&mut self, now: Instant, path: Path, bytes: usize) {
         if let Some(link) = self.links.get_mut(path.interface) {
             link.spend(now, bytes);
+        }
+    }
+
+    /// The same for what is beyond a device's turn: it pays for it.
+    pub(crate) fn charge(&mut self, path: Path, bytes: usize) {
+        if let Some(link) = self.links.get_mut(path.interface) {
+            link.charge(path.peer, bytes);
         }
     }
 
@@ -265,10 +277,22 @@ impl<S: Store> Engine<S> {
     }
 
     fn depart(&mut self, now: Instant, interface: u32, waiting: Waiting) {
-        match waiting {
-            Waiting::Answer(id) => self.answer_in_turn(now, id),
-            Waiting::Notification(peer, token) => self.send_notification(now, peer, token),
-            Waiting::Stream => self.stream(now, interface),
+        let before = self.transmits.len();
+        let peer = match waiting {
+            Waiting::Answer(id) => {
+                self.answer_in_turn(now, id);
+                id.peer
+            }
+            Waiting::Notification(peer, token) => {
+                self.send_notification(now, peer, token);
+                peer
+            }
+            Waiting::Stream => return self.stream(now, interface),
+        };
+        if self.transmits.len() == before
+            && let Some(link) = self.links.get_mut(interface)
+        {
+            link.stayed(peer);
         }
     }
 
@@ -303,6 +327,12 @@ impl<S: Store> Engine<S> {
             self.refuse(now, reply, wants, refusal);
         }
     }
+}
+
+/// An answer with so many bytes of payload.
+fn parcel(reply: &Reply, payload: usize, sign: Sign) -> Parcel {
+    let protection = reply.bound.map_or(0, |_| AROUND_PROTECTED);
+    Parcel { bytes: payload + AROUND_PAYLOAD + protection + reply.token.as_slice().len(), payload, sign }
 }
 
 fn num(wants: &Wants) -> u32 {

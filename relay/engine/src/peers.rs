@@ -47,8 +47,18 @@ pub(crate) struct Peer {
     pub(crate) transfers: Vec<Transfer>,
     /// Until when the address counts as live (RFC 9175).
     pub(crate) live_until: Option<Instant>,
-    /// Requests of this device that wait for the origin.
+    /// Requests of this device that wait, for the origin or for the link.
     pub(crate) waiting: usize,
+    /// The separate response that it has not acknowledged yet.
+    pub(crate) separate: Option<Separate>,
+}
+
+/// A separate response on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Separate {
+    pub(crate) message_id: u16,
+    /// Of which version it carries a block.
+    pub(crate) etag: Option<ETag>,
 }
 
 impl Peer {
@@ -115,6 +125,7 @@ impl Peers {
             transfers: Vec::new(),
             live_until: None,
             waiting: 0,
+            separate: None,
         };
         (false, self.0.push(address, peer))
     }

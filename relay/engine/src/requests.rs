@@ -13,6 +13,7 @@ use crate::gateway;
 use crate::image::{ETag, Image};
 use crate::operator::BANNED;
 use crate::origin::{FetchCommand, FetchId};
+use crate::pacing::REQUEST;
 use crate::path::Path;
 use crate::peers::SILENCE;
 use crate::resources::Resource;
@@ -116,6 +117,9 @@ impl<S: Store> Engine<S> {
         ask: &Ask<'_>,
         url: &mut String,
     ) -> Result<(), Refusal> {
+        if self.is_edhoc(message) {
+            return self.take_edhoc(reply, message, ask);
+        }
         check_method(message.code, ask)?;
         let target = target::resolve(&self.config, message, ask, url)?;
         self.hear(now, &reply, &ask.wants);
@@ -123,6 +127,7 @@ impl<S: Store> Engine<S> {
             self.event(Event::SessionRefused(SessionRefusal::Required));
             return Err(NO_SESSION);
         }
+        self.move_on(reply.path.peer, url);
         if target == Target::WellKnownCore {
             let links = discovery::links(&self.config.routes, self.served(), message);
             self.answer_links(now, reply, &ask.wants, &links);
@@ -294,7 +299,18 @@ impl<S: Store> Engine<S> {
             return Err(Refusal::new(Code::SERVICE_UNAVAILABLE, "relay: too many requests waiting"));
         }
         let Some(peer) = self.peers.peek_mut(&reply.path.peer) else { return Ok(reply.exchange()) };
-        if peer.waiting >= limits.exchanges_per_client {
+        let mut most = limits.exchanges_per_client;
+        if peer.waiting > 0
+            && let Some(link) = self.links.get_mut(reply.path.interface)
+        {
+            // NSTART is 1 (RFC 7252 §4.7): who has a second request waiting pays for it, and who has nothing left to pay
+            // with has no third.
+            link.charge(reply.path.peer, REQUEST);
+            if link.owes(reply.path.peer) {
+                most = most.min(1);
+            }
+        }
+        if peer.waiting >= most {
             self.event(Event::Decided(LinkDecision::Limited));
             return Err(Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests waiting"));
         }

@@ -10,7 +10,7 @@ use crate::image::ETag;
 use crate::links::SOON_S;
 use crate::outgoing::{Confirmable, Purpose};
 use crate::path::Path;
-use crate::peers::Transfer;
+use crate::peers::{Separate, Transfer};
 use crate::store::Store;
 use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
@@ -55,6 +55,7 @@ impl<S: Store> Engine<S> {
             Answer::Block { mut response, etag, start, last } => {
                 let end = start + response.payload.len();
                 let offered = self.offered(&reply, wants, url, None);
+                self.weigh(&reply, response.payload.len());
                 response.observe = self.observation(now, &reply, wants, url);
                 response = self.with_echo(now, &reply, response);
                 self.respond(now, reply, wants, response);
@@ -90,26 +91,59 @@ impl<S: Store> Engine<S> {
             return;
         }
         let response = self.bounded(now, &reply, response);
-        let code = response.code();
+        let (code, etag) = (response.code(), response.etag);
         let (message_type, message_id) = if reply.confirmable && !reply.acknowledged {
             (Type::Acknowledgement, reply.message_id)
-        } else if reply.confirmable
-            && reply.room.is_none()
-            && self.outgoing.len() < self.config.limits.exchanges
-        {
-            (Type::Confirmable, self.message_id(reply.path.peer))
         } else {
-            // A client that never acknowledges must not fill our memory, and no address gets retransmissions that was not shown to
-            // be live: once has to do.
-            (Type::NonConfirmable, self.message_id(reply.path.peer))
+            let message_id = self.message_id(reply.path.peer);
+            // No address gets retransmissions that was not shown to be live.
+            let confirmable = reply.confirmable
+                && reply.room.is_none()
+                && self.may_repeat(reply.path.peer, Separate { message_id, etag });
+            (if confirmable { Type::Confirmable } else { Type::NonConfirmable }, message_id)
         };
         let Some(bytes) = self.datagram(reply.bound, response, message_type, message_id, reply.token) else {
+            if message_type == Type::Confirmable {
+                self.forget_separate(reply.path.peer, message_id);
+            }
             return self.drop(DropReason::NoNumber);
         };
         self.event(Event::Response(code));
         match message_type {
             Type::Confirmable => self.send_confirmable(now, reply.path, message_id, bytes, Purpose::Response),
             _ => self.send(now, reply.path, bytes),
+        }
+    }
+
+    /// Whether a separate response is repeated until it is acknowledged. A client that never acknowledges must fill neither our
+    /// memory nor the link: NSTART is 1 for us, too (RFC 7252 §4.7). Beyond that, once has to do.
+    fn may_repeat(&mut self, address: SocketAddr, separate: Separate) -> bool {
+        let room = self.outgoing.len() < self.config.limits.exchanges;
+        let Some(peer) = self.peers.peek_mut(&address) else { return room };
+        let may = room && peer.separate.is_none();
+        if may {
+            peer.separate = Some(separate);
+        }
+        may
+    }
+
+    /// A device asks for more of what its unacknowledged separate response was about: that says as well as an ACK that the
+    /// response arrived, so that it need not be repeated (RFC 7252 §4.2).
+    pub(crate) fn move_on(&mut self, address: SocketAddr, url: &str) {
+        let Some(peer) = self.peers.peek_mut(&address) else { return };
+        let Some(Separate { message_id, etag: Some(etag) }) = peer.separate else { return };
+        if peer.transfer(url).is_some_and(|transfer| transfer.etag == etag) {
+            peer.separate = None;
+            if let Some(message) = self.outgoing.remove(address, message_id) {
+                self.timers.cancel(message.timer);
+            }
+        }
+    }
+
+    /// A separate response is not repeated any more.
+    pub(crate) fn forget_separate(&mut self, address: SocketAddr, message_id: u16) {
+        if let Some(peer) = self.peers.peek_mut(&address) {
+            peer.separate = peer.separate.filter(|separate| separate.message_id != message_id);
         }
     }
 

@@ -23,8 +23,9 @@ use std::time::Duration;
 
 /// Groups at the same time on all links; devices beyond are served by unicast.
 const MOST_GROUPS: usize = 16;
-/// Beside devices that are served by unicast a stream has the shares of its members, up to so many: nobody starves.
-const MOST_SHARES: usize = 64;
+/// Beside devices that are served by unicast a stream has the shares of its members: of so many at least, because who hears all
+/// asks for nothing and is not known to be there; of so many at most, so that nobody starves.
+const SHARES: std::ops::RangeInclusive<usize> = 16..=64;
 /// Devices that lose and get power together are not all there when a stream begins: what it sends within this time is missing at the
 /// last of them.
 const POWER_ON: Duration = Duration::from_millis(500);
@@ -200,14 +201,15 @@ impl<S: Store> Engine<S> {
         let Some((place, _)) = self.next_group(interface) else { return };
         let Some(group) = self.streams.groups.get(place) else { return };
         let (key, payload, port) = (group.key, group.szx().size(), self.config.port);
-        let members = self.streams.on(interface).map(Group::members).sum::<usize>().clamp(1, MOST_SHARES);
+        let members = self.streams.on(interface).map(Group::members).sum::<usize>();
+        let shares = members.clamp(*SHARES.start(), *SHARES.end());
         let Some(paced) = self.links.of(interface) else { return };
         let Some(fanout) = paced.link.config().fanout else { return };
         let sign = Sign::Group(group_headers(&key, port, paced.link.config()));
         let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign };
         paced.link.slow_down(paced.loss.slow());
         paced.link.push(fanout.address(interface), Waiting::Stream, parcel);
-        paced.link.weigh_stream(fanout.address(interface), members as u32);
+        paced.link.weigh_stream(fanout.address(interface), shares as u32);
         paced.stream_waits = true;
     }
 

@@ -199,7 +199,10 @@ fn who_is_refused_and_asks_on_hears_nothing() {
     let dropped = bench.events.iter().filter(|event| **event == Event::Dropped(DropReason::Refused));
     assert_eq!(dropped.count(), 10);
     bench.now += MS * 2000;
-    assert_eq!(bench.ask(&Ask::block(0, 500, "image.bin", 400, 2)).code, Code::TOO_MANY_REQUESTS);
+    bench.send(&Ask::block(0, 500, "image.bin", 400, 2));
+    assert_eq!(bench.answers(), [], "what it asked in vain puts the next refusal off");
+    bench.now += MS * 8000;
+    assert_eq!(bench.ask(&Ask::block(0, 501, "image.bin", 400, 2)).code, Code::TOO_MANY_REQUESTS);
 }
 
 #[test]

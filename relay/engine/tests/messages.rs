@@ -67,6 +67,35 @@ fn an_unacknowledged_response_is_repeated_with_back_off_and_then_given_up() {
     assert!(bench.events.contains(&Event::Dropped(DropReason::Unacknowledged)));
 }
 
+/// RFC 7252 §4.7: NSTART is 1.
+#[test]
+fn one_separate_response_at_a_time_is_repeated() {
+    let mut bench = Bench::new(config());
+    (5..8).for_each(|message_id| bench.send(&Ask::block(1, message_id, "image.bin", 0, 2)));
+    let id = bench.fetch();
+    assert_eq!(bench.pass(SECOND).len(), 3, "each has an empty ACK");
+    bench.deliver(id, 1, &body(1, 1000), 60);
+    let types: Vec<_> = bench.answers().iter().map(|answer| answer.message_type).collect();
+    assert_eq!(types, [Type::Confirmable, Type::NonConfirmable, Type::NonConfirmable]);
+    assert_eq!(bench.engine.load().outgoing, 1);
+}
+
+/// RFC 7252 §4.2: there are other indications than an ACK that a message did arrive.
+#[test]
+fn who_asks_for_more_is_sent_the_answer_before_no_more() {
+    let mut bench = Bench::new(config());
+    bench.send(&Ask::block(1, 5, "image.bin", 0, 2));
+    let id = bench.fetch();
+    bench.pass(SECOND);
+    bench.deliver(id, 1, &body(1, 1000), 60);
+    assert_eq!(bench.answers()[0].message_type, Type::Confirmable);
+    bench.send(&Ask::get(1, 6, "another.bin"));
+    assert_eq!(bench.engine.load().outgoing, 1, "that says nothing of the first");
+    bench.send(&Ask::block(1, 7, "image.bin", 1, 2));
+    assert_eq!(bench.answers()[0].message_type, Type::Acknowledgement);
+    assert_eq!(bench.engine.load().outgoing, 0, "no ACK, but the next request");
+}
+
 #[test]
 fn repetitions_of_a_waiting_request_are_absorbed() {
     let mut bench = Bench::new(config());

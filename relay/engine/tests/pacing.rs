@@ -84,6 +84,42 @@ fn a_duty_cycle_spaces_answers() {
     assert!(gaps.iter().all(|gap| *gap >= MS * 100 && *gap <= MS * 130), "{gaps:?}");
 }
 
+/// A client that takes one block and goes must not slow the link for those that stay.
+#[test]
+fn only_who_fetches_block_after_block_is_missed() {
+    for (blocks, missed) in [(1, false), (2, true)] {
+        let mut bench = paced(6400, LinkConfig::default());
+        for num in 0..blocks {
+            bench.send(&block(0, num));
+            bench.pass(MS * 20);
+        }
+        bench.pass(MS * 500);
+        bench.send(&block(1, 0));
+        bench.answers();
+        assert_eq!(decided(&bench, LinkDecision::Quiet) > 0, missed, "{blocks} blocks");
+    }
+}
+
+/// Who asks again and again while an answer waits pays for it, and is told so.
+#[test]
+fn who_floods_is_refused_and_waits_longer() {
+    let mut bench = paced(640_000, LinkConfig::default());
+    let mut served = [0_u16; 21];
+    (1..21).for_each(|peer| bench.send(&block(peer, 0)));
+    for step in 0..2000_u16 {
+        bench.send(&Ask::block(0, 1000 + step, "image.bin", u32::from(step) * 7 % 5000, SZX));
+        for answer in bench.pass(MS * 20).into_iter().filter(|answer| answer.code == Code::CONTENT) {
+            let count = &mut served[usize::from(answer.peer)];
+            *count += 1;
+            if answer.peer > 0 {
+                bench.send(&Ask::block(answer.peer, 5000 + *count, "image.bin", u32::from(*count), SZX));
+            }
+        }
+    }
+    assert!(served[1..].iter().all(|&other| other > 2 * served[0]), "{served:?}");
+    assert!(decided(&bench, LinkDecision::Limited) > 1000 && decided(&bench, LinkDecision::Silenced) > 1000);
+}
+
 #[test]
 fn lost_and_late_are_told_apart() {
     let mut bench = paced(6400, LinkConfig::default());

@@ -10,7 +10,7 @@ mod values;
 
 pub use mistakes::{Mistake, Mistakes};
 use schema::Files;
-pub use sessions::{Handshakes, Port, Sessions};
+pub use sessions::{EdhocFiles, Handshakes, Port, Sessions};
 
 use crate::directory;
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
@@ -52,6 +52,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[log]`
     pub log: Log,
+    /// `[process]`
+    pub process: Process,
 }
 
 /// Where devices find the relay.
@@ -192,6 +194,21 @@ impl Listen {
     }
 }
 
+/// What the process gives up before it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Whom it becomes when it was started as root.
+    pub user: Option<String>,
+    /// Landlock and seccomp.
+    pub sandbox: bool,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self { user: None, sandbox: true }
+    }
+}
+
 impl Default for Listen {
     fn default() -> Self {
         let coap = [params::PORT, *SHORT_PORTS.start()];
@@ -242,7 +259,15 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(&text, file, Files { origin: origin::mistakes, port: crate::sessions::file_mistakes })
+        schema::read(
+            &text,
+            file,
+            Files {
+                origin: origin::mistakes,
+                port: crate::sessions::file_mistakes,
+                edhoc: crate::sessions::edhoc::file_mistakes,
+            },
+        )
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -267,6 +292,7 @@ impl Config {
             max_object: self.cache.max_object,
             port: self.listen.stream_port(),
             allow_plain: self.sessions.allow_plain,
+            edhoc: self.sessions.edhoc.is_some(),
             echo: self.security.echo,
             limits: sixfold_engine::Limits {
                 negative_ttl: self.cache.negative_ttl,

@@ -3,7 +3,7 @@
 mod sessions;
 
 use super::reader::{Section, Source};
-use super::{Config, Disk, Link, Mistakes, Port, ResourceDirectory, Route, values};
+use super::{Config, Disk, EdhocFiles, Link, Mistakes, Port, ResourceDirectory, Route, values};
 use crate::origin::OriginSettings;
 use crate::sessions::credentials::FileMistakes;
 use sixfold_engine::{Algorithm, EchoPolicy, Fanout, LinkConfig, Repair, canonical_url};
@@ -25,11 +25,14 @@ pub(super) struct Files {
     pub(super) origin: fn(&OriginSettings) -> FileMistakes,
     /// The files of the session port.
     pub(super) port: fn(&Port) -> FileMistakes,
+    /// The files of EDHOC.
+    pub(super) edhoc: fn(&EdhocFiles) -> FileMistakes,
 }
 
 impl Files {
     /// Nobody does.
-    pub(super) const NONE: Self = Self { origin: |_| Vec::new(), port: |_| Vec::new() };
+    pub(super) const NONE: Self =
+        Self { origin: |_| Vec::new(), port: |_| Vec::new(), edhoc: |_| Vec::new() };
 }
 
 /// Reads a whole file.
@@ -60,6 +63,7 @@ fn read_all(source: &Source<'_>, files: Files) -> Config {
     });
     top.section("admin", |section| read_admin(section, &mut config));
     top.section("log", |section| read_log(section, &mut config));
+    top.section("process", |section| read_process(section, &mut config));
     top.finish();
     config
 }
@@ -285,6 +289,14 @@ fn read_log(section: &mut Section<'_, '_>, config: &mut Config) {
     section.read("format", &mut config.log.json, |value| {
         values::one_of(value, &[("text", false), ("json", true)])
     });
+}
+
+fn read_process(section: &mut Section<'_, '_>, config: &mut Config) {
+    section.read("user", &mut config.process.user, |value| {
+        let name = values::text(value)?;
+        Ok(Some(name).filter(|name| !name.is_empty()))
+    });
+    section.read("sandbox", &mut config.process.sandbox, values::flag);
 }
 
 /// The segments of a path prefix: `/fw/beta`.

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Sessions {
     /// Where devices agree on them over TLS; `None` closes the port.
     pub port: Option<Port>,
+    /// How devices without TCP agree on them (EDHOC, RFC 9528); `None` turns it off.
+    pub edhoc: Option<EdhocFiles>,
     /// What the port bears.
     pub handshakes: Handshakes,
     /// The longest that one lasts.
@@ -38,6 +40,15 @@ pub struct Port {
     pub client_crl: Option<PathBuf>,
 }
 
+/// Who the relay is in EDHOC, and whom it knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdhocFiles {
+    /// The relay's private key.
+    pub key: PathBuf,
+    /// The credentials of devices, a line each.
+    pub devices: PathBuf,
+}
+
 /// What the session port bears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handshakes {
@@ -56,6 +67,15 @@ impl Default for Sessions {
         let handshakes = Handshakes { total: 32, per_client: 4, rate: 4, timeout: Duration::from_secs(30) };
         let limit = sixfold_engine::Limits::default().sessions;
         let lifetime = Duration::from_secs(30 * 24 * 3600);
-        Self { port: None, handshakes, lifetime, limit, allow_plain: true, store: None, contexts: None }
+        Self {
+            port: None,
+            edhoc: None,
+            handshakes,
+            lifetime,
+            limit,
+            allow_plain: true,
+            store: None,
+            contexts: None,
+        }
     }
 }

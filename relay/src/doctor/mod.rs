@@ -5,6 +5,7 @@
 
 mod machine;
 mod network;
+mod privilege;
 mod sessions;
 
 use crate::config::Config;
@@ -96,6 +97,7 @@ pub async fn examine(config: &Config) -> Findings {
     findings.extend(machine::disk(config));
     findings.extend(machine::memory(config));
     findings.extend(machine::buffers());
+    findings.extend(privilege::all(config));
     Findings(findings)
 }
 

@@ -127,7 +127,7 @@ fn written(store: &SessionStore, contents: Contents) -> Option<Vec<KeptSession>>
     let outcome = store.write(&contents);
     outcome
         .inspect_err(|error| {
-            tracing::error!("operator: sessions cannot be kept ({error:#}); see sessions.store")
+            tracing::error!("operator: sessions cannot be kept ({error:#}); see sessions.store");
         })
         .ok()
         .map(|()| contents.sessions)

@@ -6,6 +6,7 @@
 
 mod clock;
 pub(crate) mod door;
+mod edhoc;
 mod keeper;
 mod links;
 mod paced;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::ops::status::{Around, Image, Page};
 use crate::ops::{Metrics, Order, Report, Status, logging};
 use crate::origin::OriginClient;
+use crate::sessions::edhoc::Responder;
 use crate::spool::Spool;
 use crate::store::MemoryStore;
 use crate::udp::{RecvBatch, interfaces};
@@ -75,6 +77,7 @@ pub struct Driver {
     clock: Clock,
     batch: RecvBatch,
     outbox: Vec<Transmit>,
+    edhoc: Option<Responder>,
 }
 
 impl Driver {
@@ -94,6 +97,7 @@ impl Driver {
         metrics.watch_origin(origin.traffic());
         let links = Links::open(&config.listen)?;
         let store = MemoryStore::new(config.cache.memory);
+        let edhoc = edhoc::responder(&config)?;
         let clock = Clock::start();
         let mut engine = Engine::new(config.engine(), store, seed);
         let keeper = Keeper::open(&config.sessions, &mut engine, clock.now());
@@ -113,6 +117,7 @@ impl Driver {
             clock,
             batch: RecvBatch::new(),
             outbox: Vec::new(),
+            edhoc,
         };
         driver.pace();
         Ok(driver)
@@ -191,6 +196,7 @@ impl Driver {
 
     /// Takes everything that the engine has to say.
     async fn flush(&mut self) {
+        self.answer_edhoc();
         while let Some(transmit) = self.engine.poll_transmit() {
             self.outbox.push(transmit);
         }
@@ -245,6 +251,7 @@ impl Driver {
         // Two spools in one directory would remove each other's unfinished files.
         let same_disk = config.cache.disk == self.config.cache.disk;
         let spool = if same_disk { self.spool.clone() } else { config.open_spool() };
+        let edhoc = edhoc::responder(&config)?;
         let settings = config.origin_settings(spool.clone());
         if config.listen != self.config.listen {
             self.links.reopen(&config.listen)?;
@@ -253,10 +260,13 @@ impl Driver {
         if config.cache.memory != self.config.cache.memory {
             self.engine.store_mut().resize(config.cache.memory);
         }
+        // What was half finished begins again: the list of devices may be another one.
+        self.edhoc = edhoc;
         self.engine.reconfigure(config.engine());
         self.door = Door::new(config.limits.client_rate, config.limits.client_burst);
-        if config.admin != self.config.admin || config.log != self.config.log {
-            tracing::warn!("operator: changes in [admin] and [log] wait for the next start");
+        let waits = |config: &Config| (config.admin.clone(), config.log.clone(), config.process.clone());
+        if waits(&config) != waits(&self.config) {
+            tracing::warn!("operator: changes in [admin], [log] and [process] wait for the next start");
         }
         self.spool = spool;
         self.config = config;

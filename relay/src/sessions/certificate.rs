@@ -49,7 +49,7 @@ fn dns_name(certificate: &Certificate) -> Option<Option<String>> {
 
 fn common_name(certificate: &Certificate) -> Option<String> {
     let attributes = certificate.tbs_certificate.subject.0.iter().flat_map(|names| names.0.iter());
-    let value = &attributes.filter(|attribute| attribute.oid == COMMON_NAME).last()?.value;
+    let value = &attributes.rev().find(|attribute| attribute.oid == COMMON_NAME)?.value;
     let is_text = matches!(value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
     let text = std::str::from_utf8(value.value()).ok()?;
     is_text.then(|| text.to_owned())

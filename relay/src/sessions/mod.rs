@@ -8,6 +8,7 @@
 //! | `tickets` | what makes the second handshake of a device cheap |
 //! | `guests` | how many may shake hands at once, from one address and in all |
 //! | [`port`] | the listener, and what it is told |
+//! | [`edhoc`] | the same without TCP and certificates: EDHOC (RFC 9528) |
 //! | `exchange` | one connection, from its first byte to its last |
 //! | [`outcome`] | what became of it |
 //! | [`store`] | sessions on disk, sealed |
@@ -18,6 +19,7 @@
 
 pub mod certificate;
 pub mod credentials;
+pub mod edhoc;
 mod exchange;
 mod guests;
 pub mod outcome;

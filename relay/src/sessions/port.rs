@@ -150,7 +150,7 @@ fn warn_of_expiry(not_after: Option<SystemTime>) {
             "operator: sessions.certificate expired at {shown}: no device accepts it; renew it"
         ),
         Ok(left) if left < RENEWAL => {
-            tracing::warn!("operator: sessions.certificate expires at {shown}: renew it")
+            tracing::warn!("operator: sessions.certificate expires at {shown}: renew it");
         }
         Ok(_) => {}
     }

@@ -266,3 +266,20 @@ proptest! {
         }
     }
 }
+
+/// No URL, whoever thought of it, names a file outside of the directory, or another file in it.
+#[test]
+fn names_of_files_are_digests() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open(&directory, 1 << 20);
+    let urls = ["https://h/../../etc/passwd", "https://h/a/b", "../x", "/etc/passwd", "a\0b", "a\nb", ""];
+    for url in urls {
+        assert!(store(&spool, url, "v", b"bytes"), "{url:?}");
+    }
+    let names: Vec<_> = files(&directory).into_iter().map(|(name, _)| name).collect();
+    let is_digest = |name: &String| {
+        let digits = name.strip_suffix(FINAL_SUFFIX).unwrap_or_default();
+        digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    assert!(names.len() == urls.len() && names.iter().all(is_digest), "{names:?}");
+}

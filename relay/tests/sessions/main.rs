@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod edhoc;
 mod hostile;
 mod reload;
 mod world;
@@ -107,7 +108,7 @@ async fn no_session_outlives_the_certificate_or_what_was_wanted() {
 
 #[tokio::test]
 async fn a_relay_that_is_full_says_so() {
-    let world = World::start(|config| config.limits.engine.sessions = 1).await;
+    let world = World::start(|config| config.sessions.limit = 1).await;
     for (name, refused) in [("a", None), ("b", Some(Refusal::Full))] {
         let mut device = Device::new(&world.authority, world.issue(name));
         let agreed = device.agree(&world).await.unwrap();

@@ -7,6 +7,7 @@ use sixfold_device::fetch::{Change, Violation};
 use sixfold_device::flash_file::FlashError;
 use sixfold_device::prepare::{PrepareError, TargetError};
 use sixfold_device::uri::UriError;
+use sixfold_manifest::encryption::NoContentKey;
 use sixfold_manifest::{Distrust, Refusal};
 use sixfold_profile::coap::Code;
 use std::fmt;
@@ -46,6 +47,8 @@ pub(crate) enum Failure {
     OtherSize(String),
     /// The manifest names no resource that can be fetched.
     Reference(TargetError),
+    /// The image is encrypted, and not for this device.
+    NoContentKey(NoContentKey),
     /// The manifest has the sequence number of the image that runs, and is of another one.
     Reused(String),
     /// There is to be a session with the relay, and there is none.
@@ -66,6 +69,7 @@ impl From<PrepareError<Failure, Untrusted, FlashError>> for Failure {
             PrepareError::Fetch { error, .. } | PrepareError::Session(error) => error,
             PrepareError::Untrusted(error) => Self::Untrusted(error),
             PrepareError::Refused(refusal) => Self::Unfit(refusal),
+            PrepareError::NoContentKey(error) => Self::NoContentKey(error),
             PrepareError::Target(error) => Self::Reference(error),
             PrepareError::OtherSize { .. } => Self::OtherSize(error.to_string()),
             PrepareError::Reused { .. } => Self::Reused(error.to_string()),
@@ -110,6 +114,7 @@ impl Failure {
             Self::Session(AgreeError::Untrusted(_)) => 28,
             Self::Session(AgreeError::Rejected(_)) => 29,
             Self::Session(_) => 30,
+            Self::NoContentKey(_) => 31,
         }
     }
 
@@ -164,6 +169,7 @@ impl fmt::Display for Failure {
             Self::TooLong(limit) => write!(f, "the server sends more than {limit} bytes"),
             Self::Untrusted(error) => error.fmt(f),
             Self::Unfit(refusal) => refusal.fmt(f),
+            Self::NoContentKey(error) => error.fmt(f),
             Self::Session(error) => write!(f, "no session with the relay: {error}"),
             Self::Reference(error) => write!(f, "the manifest's URI cannot be used: {error}"),
             Self::OtherSize(what) | Self::Reused(what) | Self::Flash(what) | Self::Layout(what) => {
@@ -232,6 +238,7 @@ mod tests {
             (PrepareError::Refused(Refusal::ChunkSize { chunk: 1, page: 2 }), 16),
             (PrepareError::Refused(Refusal::Index), 17),
             (PrepareError::Reused { sequence_number: 1 }, 25),
+            (PrepareError::NoContentKey(NoContentKey::NotForUs), 31),
             (PrepareError::OtherSize { signed: 1, offered: 2 }, 18),
             (PrepareError::Target(TargetError::TooLong), 19),
             (PrepareError::Session(Failure::Session(AgreeError::Untrusted(rustls::Error::DecryptError))), 28),

@@ -6,7 +6,7 @@ use crate::flash::{hex, open};
 use crate::progress::print_line;
 use crate::relay::Relay;
 use crate::session::Wanted;
-use crate::trust::Trust;
+use crate::trust::{self, Trust};
 use crate::wire::Wire;
 use crate::{boot, discover};
 use embedded_storage::nor_flash::NorFlash;
@@ -110,6 +110,7 @@ fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure>
             page_size: FlashFile::ERASE_SIZE as u32,
             last_sequence_number: what.last_sequence,
         },
+        keys: trust::key_encryption_keys(what)?,
         interface_identifier: identifier(what, &secret, address),
         szx: what.szx,
         group: !what.no_group,

@@ -3,11 +3,12 @@
 use crate::cli::What;
 use crate::failure::Failure;
 use sixfold_manifest::cms::{self, TrustAnchors};
+use sixfold_manifest::encryption::KeyEncryptionKey;
 use sixfold_manifest::keys::VerifyingKey;
 use sixfold_manifest::{Distrust, Manifest, suit};
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// CBOR tag 107, which SUIT envelopes begin with.
@@ -83,6 +84,15 @@ impl Trust {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         cms::verify(signed, &self.anchors, now).map_err(Untrusted::Cms)
     }
+}
+
+/// The keys that this device decrypts with.
+pub(crate) fn key_encryption_keys(what: &What) -> Result<Vec<KeyEncryptionKey>, Failure> {
+    let read = |path: &PathBuf| {
+        KeyEncryptionKey::from_text(&String::from_utf8_lossy(&read(path)?))
+            .map_err(|error| unusable(path, &error))
+    };
+    what.decrypt_with.iter().map(read).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

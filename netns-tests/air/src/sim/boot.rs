@@ -66,6 +66,7 @@ impl Prepared {
                 token: told.etag.get(..GROUP_TOKEN)?,
             }),
             session: None,
+            content_key: None,
             options: target::bytes(number),
         };
         let mut flash = Flash::new(2 * record as usize / PAGE, image);

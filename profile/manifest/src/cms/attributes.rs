@@ -147,6 +147,7 @@ impl<'a> Attributes<'a> {
             index_digest,
             index: None,
             uri: None,
+            encryption: None,
         })
     }
 }

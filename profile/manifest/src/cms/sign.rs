@@ -36,13 +36,16 @@ impl SigningKey {
 ///
 /// # Errors
 /// [`Error::KeyMismatch`], [`Error::NoSignerCertificate`] without a chain, [`Error::Unreadable`] for a certificate,
-/// [`Error::NotExpressible`] for a manifest with an index or a URI, [`Error::TooLong`].
+/// [`Error::NotExpressible`] for a manifest with an index, a URI or encryption, [`Error::TooLong`].
 pub fn sign(manifest: &Manifest, key: &SigningKey, chain: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
     if manifest.index.is_some() {
         return Err(Error::NotExpressible("the chunk index itself"));
     }
     if manifest.uri.is_some() {
         return Err(Error::NotExpressible("a URI"));
+    }
+    if manifest.encryption.is_some() {
+        return Err(Error::NotExpressible("encryption"));
     }
     let identifier = signer_identifier(key, chain)?;
     let attributes = attributes::encode(manifest)?;

@@ -1,12 +1,15 @@
 //! CBOR in its deterministic encoding (RFC 8949 §4.2.1), and nothing but that.
 
 use super::error::{Error, Fault, Part};
+use crate::encryption::MAX_RECIPIENTS;
 use ciborium::Value;
 
 /// Deeper than any envelope that follows the profile.
 const MAX_DEPTH: usize = 8;
 /// More items than any part of an envelope that follows the profile. It bounds what hostile bytes can make us allocate.
 const MAX_ITEMS: usize = 256;
+/// The same for the list of recipients, of which each has nine.
+const MAX_ITEMS_OF_RECIPIENTS: usize = 16 + 9 * MAX_RECIPIENTS;
 
 /// The deterministic encoding of a value whose maps are in order.
 pub(super) fn encode(value: &Value) -> Vec<u8> {
@@ -31,7 +34,8 @@ pub(super) fn wrap(value: &Value) -> Value {
 /// Reads one value that takes all of `bytes`.
 pub(super) fn decode(part: Part, bytes: &[u8]) -> Result<Value, Error> {
     let fault = |fault| Error::Cbor(part, fault);
-    check_items(bytes).map_err(fault)?;
+    let most = if part == Part::EncryptionInfo { MAX_ITEMS_OF_RECIPIENTS } else { MAX_ITEMS };
+    check_items(bytes, most).map_err(fault)?;
     let mut rest = bytes;
     let value: Value = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
         .map_err(|_| fault(Fault::Malformed))?;
@@ -43,9 +47,9 @@ pub(super) fn decode(part: Part, bytes: &[u8]) -> Result<Value, Error> {
 }
 
 /// Whether there are not too many items, each with its length in its head. The rest of what can be wrong is not seen.
-fn check_items(bytes: &[u8]) -> Result<(), Fault> {
+fn check_items(bytes: &[u8], most: usize) -> Result<(), Fault> {
     let mut rest = bytes;
-    for _ in 0..MAX_ITEMS {
+    for _ in 0..most {
         let Some((initial, behind)) = rest.split_first() else { return Ok(()) };
         let (major, info) = (initial >> 5, initial & 31);
         let (argument, behind) = match info {

@@ -1,15 +1,17 @@
-//! SUIT_Command_Sequence: what runs it, for the two components and the few commands of the profile.
+//! SUIT_Command_Sequence: what runs it, for the components and the few commands of the profile.
 
 use super::authentication::read_digest;
 use super::cbor::{as_int, as_uint, decode};
+use super::encryption_info;
 use super::error::{Error, Part};
 use super::labels::{command, component, parameter};
+use crate::Encryption;
 use ciborium::Value;
 use sixfold_profile::index::{ChunkSize, DIGEST};
 use uuid::Uuid;
 
 /// What the sequences set for one component, and what they had done with it.
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 pub(super) struct Component {
     pub(super) vendor: Option<Uuid>,
     pub(super) class: Option<Uuid>,
@@ -17,6 +19,8 @@ pub(super) struct Component {
     pub(super) size: Option<u32>,
     pub(super) uri: Option<String>,
     pub(super) chunk_size: Option<ChunkSize>,
+    pub(super) source: Option<u64>,
+    pub(super) encryption: Option<Encryption>,
     done: Vec<(Part, i64)>,
 }
 
@@ -26,6 +30,12 @@ impl Component {
         self.done.contains(&(part, command))
     }
 
+    /// Whether nothing is said of it but where it is, and nothing done with it but fetching it.
+    pub(super) fn is_only_fetched(&self) -> bool {
+        let done = vec![(Part::PayloadFetch, command::FETCH)];
+        *self == Self { uri: self.uri.clone(), done, ..Self::default() }
+    }
+
     /// Whether all parameters are set that a command needs.
     const fn is_ready_for(&self, command: i64) -> bool {
         match command {
@@ -33,6 +43,7 @@ impl Component {
             command::CLASS_IDENTIFIER => self.class.is_some(),
             command::IMAGE_MATCH => self.digest.is_some() && self.size.is_some(),
             command::FETCH => self.uri.is_some(),
+            command::COPY => self.source.is_some() && self.encryption.is_some(),
             _ => true,
         }
     }
@@ -43,6 +54,7 @@ impl Component {
 pub(super) struct Processor {
     pub(super) image: Component,
     pub(super) index: Component,
+    pub(super) encrypted: Component,
 }
 
 impl Processor {
@@ -62,6 +74,7 @@ impl Processor {
                     current = match as_uint(argument) {
                         Some(component::IMAGE) => &mut self.image,
                         Some(component::INDEX) => &mut self.index,
+                        Some(component::ENCRYPTED) => &mut self.encrypted,
                         _ => return Err(Error::Value(part, "component index")),
                     };
                 }
@@ -96,6 +109,7 @@ const fn belongs(part: Part, code: i64) -> bool {
         (part, code),
         (Part::SharedSequence, command::VENDOR_IDENTIFIER | command::CLASS_IDENTIFIER)
             | (Part::PayloadFetch, command::FETCH | command::IMAGE_MATCH)
+            | (Part::Install, command::COPY)
             | (Part::Validate, command::IMAGE_MATCH)
             | (Part::Invoke, command::INVOKE)
     )
@@ -127,6 +141,12 @@ fn set_parameters(component: &mut Component, part: Part, parameters: &Value) -> 
             (Part::PayloadFetch, parameter::CHUNK_SIZE) => {
                 let bytes = as_uint(value).and_then(|bytes| u32::try_from(bytes).ok());
                 set(&mut component.chunk_size, bytes.and_then(ChunkSize::from_bytes), part, "chunk size")?;
+            }
+            (Part::Install, parameter::SOURCE_COMPONENT) => {
+                set(&mut component.source, as_uint(value), part, "source component")?;
+            }
+            (Part::Install, parameter::ENCRYPTION_INFO) => {
+                set(&mut component.encryption, Some(encryption_info::read(value)?), part, "encryption info")?;
             }
             _ => return Err(Error::Unknown(part, format!("the parameter {key}"))),
         }

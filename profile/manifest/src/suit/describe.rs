@@ -9,7 +9,7 @@ use super::envelope::Envelope;
 use super::error::Part;
 use super::labels::{command, common, envelope, manifest, parameter};
 use super::statements;
-use crate::Manifest;
+use crate::{Encryption, Manifest};
 use ciborium::Value;
 
 /// Bytes of a byte string, characters of a text, and elements of an array or map that are shown.
@@ -72,7 +72,14 @@ fn manifest_lines(manifest: &Manifest, index: &[u8]) -> Vec<String> {
         field("chunk size", format!("{} bytes", manifest.chunk_size.bytes())),
         field("index digest", format!("{}, {judgement}", hex(&manifest.index_digest))),
         field("URI", uri),
+        field("encryption", manifest.encryption.as_ref().map_or("none".to_owned(), encryption)),
     ]
+}
+
+fn encryption(encryption: &Encryption) -> String {
+    let recipients: Vec<_> =
+        encryption.recipients.iter().take(SHOWN).map(|recipient| recipient.key_id.to_string()).collect();
+    format!("A128CTR, for {}{}", recipients.join(", "), cut(encryption.recipients.len()))
 }
 
 /// Where a value stands, which decides the names of the keys in it.
@@ -97,6 +104,7 @@ fn name(place: Place, key: &Value) -> (&'static str, Place) {
         (Place::Manifest, manifest::VERSION) => ("manifest-version", Place::Other),
         (Place::Manifest, manifest::SEQUENCE_NUMBER) => ("manifest-sequence-number", Place::Other),
         (Place::Manifest, manifest::COMMON) => ("common", Place::Common),
+        (Place::Manifest, manifest::INSTALL) => ("install", Place::Sequence),
         (Place::Manifest, manifest::VALIDATE) => ("validate", Place::Sequence),
         (Place::Manifest, manifest::INVOKE) => ("invoke", Place::Sequence),
         (Place::Manifest, manifest::PAYLOAD_FETCH) => ("payload-fetch", Place::Sequence),
@@ -110,9 +118,12 @@ fn name(place: Place, key: &Value) -> (&'static str, Place) {
             ("directive-override-parameters", Place::Parameters)
         }
         (Place::Sequence, command::FETCH) => ("directive-fetch", Place::Other),
+        (Place::Sequence, command::COPY) => ("directive-copy", Place::Other),
         (Place::Sequence, command::INVOKE) => ("directive-invoke", Place::Other),
         (Place::Parameters, parameter::VENDOR_IDENTIFIER) => ("vendor-identifier", Place::Other),
         (Place::Parameters, parameter::CLASS_IDENTIFIER) => ("class-identifier", Place::Other),
+        (Place::Parameters, parameter::ENCRYPTION_INFO) => ("encryption-info", Place::Wrapped),
+        (Place::Parameters, parameter::SOURCE_COMPONENT) => ("source-component", Place::Other),
         (Place::Parameters, parameter::IMAGE_DIGEST) => ("image-digest", Place::Wrapped),
         (Place::Parameters, parameter::IMAGE_SIZE) => ("image-size", Place::Other),
         (Place::Parameters, parameter::URI) => ("uri", Place::Other),

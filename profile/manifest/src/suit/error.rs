@@ -22,6 +22,10 @@ pub enum Part {
     SharedSequence,
     /// suit-payload-fetch.
     PayloadFetch,
+    /// suit-install.
+    Install,
+    /// SUIT_Encryption_Info.
+    EncryptionInfo,
     /// suit-validate.
     Validate,
     /// suit-invoke.
@@ -39,6 +43,8 @@ impl fmt::Display for Part {
             Self::Common => "common",
             Self::SharedSequence => "shared sequence",
             Self::PayloadFetch => "payload fetch",
+            Self::Install => "install",
+            Self::EncryptionInfo => "encryption info",
             Self::Validate => "validate",
             Self::Invoke => "invoke",
         })

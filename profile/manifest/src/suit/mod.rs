@@ -20,6 +20,14 @@
 //!   "#index": h'…' })
 //! ```
 //!
+//! The manifest of an encrypted image has a third component, `[h'00', 'encrypted']`. That one is what is fetched, and the image is made of
+//! it (draft-ietf-suit-firmware-encryption):
+//!
+//! ```text
+//!          16: << [ …, 12, 2, 20, {21: URI}, 21, 2 ] >>,
+//!          20: << [ 12, 0, 20, {19: << encryption info >>, 22: 2}, 22, 2 ] >>
+//! ```
+//!
 //! [`verify`] runs the sequences as a manifest processor would, so the order of commands is free where the
 //! specification leaves it free; but it deliberately knows no other commands, parameters, severed members or
 //! dependencies than these, and refuses what it does not know.
@@ -28,6 +36,7 @@ mod authentication;
 mod cbor;
 mod commands;
 mod describe;
+mod encryption_info;
 mod envelope;
 mod error;
 mod labels;

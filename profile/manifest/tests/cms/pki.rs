@@ -103,6 +103,7 @@ pub fn manifest() -> Manifest {
         index_digest: hmac_sha256::Hash::hash(&chunk_index(&image(), chunk_size)),
         index: None,
         uri: None,
+        encryption: None,
     }
 }
 

@@ -18,6 +18,10 @@ pub(super) fn describe(ticket: &Fields<'_>) -> String {
         field("ETag", ticket.etag.map_or("none".to_owned(), hex)),
         field("group", ticket.group.as_ref().map_or("none".to_owned(), group)),
         field("OSCORE", ticket.session.as_ref().map_or("none".to_owned(), session)),
+        field(
+            "encryption",
+            if ticket.content_key.is_some() { "A128CTR; the key is not shown" } else { "none" },
+        ),
     ];
     lines.extend(Options::new(ticket.options).map(|option| {
         let value = option.value.iter().flat_map(|byte| std::ascii::escape_default(*byte)).map(char::from);

@@ -34,6 +34,7 @@ pub(super) fn vector() -> Result<(Value, Vec<u8>), Box<dyn Error>> {
             page_size: PAGE,
             last_sequence_number: None,
         },
+        keys: Vec::new(),
         interface_identifier: tickets::plain().interface_identifier,
         szx: Szx::B64,
         group: true,

@@ -4,7 +4,7 @@
 //! a hundred are lost for good, that is, after the repetitions of the MAC layer.
 
 use super::airtime::Radio;
-use super::link::{AROUND_PAYLOAD, REQUEST};
+use super::parcel::{AROUND_PAYLOAD, REQUEST};
 use sixfold_profile::coap::Szx;
 
 /// IPv6 and UDP headers, in bytes.

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Over how many answers loss is averaged.
 const MEMORY: f64 = 64.0;
 /// Fewer answers than this prove nothing: the first one that is lost is no loss of all.
-const ENOUGH: f64 = 16.0;
+const ENOUGH: f64 = 64.0;
 /// Over how much time rates are averaged.
 const WINDOW: Duration = Duration::from_secs(10);
 

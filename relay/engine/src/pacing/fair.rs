@@ -29,6 +29,8 @@ struct Account<T> {
     /// For how many devices it is.
     weight: u32,
     credit: Duration,
+    /// What it has used beyond its turns.
+    debt: Duration,
     queue: VecDeque<(T, Duration)>,
 }
 
@@ -89,6 +91,7 @@ impl<T> Fair<T> {
         let account = self.accounts.entry(device).or_insert_with(|| Account {
             weight: 1,
             credit: Duration::ZERO,
+            debt: Duration::ZERO,
             queue: VecDeque::with_capacity(1),
         });
         account.queue.push_back((item, cost));
@@ -106,6 +109,33 @@ impl<T> Fair<T> {
         }
     }
 
+    /// A device that waits used airtime for something else than answers in its turn: its next turns are shorter, or pass without
+    /// it. More than `most` is forgiven.
+    pub(crate) fn charge(&mut self, device: SocketAddr, cost: Duration, most: Duration) {
+        if let Some(account) = self.accounts.get_mut(&device) {
+            account.debt = (account.debt + cost).min(most);
+        }
+    }
+
+    /// What a device has used beyond its turns.
+    pub(crate) fn debt(&self, device: SocketAddr) -> Duration {
+        self.accounts.get(&device).map_or(Duration::ZERO, |account| account.debt)
+    }
+
+    /// Lets devices pass that owe a whole turn: they go behind those that owe none. Every step takes a turn off a debt, so that
+    /// there are never more steps than turns were owed.
+    pub(crate) fn settle(&mut self, quantum: Duration) {
+        let turn = quantum.max(self.longest).max(Duration::from_micros(1));
+        while self.current.is_empty()
+            && let Some(&device) = self.ring.front()
+            && let Some(account) = self.accounts.get_mut(&device)
+            && account.debt >= turn
+        {
+            account.debt -= turn;
+            self.ring.rotate_left(1);
+        }
+    }
+
     /// Takes the next answer, and charges it. A new turn is `quantum` of airtime long.
     pub(crate) fn pop(&mut self, quantum: Duration) -> Option<(SocketAddr, T, Duration)> {
         loop {
@@ -115,7 +145,9 @@ impl<T> Fair<T> {
             };
             let Some(account) = self.accounts.get_mut(&device) else { continue };
             let Some((item, cost)) = account.queue.pop_front() else { continue };
-            account.credit = account.credit.saturating_sub(cost / account.weight);
+            let share = cost / account.weight;
+            account.debt += share.saturating_sub(account.credit);
+            account.credit = account.credit.saturating_sub(share);
             self.waiting -= 1;
             match account.queue.front() {
                 Some((_, next)) if account.credit >= *next / account.weight => {
@@ -147,7 +179,9 @@ impl<T> Fair<T> {
     fn begin_turn(&mut self, quantum: Duration) -> Option<SocketAddr> {
         let device = self.ring.pop_front()?;
         if let Some(account) = self.accounts.get_mut(&device) {
-            account.credit = account.credit.min(self.longest) + quantum.max(self.longest);
+            let turn = account.credit.min(self.longest) + quantum.max(self.longest);
+            account.credit = turn.saturating_sub(account.debt);
+            account.debt = account.debt.saturating_sub(turn);
         }
         Some(device)
     }
@@ -230,6 +264,31 @@ mod tests {
         assert_eq!((fair.cost_of(device(1)), fair.cost_of(device(7))), (Some(MS * 10), None));
         assert_eq!(fair.pop_of(device(1)), Some((1, MS * 10)));
         assert_eq!((fair.len(), fair.devices(), fair.pop_of(device(1))), (1, 1, None));
+    }
+
+    #[test]
+    fn who_owes_turns_passes_them() {
+        let mut fair = fair();
+        let turn = MS * 20;
+        (0..2).for_each(|n| (0..12).for_each(|_| fair.push(device(n), u32::from(n), MS * 10)));
+        fair.charge(device(0), MS * 50, MS * 80);
+        fair.charge(device(7), MS * 50, MS * 80);
+        assert_eq!(
+            (fair.debt(device(0)), fair.debt(device(7))),
+            (MS * 50, Duration::ZERO),
+            "strangers owe nothing"
+        );
+        let order: Vec<_> = std::iter::from_fn(|| {
+            fair.settle(turn);
+            fair.pop(turn)
+        })
+        .map(|(_, item, _)| item)
+        .collect();
+        // Two turns of four answers pass, and half of the third.
+        assert_eq!(order[..10], [1, 1, 1, 1, 0, 1, 1, 0, 0, 1], "{order:?}");
+        assert_eq!(order.len(), 24, "and nothing is lost");
+        fair.charge(device(0), MS * 500, MS * 80);
+        assert_eq!(fair.debt(device(0)), MS * 80, "forgiven");
     }
 
     #[test]

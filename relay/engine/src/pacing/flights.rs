@@ -1,6 +1,6 @@
 //! Answers on their way, and when nothing more is to be heard of them.
 
-use super::link::Parcel;
+use super::parcel::Parcel;
 use foldhash::quality::FixedState;
 use sixfold_profile::Instant;
 use std::collections::{BTreeSet, HashMap};
@@ -40,6 +40,20 @@ impl Flights {
         self.by_device.insert(device, flight);
     }
 
+    /// The answer on its way is another one than was thought, with this airtime; says what was counted for it instead.
+    pub(crate) fn resize(
+        &mut self,
+        device: SocketAddr,
+        parcel: Parcel,
+        cost: Duration,
+        cost_of: impl Fn(Parcel) -> Duration,
+    ) -> Option<Duration> {
+        let flight = self.by_device.get_mut(&device).filter(|flight| flight.parcel != parcel)?;
+        let before = cost_of(std::mem::replace(&mut flight.parcel, parcel));
+        flight.cost = flight.cost.saturating_sub(before) + cost;
+        Some(before)
+    }
+
     pub(crate) fn get(&self, device: SocketAddr) -> Option<&Flight> {
         self.by_device.get(&device)
     }
@@ -60,5 +74,28 @@ impl Flights {
     /// When the next one expires.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.expiries.first().map(|(at, _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pacing::Sign;
+
+    #[test]
+    fn what_shrank_costs_less_and_what_is_counted_with_it_stays() {
+        const MS: Duration = Duration::from_millis(1);
+        let cost_of = |parcel: Parcel| MS * parcel.bytes as u32;
+        let parcel = |bytes| Parcel { bytes, payload: bytes, sign: Sign::Request };
+        let device = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut flights = Flights::new(FixedState::with_seed(1));
+        assert_eq!(flights.resize(device, parcel(5), MS * 5, cost_of), None, "nothing is on its way");
+        for bytes in [10, 20] {
+            let (cost, left) = (cost_of(parcel(bytes)), Instant::ZERO);
+            flights.depart(device, Flight { parcel: parcel(bytes), cost, left, expires: left, alone: true });
+        }
+        assert_eq!(flights.resize(device, parcel(20), MS * 20, cost_of), None, "as it was");
+        assert_eq!(flights.resize(device, parcel(5), MS * 5, cost_of), Some(MS * 20));
+        assert_eq!(flights.land(device).map(|flight| flight.cost), Some(MS * 15), "with the one before it");
     }
 }

@@ -6,18 +6,24 @@
 mod admission;
 mod airtime;
 mod block;
+mod config;
+mod device;
 mod estimate;
 mod fair;
 mod flights;
 mod link;
 mod lowpan;
+mod parcel;
+mod quiet;
 mod rto;
+mod signs;
 mod window;
 
 pub(crate) use admission::Verdict;
-pub(crate) use link::{AROUND_PAYLOAD, Link, Parcel, Sign, Signal};
+pub(crate) use link::Link;
 pub(crate) use lowpan::headers;
+pub(crate) use parcel::{AROUND_PAYLOAD, Parcel, REQUEST, Sign, Signal};
 
 pub use airtime::Radio;
-pub use link::LinkConfig;
+pub use config::LinkConfig;
 pub use rto::Algorithm;

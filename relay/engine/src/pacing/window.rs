@@ -117,6 +117,11 @@ impl Window {
         self.in_flight = self.in_flight.saturating_sub(cost);
     }
 
+    /// An answer on its way takes another airtime than was counted.
+    pub(crate) fn resized(&mut self, before: Duration, cost: Duration) {
+        self.in_flight = self.in_flight.saturating_sub(before) + cost;
+    }
+
     /// An answer arrived. `stretch` is its round trip in multiples of the airtime in it, if it left alone. `wanted`:
     /// more was waiting, so that a larger window would be used.
     pub(crate) fn delivered(&mut self, now: Instant, cost: Duration, stretch: Option<f64>, wanted: bool) {
@@ -222,6 +227,16 @@ mod tests {
         deliver(&mut window, 0, 500, 4.0);
         let time = window.time_for(MS * 100);
         assert!(time > MS * 390 && time < MS * 410, "{time:?}");
+    }
+
+    #[test]
+    fn an_answer_that_shrank_is_counted_as_it_left() {
+        let mut window = Window::new(1.0);
+        window.sent(at(0), MS * 80, true);
+        window.resized(MS * 80, MS * 40);
+        assert_eq!(window.in_flight(), MS * 40);
+        window.ended(MS * 40);
+        assert_eq!(window.in_flight(), Duration::ZERO);
     }
 
     #[test]

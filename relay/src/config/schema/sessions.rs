@@ -2,7 +2,7 @@
 
 use super::Files;
 use crate::config::reader::Section;
-use crate::config::{Port, Sessions, values};
+use crate::config::{EdhocFiles, Port, Sessions, values};
 use std::path::PathBuf;
 
 pub(super) fn read(section: &mut Section<'_, '_>, sessions: &mut Sessions, files: Files) {
@@ -21,6 +21,7 @@ pub(super) fn read(section: &mut Section<'_, '_>, sessions: &mut Sessions, files
     section.read("handshake_rate", &mut handshakes.rate, values::positive);
     section.read("handshake_timeout", &mut handshakes.timeout, values::positive_duration);
     sessions.port = read_port(section, files);
+    sessions.edhoc = read_edhoc(section, files);
 }
 
 /// The keys of the port are read also where it is closed, and are only wrong where it is not.
@@ -53,4 +54,26 @@ fn read_port(section: &mut Section<'_, '_>, files: Files) -> Option<Port> {
         }
     }
     Some(port)
+}
+
+fn read_edhoc(section: &mut Section<'_, '_>, files: Files) -> Option<EdhocFiles> {
+    let (mut key, mut devices) = (None, None);
+    let key_line = section.read_path("edhoc_key", &mut key);
+    let devices_line = section.read_path("edhoc_devices", &mut devices);
+    let edhoc = match (key, devices) {
+        (None, None) => return None,
+        (Some(key), Some(devices)) => EdhocFiles { key, devices },
+        (Some(_), None) => {
+            section.mistake(key_line, "edhoc_key", "has nobody to speak to; add edhoc_devices");
+            return None;
+        }
+        (None, Some(_)) => {
+            section.mistake(devices_line, "edhoc_devices", "has no key; add edhoc_key");
+            return None;
+        }
+    };
+    for (key, message) in (files.edhoc)(&edhoc) {
+        section.mistake(if key == "edhoc_key" { key_line } else { devices_line }, key, message);
+    }
+    Some(edhoc)
 }

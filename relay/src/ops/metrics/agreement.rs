@@ -15,7 +15,7 @@ impl AgreementCounters {
     pub(super) fn new(make: &Maker<'_>) -> Result<Self, Error> {
         let by_result = make.counters(
             "agreements_total",
-            "Connections to the session port, by what became of them.",
+            "Connections to the session port and EDHOC exchanges, by what became of them.",
             "result",
         )?;
         Ok(Self {

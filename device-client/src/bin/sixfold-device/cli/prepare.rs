@@ -46,7 +46,8 @@ Exit status:
   27 no relay was found
   28 the session port's certificate is not trusted
   29 the relay does not accept this device's certificate
-  30 no session for another reason";
+  30 no session for another reason
+  31 the image is encrypted, and not for a key of this device";
 
 /// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
 #[derive(Args, Debug)]
@@ -99,6 +100,9 @@ pub(crate) struct What {
     /// A revocation list (PEM). May be given several times; with one, the status of every certificate must be known.
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub(crate) crl: Vec<PathBuf>,
+    /// A key that encrypted images are for, as `sixfold-publish keygen --algorithm a128kw` makes it. May be given several times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) decrypt_with: Vec<PathBuf>,
     /// The vendor of this device: a domain name, or a UUID.
     #[arg(long)]
     pub(crate) vendor: String,

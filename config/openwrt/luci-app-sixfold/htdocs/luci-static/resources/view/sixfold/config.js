@@ -90,6 +90,8 @@ const SECTIONS = [
 		['key', _('Its key'), '', text('/etc/sixfold/relay.key')],
 		['client_ca', _('Authorities of devices'), '', text('/etc/sixfold/devices.pem')],
 		['client_crl', _('Their revocation lists'), '', text('/etc/sixfold/devices.crl')],
+		['edhoc_key', _('Key for EDHOC'), _('Of the relay.'), text('/etc/sixfold/edhoc.key')],
+		['edhoc_devices', _('Devices known by EDHOC'), '', text('/etc/sixfold/edhoc-devices.toml')],
 		['lifetime', _('Lifetime of a session'), '', text('30 d')],
 		['handshakes', _('Connections at the same time'), '', number('uinteger', '32')],
 		['handshakes_per_client', _('Of one address'), '', number('uinteger', '4')],
@@ -116,6 +118,10 @@ const SECTIONS = [
 	['log', _('Log'), _('Changes wait for a restart of the service.'), {}, [
 		['level', _('Level'), '', choice(LEVELS, 'info')],
 		['format', _('Format'), '', choice(['text', 'json'], 'text')],
+	]],
+	['process', _('Process'), _('Changes wait for a restart of the service.'), {}, [
+		['user', _('User'), _('Whom the relay becomes when it is started as root. The service starts it as one already.'), text('sixfold')],
+		['sandbox', _('Sandbox'), _('Landlock and seccomp, as far as the kernel has them.'), flag('1')],
 	]],
 ];
 

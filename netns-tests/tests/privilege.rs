@@ -1,0 +1,105 @@
+//! A relay that was started as root serves as somebody else, with nothing but what it needs.
+
+use anyhow::{Context, Result, ensure};
+use sixfold_netns_tests::nginx;
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::relay::{CONFIG, Relay};
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::{device, sandbox, wait};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
+const SPOOL: &str = "/run/spool";
+const NOBODY: u32 = 65534;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn config(spool: &str, more: &str) -> String {
+    format!(
+        "{CONFIG}max_age = \"1 h\"\n{more}\n[cache]\ndisk = {{ path = \"{spool}\", limit = \"16 MiB\" }}\n\n\
+         [process]\nuser = \"nobody\"\n"
+    )
+}
+
+/// A line of `/proc/PID/status`.
+fn of_status(pid: u32, name: &str) -> Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+    Ok(line.with_context(|| format!("{name} is not in\n{status}"))?.to_owned())
+}
+
+#[test]
+fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let image = nginx::publish_image("image.bin", 1, 100_000)?;
+        let relay = Relay::start(&scene.net.relay, &config(SPOOL, ""))?;
+        let pid = relay.id();
+        let four = format!("{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}");
+        ensure!(of_status(pid, "Uid")? == four && of_status(pid, "Gid")? == four);
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            ensure!(of_status(pid, set)? == "0000000000000000", "{set}");
+        }
+        ensure!(of_status(pid, "NoNewPrivs")? == "1");
+        ensure!(
+            relay.log().contains(&format!("confined: user {NOBODY}, no capabilities; landlock ")),
+            "{}",
+            relay.log()
+        );
+        if cfg!(target_arch = "x86_64") && relay.log().contains("seccomp in force") {
+            ensure!(of_status(pid, "Seccomp")? == "2");
+        }
+        // Each thread, also those that were started later.
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let thread = thread?.file_name().to_string_lossy().parse()?;
+            ensure!(
+                of_status(thread, "CapEff")? == "0000000000000000" && of_status(thread, "NoNewPrivs")? == "1"
+            );
+        }
+
+        ensure!(
+            device::fetch(&scene.net.devices[0], "first", "/fw/image.bin", &[])?.image(PATIENCE)? == image
+        );
+        wait::until_true("the image on disk", wait::SOON, || {
+            fs::read_dir(SPOOL).is_ok_and(|files| {
+                files.flatten().any(|file| file.path().extension().is_some_and(|it| it == "image"))
+            })
+        })?;
+        for file in fs::read_dir(SPOOL)? {
+            ensure!(file?.metadata()?.uid() == NOBODY);
+        }
+
+        let beta = "[[route]]\npath = \"/beta\"\norigin = \"https://origin.test/beta/\"\nca_file = \"/run/ca/ca.pem\"\n";
+        relay.reload(&config(SPOOL, beta))?;
+        wait::until_true("another configuration", wait::SOON, || {
+            relay.log().contains("configuration reloaded")
+        })?;
+        relay.reload(&config("/srv/elsewhere", ""))?;
+        wait::until_true("a refusal, or a spool elsewhere", wait::SOON, || {
+            relay.log().contains("configuration not reloaded")
+                || relay.log().matches("configuration reloaded").count() > 1
+        })?;
+        if relay.log().contains("landlock in force") {
+            ensure!(relay.log().contains("/srv/elsewhere was not in the configuration"), "{}", relay.log());
+        }
+        ensure!(
+            device::fetch(&scene.net.devices[0], "second", "/fw/image.bin", &[])?.image(PATIENCE)? == image
+        );
+        Ok(())
+    })
+}
+
+/// An interface may appear late: the port is opened then.
+#[test]
+fn a_port_below_1024_keeps_one_capability() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let config = config(SPOOL, "").replace("[listen]\n", "[listen]\ncoap = [\"[::]:683\"]\n");
+        let relay = Relay::start(&scene.net.relay, &config)?;
+        // CAP_NET_BIND_SERVICE is number 10.
+        ensure!(of_status(relay.id(), "CapEff")? == "0000000000000400", "{}", relay.log());
+        ensure!(of_status(relay.id(), "Uid")?.starts_with(&format!("{NOBODY}\t")));
+        Ok(())
+    })
+}

@@ -1,0 +1,102 @@
+//! What the programs are made of: licences and sources that `deny.toml` allows; with cargo-deny, all that it checks.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sixfold_netns_tests::workspace;
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or("cargo".into()));
+    command.args(arguments).current_dir(workspace::root());
+    command
+}
+
+fn packages() -> Result<Vec<Value>> {
+    let output = cargo(&["metadata", "--format-version", "1", "--locked", "--offline"]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    metadata["packages"].as_array().cloned().context("cargo metadata has no packages")
+}
+
+/// The quoted words of a list of `deny.toml`.
+fn quoted(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .map(str::to_owned)
+        .collect()
+}
+
+struct Policy {
+    allowed: BTreeSet<String>,
+    /// Crates, and what else they may have.
+    exceptions: Vec<BTreeSet<String>>,
+}
+
+impl Policy {
+    fn read(text: &str) -> Result<Self> {
+        let (_, licenses) = text.split_once("[licenses]").context("no [licenses]")?;
+        let (licenses, _) = licenses.split_once("\n[").context("[licenses] is last")?;
+        let (allowed, exceptions) = licenses.split_once("exceptions = [").context("no exceptions")?;
+        let exceptions = exceptions.lines().map(quoted).filter(|words| !words.is_empty());
+        Ok(Self { allowed: quoted(allowed), exceptions: exceptions.collect() })
+    }
+
+    /// Whether an SPDX expression, of which AND binds weaker than what is in brackets, can be met.
+    fn allows(&self, name: &str, license: &str) -> bool {
+        let exception = self.exceptions.iter().find(|words| words.contains(name));
+        let is_allowed =
+            |one: &str| self.allowed.contains(one) || exception.is_some_and(|words| words.contains(one));
+        let license = license.replace('/', " OR ");
+        license
+            .split(" AND ")
+            .all(|part| part.trim_matches(['(', ')', ' ']).split(" OR ").any(|one| is_allowed(one.trim())))
+    }
+}
+
+fn policy() -> Result<Policy> {
+    Policy::read(&fs::read_to_string(workspace::root().join("deny.toml"))?)
+}
+
+#[test]
+fn every_licence_is_allowed_and_every_crate_is_of_the_registry() -> Result<()> {
+    let policy = policy()?;
+    let packages = packages()?;
+    ensure!(packages.len() > 100, "{} packages", packages.len());
+    for package in &packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let license = package["license"].as_str().with_context(|| format!("{name} has no licence"))?;
+        ensure!(
+            policy.allows(name, license),
+            "{name} is licensed under {license}, which deny.toml does not allow"
+        );
+        let source = package["source"].as_str();
+        ensure!(source.is_none_or(|source| source == REGISTRY), "{name} is from {source:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_check_sees_what_is_not_allowed() -> Result<()> {
+    let policy = policy()?;
+    for license in ["GPL-3.0-only", "MIT AND GPL-3.0-only", "(GPL-2.0 OR AGPL-3.0) AND MIT", "MPL-2.0"] {
+        ensure!(!policy.allows("some-crate", license), "{license}");
+    }
+    ensure!(policy.allows("some-crate", "GPL-3.0-only OR MIT") && policy.allows("cbindgen", "MPL-2.0"));
+    Ok(())
+}
+
+#[test]
+fn cargo_deny_has_nothing_to_say() -> Result<()> {
+    if !cargo(&["deny", "--version"]).output()?.status.success() {
+        println!("skipped: cargo-deny is not installed (cargo install --locked cargo-deny)");
+        return Ok(());
+    }
+    let output = cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! `sign --encrypt`: the image as it is published.
+
+use crate::cli::Sign;
+use crate::failure::Failure;
+use crate::files::{self, MAX_SIGNED};
+use sixfold_manifest::encryption::{ContentEncryptionKey, Encryption, KeyEncryptionKey};
+use sixfold_manifest::{Manifest, suit};
+
+/// What devices fetch instead of the image, and notes in the manifest how it is decrypted; `None` when nobody asked for it.
+pub(crate) fn encrypt(
+    arguments: &Sign,
+    name: &str,
+    manifest: &mut Manifest,
+    image: &[u8],
+) -> Result<Option<Vec<u8>>, Failure> {
+    let keys: Result<Vec<_>, _> =
+        arguments.encrypt.iter().map(|path| files::read_key_encryption_key(path)).collect();
+    let keys = keys?;
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let key = match published(arguments, name, manifest, &keys)? {
+        Some(key) => key,
+        None => ContentEncryptionKey::generate().map_err(Failure::NewKey)?,
+    };
+    let encryption = Encryption::new(&key, &keys);
+    let mut encrypted = image.to_vec();
+    encryption.apply(&key, &mut encrypted);
+    manifest.encryption = Some(encryption);
+    Ok(Some(encrypted))
+}
+
+/// The key with which this image was published under this name before: it is encrypted as it was then, so that a device
+/// that is fetching it is not disturbed when only the recipients become more. No other image must get that key, so that only
+/// what this publisher signed is believed.
+fn published(
+    arguments: &Sign,
+    name: &str,
+    manifest: &Manifest,
+    keys: &[KeyEncryptionKey],
+) -> Result<Option<ContentEncryptionKey>, Failure> {
+    let Some(path) = &arguments.key else { return Ok(None) };
+    let signer = files::read_signing_key(path)?.verifying_key();
+    let envelope =
+        files::read(&arguments.output.join(format!("{name}.suit")), MAX_SIGNED).unwrap_or_default();
+    let old = suit::verify(&envelope, &[signer]).ok();
+    let old =
+        old.filter(|old| (old.image_digest, old.image_size) == (manifest.image_digest, manifest.image_size));
+    Ok(old.and_then(|old| old.encryption?.content_key(keys).ok()))
+}

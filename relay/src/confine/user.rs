@@ -1,0 +1,118 @@
+//! Who the relay is: not root, if it is told another name, and without capabilities in any case.
+
+use super::Places;
+use crate::config::Config;
+use anyhow::{Context, anyhow, ensure};
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::unistd::{Gid, Uid, User, chown, geteuid, initgroups, setgid, setuid};
+use std::ffi::CString;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Ports below are for who has CAP_NET_BIND_SERVICE.
+const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
+
+/// Who it became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// As a number.
+    pub uid: u32,
+    /// It is root still.
+    pub is_root: bool,
+    /// It kept the capability for ports below 1024.
+    pub has_ports: bool,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let capabilities = if self.has_ports { "CAP_NET_BIND_SERVICE alone" } else { "no capabilities" };
+        write!(f, "user {}, {capabilities}", self.uid)
+    }
+}
+
+/// The user of this name, or what is wrong with it.
+///
+/// # Errors
+/// When there is none, or it is root.
+pub fn identity(name: &str) -> anyhow::Result<User> {
+    let user = User::from_name(name).with_context(|| format!("operator: process.user: {name}"))?;
+    let user = user.ok_or_else(|| {
+        anyhow!("operator: process.user: there is no user {name}; make one, without a shell")
+    })?;
+    ensure!(!user.uid.is_root(), "operator: process.user: {name} is root; name another user");
+    Ok(user)
+}
+
+/// Whether an address needs CAP_NET_BIND_SERVICE. A socket may be opened late, when its interface appears.
+pub(super) fn privileged_ports(config: &Config) -> bool {
+    let port = config.sessions.port.iter().map(|port| &port.listen);
+    let addresses = config.listen.coap.iter().chain(&config.admin.listen).chain(port);
+    { addresses }.map(SocketAddr::port).any(|port| (1..FIRST_UNPRIVILEGED_PORT).contains(&port))
+}
+
+/// Becomes `name`, if it is root now, and gives up all capabilities but that for low ports, if those are needed.
+pub(super) fn become_nobody_special(
+    name: Option<&str>,
+    places: &Places,
+    ports: bool,
+) -> anyhow::Result<Identity> {
+    let held = caps::read(None, CapSet::Permitted).unwrap_or_default();
+    let kept: CapsHashSet =
+        held.into_iter().filter(|held| ports && *held == Capability::CAP_NET_BIND_SERVICE).collect();
+    // Only who may change capabilities can shorten this list; for everybody else it says nothing that no_new_privs does not.
+    let _ = caps::clear(None, CapSet::Bounding);
+    match name {
+        Some(name) if geteuid().is_root() => {
+            let user = identity(name)?;
+            hand_over(places, &user);
+            if !kept.is_empty() {
+                caps::securebits::set_keepcaps(true).context("relay: cannot keep a capability")?;
+            }
+            change(&user).with_context(|| format!("relay: cannot become {name}"))?;
+        }
+        Some(name) if identity(name)?.uid != geteuid() => {
+            tracing::warn!(
+                "operator: process.user is {name}, and the relay was not started as root: it stays user {}",
+                geteuid()
+            );
+        }
+        _ => {}
+    }
+    for set in [CapSet::Ambient, CapSet::Inheritable] {
+        // Kernels before 4.3 have no ambient ones.
+        let _ = caps::clear(None, set);
+    }
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        // A service manager's filter may refuse the call where there is nothing to be given up.
+        if caps::read(None, set).context("relay: cannot read its capabilities")? != kept {
+            caps::set(None, set, &kept).context("relay: cannot give up capabilities")?;
+        }
+    }
+    let uid = geteuid();
+    ensure!(uid.is_root() || setuid(Uid::from_raw(0)).is_err(), "relay: it could become root again");
+    Ok(Identity { uid: uid.as_raw(), is_root: uid.is_root(), has_ports: !kept.is_empty() })
+}
+
+/// Groups first: afterwards nothing of it is allowed.
+fn change(user: &User) -> anyhow::Result<()> {
+    initgroups(&CString::new(user.name.as_bytes())?, user.gid)?;
+    setgid(user.gid)?;
+    setuid(user.uid)?;
+    Ok(())
+}
+
+/// What root wrote before becomes the user's, but for directories of the configuration, whose owner is the operator's decision. What cannot be given is said when the spool is used.
+fn hand_over(places: &Places, user: &User) {
+    for place in places.written.iter().filter(|place| !places.read.contains(place)) {
+        let files = fs::read_dir(place).into_iter().flatten().flatten();
+        let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
+        files.for_each(|file| give(&file.path(), user.uid, user.gid));
+        give(place, user.uid, user.gid);
+    }
+}
+
+fn give(path: &Path, uid: Uid, gid: Gid) {
+    let _ = chown(path, Some(uid), Some(gid));
+}
