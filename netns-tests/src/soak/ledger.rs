@@ -113,6 +113,9 @@ impl fmt::Display for Ledger {
 mod tests {
     use super::*;
 
+    /// What is said, and what is done to a good ledger for it.
+    type Case = (&'static str, fn(&mut Ledger));
+
     fn good() -> Ledger {
         let sample =
             |n: u64| Sample { at: Duration::from_secs(n), rss_bytes: 10 << 20, descriptors: 12, images: n };
@@ -122,12 +125,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(good().verdict(), Vec::<String>::new());
-        let cases: [(&str, fn(&mut Ledger)); 6] = [
+        let cases: [Case; 6] = [
             ("lost bytes", |ledger| ledger.wrong.push("device 1".to_owned())),
             ("3 devices", |ledger| ledger.stranded = 3),
             ("no device", |ledger| ledger.images = 0),
             ("memory grew", |ledger| {
-                ledger.samples[60..].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20)
+                ledger.samples[60..].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20);
             }),
             ("descriptors grew", |ledger| ledger.samples[89].descriptors = 100),
             ("by itself", |ledger| ledger.faults.push("the relay ended by itself".to_owned())),

@@ -83,9 +83,9 @@ fn drive(field: &Netns, plan: &Plan, shared: &Shared) -> Result<()> {
     field.enter(|| Fleet::new(&targets, plan.devices, plan.seed, shared)?.run())?
 }
 
-fn disturb<'s>(
+fn disturb(
     plan: &Plan,
-    scene: &'s Scene,
+    scene: &Scene,
     shared: &Shared,
     chance: &mut Chance,
     ledger: &mut Ledger,
