@@ -93,10 +93,12 @@ fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
         ensure!(relay.metric("sixfold_sessions")? == 0.0, "{}", relay.log());
 
         let beta = "[[route]]\npath = \"/beta\"\norigin = \"https://origin.test/beta/\"\nca_file = \"/run/ca/ca.pem\"\n";
-        relay.reload(&config(SPOOL, beta))?;
+        relay.reload(&config(SPOOL, beta).replace(CONTEXTS, "/run/known/others.toml"))?;
         wait::until_true("another configuration", wait::SOON, || {
             relay.log().contains("configuration reloaded")
         })?;
+        let waits = "changes of sessions.store and sessions.contexts wait for the next start";
+        ensure!(relay.log().contains(waits), "{}", relay.log());
         relay.reload(&config("/srv/elsewhere", ""))?;
         wait::until_true("a refusal, or a spool elsewhere", wait::SOON, || {
             relay.log().contains("configuration not reloaded")

@@ -90,6 +90,18 @@ fn the_check_sees_what_is_not_allowed() -> Result<()> {
     Ok(())
 }
 
+/// Fuzz targets and firmware are workspaces of their own: what changes here may change what they are made of.
+#[test]
+fn every_lock_file_is_of_its_manifests() -> Result<()> {
+    for folder in [".", "fuzz", "device-client/firmware"] {
+        let mut command = cargo(&["metadata", "--format-version", "1", "--locked", "--offline"]);
+        let output = command.current_dir(workspace::root().join(folder)).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "run cargo metadata in {folder}, and commit its Cargo.lock: {said}");
+    }
+    Ok(())
+}
+
 /// What `scripts/sbom` writes for the relay on the machines that packages are made for.
 fn sbom(target: &str) -> Result<String> {
     let mut command = Command::new(workspace::root().join("scripts/sbom"));
