@@ -161,7 +161,7 @@ fn exchange(method: &str, path: &str, body: &str) -> Result<String> {
         ensure!(answer.read_line(&mut line)? > 0, "no HTTP answer");
         match line.trim_end().split_once(':') {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = Some(value.trim().parse()?)
+                length = Some(value.trim().parse()?);
             }
             None if line.trim_end().is_empty() => break,
             _ => {}

@@ -29,7 +29,7 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
             refusal("the relay stops", Refusal::Unavailable)?,
             refusal("a certificate that is not accepted any more", Refusal::Certificate)?,
         ],
-        "refused": refused(usual)?,
+        "refused": refused(Grant { lifetime: 1, ..usual })?,
     }))
 }
 
@@ -66,7 +66,9 @@ fn refusal(name: &str, refusal: Refusal) -> Result<Value, Box<dyn Error>> {
     Ok(json!({ "name": name, "outcome": refusal as u8, "bytes": hex(&Answer::Refused(refusal).encode()?) }))
 }
 
+/// Each is a good answer with one byte changed. Its lifetime has one byte that is not zero.
 fn refused(grant: Grant<'_>) -> Result<Value, Box<dyn Error>> {
+    let grant = Grant { lifetime: 1 << 16, ..grant };
     let good = Answer::Granted(grant).encode()?;
     let answer = |name: &str, place: usize, value: u8, error: &str| {
         let mut bytes = good;

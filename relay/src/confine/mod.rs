@@ -56,8 +56,9 @@ impl Confinement {
     /// # Errors
     /// When the user of the configuration cannot be had: the operator is to blame, and serving as root instead would be worse.
     pub fn enter(config: &Config, file: &Path) -> anyhow::Result<Self> {
+        Places::of(config, file).make();
+        // Once more: now all of them are there, and have a real spelling.
         let places = Places::of(config, file);
-        places.make();
         let ports = user::privileged_ports(config);
         let identity = user::become_nobody_special(config.process.user.as_deref(), &places, ports)?;
         nix::sys::prctl::set_no_new_privs().context("relay: cannot give up new privileges")?;

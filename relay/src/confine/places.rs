@@ -31,14 +31,23 @@ impl Places {
         let of_port = port.flat_map(|port| {
             [Some(&port.certificate), Some(&port.key), Some(&port.client_ca), port.client_crl.as_ref()]
         });
-        let named = named.flatten().chain(of_port.flatten()).map(PathBuf::as_path).chain([file]);
+        let of_edhoc = config.sessions.edhoc.iter().flat_map(|files| [&files.key, &files.devices]);
+        let named = named
+            .flatten()
+            .chain(of_port.flatten())
+            .chain(of_edhoc)
+            .chain(&config.sessions.contexts)
+            .map(PathBuf::as_path)
+            .chain([file]);
         let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
         read.extend(named.filter_map(directory));
         // Also where the name of a file leads, which may be elsewhere.
         let links =
             LINKS.iter().map(PathBuf::from).chain(TRUST.iter().filter_map(env::var_os).map(PathBuf::from));
         read.extend(links.filter_map(|link| directory(&real(&link))));
-        let written = config.cache.disk.iter().map(|disk| disk.path.clone());
+        // The store is replaced by a file beside it.
+        let store = config.sessions.store.as_deref().and_then(directory);
+        let written = config.cache.disk.iter().map(|disk| disk.path.clone()).chain(store);
         let mut places = Self { read, written: written.collect() };
         for list in [&mut places.read, &mut places.written] {
             list.iter_mut().for_each(|place| *place = real(place));
@@ -104,6 +113,11 @@ mod tests {
         );
         assert!(more.read.contains(&folder.join("certs")));
         assert_eq!(more.written, [folder.join("spool")]);
+        let sessions = config("[sessions]\nstore = \"../kept/sessions\"", &file);
+        assert_eq!(sessions.written, [folder.join("etc/../kept")], "it is not there yet");
+        let edhoc =
+            config("[sessions]\nedhoc_key = \"../certs/key\"\nedhoc_devices = \"../spool/devices\"", &file);
+        assert!(edhoc.read.contains(&folder.join("certs")) && edhoc.read.contains(&folder.join("spool")));
         assert_eq!(plain.beyond(&more), None);
         assert_eq!(more.beyond(&more), None);
         assert_eq!(more.beyond(&plain), Some(folder.join("spool").as_path()));

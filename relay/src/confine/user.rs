@@ -103,9 +103,9 @@ fn change(user: &User) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What root wrote before becomes the user's. What cannot be given is said when the spool is used.
+/// What root wrote before becomes the user's, but for directories of the configuration, whose owner is the operator's decision. What cannot be given is said when the spool is used.
 fn hand_over(places: &Places, user: &User) {
-    for place in &places.written {
+    for place in places.written.iter().filter(|place| !places.read.contains(place)) {
         let files = fs::read_dir(place).into_iter().flatten().flatten();
         let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
         files.for_each(|file| give(&file.path(), user.uid, user.gid));
