@@ -6,11 +6,11 @@ use crate::{
     Agreed, Failure, MASTER_SALT, MASTER_SECRET, MAX_ID, POINT, TAG, byte_string, contained, first,
     refuse_critical,
 };
-use std::fmt;
 use lakers::{
     ConnId, CredentialTransfer, EDHOCMethod, EDHOCSuite, EdhocInitiator, EdhocInitiatorWaitM2,
     EdhocInitiatorWaitM4,
 };
+use std::fmt;
 
 /// An exchange that waits for message_2.
 pub struct Waiting {

@@ -76,7 +76,9 @@ fn has_short_identifier(message_1: &[u8]) -> bool {
 /// The first byte of a CBOR integer of one or two bytes, and what follows it.
 const fn integer(bytes: &[u8]) -> Option<(u8, &[u8])> {
     match bytes {
-        [head @ (0x18 | 0x38), _, rest @ ..] | [head @ (0..=0x17 | 0x20..=0x37), rest @ ..] => Some((*head, rest)),
+        [head @ (0x18 | 0x38), _, rest @ ..] | [head @ (0..=0x17 | 0x20..=0x37), rest @ ..] => {
+            Some((*head, rest))
+        }
         _ => None,
     }
 }
