@@ -17,6 +17,7 @@ const ABANDONED: i32 = 125;
 const HOSTS: &str = "\
 ::1 localhost
 2001:db8:1::2 origin.test elsewhere.test wrong.test
+2001:db8:2::1 cache.test
 ";
 const PREPARE: &str = "\
 mount -t tmpfs tmpfs /run && mkdir /run/netns /run/log &&

@@ -31,6 +31,8 @@ pub mod radvd;
 pub mod relay;
 pub mod sandbox;
 pub mod scene;
+pub mod site;
+pub mod soak;
 pub mod topology;
 pub mod vm;
 pub mod wait;

@@ -45,6 +45,14 @@ pub enum Peer {
     Busybox,
     /// Judges shell scripts.
     Shellcheck,
+    /// Announces services.
+    Avahi,
+    /// Runs JavaScript.
+    Node,
+    /// Another clock for a program.
+    Faketime,
+    /// An HTTP cache.
+    Varnish,
     /// The browser.
     Chromium,
     /// What tells the browser what to do.
@@ -69,6 +77,10 @@ impl Peer {
             Self::Systemd => in_path("systemd-analyze"),
             Self::Busybox => in_path("busybox"),
             Self::Shellcheck => in_path("shellcheck"),
+            Self::Avahi => in_path("avahi-daemon"),
+            Self::Node => in_path("node"),
+            Self::Faketime => faketime(),
+            Self::Varnish => in_path("varnishd"),
             Self::Chromium => in_path("chromium"),
             Self::Chromedriver => in_path("chromedriver"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
@@ -95,6 +107,10 @@ impl Peer {
             Self::Systemd => "systemd-analyze is missing (Debian: systemd)",
             Self::Busybox => "busybox is missing (Debian: busybox-static)",
             Self::Shellcheck => "shellcheck is missing (Debian: shellcheck)",
+            Self::Avahi => "avahi-daemon is missing (Debian: avahi-daemon)",
+            Self::Node => "node is missing (Debian: nodejs)",
+            Self::Faketime => "libfaketime is missing (Debian: faketime)",
+            Self::Varnish => "varnishd is missing (Debian: varnish)",
             Self::Chromium => "chromium is missing (Debian: chromium)",
             Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
@@ -106,6 +122,12 @@ impl Peer {
 /// The search path with the system directories that ordinary users' paths leave out.
 pub fn search_path() -> String {
     format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", env::var("PATH").unwrap_or_default())
+}
+
+/// The library, in the folder of this machine's architecture.
+fn faketime() -> Option<PathBuf> {
+    let library = format!("/usr/lib/{}-linux-gnu/faketime/libfaketimeMT.so.1", env::consts::ARCH);
+    Some(PathBuf::from(library)).filter(|library| library.is_file())
 }
 
 fn in_path(program: &str) -> Option<PathBuf> {

@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
@@ -24,23 +25,45 @@ origin = \"https://origin.test/\"
 ca_file = \"/run/ca/ca.pem\"
 ";
 
-const CONFIG_FILE: &str = "/run/relay.toml";
 const ADMIN: (Ipv6Addr, u16) = (Ipv6Addr::LOCALHOST, 9683);
 
 /// A running relay.
 #[derive(Debug)]
 pub struct Relay<'a> {
     netns: &'a Netns,
+    file: PathBuf,
     process: Process,
 }
 
 impl<'a> Relay<'a> {
     /// Starts `sixfold-relay serve` and waits until it is ready.
     pub fn start(netns: &'a Netns, config: &str) -> Result<Self> {
-        fs::write(CONFIG_FILE, config)?;
-        let mut command = Command::new(workspace::program_dir().join("sixfold-relay"));
-        command.args(["serve", "--config", CONFIG_FILE]);
-        let mut relay = Self { netns, process: Process::start(netns, "relay", command)? };
+        Self::start_as(netns, "relay", config)
+    }
+
+    /// The same in another environment: names and values.
+    pub fn start_with(
+        netns: &'a Netns,
+        name: &str,
+        config: &str,
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
+        let mut command = Command::new("env");
+        command.args(environment.iter().map(|(name, value)| format!("{name}={value}")));
+        command.arg(program());
+        Self::start_program(netns, name, config, command)
+    }
+
+    /// The same for one of several: `name` is for its files.
+    pub fn start_as(netns: &'a Netns, name: &str, config: &str) -> Result<Self> {
+        Self::start_program(netns, name, config, Command::new(program()))
+    }
+
+    fn start_program(netns: &'a Netns, name: &str, config: &str, mut command: Command) -> Result<Self> {
+        let file = Path::new("/run").join(format!("{name}.toml"));
+        fs::write(&file, config)?;
+        command.args(["serve", "--config"]).arg(&file);
+        let mut relay = Self { netns, file, process: Process::start(netns, name, command)? };
         wait::until_true("the relay to be ready", wait::SOON, || {
             relay.is_ready() || !relay.process.is_running()
         })?;
@@ -51,6 +74,11 @@ impl<'a> Relay<'a> {
     /// Whether `/readyz` answers 200.
     pub fn is_ready(&self) -> bool {
         self.ask("/readyz").is_ok_and(|(status, _)| status == 200)
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
     }
 
     /// Its log so far.
@@ -76,6 +104,11 @@ impl<'a> Relay<'a> {
         self.netns.enter(|| http_get(path))?
     }
 
+    /// Runs the relay's program beside it, as an operator would: exit code, and what it printed.
+    pub fn command(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        command(self.netns, arguments)
+    }
+
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.process.id()
@@ -83,7 +116,7 @@ impl<'a> Relay<'a> {
 
     /// Writes another configuration and sends SIGHUP.
     pub fn reload(&self, config: &str) -> Result<()> {
-        fs::write(CONFIG_FILE, config)?;
+        fs::write(&self.file, config)?;
         self.process.signal(Signal::SIGHUP)
     }
 
@@ -97,6 +130,19 @@ impl<'a> Relay<'a> {
         self.process.signal(Signal::SIGTERM)?;
         self.process.wait(Duration::from_secs(5 + 2))
     }
+}
+
+fn program() -> PathBuf {
+    workspace::program_dir().join("sixfold-relay")
+}
+
+/// Runs `sixfold-relay` to its end: exit code, and what it printed.
+pub fn command(netns: &Netns, arguments: &[&str]) -> Result<(i32, String)> {
+    let mut command = Command::new(program());
+    let output = netns.enter(|| command.args(arguments).output())??;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().context("ended by a signal")?;
+    Ok((code, text(&output.stdout) + &text(&output.stderr)))
 }
 
 fn http_get(path: &str) -> Result<(u16, String)> {

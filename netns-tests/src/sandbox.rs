@@ -22,6 +22,11 @@ const BODY_DONE: &str = "sandbox: the body of the test has passed";
 
 /// Runs `body` in a sandbox. Call it as the whole of a test function, which it finds again by the closure's name.
 pub fn run<F: FnOnce() -> Result<()>>(needs: &[Peer], body: F) -> Result<()> {
+    run_within(LIMIT, needs, body)
+}
+
+/// The same for one that takes longer.
+pub fn run_within<F: FnOnce() -> Result<()>>(limit: Duration, needs: &[Peer], body: F) -> Result<()> {
     let test = test_name::<F>();
     if isolation::is_inside() {
         return run_body(body);
@@ -34,7 +39,7 @@ pub fn run<F: FnOnce() -> Result<()>>(needs: &[Peer], body: F) -> Result<()> {
         return skip_or_fail(test, absent.remedy());
     }
     workspace::build_programs()?;
-    run_outside(test, inside)
+    run_outside(test, limit, inside)
 }
 
 /// `fetch_once::fifty_devices::{{closure}}` is the test `fifty_devices`.
@@ -59,14 +64,14 @@ fn skip(test: &str, reason: &str) {
     }
 }
 
-fn run_outside(test: &str, mut inside: Command) -> Result<()> {
+fn run_outside(test: &str, limit: Duration, mut inside: Command) -> Result<()> {
     let output = tempfile::NamedTempFile::new()?;
     inside
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .stdout(append(output.path())?)
         .stderr(append(output.path())?);
     let mut inside = isolation::spawn(&mut inside).context("unshare did not start")?;
-    let status = wait(&mut inside);
+    let status = wait(&mut inside, limit);
     let printed = String::from_utf8_lossy(&fs::read(output.path())?).into_owned();
     // Indented, so that nobody takes the inner test's result for one of its own.
     printed.lines().for_each(|line| println!("    {line}"));
@@ -80,8 +85,8 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 /// Waits until the sandbox is done. It ends when its `unshare` does, and when our end of its standard input closes.
-fn wait(inside: &mut Child) -> Result<ExitStatus> {
-    let deadline = Instant::now() + LIMIT;
+fn wait(inside: &mut Child, limit: Duration) -> Result<ExitStatus> {
+    let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         if let Some(status) = inside.try_wait()? {
             return Ok(status);
@@ -90,7 +95,7 @@ fn wait(inside: &mut Child) -> Result<ExitStatus> {
     }
     inside.kill()?;
     inside.wait()?;
-    bail!("not done within {LIMIT:?}")
+    bail!("not done within {limit:?}")
 }
 
 fn run_body<F: FnOnce() -> Result<()>>(body: F) -> Result<()> {

@@ -36,9 +36,14 @@ impl Scene {
 
     /// Starts the origin server, after [`Scene::kill_nginx`].
     pub fn start_nginx(&mut self, directives: &str) -> Result<()> {
-        let site = Site { port: 443, identity: &self.identity, directives };
-        self.nginx = Some(Nginx::start(&self.net.origin, &[site])?);
+        self.nginx = Some(self.another_nginx(directives)?);
         Ok(())
+    }
+
+    /// One that may take the place of [`Scene::nginx`], after [`Scene::kill_nginx`].
+    pub fn another_nginx(&self, directives: &str) -> Result<Nginx> {
+        let site = Site { port: 443, identity: &self.identity, directives };
+        Nginx::start(&self.net.origin, &[site])
     }
 
     /// The origin server dies: open connections break, new ones are refused.

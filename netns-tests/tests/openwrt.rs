@@ -162,6 +162,10 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
                 "[sessions]\nlifetime = \"1 d\"\nhandshakes = 2\nhandshakes_per_client = 3\nhandshake_rate = 4\nhandshake_timeout = \"5 s\"\nlimit = 6\nallow_plain = false\nstore = \"/tmp/kept/sessions\"\ncontexts = \"/etc/contexts.toml\"",
             ),
             (
+                "config resource_directory 'directory'\n\toption uri 'coap://[2001:db8::5]/rd'\n\toption endpoint 'r1'\n\toption lifetime '2 h'\n\toption base 'coap://relay.example'",
+                "[resource_directory]\nuri = \"coap://[2001:db8::5]/rd\"\nendpoint = \"r1\"\nlifetime = \"2 h\"\nbase = \"coap://relay.example\"",
+            ),
+            (
                 "config admin 'admin'\n\toption listen '[::]:9683'\n\toption allow_remote '1'",
                 "[admin]\nlisten = \"[::]:9683\"\nallow_remote = true",
             ),

@@ -2,13 +2,14 @@
 
 use crate::config::Config;
 use crate::confine::Confinement;
+use crate::directory::Directory;
 use crate::driver::{Command, Driver, SessionCommand};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
-use crate::ops::{Admin, Metrics, Readiness, Status, StatusSource};
+use crate::ops::{Admin, Metrics, Order, Readiness, Report, Status, StatusSource};
 use crate::sessions::{self, SessionPort};
 use anyhow::{Context, anyhow};
-use sixfold_engine::{Id, NewSession, SessionError, SessionStatus};
+use sixfold_engine::{Id, NewSession, SessionError, SessionStatus, Unable};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,6 +43,16 @@ impl Handle {
     pub async fn status(&self, page: Page) -> anyhow::Result<Status> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Status(page, reply)).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    /// Does what an operator orders.
+    ///
+    /// # Errors
+    /// When it has stopped; and why it is not done.
+    pub async fn order(&self, order: Order) -> anyhow::Result<Result<Report, Unable>> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Order(order, reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())
     }
 
@@ -108,6 +119,10 @@ impl StatusSource for Handle {
         Handle::status(self, page).await
     }
 
+    async fn order(&self, order: Order) -> anyhow::Result<Result<Report, Unable>> {
+        Handle::order(self, order).await
+    }
+
     async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
         self.revoke_sessions(name).await
     }
@@ -139,7 +154,7 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 /// # Errors
 /// What keeps it from starting.
 pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> anyhow::Result<()> {
-    let admin_address = config.admin.listen;
+    let (admin_address, directory_settings) = (config.admin.listen, config.directory());
     let (driver, handle) = build(config.clone())?;
     let mut port = SessionPort::closed(handle.clone());
     port.adopt(port.prepare(&config).await?);
@@ -151,14 +166,17 @@ pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> an
     readiness.ready();
     supervisor::tell(State::Ready);
     tracing::info!("ready");
+    let (mut directory, registering) = Directory::new(directory_settings);
     let serving = async {
         tokio::select! {
             () = driver.run() => {}
+            () = registering => {}
             () = serve_admin(admin) => {}
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) = tokio::join!(serving, supervise(file, &handle, port, &readiness, confinement));
+    let ((), outcome) =
+        tokio::join!(serving, supervise(file, &handle, port, &mut directory, &readiness, confinement));
     outcome
 }
 
@@ -187,6 +205,7 @@ async fn supervise(
     file: &Path,
     handle: &Handle,
     mut port: SessionPort,
+    directory: &mut Directory,
     readiness: &Readiness,
     confinement: &Confinement,
 ) -> anyhow::Result<()> {
@@ -197,22 +216,32 @@ async fn supervise(
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle, &mut port, confinement).await,
+            _ = hangup.recv() => reload(file, handle, &mut port, directory, confinement).await,
         }
     }
     tracing::info!("draining");
     supervisor::tell(State::Stopping);
     readiness.draining();
     drop(port);
+    directory.withdraw().await;
     handle.drain().await;
     Ok(())
 }
 
-async fn reload(file: &Path, handle: &Handle, port: &mut SessionPort, confinement: &Confinement) {
+async fn reload(
+    file: &Path,
+    handle: &Handle,
+    port: &mut SessionPort,
+    directory: &Directory,
+    confinement: &Confinement,
+) {
     supervisor::tell(State::Reloading);
     let outcome = match Config::load(file) {
         Ok(config) => match confinement.permits(&config, file) {
-            Ok(()) => take(config, handle, port).await,
+            Ok(()) => {
+                let settings = config.directory();
+                take(config, handle, port).await.inspect(|()| directory.change(settings))
+            }
             Err(error) => Err(error),
         },
         Err(mistakes) => Err(anyhow!("{mistakes}")),

@@ -13,6 +13,8 @@ Examples:
   sixfold-relay doctor --config /etc/sixfold/relay.toml
   sixfold-relay status
   sixfold-relay status --json | jq .links
+  sixfold-relay prefetch /fw/lamp-1.4.bin
+  sixfold-relay ban /fw/lamp-1.3.bin
   sixfold-relay sessions revoke meter-17
   sixfold-relay demo --devices 100 --szx 2
 
@@ -43,6 +45,14 @@ pub enum Command {
     Demo(DemoOptions),
     /// Show what a running relay is doing: refreshing on a terminal, once otherwise.
     Status(StatusOptions),
+    /// Have a running relay fetch images before devices ask for them, and wait until all bytes are there.
+    Prefetch(Resources),
+    /// Have a running relay forget the bytes of images, in memory and on disk: it fetches them anew when they are asked for.
+    Purge(PurgeOptions),
+    /// Have a running relay refuse images to all devices, with 4.03, until unban or its restart.
+    Ban(Resources),
+    /// Have a running relay serve images again.
+    Unban(Resources),
     /// Show which devices have sessions with a running relay, or end such sessions.
     #[command(subcommand)]
     Sessions(SessionsCommand),
@@ -109,10 +119,43 @@ pub struct DemoOptions {
 
 /// Which relay.
 #[derive(Args, Debug)]
-pub struct StatusOptions {
+pub struct Running {
     /// The admin address of the relay.
     #[arg(long, default_value = "http://[::1]:9683", value_name = "URL")]
     pub url: String,
+}
+
+/// Which images of a running relay.
+#[derive(Args, Debug)]
+pub struct Resources {
+    /// Which relay.
+    #[command(flatten)]
+    pub relay: Running,
+    /// Paths on the relay such as /fw/lamp.bin, coap URIs with such a path, or URLs at an origin.
+    #[arg(required = true, value_name = "URI|PATH")]
+    pub names: Vec<String>,
+}
+
+/// What a running relay is to forget.
+#[derive(Args, Debug)]
+pub struct PurgeOptions {
+    /// Which relay.
+    #[command(flatten)]
+    pub relay: Running,
+    /// Paths on the relay such as /fw/lamp.bin, coap URIs with such a path, or URLs at an origin.
+    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "URI|PATH")]
+    pub names: Vec<String>,
+    /// Everything.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// What to show of a running relay.
+#[derive(Args, Debug)]
+pub struct StatusOptions {
+    /// Which relay.
+    #[command(flatten)]
+    pub relay: Running,
     /// Print JSON, as /api/status has it.
     #[arg(long)]
     pub json: bool,
@@ -171,6 +214,16 @@ mod tests {
         for arguments in [["--szx", "7"], ["--devices", "0"], ["--size", "-1"]] {
             let line = ["sixfold-relay", "demo"].into_iter().chain(arguments);
             assert!(Cli::try_parse_from(line).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_to_forget_is_said_and_only_once() {
+        for (arguments, possible) in
+            [(&["/a", "/b"][..], true), (&["--all"], true), (&[], false), (&["/a", "--all"], false)]
+        {
+            let line = ["sixfold-relay", "purge"].iter().chain(arguments);
+            assert_eq!(Cli::try_parse_from(line).is_ok(), possible, "{arguments:?}");
         }
     }
 

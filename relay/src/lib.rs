@@ -2,13 +2,14 @@
 //!
 //! The protocol is decided by `sixfold-engine`; this crate gives it sockets ([`udp`]), an HTTPS client
 //! ([`origin`]), memory ([`store`]), a disk ([`spool`]), a port for key agreement ([`sessions`]), an event loop ([`driver`])
-//! and an operator ([`config`], [`ops`], [`doctor`], [`cli`], [`output`]).
+//! and an operator ([`config`], [`ops`], [`doctor`], [`cli`], [`output`]). A resource directory hears of it by [`directory`].
 
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod confine;
 pub mod demo;
+pub mod directory;
 pub mod doctor;
 pub mod driver;
 pub mod ops;

@@ -2,12 +2,13 @@
 
 use clap::Parser;
 use sixfold_relay::cli::{
-    Cli, Command, ConfigFile, RevokeOptions, SessionListOptions, SessionsCommand, StatusOptions,
+    Cli, Command, ConfigFile, PurgeOptions, Resources, RevokeOptions, SessionListOptions, SessionsCommand,
+    StatusOptions,
 };
 use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::confine::Confinement;
-use sixfold_relay::ops::logging;
 use sixfold_relay::ops::status::{self, Form, Page};
+use sixfold_relay::ops::{Order, Report, logging, order};
 use sixfold_relay::{app, demo, doctor, output};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -20,6 +21,10 @@ fn main() -> ExitCode {
         Command::Doctor(file) => examine(file),
         Command::Demo(options) => logging::init("warn", false).and_then(|()| run(demo::run(options))),
         Command::Status(options) => run(show_status(options)),
+        Command::Prefetch(what) => run(prefetch(what)),
+        Command::Purge(options) => run(purge(options)),
+        Command::Ban(what) => run(for_each(what, |name| Order::Ban { name })),
+        Command::Unban(what) => run(for_each(what, |name| Order::LiftBan { name })),
         Command::Sessions(SessionsCommand::List(options)) => run(list_sessions(options)),
         Command::Sessions(SessionsCommand::Revoke(options)) => run(revoke_sessions(options)),
     };
@@ -77,12 +82,47 @@ async fn show_status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
     let form = if options.json { Form::Json } else { Form::Text };
     let refreshes = io::stdout().is_terminal() && form == Form::Text && !options.once;
     if options.watch || refreshes {
-        status::watch(&options.url, page, form, options.interval).await?;
+        status::watch(&options.relay.url, page, form, options.interval).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let status = status::fetch(&options.url, page).await?;
+    let status = status::fetch(&options.relay.url, page).await?;
     let text = if options.json { serde_json::to_string_pretty(&status)? + "\n" } else { status.to_string() };
     print(&text)
+}
+
+/// One after another; what fails does not keep the others from being fetched.
+async fn prefetch(what: &Resources) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for name in &what.names {
+        match order::prefetch(&what.relay.url, name).await {
+            Ok(image) => drop(print(&format!("{image}\n"))?),
+            Err(error) => {
+                output::tell(&format!("sixfold-relay: {error:#}"));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+async fn purge(options: &PurgeOptions) -> anyhow::Result<ExitCode> {
+    if options.all {
+        let report = order::tell(&options.relay.url, &Order::Purge { name: None }).await?;
+        return print(&format!("{report}\n"));
+    }
+    for name in &options.names {
+        let report = order::tell(&options.relay.url, &Order::Purge { name: Some(name.clone()) }).await?;
+        print(&format!("{report}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn for_each(what: &Resources, order: fn(String) -> Order) -> anyhow::Result<ExitCode> {
+    for name in &what.names {
+        let report: Report = order::tell(&what.relay.url, &order(name.clone())).await?;
+        print(&format!("{report}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list_sessions(options: &SessionListOptions) -> anyhow::Result<ExitCode> {

@@ -137,6 +137,14 @@ impl Spool {
         self.delete(&file_name(url));
     }
 
+    /// Forgets everything that is complete.
+    pub fn clear(&self) {
+        let mut index = self.index();
+        while let Some(name) = index.least_recently_used() {
+            self.delete_locked(&mut index, &name);
+        }
+    }
+
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }

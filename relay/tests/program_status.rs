@@ -22,6 +22,7 @@ fn relay(answers: usize) -> String {
         totals: Totals::default(),
         links: Vec::new(),
         images: Vec::new(),
+        bans: Vec::new(),
         transfers: Vec::new(),
         sessions: Vec::new(),
     };

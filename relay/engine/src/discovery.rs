@@ -25,8 +25,17 @@ pub(crate) fn links<'r>(
     links.extend(routes.iter().map(route_link));
     links.sort_by(|a, b| a.href.cmp(&b.href));
     links.retain(|link| filters(message).all(|filter| matches(link, filter)));
+    write_links(&links)
+}
+
+/// The routes alone, in link-format: what is always there.
+pub fn route_links(routes: &[Route]) -> String {
+    write_links(&routes.iter().map(route_link).collect::<Vec<_>>())
+}
+
+fn write_links(links: &[Link]) -> String {
     let mut text = String::new();
-    for link in &links {
+    for link in links {
         let _ = write!(text, "{}<{}>", if text.is_empty() { "" } else { "," }, link.href);
         for (name, value) in &link.attributes {
             let _ = match *name {

@@ -23,7 +23,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Malformed, Message, Type};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -63,6 +63,8 @@ pub struct Engine<S> {
     pub(crate) observers: Observers,
     pub(crate) links: Links,
     pub(crate) streams: Streams,
+    /// The URLs that are refused.
+    pub(crate) bans: BTreeSet<String>,
     pub(crate) sessions: Sessions,
     pub(crate) session_refusals: Refusals,
     pub(crate) echo: Echo,
@@ -125,6 +127,7 @@ impl<S: Store> Engine<S> {
             observers: Observers::default(),
             links: Links::default(),
             streams: Streams::default(),
+            bans: BTreeSet::new(),
             sessions: Sessions::new(hasher.clone()),
             session_refusals: Refusals::default(),
             echo,

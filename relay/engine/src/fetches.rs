@@ -92,6 +92,8 @@ pub(crate) struct Fetch {
     /// `None` until the header is here.
     pub(crate) partial: Option<Partial>,
     pub(crate) waiters: Vec<ExchangeId>,
+    /// An operator wants it, whether a device asks or not.
+    pub(crate) wanted: bool,
     /// When to look whether anybody still wants it.
     pub(crate) idle: TimerId,
 }

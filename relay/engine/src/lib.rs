@@ -25,6 +25,7 @@ mod links;
 mod liveness;
 mod notify;
 mod observers;
+mod operator;
 mod origin;
 mod outgoing;
 mod pacing;
@@ -42,6 +43,7 @@ mod timers;
 mod upstream;
 
 pub use config::{Config, Limits, Route};
+pub use discovery::route_links;
 pub use edhoc::{EdhocAnswer, EdhocRequest};
 pub use engine::{Engine, Load};
 pub use event::{
@@ -51,6 +53,7 @@ pub use event::{
 pub use fanout::{Fanout, Repair};
 pub use image::{ETag, Image, Validator};
 pub use liveness::{EchoPolicy, Prefix};
+pub use operator::Unable;
 pub use origin::{Failure, FetchCommand, FetchId, Freshness, Head, OriginEvent};
 pub use pacing::{Algorithm, LinkConfig, Radio};
 pub use path::{Path, Transmit};

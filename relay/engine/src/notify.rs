@@ -9,6 +9,7 @@ use crate::event::{DropReason, Event};
 use crate::exchanges::Reply;
 use crate::gateway;
 use crate::observers::Observer;
+use crate::operator::BANNED;
 use crate::outgoing::Purpose;
 use crate::path::Path;
 use crate::responses::Sent;
@@ -128,8 +129,9 @@ impl<S: Store> Engine<S> {
         let reply =
             Reply { path, token, message_id: 0, confirmable: true, acknowledged: true, bound, room: None };
         let Some(resource) = self.resources.peek(&url) else { return };
-        if let Some(negative) = resource.negative.filter(|negative| negative.failure.is_definite()) {
-            let refusal = gateway::refusal(negative.failure);
+        let negative = resource.negative.filter(|negative| negative.failure.is_definite());
+        let banned = self.bans.contains(&*url).then_some(BANNED);
+        if let Some(refusal) = banned.or(negative.map(|negative| gateway::refusal(negative.failure))) {
             self.remove_observer(peer, token);
             return self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));
         }

@@ -11,10 +11,12 @@ use crate::exchanges::{Exchange, ExchangeId, Reply};
 use crate::fetches::Fetch;
 use crate::gateway;
 use crate::image::{ETag, Image};
+use crate::operator::BANNED;
 use crate::origin::{FetchCommand, FetchId};
 use crate::pacing::REQUEST;
 use crate::path::Path;
 use crate::peers::SILENCE;
+use crate::resources::Resource;
 use crate::store::Store;
 use crate::target::{self, Target};
 use rand_chacha::rand_core::Rng;
@@ -127,11 +129,11 @@ impl<S: Store> Engine<S> {
         }
         self.move_on(reply.path.peer, url);
         if target == Target::WellKnownCore {
-            let links = discovery::links(&self.config.routes, self.resources.iter(), message);
+            let links = discovery::links(&self.config.routes, self.served(), message);
             self.answer_links(now, reply, &ask.wants, &links);
             return Ok(());
         }
-        if ask.wants.accept == Some(content_format::INFORMATIVE_RESPONSE.into()) {
+        if ask.wants.accept == Some(content_format::INFORMATIVE_RESPONSE.into()) && !self.bans.contains(url) {
             return self.inform(now, reply, &ask.wants, url, message);
         }
         if self.fitting(&reply, &ask.wants, Szx::MIN).is_none() {
@@ -174,6 +176,10 @@ impl<S: Store> Engine<S> {
 
     /// The decision of the cache (RFC 9111 §4, with rule 2 of the design: a transfer stays with its version).
     pub(crate) fn find(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> Found {
+        if self.bans.contains(url) {
+            let max_age = self.config.limits.negative_ttl.as_secs();
+            return Found::Negative(BANNED, u32::try_from(max_age).unwrap_or(u32::MAX));
+        }
         let transfer = self.peers.peek(&reply.path.peer).and_then(|peer| peer.transfer(url));
         let pinned = transfer.filter(|_| !wants.starts_body()).map(|transfer| transfer.etag);
         let Some(resource) = self.resources.get_mut(url) else {
@@ -230,7 +236,16 @@ impl<S: Store> Engine<S> {
         let url = resource.url.clone();
         self.fetches.add(
             id,
-            Fetch { url, started: now, last_asked: now, have, partial: None, waiters: Vec::new(), idle },
+            Fetch {
+                url,
+                started: now,
+                last_asked: now,
+                have,
+                partial: None,
+                waiters: Vec::new(),
+                wanted: false,
+                idle,
+            },
         );
         resource.fetch = Some(id);
         resource.negative = None;
@@ -310,6 +325,11 @@ impl<S: Store> Engine<S> {
         Ok(exchange)
     }
 
+    /// What devices may have.
+    fn served(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().filter(|resource| !self.bans.contains(&*resource.url))
+    }
+
     fn answer_links(&mut self, now: Instant, reply: Reply, wants: &Wants, links: &str) {
         let representation = Representation {
             etag: ETag::of_bytes(links.as_bytes()),
@@ -333,7 +353,7 @@ impl<S: Store> Engine<S> {
             let target = target::resolve(&self.config, message, &ask, &mut url).ok()?;
             (target == Target::WellKnownCore).then_some(ask.wants)
         });
-        let links = discovery::links(&self.config.routes, self.resources.iter(), message);
+        let links = discovery::links(&self.config.routes, self.served(), message);
         let Some(wants) =
             target.filter(|_| message.message_type == Type::NonConfirmable && !links.is_empty())
         else {

@@ -109,6 +109,13 @@ impl Resources {
         self.0.get_mut(&url)
     }
 
+    /// Forgets a resource, unless it is being fetched or observed.
+    pub(crate) fn remove_idle(&mut self, url: &str) {
+        if self.0.peek(url).is_some_and(|resource| !resource.is_busy()) {
+            self.0.pop(url);
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Resource> {
         self.0.iter().map(|(_, resource)| resource)
     }

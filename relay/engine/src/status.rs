@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::fanout::Group;
 use crate::image::ETag;
 use crate::links::Paced;
+use crate::origin::Failure;
 use crate::pacing::LinkConfig;
 use crate::peers::Transfer;
 use crate::store::Store;
@@ -63,6 +64,8 @@ pub struct ImageStatus {
     pub fresh_for: Duration,
     /// Devices that want to hear of a new version.
     pub observers: usize,
+    /// How the origin failed, for as long as that is remembered.
+    pub failure: Option<Failure>,
 }
 
 /// How a transfer stands.
@@ -182,7 +185,7 @@ impl<S: Store> Engine<S> {
         self.links.iter().map(link).collect()
     }
 
-    fn image_status(&self, now: Instant, resource: &crate::resources::Resource) -> ImageStatus {
+    pub(crate) fn image_status(&self, now: Instant, resource: &crate::resources::Resource) -> ImageStatus {
         let fetch = resource.fetch.and_then(|id| self.fetches.get(id));
         let partial = fetch.and_then(|fetch| fetch.partial.as_ref());
         let current = resource.current.as_ref();
@@ -206,6 +209,10 @@ impl<S: Store> Engine<S> {
             total: partial.map_or(current.map(|current| current.length), |partial| partial.total()),
             fresh_for: current.map_or(Duration::ZERO, |current| current.fresh_until.since(now)),
             observers: resource.observers,
+            failure: resource
+                .negative
+                .filter(|negative| now < negative.until)
+                .map(|negative| negative.failure),
         }
     }
 

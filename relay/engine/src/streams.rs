@@ -301,6 +301,13 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// A resource is not to be sent any more.
+    pub(crate) fn disband_resource(&mut self, url: &str) {
+        while let Some(place) = self.streams.groups.iter().position(|group| &*group.url == url) {
+            self.remove_group(place);
+        }
+    }
+
     /// A link is gone, or is another one now.
     pub(crate) fn disband(&mut self, interface: u32) {
         while let Some(place) = self.streams.groups.iter().position(|group| group.key.interface == interface)

@@ -19,6 +19,9 @@ pub(crate) enum Target {
     Forward,
 }
 
+/// What stays as it is in an argument of a query (RFC 3986 §3.4); `&` separates arguments.
+const ALSO_IN_QUERIES: &[u8] = b"!$'()*+,;=:@/?";
+
 const NOT_ALLOWED: Refusal = Refusal::new(Code::PROXYING_NOT_SUPPORTED, "relay: no proxy for this origin");
 const BAD_PATH: Refusal = Refusal::new(Code::BAD_REQUEST, "path with dot segment, slash or control byte");
 
@@ -43,7 +46,7 @@ pub(crate) fn resolve(
     if path(message).eq([&b".well-known"[..], b"core"]) {
         return Ok(Target::WellKnownCore);
     }
-    let route = best_route(&config.routes, message)
+    let route = best_route(&config.routes, || path(message))
         .ok_or(Refusal::new(Code::NOT_FOUND, "relay: no route for this path"))?;
     url.push_str(&route.origin);
     append_path(url, path(message).skip(route.path.len()))?;
@@ -61,12 +64,44 @@ fn allowed(config: &Config, url: &str) -> Result<Target, Refusal> {
 }
 
 /// The longest prefix wins.
-fn best_route<'c>(routes: &'c [Route], message: &Message<'_>) -> Option<&'c Route> {
+fn best_route<'c, 'p, P: Iterator<Item = &'p [u8]>>(
+    routes: &'c [Route],
+    path: impl Fn() -> P,
+) -> Option<&'c Route> {
     let covers = |route: &&Route| {
-        let mut segments = path(message);
+        let mut segments = path();
         route.path.iter().all(|expected| segments.next() == Some(expected.as_bytes()))
     };
     routes.iter().filter(covers).max_by_key(|route| route.path.len())
+}
+
+/// What an operator means by a path on this relay, a `coap` URI with such a path, or a URL at an origin: the canonical URL,
+/// and the path if there is one. `None` if the configuration does not cover it.
+pub(crate) fn named(config: &Config, name: &str) -> Option<(String, Option<String>)> {
+    let on_relay = ["coap://", "coaps://"].iter().find_map(|scheme| name.strip_prefix(scheme));
+    let on_relay =
+        on_relay.map_or(name, |rest| rest.find('/').map_or("/", |at| rest.get(at..).unwrap_or("/")));
+    if !on_relay.starts_with('/') {
+        let url = canonical_url(name)?;
+        let prefixes = config.routes.iter().map(|route| &route.origin).chain(&config.forward);
+        return prefixes.into_iter().any(|prefix| url.starts_with(prefix.as_str())).then_some((url, None));
+    }
+    let (path, query) =
+        on_relay.split_once('?').map_or((on_relay, None), |(path, query)| (path, Some(query)));
+    let segments: Vec<Vec<u8>> = path.split('/').skip(1).map(percent_decode).collect();
+    let route = best_route(&config.routes, || segments.iter().map(Vec::as_slice))?;
+    let mut url = route.origin.clone();
+    append_path(&mut url, segments.iter().skip(route.path.len()).map(Vec::as_slice)).ok()?;
+    for (index, argument) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+        url.push(if index == 0 { '?' } else { '&' });
+        percent_encode(&mut url, &percent_decode(argument), ALSO_IN_QUERIES);
+    }
+    let mut path = String::new();
+    for segment in &segments {
+        path.push('/');
+        percent_encode_segment(&mut path, segment);
+    }
+    Some((url, Some(path)))
 }
 
 /// RFC 7252 §6.5, with a scheme that is not CoAP's.
@@ -102,7 +137,7 @@ fn append_query(url: &mut String, message: &Message<'_>) {
     let arguments = message.options().filter(|opt| opt.number == option::URI_QUERY);
     for (index, argument) in arguments.enumerate() {
         url.push(if index == 0 { '?' } else { '&' });
-        percent_encode(url, argument.value, b"!$'()*+,;=:@/?");
+        percent_encode(url, argument.value, ALSO_IN_QUERIES);
     }
 }
 

@@ -136,6 +136,7 @@ impl<S: Store> Engine<S> {
             Ok(id) => {
                 if let Some(again) = self.fetches.get_mut(id) {
                     again.waiters = fetch.waiters;
+                    again.wanted = fetch.wanted;
                 }
             }
             // The slot of the fetch that just ended is free, so this is out of reach; nobody is left waiting.
@@ -253,7 +254,7 @@ impl<S: Store> Engine<S> {
 
     pub(crate) fn cancel_if_idle(&mut self, now: Instant, id: FetchId) {
         let Some(fetch) = self.fetches.get_mut(id) else { return };
-        if !fetch.waiters.is_empty() || now.since(fetch.last_asked) < SILENCE {
+        if fetch.wanted || !fetch.waiters.is_empty() || now.since(fetch.last_asked) < SILENCE {
             fetch.idle = self.timers.set(now + SILENCE, Timer::Idle(id));
             return;
         }
@@ -263,7 +264,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn end_fetch(&mut self, id: FetchId) -> Option<Fetch> {
+    pub(crate) fn end_fetch(&mut self, id: FetchId) -> Option<Fetch> {
         let fetch = self.fetches.remove(id)?;
         self.timers.cancel(fetch.idle);
         if let Some(resource) = self.resources.peek_mut(&fetch.url) {

@@ -12,6 +12,7 @@ pub use mistakes::{Mistake, Mistakes};
 use schema::Files;
 pub use sessions::{EdhocFiles, Handshakes, Port, Sessions};
 
+use crate::directory;
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
 use crate::spool::Spool;
 use sixfold_engine::EchoPolicy;
@@ -41,6 +42,8 @@ pub struct Config {
     pub origin: Origin,
     /// `[limits]`
     pub limits: Limits,
+    /// `[resource_directory]`
+    pub directory: ResourceDirectory,
     /// `[sessions]`
     pub sessions: Sessions,
     /// `[security]`
@@ -135,6 +138,30 @@ pub struct Limits {
     pub engine: sixfold_engine::Limits,
 }
 
+/// Where the relay registers itself (RFC 9176).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceDirectory {
+    /// Host, port and path of the directory; `None` for no registration.
+    pub uri: Option<DirectoryUri>,
+    /// The relay's name there; empty for that of the machine.
+    pub endpoint: String,
+    /// How long the directory remembers it.
+    pub lifetime: Duration,
+    /// Where devices reach the relay; empty for the address that faces the directory.
+    pub base: String,
+}
+
+/// A `coap` URI without query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryUri {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path, without its first slash.
+    pub path: String,
+}
+
 /// What the relay does for others than its devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Security {
@@ -203,6 +230,13 @@ impl Default for Limits {
     }
 }
 
+impl Default for ResourceDirectory {
+    fn default() -> Self {
+        let lifetime = Duration::from_secs(3600);
+        Self { uri: None, endpoint: String::new(), lifetime, base: String::new() }
+    }
+}
+
 impl Default for Admin {
     fn default() -> Self {
         Self { listen: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1u16], 9683))) }
@@ -266,6 +300,17 @@ impl Config {
                 ..self.limits.engine
             },
         }
+    }
+
+    /// What is registered with a resource directory, and where; `None` if nothing is.
+    pub fn directory(&self) -> Option<directory::Settings> {
+        let ResourceDirectory { uri, endpoint, lifetime, base } = self.directory.clone();
+        let DirectoryUri { host, port, path } = uri?;
+        let machine =
+            || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        let endpoint = if endpoint.is_empty() { machine() } else { endpoint };
+        let (server_port, links) = (self.engine().port, sixfold_engine::route_links(&self.engine().routes));
+        Some(directory::Settings { host, port, path, endpoint, lifetime, base, server_port, links })
     }
 
     /// Opens the spool, if there is to be one. If it cannot be opened the relay works on, with a warning.

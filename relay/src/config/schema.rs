@@ -3,16 +3,20 @@
 mod sessions;
 
 use super::reader::{Section, Source};
-use super::{Config, Disk, EdhocFiles, Link, Mistakes, Port, Route, values};
+use super::{Config, Disk, EdhocFiles, Link, Mistakes, Port, ResourceDirectory, Route, values};
 use crate::origin::OriginSettings;
 use crate::sessions::credentials::FileMistakes;
 use sixfold_engine::{Algorithm, EchoPolicy, Fanout, LinkConfig, Repair, canonical_url};
 use sixfold_profile::coap::MAX_NUM;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How far a stream goes in a mesh, if nothing else is said: as far as a packet of RFC 6282 that compresses its hop limit.
 const MESH_HOPS: u8 = 64;
+
+/// No registration is renewed more often.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Who looks at the files that a configuration names, and says what is wrong, by key.
 #[derive(Clone, Copy)]
@@ -51,6 +55,7 @@ fn read_all(source: &Source<'_>, files: Files) -> Config {
     top.section("cache", |section| read_cache(section, &mut config));
     top.section("origin", |section| read_origin(section, &mut config));
     top.section("limits", |section| read_limits(section, &mut config));
+    top.section("resource_directory", |section| read_directory(section, &mut config));
     top.section("sessions", |section| sessions::read(section, &mut config.sessions, files));
     top.section("security", |section| {
         let policies = EchoPolicy::ALL.map(|policy| (policy.label(), policy));
@@ -263,6 +268,19 @@ fn read_admin(section: &mut Section<'_, '_>, config: &mut Config) {
         let message = "is not a loopback address, and the admin address has no password; use \"[::1]:9683\", or allow_remote = true behind a firewall";
         section.mistake(line, "listen", message);
     }
+}
+
+fn read_directory(section: &mut Section<'_, '_>, config: &mut Config) {
+    let ResourceDirectory { uri, endpoint, lifetime, base } = &mut config.directory;
+    section.read("uri", uri, values::directory_uri);
+    section.read("endpoint", endpoint, values::endpoint);
+    section.read("lifetime", lifetime, |value| match values::duration(value)? {
+        short if short < SHORTEST_LIFETIME => {
+            Err("the directory would hear of nothing else; give 1 min or more".to_owned())
+        }
+        lifetime => Ok(lifetime),
+    });
+    section.read("base", base, values::base_uri);
 }
 
 fn read_log(section: &mut Section<'_, '_>, config: &mut Config) {

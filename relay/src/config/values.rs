@@ -1,7 +1,9 @@
 //! From a TOML value to a type that cannot be wrong. Each function says what is wrong and what would be right.
 
+use super::DirectoryUri;
 use bytesize::ByteSize;
-use sixfold_profile::coap::Szx;
+use http::Uri;
+use sixfold_profile::coap::{Szx, params};
 use sixfold_profile::parity::SMALLEST;
 use std::fmt::Display;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -164,6 +166,43 @@ pub(super) fn optional_address(value: &DeValue<'_>) -> Outcome<Option<SocketAddr
 }
 
 /// A list of at least `least` entries.
+/// A `coap` URI of a directory: `coap://rd.example`, `coap://[2001:db8::5]:5683/rd`. "" is none.
+pub(super) fn directory_uri(value: &DeValue<'_>) -> Outcome<Option<DirectoryUri>> {
+    let Some(text) = optional_text(value)? else { return Ok(None) };
+    let uri = coap_uri(&text)?;
+    let host = uri.host().unwrap_or_default().to_owned();
+    let path = uri.path().trim_start_matches('/').to_owned();
+    Ok(Some(DirectoryUri { host, port: uri.port_u16().unwrap_or(params::PORT), path }))
+}
+
+/// A `coap` URI without a path, or "".
+pub(super) fn base_uri(value: &DeValue<'_>) -> Outcome<String> {
+    let base = text(value)?;
+    if !base.is_empty() && !matches!(coap_uri(&base)?.path(), "" | "/") {
+        return Err(format!("\"{}\" has a path; write \"coap://host\"", base.escape_debug()));
+    }
+    Ok(base.trim_end_matches('/').to_owned())
+}
+
+fn coap_uri(text: &str) -> Outcome<Uri> {
+    let uri: Option<Uri> = text.parse().ok().filter(|uri: &Uri| {
+        let host = uri.host().is_some_and(|host| !host.is_empty());
+        host && uri.scheme_str() == Some("coap") && uri.query().is_none() && !text.contains(['#', '@', '%'])
+    });
+    uri.ok_or_else(|| {
+        format!("\"{}\" is no coap URI without query; write \"coap://[2001:db8::5]\"", text.escape_debug())
+    })
+}
+
+/// The name of an endpoint in a directory (RFC 9176 section 5): at most 63 bytes.
+pub(super) fn endpoint(value: &DeValue<'_>) -> Outcome<String> {
+    let name = text(value)?;
+    if name.len() > 63 || name.contains(|c: char| c.is_control()) {
+        return Err("has more than 63 bytes, or control characters; choose a shorter name".to_owned());
+    }
+    Ok(name)
+}
+
 pub(super) fn entries<'v, 't>(value: &'v DeValue<'t>, least: usize) -> Outcome<&'v DeArray<'t>> {
     let array = value.as_array().ok_or_else(|| wrong(value, "a list in brackets"))?;
     if array.len() < least {

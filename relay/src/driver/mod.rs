@@ -15,8 +15,8 @@ mod sessions;
 pub use sessions::SessionCommand;
 
 use crate::config::Config;
-use crate::ops::status::{Around, Page};
-use crate::ops::{Metrics, Status, logging};
+use crate::ops::status::{Around, Image, Page};
+use crate::ops::{Metrics, Order, Report, Status, logging};
 use crate::origin::OriginClient;
 use crate::sessions::edhoc::Responder;
 use crate::spool::Spool;
@@ -27,7 +27,9 @@ use door::{Door, Entry};
 use keeper::Keeper;
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit};
+use sixfold_engine::{
+    DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit, Unable,
+};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,6 +53,8 @@ pub enum Command {
     Turn(oneshot::Sender<()>),
     /// Describe yourself, with this part of the long tables.
     Status(Page, oneshot::Sender<Status>),
+    /// Do what an operator orders.
+    Order(Order, oneshot::Sender<Result<Report, Unable>>),
     /// Something about sessions.
     Session(SessionCommand),
     /// Finish what is under way and stop.
@@ -138,6 +142,7 @@ impl Driver {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
                     Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
+                    Command::Order(order, reply) => drop(reply.send(self.obey(order))),
                     Command::Session(command) => self.take_session_command(command),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
@@ -263,10 +268,44 @@ impl Driver {
         if waits(&config) != waits(&self.config) {
             tracing::warn!("operator: changes in [admin], [log] and [process] wait for the next start");
         }
+        let kept = |config: &Config| (config.sessions.store.clone(), config.sessions.contexts.clone());
+        if kept(&config) != kept(&self.config) {
+            tracing::warn!(
+                "operator: changes of sessions.store and sessions.contexts wait for the next start"
+            );
+        }
         self.spool = spool;
         self.config = config;
         self.pace();
         Ok(())
+    }
+
+    fn obey(&mut self, order: Order) -> Result<Report, Unable> {
+        let now = self.clock.now();
+        let stands = |driver: &Self, url: String| {
+            let image = driver.engine.image(now, &url).map(Image::of);
+            Report::Resource { url, image }
+        };
+        tracing::info!(?order, "operator");
+        match order {
+            Order::Prefetch { name } => self.engine.prefetch(now, &name).map(|url| stands(self, url)),
+            Order::Look { name } => self.engine.locate(&name).map(|url| stands(self, url)),
+            Order::Purge { name } => {
+                let url = name.map(|name| self.engine.locate(&name)).transpose()?;
+                let images = self.engine.purge(now, url.as_deref()) as u64;
+                match (&self.spool, &url) {
+                    (Some(spool), Some(url)) => spool.remove(url),
+                    (Some(spool), None) => spool.clear(),
+                    (None, _) => {}
+                }
+                Ok(Report::Purged { images })
+            }
+            Order::Ban { name } => self.engine.ban(now, &name).map(|url| Report::Banned { url }),
+            Order::LiftBan { name } => {
+                let (url, was_banned) = self.engine.lift_ban(&name)?;
+                Ok(Report::Lifted { url, was_banned })
+            }
+        }
     }
 
     fn status(&mut self, page: Page) -> Status {

@@ -1,20 +1,22 @@
-//! The admin address: metrics, health and status over plain HTTP/1.1, read only.
+//! The admin address: metrics, health, status and orders over plain HTTP/1.1.
 //!
-//! It has no access control; that is why it listens on loopback unless the operator wants otherwise. A client
+//! It has no passwords; that is why it listens on loopback unless the operator wants otherwise, and takes orders from nowhere
+//! else even then. A client
 //! that is slow, or greedy, cannot take more than [`MAX_CONNECTIONS`] places for [`PATIENCE`] each: every
 //! connection is for one request.
 
 use super::status::{self, Page};
-use super::{Status, page};
+use super::{Order, Report, Status, order, page};
 use anyhow::anyhow;
-use axum::Router;
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{delete, get};
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use sixfold_engine::Unable;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -43,6 +45,12 @@ pub trait StatusSource {
     /// # Errors
     /// When it has stopped.
     fn status(&self, page: Page) -> impl Future<Output = anyhow::Result<Status>> + Send;
+
+    /// Does what it is told.
+    ///
+    /// # Errors
+    /// When it has stopped; and why it does not.
+    fn order(&self, order: Order) -> impl Future<Output = anyhow::Result<Result<Report, Unable>>> + Send;
 
     /// Ends the sessions of one device, or of all; how many there were.
     ///
@@ -127,8 +135,8 @@ impl Admin {
                 connections.join_next().await;
             }
             match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    connections.spawn(serve(stream, self.router.clone()));
+                Ok((stream, client)) => {
+                    connections.spawn(serve(stream, self.router.clone().layer(Extension(client))));
                 }
                 Err(error) => {
                     warn!("relay: the admin address cannot accept a connection: {error}");
@@ -177,8 +185,9 @@ fn router<S: StatusSource + Clone + Send + Sync + 'static>(
         move |uri: Uri| async move { describe(source, &uri, show).await }
     };
     let revoking = source.clone();
-    let router =
-        page::ASSETS.into_iter().fold(Router::new(), |router, asset| router.route(asset.path, get(asset)));
+    let router = page::ASSETS
+        .into_iter()
+        .fold(order::router(source.clone()), |router, asset| router.route(asset.path, get(asset)));
     router
         .route("/", get(show))
         .route("/metrics", get(metrics))
@@ -283,6 +292,14 @@ mod tests {
             self.0.as_deref().cloned().ok_or_else(|| anyhow!("relay: has stopped"))
         }
 
+        async fn order(&self, order: Order) -> anyhow::Result<Result<Report, Unable>> {
+            Ok(match order {
+                Order::Purge { name: None } => Ok(Report::Purged { images: 7 }),
+                Order::Ban { name } => Ok(Report::Banned { url: name }),
+                _ => Err(Unable::NotConfigured),
+            })
+        }
+
         async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
             Ok(name.map_or(99, |name| name.len()))
         }
@@ -295,7 +312,8 @@ mod tests {
     fn idle() -> Status {
         let origin = status::Origin { bytes: 0, retries: 0, resumes: 0, requests: Default::default() };
         let cache = status::Cache { bytes: 0, limit_bytes: 1 << 20 };
-        let (links, images, transfers, sessions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (links, images, transfers) = (Vec::new(), Vec::new(), Vec::new());
+        let (bans, sessions) = (Vec::new(), Vec::new());
         Status {
             version: "1.2.3".to_owned(),
             uptime_s: 1,
@@ -305,6 +323,7 @@ mod tests {
             totals: Totals::default(),
             links,
             images,
+            bans,
             transfers,
             sessions,
         }
@@ -432,6 +451,53 @@ mod tests {
         let unused = TcpListener::bind(ANY).await.unwrap().local_addr().unwrap();
         let nobody = complaint(format!("http://{unused}")).await;
         assert!(nobody.starts_with("operator: ") && nobody.contains("is the relay running"), "{nobody}");
+    }
+
+    #[tokio::test]
+    async fn orders_are_for_programs_that_say_what_they_send() {
+        let (address, _) = start(Some(idle())).await;
+        let post = async |fields: &str, body: &str| {
+            let length = body.len();
+            let head = "POST /api/order HTTP/1.1\r\nHost: relay\r\n";
+            exchange(address, &format!("{head}{fields}Content-Length: {length}\r\n\r\n{body}")).await
+        };
+        let (json, purge) = ("Content-Type: application/json\r\n", "{\"order\":\"purge\"}");
+        let done = post(json, purge).await;
+        assert!(
+            done.starts_with("HTTP/1.1 200") && done.ends_with("{\"report\":\"purged\",\"images\":7}"),
+            "{done}"
+        );
+        // What a page of another site can make a browser send without asking first.
+        for form in
+            ["", "Content-Type: text/plain\r\n", "Content-Type: application/x-www-form-urlencoded\r\n"]
+        {
+            assert!(post(form, purge).await.starts_with("HTTP/1.1 415"), "{form}");
+        }
+        let page = post(&format!("{json}Origin: http://[::1]:9683\r\n"), purge).await;
+        assert!(page.starts_with("HTTP/1.1 403") && page.contains("browsers"), "{page}");
+        assert!(
+            exchange(address, "OPTIONS /api/order HTTP/1.1\r\nHost: relay\r\n\r\n")
+                .await
+                .starts_with("HTTP/1.1 405")
+        );
+        assert!(get(address, "/api/order").await.starts_with("HTTP/1.1 405"));
+        assert!(post(json, "{\"order\":\"explode\"}").await.starts_with("HTTP/1.1 422"));
+        assert!(
+            post(json, &format!("{{\"order\":\"ban\",\"name\":\"{}\"}}", "a".repeat(5000)))
+                .await
+                .starts_with("HTTP/1.1 413")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_order_client_hears_what_is_done_and_what_is_not() {
+        let (address, _) = start(Some(idle())).await;
+        let url = format!("http://{address}");
+        let done = order::tell(&url, &Order::Purge { name: None }).await.unwrap();
+        assert_eq!(done, Report::Purged { images: 7 });
+        let complaint =
+            order::tell(&url, &Order::LiftBan { name: "/a".to_owned() }).await.unwrap_err().to_string();
+        assert!(complaint.starts_with("operator: no [[route]]"), "{complaint}");
     }
 
     #[tokio::test]

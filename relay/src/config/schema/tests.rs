@@ -264,3 +264,24 @@ fn every_file_of_an_origin_is_looked_at() {
     assert_eq!(load("missing.pem", "empty.pem", "cert.pem"), all, "absent, no PEM, no key");
     assert_eq!(load("cert.pem", "cert.pem", "other.pem"), all[2..], "the key of another certificate");
 }
+
+#[test]
+fn a_directory_is_a_coap_uri() {
+    let read = |text: &str| parse(&format!("[resource_directory]\n{text}\n"));
+    let directory = read("uri = \"coap://[2001:db8::5]:5999/rd/\"").unwrap().directory();
+    let directory = directory.unwrap();
+    assert_eq!((&*directory.host, directory.port, &*directory.path), ("[2001:db8::5]", 5999, "rd/"));
+    assert_eq!(read("uri = \"coap://rd.example\"").unwrap().directory.uri.unwrap().port, 5683);
+    assert!(read("uri = \"\"").unwrap().directory().is_none());
+    for wrong in [
+        "uri = \"http://h\"",
+        "uri = \"rd.example\"",
+        "uri = \"coap://\"",
+        "uri = \"coap://h/?a\"",
+        "lifetime = \"1 s\"",
+        "base = \"coap://h/x\"",
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+    assert!(read(&format!("endpoint = \"{}\"", "a".repeat(64))).is_err());
+}

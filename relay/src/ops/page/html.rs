@@ -3,7 +3,7 @@
 //! The cells are those of the plain text (`status/text.rs`), and `status.js` writes the same into the same places.
 
 use super::super::Status;
-use super::super::status::{Cell, GROUPS, IMAGES, LINKS, Page, SESSIONS, TRANSFERS, Table, progress};
+use super::super::status::{BANS, Cell, GROUPS, IMAGES, LINKS, Page, SESSIONS, TRANSFERS, Table, progress};
 use std::fmt::{self, Display, Formatter, Write};
 
 const HEAD: &str = r#"<!doctype html>
@@ -61,15 +61,14 @@ fn write(page: &mut String, status: &Status, part: Page) -> fmt::Result {
     page.push_str(PLOTS);
     table(page, &TRANSFERS, status.transfers.iter().map(|transfer| transfer.cells()))?;
     pages(page, "devices", part, status.transfers.len(), status.totals.devices)?;
-    if !status.sessions.is_empty() {
-        table(page, &SESSIONS, status.sessions.iter().map(|session| session.cells()))?;
-        pages(page, "sessions", part, status.sessions.len(), status.totals.sessions)?;
-    }
+    table(page, &SESSIONS, status.sessions.iter().map(|session| session.cells()))?;
+    pages(page, "sessions", part, status.sessions.len(), status.totals.sessions)?;
     table(page, &LINKS, status.links.iter().map(|link| link.cells()))?;
     let groups = status.links.iter().flat_map(|link| link.groups.iter().map(|group| group.cells(link)));
     table(page, &GROUPS, groups)?;
     table(page, &IMAGES, status.images.iter().map(|image| image.cells()))?;
     pages(page, "images", part, status.images.len(), status.totals.images)?;
+    table(page, &BANS, status.ban_cells())?;
     page.push_str(FOOT);
     Ok(())
 }

@@ -75,9 +75,16 @@ const tables = {
       ])),
   images: (status) =>
     status.images.map((i) => [
-      i.url, optional(i.etag, String), optional(i.sha256, (digest) => `${digest.slice(0, 16)}...`), i.state,
+      i.url, optional(i.etag, String), optional(i.sha256, (digest) => `${digest.slice(0, 16)}...`),
+      i.failure ? `${i.state} (${i.failure})` : i.state,
       progress(i.available_bytes, i.total_bytes), time(i.fresh_for_s), i.observers,
     ]),
+  sessions: (status) =>
+    status.sessions.map((s) => [
+      s.name, s.kid_context ? `${s.kid} in ${s.kid_context}` : s.kid, optional(s.left_s, time),
+      optional(s.heard_s, (ago) => `${time(ago)} ago`), optional(s.peer, String),
+    ]),
+  bans: (status) => status.bans.map((url) => [url]),
 };
 
 // ---- the page

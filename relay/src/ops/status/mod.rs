@@ -9,18 +9,23 @@ mod text;
 
 pub use client::{fetch, revoke};
 pub use live::{Form, watch};
-pub(crate) use tables::{Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, progress};
+pub(crate) use tables::{BANS, Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, printable, progress};
 pub use text::SessionList;
 
 use crate::origin::Traffic;
 use serde::{Deserialize, Serialize};
 use sixfold_engine::{
-    Engine, GroupStatus, ImageStatus, Instant, LinkStatus, SessionStatus, Store, TransferState,
+    Engine, GroupStatus, ImageState, ImageStatus, Instant, LinkStatus, SessionStatus, Store, TransferState,
     TransferStatus,
 };
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+/// The state of an image whose bytes are arriving.
+pub const FETCHING: &str = ImageState::Fetching.label();
+/// The state of an image of which the origin is asked whether it is current.
+pub const VALIDATING: &str = ImageState::Validating.label();
 
 /// The path of the status on the admin address.
 pub const PATH: &str = "/api/status";
@@ -88,6 +93,8 @@ pub struct Status {
     pub links: Vec<Link>,
     /// The resources that are known, the most recently used first: one [`Page`] of them.
     pub images: Vec<Image>,
+    /// The URLs that an operator banned.
+    pub bans: Vec<String>,
     /// The transfers that are remembered, the most recently active device first: one [`Page`] of them.
     pub transfers: Vec<Transfer>,
     /// The sessions with devices, in the order in which they were agreed on: one [`Page`] of them.
@@ -221,6 +228,8 @@ pub struct Image {
     pub fresh_for_s: u64,
     /// Devices that want to hear of a new version.
     pub observers: u64,
+    /// How the origin failed, for as long as that is remembered: `connect`, `certificate` …
+    pub failure: Option<String>,
 }
 
 /// One device that fetches, or has fetched, an image.
@@ -289,6 +298,7 @@ impl Status {
             },
             links: links.iter().map(|link| Link::of(link, (around.interface)(link.interface))).collect(),
             images: engine.images(now, page.skip, page.limit).into_iter().map(Image::of).collect(),
+            bans: engine.bans().iter().cloned().collect(),
             transfers: engine.transfers(now, page.skip, page.limit).into_iter().map(Transfer::of).collect(),
             sessions: engine.sessions(now, page.skip, page.limit).into_iter().map(Session::of).collect(),
         }
@@ -358,7 +368,8 @@ impl Origin {
 }
 
 impl Image {
-    fn of(image: ImageStatus) -> Self {
+    /// A resource, as the engine has it.
+    pub fn of(image: ImageStatus) -> Self {
         Self {
             url: image.url.to_string(),
             etag: image.etag.map(|etag| etag.to_string()),
@@ -368,6 +379,7 @@ impl Image {
             total_bytes: image.total.map(|total| total as u64),
             fresh_for_s: image.fresh_for.as_secs(),
             observers: image.observers as u64,
+            failure: image.failure.map(|failure| failure.label().to_owned()),
         }
     }
 }

@@ -53,6 +53,14 @@ pub(crate) const IMAGES: Table<7> = Table {
     head: ["Image", "ETag", "SHA-256", "State", "Bytes", "Fresh for", "Observers"],
 };
 
+/// What is refused.
+pub(crate) const BANS: Table<1> = Table {
+    id: "bans",
+    title: "Bans",
+    caption: "What devices are refused, until sixfold-relay unban or a restart.",
+    head: ["Banned"],
+};
+
 /// The transfers.
 pub(crate) const TRANSFERS: Table<8> = Table {
     id: "transfers",
@@ -70,6 +78,11 @@ pub(crate) const SESSIONS: Table<5> = Table {
 };
 
 impl Status {
+    /// The rows of what is refused.
+    pub(crate) fn ban_cells(&self) -> impl Iterator<Item = [Cell; 1]> {
+        self.bans.iter().map(|url| [Cell::Text(printable(url))])
+    }
+
     /// Four sentences: what it is, its cache, its origins, its devices.
     pub(crate) fn summary(&self) -> [String; 4] {
         let listen: Vec<_> = self.listen.iter().map(|address| format!("coap://{address}")).collect();
@@ -139,7 +152,10 @@ impl Image {
             printable(&self.url),
             self.etag.as_deref().map_or_else(|| "-".to_owned(), printable),
             digest.map_or_else(|| "-".to_owned(), |digest| printable(digest) + "..."),
-            printable(&self.state),
+            match &self.failure {
+                Some(failure) => format!("{} ({})", printable(&self.state), printable(failure)),
+                None => printable(&self.state),
+            },
             progress(self.available_bytes, self.total_bytes),
             time(self.fresh_for_s as f64),
             self.observers.to_string(),
@@ -226,7 +242,7 @@ fn time(seconds: f64) -> String {
 }
 
 /// Text from elsewhere with everything spelled out that could forge a line or command a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

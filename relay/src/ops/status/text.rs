@@ -1,6 +1,6 @@
 //! The status as plain text.
 
-use super::tables::{Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, progress};
+use super::tables::{BANS, Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, printable, progress};
 use super::{Image, Link, Session, Status, Transfer};
 use std::fmt;
 
@@ -18,6 +18,10 @@ impl fmt::Display for Status {
         let groups = || self.links.iter().flat_map(|link| link.groups.iter().map(move |group| (link, group)));
         if groups().next().is_some() {
             table(f, &GROUPS, groups().map(|(link, group)| group.cells(link)))?;
+            writeln!(f)?;
+        }
+        if !self.bans.is_empty() {
+            table(f, &BANS, self.ban_cells())?;
             writeln!(f)?;
         }
         table(f, &IMAGES, self.images.iter().map(Image::cells))?;
@@ -40,6 +44,15 @@ impl fmt::Display for SessionList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         table(f, &SESSIONS, self.0.sessions.iter().map(Session::cells))?;
         left_out(f, self.0.totals.sessions, self.0.sessions.len())
+    }
+}
+
+impl fmt::Display for Image {
+    /// One line: where from, how much, which bytes, how it stands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = progress(self.available_bytes, self.total_bytes);
+        write!(f, "{}  {bytes}  {}", printable(&self.url), printable(&self.state))?;
+        self.sha256.as_deref().map_or(Ok(()), |digest| write!(f, "  SHA-256 {}", printable(digest)))
     }
 }
 

@@ -1,0 +1,152 @@
+//! What a soak came to: figures over time, and verdicts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Rows of the table over time.
+const ROWS: usize = 15;
+/// The relay's memory may grow by so much from the first third of a soak to the last: what allocators and the first use of
+/// everything need.
+const GROWTH_BYTES: u64 = 8 << 20;
+/// Descriptors at the end, beyond those of an idle relay: what waits to be closed.
+const SPARE_DESCRIPTORS: u64 = 24;
+
+/// One look at the relay.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Since the start.
+    pub at: Duration,
+    /// Memory held.
+    pub rss_bytes: u64,
+    /// File descriptors open.
+    pub descriptors: u64,
+    /// Images that devices have got so far.
+    pub images: u64,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// Looks at the relay, in order.
+    pub samples: Vec<Sample>,
+    /// How often there was which trouble.
+    pub troubles: BTreeMap<&'static str, u64>,
+    /// Whole images that devices got, each compared.
+    pub images: u64,
+    /// How often a device began anew because the version had changed.
+    pub started_over: u64,
+    /// Fetches that failed, and went on later, by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// Wrong bytes, lost bytes, wrong messages.
+    pub wrong: Vec<String>,
+    /// Devices that got nothing any more when all was well again.
+    pub stranded: usize,
+    /// What else the relay did wrong.
+    pub faults: Vec<String>,
+    /// The log of its last life.
+    pub relay_log: String,
+}
+
+impl Ledger {
+    pub(super) fn trouble(&mut self, label: &'static str) {
+        *self.troubles.entry(label).or_default() += 1;
+    }
+
+    /// What is not as it must be; empty if all is well.
+    pub fn verdict(&self) -> Vec<String> {
+        let mut found = self.faults.clone();
+        if !self.wrong.is_empty() {
+            found.push(format!("{} times wrong or lost bytes, first: {}", self.wrong.len(), self.wrong[0]));
+        }
+        if self.stranded > 0 {
+            found.push(format!("{} devices got no image when all was well again", self.stranded));
+        }
+        if self.images == 0 {
+            found.push("no device got an image".to_owned());
+        }
+        let third = self.samples.len() / 3;
+        let median = |samples: &[Sample]| {
+            let mut sizes: Vec<_> = samples.iter().map(|sample| sample.rss_bytes).collect();
+            sizes.sort_unstable();
+            sizes.get(sizes.len() / 2).copied().unwrap_or_default()
+        };
+        let (early, late) =
+            (median(&self.samples[..third]), median(&self.samples[self.samples.len() - third..]));
+        if late > early + GROWTH_BYTES {
+            found.push(format!("memory grew from {early} to {late} bytes"));
+        }
+        let least = self.samples.iter().map(|sample| sample.descriptors).min().unwrap_or_default();
+        let last = self.samples.last().map_or(0, |sample| sample.descriptors);
+        if last > least + SPARE_DESCRIPTORS {
+            found.push(format!("file descriptors grew from {least} to {last}"));
+        }
+        found
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:>8} {:>12} {:>12} {:>10}", "seconds", "RSS, KiB", "descriptors", "images")?;
+        let step = self.samples.len().div_ceil(ROWS).max(1);
+        for sample in self.samples.iter().step_by(step).chain(self.samples.last()) {
+            let Sample { at, rss_bytes, descriptors, images } = sample;
+            writeln!(f, "{:>8} {:>12} {descriptors:>12} {images:>10}", at.as_secs(), rss_bytes / 1024)?;
+        }
+        writeln!(f, "\ntroubles:")?;
+        self.troubles.iter().try_for_each(|(label, count)| writeln!(f, "{count:>8}  {label}"))?;
+        writeln!(f, "devices:\n{:>8}  whole images, every byte compared", self.images)?;
+        writeln!(f, "{:>8}  began anew with another version", self.started_over)?;
+        for (why, count) in &self.failures {
+            writeln!(f, "{count:>8}  failed, and went on: {why}")?;
+        }
+        match self.verdict() {
+            found if found.is_empty() => {
+                writeln!(f, "verdict: nothing lost, nothing wrong, nobody stranded, nothing kept")
+            }
+            found => found.iter().try_for_each(|found| writeln!(f, "WRONG: {found}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said, and what is done to a good ledger for it.
+    type Case = (&'static str, fn(&mut Ledger));
+
+    fn good() -> Ledger {
+        let sample =
+            |n: u64| Sample { at: Duration::from_secs(n), rss_bytes: 10 << 20, descriptors: 12, images: n };
+        Ledger { samples: (0..90).map(sample).collect(), images: 90, ..Ledger::default() }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        assert_eq!(good().verdict(), Vec::<String>::new());
+        let cases: [Case; 6] = [
+            ("lost bytes", |ledger| ledger.wrong.push("device 1".to_owned())),
+            ("3 devices", |ledger| ledger.stranded = 3),
+            ("no device", |ledger| ledger.images = 0),
+            ("memory grew", |ledger| {
+                ledger.samples[60..].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20);
+            }),
+            ("descriptors grew", |ledger| ledger.samples[89].descriptors = 100),
+            ("by itself", |ledger| ledger.faults.push("the relay ended by itself".to_owned())),
+        ];
+        for (word, spoil) in cases {
+            let mut ledger = good();
+            spoil(&mut ledger);
+            let verdict = ledger.verdict();
+            assert!(verdict.len() == 1 && verdict[0].contains(word), "{word}: {verdict:?}");
+            assert!(ledger.to_string().contains("WRONG"), "{ledger}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_few_rows() {
+        let text = good().to_string();
+        assert!(text.lines().count() < 30 && text.contains("nothing lost"), "{text}");
+    }
+}

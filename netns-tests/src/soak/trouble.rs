@@ -1,0 +1,256 @@
+//! What goes wrong around the relay, chosen at random, and how it is mended.
+
+use super::devices::{Shared, name};
+use super::ledger::Ledger;
+use super::{IMAGES, publish};
+use crate::nginx::Nginx;
+use crate::peer::Peer;
+use crate::relay::{CONFIG, Relay};
+use crate::scene::Scene;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// The relay's clock, as libfaketime reads it.
+const CLOCK: &str = "/run/soak-clock";
+/// A cache that holds all images, and one that holds one or two.
+const MEMORY: [&str; 2] = ["1 MiB", "48 KiB"];
+
+/// Numbers that follow from a seed: SplitMix64.
+#[derive(Clone, Debug)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Less than `limit`.
+    pub(super) const fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub(super) fn trouble(&mut self) -> Trouble {
+        Trouble::ALL[self.below(Trouble::ALL.len() as u64) as usize]
+    }
+}
+
+/// One kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    OriginDies,
+    OriginFails,
+    OriginIsSlow,
+    NewVersion,
+    Reload,
+    BadReload,
+    LittleMemory,
+    Restart,
+    Kill,
+    ClockSteps,
+    InterfaceFlaps,
+    Purge,
+}
+
+impl Trouble {
+    const ALL: [Self; 12] = [
+        Self::OriginDies,
+        Self::OriginFails,
+        Self::OriginIsSlow,
+        Self::NewVersion,
+        Self::Reload,
+        Self::BadReload,
+        Self::LittleMemory,
+        Self::Restart,
+        Self::Kill,
+        Self::ClockSteps,
+        Self::InterfaceFlaps,
+        Self::Purge,
+    ];
+
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::OriginDies => "the origin dies",
+            Self::OriginFails => "the origin answers 503",
+            Self::OriginIsSlow => "the origin is slow",
+            Self::NewVersion => "a new version",
+            Self::Reload => "reload",
+            Self::BadReload => "reload with a mistake",
+            Self::LittleMemory => "little memory for images",
+            Self::Restart => "restart",
+            Self::Kill => "kill -9",
+            Self::ClockSteps => "the clock steps",
+            Self::InterfaceFlaps => "the interface goes and comes",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+/// What there is to break, and what is broken.
+pub(super) struct World<'s> {
+    scene: &'s Scene,
+    shared: &'s Shared,
+    origin: Option<Nginx>,
+    relay: Option<Relay<'s>>,
+    /// When the origin is itself again.
+    origin_mends: Option<Instant>,
+    interface_mends: Option<Instant>,
+    memory: usize,
+}
+
+impl<'s> World<'s> {
+    pub(super) fn new(scene: &'s Scene, shared: &'s Shared) -> Result<Self> {
+        fs::write(CLOCK, "+0")?;
+        let mut world = Self {
+            scene,
+            shared,
+            origin: None,
+            relay: None,
+            origin_mends: None,
+            interface_mends: None,
+            memory: 0,
+        };
+        world.origin = Some(scene.another_nginx("")?);
+        world.start_relay()?;
+        Ok(world)
+    }
+
+    pub(super) const fn relay(&self) -> Option<&Relay<'s>> {
+        self.relay.as_ref()
+    }
+
+    fn config(&self) -> String {
+        let memory = MEMORY[self.memory];
+        format!(
+            "{CONFIG}max_age = \"3 s\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 1000000\nframe = 2047\n[cache]\nmemory = \"{memory}\"\n\
+             max_object = \"32 KiB\"\nnegative_ttl = \"1 s\"\n[origin]\nconnect_timeout = \"2 s\"\nheaders_timeout = \"5 s\"\n\
+             retries = 2\n[limits]\nclient_rate = 0\n"
+        )
+    }
+
+    fn start_relay(&mut self) -> Result<()> {
+        let library = Peer::Faketime.program().context(Peer::Faketime.remedy())?;
+        let environment = [
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", CLOCK.to_owned()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ];
+        self.relay = Some(Relay::start_with(&self.scene.net.relay, "relay", &self.config(), &environment)?);
+        Ok(())
+    }
+
+    pub(super) fn make(&mut self, trouble: Trouble, chance: &mut Chance, ledger: &mut Ledger) -> Result<()> {
+        let lasts = Duration::from_millis(500 + chance.below(4_000));
+        match trouble {
+            Trouble::OriginDies => self.replace_origin(None, lasts),
+            Trouble::OriginFails => self.replace_origin(Some("location / { return 503; }"), lasts),
+            Trouble::OriginIsSlow => self.replace_origin(Some("limit_rate 4k;"), lasts),
+            Trouble::NewVersion => publish(self.shared, chance.below(IMAGES as u64) as usize, chance),
+            Trouble::Reload => self.reload(0),
+            Trouble::LittleMemory => self.reload(1),
+            Trouble::BadReload => {
+                let wrong = self.config().replace("path", "pth");
+                self.relay.as_ref().map_or(Ok(()), |relay| relay.reload(&wrong))
+            }
+            Trouble::Restart => self.restart(ledger),
+            Trouble::Kill => {
+                self.relay.take().map_or(Ok(()), Relay::kill)?;
+                self.start_relay()
+            }
+            Trouble::ClockSteps => {
+                let step = ["+0", "+90", "-3600", "+2d", "-30d"][chance.below(5) as usize];
+                Ok(fs::write(CLOCK, step)?)
+            }
+            Trouble::InterfaceFlaps => {
+                if self.interface_mends.is_none() {
+                    self.scene.net.remove_device_interface()?;
+                    self.interface_mends = Some(Instant::now() + lasts);
+                }
+                Ok(())
+            }
+            Trouble::Purge => {
+                let (code, said) = self.relay.as_ref().context("no relay")?.command(&[
+                    "purge",
+                    &format!("/fw/{}", name(0)),
+                    "/fw/image-1.bin",
+                ])?;
+                ensure!(code == 0, "{said}");
+                Ok(())
+            }
+        }
+    }
+
+    fn reload(&mut self, memory: usize) -> Result<()> {
+        self.memory = memory;
+        self.relay.as_ref().map_or(Ok(()), |relay| relay.reload(&self.config()))
+    }
+
+    /// An orderly end, and a start.
+    fn restart(&mut self, ledger: &mut Ledger) -> Result<()> {
+        if let Some(relay) = self.relay.take() {
+            let status = relay.stop()?;
+            if !status.success() {
+                ledger.faults.push(format!("the relay ended with {status}"));
+            }
+        }
+        self.start_relay()
+    }
+
+    /// Another origin server in the place of that of the scene, for a while.
+    fn replace_origin(&mut self, directives: Option<&str>, lasts: Duration) -> Result<()> {
+        self.origin.take().map_or(Ok(()), Nginx::kill)?;
+        if let Some(directives) = directives {
+            self.origin = Some(self.scene.another_nginx(directives)?);
+        }
+        self.origin_mends = Some(Instant::now() + lasts);
+        Ok(())
+    }
+
+    pub(super) fn mend_what_is_due(&mut self, ledger: &mut Ledger) -> Result<()> {
+        let now = Instant::now();
+        if self.interface_mends.is_some_and(|at| at <= now) {
+            self.scene.net.create_device_interface()?;
+            self.interface_mends = None;
+        }
+        if self.origin_mends.is_some_and(|at| at <= now) {
+            self.origin.take().map_or(Ok(()), Nginx::kill)?;
+            self.origin = Some(self.scene.another_nginx("")?);
+            self.origin_mends = None;
+        }
+        // One that ended by itself is a fault, and started again as its supervisor would.
+        if self.relay.as_mut().is_some_and(|relay| !relay.is_running()) {
+            let log = self.relay.take().map(|relay| relay.log()).unwrap_or_default();
+            ledger
+                .faults
+                .push(format!("the relay ended by itself: {}", log.lines().last().unwrap_or_default()));
+            self.start_relay()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn mend_all(&mut self, ledger: &mut Ledger) -> Result<()> {
+        let now = Instant::now();
+        self.interface_mends = self.interface_mends.map(|_| now);
+        self.origin_mends = Some(now);
+        self.mend_what_is_due(ledger)?;
+        fs::write(CLOCK, "+0")?;
+        self.reload(0)
+    }
+
+    pub(super) fn end(mut self, ledger: &mut Ledger) -> Result<()> {
+        let Some(relay) = self.relay.take() else { return Ok(()) };
+        let status = relay.stop()?;
+        if !status.success() {
+            ledger.faults.push(format!("the relay ended with {status}"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! The LuCI application: its form is /etc/config/sixfold, its status what the relay tells, its rights no more than both need.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::{sandbox, workspace};
+use sixfold_relay::ops::status::{Cache, Image, Link, Origin, Status, Totals, Transfer};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn file(name: &str) -> PathBuf {
+    workspace::root().join("config/openwrt/luci-app-sixfold").join(name)
+}
+
+fn json(name: &str) -> Result<Value> {
+    serde_json::from_str(&fs::read_to_string(file(name))?).with_context(|| name.to_owned())
+}
+
+/// Runs a view: what it made.
+fn run(view: &str, status: &str) -> Result<Value> {
+    let program = Peer::Node.program().context(Peer::Node.remedy())?;
+    let output = Command::new(program)
+        .arg(workspace::root().join("netns-tests/openwrt/luci.js"))
+        .arg(file(&format!("htdocs/luci-static/resources/view/sixfold/{view}.js")))
+        .arg(status)
+        .output()?;
+    ensure!(output.status.success(), "{view}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Sections, options and types that the init script takes.
+fn schema() -> Result<BTreeMap<(String, String), String>> {
+    let script = fs::read_to_string(workspace::root().join("config/openwrt/sixfold/files/sixfold.init"))?;
+    let mut schema = BTreeMap::new();
+    for function in script.split("\nvalidate_").skip(1) {
+        let (section, rest) = function.split_once("() {").context("a function")?;
+        let body = rest.split("\n}").next().unwrap_or_default();
+        for quoted in body.split('\'').skip(1).step_by(2) {
+            let (option, kind) = quoted.split_once(':').with_context(|| quoted.to_owned())?;
+            schema.insert((section.to_owned(), option.to_owned()), kind.to_owned());
+        }
+    }
+    Ok(schema)
+}
+
+#[test]
+fn the_form_has_every_option_of_uci_with_its_type() -> Result<()> {
+    sandbox::run(&[Peer::Node], || {
+        let mut schema = schema()?;
+        ensure!(schema.len() > 50, "{schema:?}");
+        let made = run("config", "")?;
+        for section in made["sections"].as_array().context("sections")? {
+            let name = section["type"].as_str().context("a type")?;
+            for option in section["options"].as_array().context("options")? {
+                let key = (name.to_owned(), option["name"].as_str().context("a name")?.to_owned());
+                let kind = schema.remove(&key).with_context(|| format!("{key:?} is not in UCI, or twice"))?;
+                let values: Vec<_> =
+                    option["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let (form, datatype) =
+                    (option["kind"].as_str().context("a kind")?, option["datatype"].as_str());
+                let fits = match kind.split(['(', ':']).next().unwrap_or_default() {
+                    "bool" if form == "ListValue" => values == ["1", "0"] && option["optional"] == true,
+                    "bool" => {
+                        let default = kind.split(':').nth(1).map(Value::from);
+                        form == "Flag" && default.is_none_or(|default| option["default"] == default)
+                    }
+                    "list" => form == "DynamicList",
+                    "or" => {
+                        form == "ListValue"
+                            && kind.replace(['"', ' '], "") == format!("or({})", values.join(","))
+                    }
+                    "range" => form == "Value" && datatype == Some(kind.replace(' ', "").as_str()),
+                    "uinteger" => form == "Value" && datatype == Some("uinteger"),
+                    "uciname" => form == "NetworkSelect",
+                    "string" => form == "Value" && datatype.is_none(),
+                    _ => false,
+                };
+                ensure!(fits, "{key:?} is {kind} in UCI, and here {option}");
+            }
+        }
+        ensure!(schema.is_empty(), "not in the form: {schema:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_defaults_that_the_form_shows_are_those_of_the_relay() -> Result<()> {
+    sandbox::run(&[Peer::Node], || {
+        let manual = fs::read_to_string(workspace::root().join("config/relay.toml"))?;
+        let made = run("config", "")?;
+        let mut compared = 0;
+        for section in made["sections"].as_array().context("sections")? {
+            let name = section["type"].as_str().context("a type")?;
+            let heads = [format!("\n[{name}]\n"), format!("\n#[[{name}]]\n")];
+            let Some(part) = heads.iter().find_map(|head| manual.split_once(head.as_str())) else { continue };
+            let part =
+                part.1.split("\n[").next().unwrap_or_default().split("\n#[[").next().unwrap_or_default();
+            for option in section["options"].as_array().context("options")? {
+                let key = option["name"].as_str().context("a name")?;
+                let Some(default) = option["default"].as_str().or(option["placeholder"].as_str()) else {
+                    continue;
+                };
+                let Some((_, value)) = part.split_once(&format!("\n#{key} = ")) else { continue };
+                let line = value.lines().next().unwrap_or_default();
+                // Of a list the form shows the first entry.
+                let first = line.strip_prefix("[\"").and_then(|list| list.split('"').next());
+                let value = first.unwrap_or(line.trim_matches('"'));
+                let value = match value {
+                    "true" => "1",
+                    "false" => "0",
+                    // Nothing by default: the form shows what could be there.
+                    "" => continue,
+                    other => other,
+                };
+                ensure!(value == default, "{name}.{key}: {default} here, {value} in the manual");
+                compared += 1;
+            }
+        }
+        ensure!(compared > 30, "{compared} compared");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
+    sandbox::run(&[Peer::Node], || {
+        let url = "https://h/<img src=x>".to_owned();
+        let image = Image {
+            url: url.clone(),
+            etag: None,
+            sha256: None,
+            state: "failed".to_owned(),
+            available_bytes: 50,
+            total_bytes: Some(200),
+            fresh_for_s: 90,
+            observers: 0,
+            failure: Some("certificate".to_owned()),
+        };
+        let transfer = Transfer {
+            peer: "[2001:db8::7]:5683".parse()?,
+            url,
+            etag: "00".to_owned(),
+            from_bytes: 0,
+            sent_bytes: 128,
+            total_bytes: Some(200),
+            age_s: 1.0,
+            duration_s: 1.0,
+            rate_bps: 25_400,
+            left_s: Some(75.0),
+            state: "fetching".to_owned(),
+        };
+        let link = Link {
+            interface: "wpan0".to_owned(),
+            rate_bps: 1_000,
+            loss: 0.05,
+            round_trip_s: None,
+            timeout_s: 2.0,
+            window_s: 0.1,
+            in_flight_s: 0.0,
+            queue: 3,
+            devices: 4,
+            missing: 0,
+            block_bytes: 64,
+            busy: 0.5,
+            duty_cycle_percent: 100,
+            algorithm: "cocoa".to_owned(),
+            groups: Vec::new(),
+        };
+        let status = Status {
+            version: "1.2.3".to_owned(),
+            uptime_s: 5,
+            listen: Vec::new(),
+            cache: Cache { bytes: 7, limit_bytes: 1000 },
+            origin: Origin { bytes: 8, retries: 0, resumes: 0, requests: Default::default() },
+            totals: Totals { devices: 11, ..Totals::default() },
+            links: vec![link],
+            images: vec![image],
+            bans: Vec::new(),
+            sessions: Vec::new(),
+            transfers: vec![transfer],
+        };
+        let made = run("status", &serde_json::to_string(&status)?)?;
+        let words: Vec<_> =
+            made["words"].as_array().context("words")?.iter().filter_map(Value::as_str).collect();
+        for word in [
+            "sixfold-relay 1.2.3: ",
+            "11 ",
+            "[2001:db8::7]:5683",
+            "https://h/<img src=x>",
+            "64 %",
+            "25.4 kbit/s",
+            "1 min 15 s",
+            "wpan0",
+            "5.0 %",
+            "failed (certificate)",
+            "25 %",
+        ] {
+            ensure!(words.contains(&word), "no {word:?} in {words:?}");
+        }
+        ensure!(!words.iter().any(|word| word.contains("undefined") || word.contains("NaN")), "{words:?}");
+        // The command is one that the rights allow, and asks where the relay answers.
+        let command = words.iter().find_map(|word| word.strip_prefix("EXEC ")).context("no command")?;
+        ensure!(command.ends_with("--url http://[::1]:9999"), "{command}");
+        let rights = json("root/usr/share/rpcd/acl.d/luci-app-sixfold.json")?;
+        let allowed = rights["luci-app-sixfold"]["read"]["file"].as_object().context("file")?;
+        let fits =
+            |pattern: &String| pattern.strip_suffix('*').is_some_and(|start| command.starts_with(start));
+        ensure!(allowed.len() == 1 && allowed.keys().all(fits), "{allowed:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn menu_and_rights_name_each_other_and_what_is_there() -> Result<()> {
+    let menu = json("root/usr/share/luci/menu.d/luci-app-sixfold.json")?;
+    let rights = json("root/usr/share/rpcd/acl.d/luci-app-sixfold.json")?;
+    let top = &menu["admin/services/sixfold"];
+    ensure!(top["depends"]["acl"][0] == "luci-app-sixfold", "{top}");
+    ensure!(rights["luci-app-sixfold"]["write"]["uci"][0] == "sixfold", "{rights}");
+    ensure!(
+        rights["luci-app-sixfold"]["write"].as_object().is_some_and(|write| write.len() == 1),
+        "{rights}"
+    );
+    let views = menu.as_object().context("menu")?.values().filter(|entry| entry["action"]["type"] == "view");
+    let mut count = 0;
+    for entry in views {
+        let path = entry["action"]["path"].as_str().context("path")?;
+        ensure!(file(&format!("htdocs/luci-static/resources/view/{path}.js")).exists(), "{path}");
+        count += 1;
+    }
+    ensure!(count == 2);
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! What an operator tells a running relay: prefetch, purge, ban, unban.
+
+use anyhow::{Result, ensure};
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::relay::{CONFIG, Relay};
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::{device, nginx, sandbox};
+use std::fs;
+use std::time::Duration;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
+const PATIENCE: Duration = Duration::from_secs(30);
+const PATH: &str = "/fw/image.bin";
+
+#[test]
+fn an_image_is_fetched_before_devices_ask() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        // A second for the image, so that its prefetch is waited for.
+        let scene = Scene::create("limit_rate 64k;")?;
+        let image = nginx::publish_image("image.bin", 1, 64 << 10)?;
+        let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = \"1 h\"\n"))?;
+        for name in [PATH, "https://origin.test/image.bin", "coap://[2001:db8:6::1]/fw/image.bin"] {
+            let (code, said) = relay.command(&["prefetch", name])?;
+            ensure!(
+                code == 0 && said.contains("https://origin.test/image.bin  65536/65536 100 %  fresh"),
+                "{said}"
+            );
+        }
+        ensure!(device::fetch(&scene.net.devices[0], "device", PATH, &[])?.image(PATIENCE)? == image);
+        ensure!(nginx::accesses("GET /image.bin")?.len() == 1, "{:#?}", nginx::access_log()?);
+        let (code, said) = relay.command(&["prefetch", "/fw/missing.bin", PATH])?;
+        ensure!(
+            code == 1
+                && said.contains("origin: https://origin.test/missing.bin was not fetched: client_error"),
+            "{said}"
+        );
+        ensure!(said.contains("image.bin  65536/65536"), "the others are fetched: {said}");
+        let (code, said) = relay.command(&["prefetch", "/elsewhere/image.bin"])?;
+        ensure!(code == 1 && said.contains("operator: no [[route]]"), "{said}");
+        ensure!(relay.command(&["prefetch"])?.0 == 2);
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_purged_is_gone_from_memory_and_disk() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        nginx::publish_image("image.bin", 1, 20_000)?;
+        nginx::publish_image("other.bin", 2, 20_000)?;
+        let disk = "[cache]\ndisk = { path = \"/run/spool\", limit = \"1 MiB\" }\n";
+        let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = \"1 h\"\n{disk}"))?;
+        let spooled = || Ok::<_, std::io::Error>(fs::read_dir("/run/spool")?.count());
+        ensure!(relay.command(&["prefetch", PATH, "/fw/other.bin"])?.0 == 0);
+        ensure!(spooled()? == 2, "both are on disk");
+        let (code, said) = relay.command(&["purge", PATH])?;
+        ensure!(code == 0 && said.contains("forgot 1 known"), "{said}");
+        ensure!(spooled()? == 1);
+        ensure!(relay.command(&["prefetch", PATH])?.0 == 0);
+        ensure!(nginx::accesses("GET /image.bin")?.len() == 2, "fetched anew");
+        let (code, said) = relay.command(&["purge", "--all"])?;
+        ensure!(code == 0 && said.contains("forgot 2 known") && spooled()? == 0, "{said}");
+        ensure!(relay.metric("sixfold_cache_bytes")? >= 0.0);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_banned_image_is_refused_until_the_ban_is_lifted() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let image = nginx::publish_image("image.bin", 1, 20_000)?;
+        let config = format!("{CONFIG}max_age = \"1 h\"\n");
+        let relay = Relay::start(&scene.net.relay, &config)?;
+        let fetch = |name: &str| device::fetch(&scene.net.devices[0], name, PATH, &[]);
+        ensure!(fetch("before")?.image(PATIENCE)? == image);
+        let (code, said) = relay.command(&["ban", PATH])?;
+        ensure!(code == 0 && said.contains("banned https://origin.test/image.bin"), "{said}");
+        let mut refused = fetch("during")?;
+        ensure!(
+            !refused.wait(PATIENCE)?.success() && refused.printed().contains("4.03"),
+            "{}",
+            refused.printed()
+        );
+        let (_, status) = relay.command(&["status"])?;
+        ensure!(status.contains("BANNED\nhttps://origin.test/image.bin"), "{status}");
+        let (code, said) = relay.command(&["unban", PATH])?;
+        ensure!(code == 0 && said.contains("again"), "{said}");
+        ensure!(fetch("after")?.image(PATIENCE)? == image);
+        ensure!(nginx::accesses("GET /image.bin")?.len() == 1, "its bytes stayed");
+        Ok(())
+    })
+}
+
+#[test]
+fn no_order_comes_from_another_machine() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let admin = "[admin]\nlisten = \"[::]:9683\"\nallow_remote = true\n";
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{admin}"))?;
+        let url = "http://[2001:db8:1::1]:9683";
+        let (code, said) = sixfold_netns_tests::relay::command(&scene.net.origin, &["status", "--url", url])?;
+        ensure!(code == 0, "it may look: {said}");
+        let (code, said) =
+            sixfold_netns_tests::relay::command(&scene.net.origin, &["purge", "--all", "--url", url])?;
+        ensure!(code == 1 && said.contains("from this machine only"), "{said}");
+        Ok(())
+    })
+}

@@ -1,0 +1,109 @@
+//! Asks the admin address of a running relay, and says what is wrong when it does not answer.
+
+use super::status::printable;
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
+
+/// How long the whole answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest answer that is taken: the longest page with the longest URLs stays below.
+const MAX_ANSWER: usize = 4 << 20;
+
+/// The URI of a path and query on an admin address, which may be given with or without that path.
+///
+/// # Errors
+/// When `url` is none.
+pub(super) fn uri(url: &str, path_and_query: &str) -> anyhow::Result<Uri> {
+    let path = path_and_query.split('?').next().unwrap_or_default();
+    let base = url.trim_end_matches('/');
+    let base = base.strip_suffix(path).unwrap_or(base);
+    let uri: Uri = format!("{base}{path_and_query}")
+        .parse()
+        .with_context(|| format!("operator: {url:?} is not a URL"))?;
+    if uri.scheme_str() != Some("http") {
+        bail!("operator: {url:?} is not an http:// URL; give the admin address, such as http://[::1]:9683");
+    }
+    Ok(uri)
+}
+
+/// GET.
+///
+/// # Errors
+/// Who is not there, or is no relay, and what to check.
+pub(super) async fn get(uri: &Uri) -> anyhow::Result<Bytes> {
+    ask(Request::get(uri.clone()).body(Full::default())?).await
+}
+
+/// DELETE.
+///
+/// # Errors
+/// As [`get`]; and what the relay has against it.
+pub(super) async fn delete(uri: &Uri) -> anyhow::Result<Bytes> {
+    ask(Request::delete(uri.clone()).body(Full::default())?).await
+}
+
+/// POST of a JSON text.
+///
+/// # Errors
+/// As [`get`]; and what the relay has against it.
+pub(super) async fn post(uri: &Uri, json: Vec<u8>) -> anyhow::Result<Bytes> {
+    let request = Request::builder().method(Method::POST).uri(uri.clone());
+    ask(request.header(CONTENT_TYPE, "application/json").body(Full::from(json))?).await
+}
+
+async fn ask(request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    let uri = request.uri().clone();
+    tokio::time::timeout(PATIENCE, exchange(request)).await.map_err(|_| {
+        anyhow!("relay: no answer from {uri} within {PATIENCE:?}; is this its admin address (admin.listen)?")
+    })?
+}
+
+async fn exchange(request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    let uri = request.uri().clone();
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let answer = client.request(request).await.map_err(|error| {
+        let hint = if error.is_connect() {
+            "is the relay running, and is this its admin address (admin.listen)?"
+        } else {
+            "whoever listens there does not speak HTTP; the admin address is the one in admin.listen"
+        };
+        anyhow::Error::new(error).context(format!("operator: cannot ask {uri}: {hint}"))
+    })?;
+    let code = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|error| anyhow!("relay: the answer from {uri} broke off: {error}"))?.to_bytes();
+    let said = || printable(String::from_utf8_lossy(&body).trim());
+    match code {
+        StatusCode::OK => Ok(body),
+        StatusCode::SERVICE_UNAVAILABLE => bail!("{uri} answers: {}", said()),
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
+            bail!("operator: {}", said())
+        }
+        _ => bail!("operator: {uri} is not the admin address of a relay: it answered {code}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_with_and_without_the_path() {
+        for url in ["http://[::1]:9683", "http://[::1]:9683/", "http://[::1]:9683/api/status"] {
+            assert_eq!(
+                uri(url, "/api/status?limit=5&skip=0").unwrap(),
+                "http://[::1]:9683/api/status?limit=5&skip=0"
+            );
+        }
+        for url in ["[::1]:9683", "https://[::1]:9683", "", "http://", "coap://[::1]"] {
+            assert!(uri(url, "/api/status").unwrap_err().to_string().starts_with("operator: "), "{url}");
+        }
+    }
+}

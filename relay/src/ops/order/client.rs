@@ -1,0 +1,101 @@
+//! Gives orders to a running relay.
+
+use super::super::status::{Image, printable};
+use super::super::{http, status};
+use super::{Order, PATH, Report};
+use anyhow::{Context, anyhow, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often a fetch is looked at.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Gives an order to the relay whose admin address is `url`.
+///
+/// # Errors
+/// Who is not there, or why it is not done.
+pub async fn tell(url: &str, order: &Order) -> anyhow::Result<Report> {
+    let uri = http::uri(url, PATH)?;
+    let answer = http::post(&uri, serde_json::to_vec(order)?).await?;
+    serde_json::from_slice(&answer)
+        .with_context(|| format!("operator: {uri} is not the admin address of a relay of this version"))
+}
+
+/// Has a resource fetched, shows how far that is on a terminal, and waits for the end.
+///
+/// # Errors
+/// Why its bytes are not here.
+pub async fn prefetch(url: &str, name: &str) -> anyhow::Result<Image> {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style = "{prefix} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_prefix(printable(name));
+    let mut order = Order::Prefetch { name: name.to_owned() };
+    let outcome = loop {
+        let Report::Resource { image, .. } = tell(url, &order).await? else {
+            bail!("relay: an answer to another order");
+        };
+        order = Order::Look { name: name.to_owned() };
+        let image = image.ok_or_else(|| anyhow!("relay: {} was forgotten meanwhile", printable(name)))?;
+        if let Some(total) = image.total_bytes {
+            bar.set_length(total);
+        }
+        bar.set_position(image.available_bytes);
+        if let Some(outcome) = end(image) {
+            break outcome;
+        }
+        sleep(PERIOD).await;
+    };
+    bar.finish_and_clear();
+    outcome
+}
+
+/// What became of a fetch, once something has.
+fn end(image: Image) -> Option<anyhow::Result<Image>> {
+    let url = printable(&image.url);
+    match (image.state.as_str(), &image.failure) {
+        (status::FETCHING | status::VALIDATING, _) => None,
+        (_, Some(failure)) => {
+            let failure = printable(failure);
+            Some(Err(anyhow!("origin: {url} was not fetched: {failure}; the relay's log says more")))
+        }
+        _ if Some(image.available_bytes) != image.total_bytes => {
+            Some(Err(anyhow!("relay: {url} was fetched, and is gone already: cache.memory is too small")))
+        }
+        _ => Some(Ok(image)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(state: &str, available_bytes: u64, failure: Option<&str>) -> Image {
+        Image {
+            url: "https://h/a".to_owned(),
+            etag: None,
+            sha256: None,
+            state: state.to_owned(),
+            available_bytes,
+            total_bytes: Some(10),
+            fresh_for_s: 0,
+            observers: 0,
+            failure: failure.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_fetch_ends_with_all_bytes_or_a_reason() {
+        assert!(end(image("fetching", 3, None)).is_none());
+        assert!(end(image("validating", 10, None)).is_none());
+        // An origin that allows no reuse makes images that are stale at once.
+        for state in ["fresh", "stale"] {
+            assert!(end(image(state, 10, None)).is_some_and(|end| end.is_ok()), "{state}");
+        }
+        let complaint = |image| end(image).unwrap().unwrap_err().to_string();
+        assert!(complaint(image("failed", 0, Some("certificate"))).contains("certificate"));
+        assert!(complaint(image("stale", 10, Some("connect"))).contains("connect"));
+        assert!(complaint(image("evicted", 0, None)).contains("cache.memory"));
+    }
+}
