@@ -25,9 +25,7 @@ fn configuration(netns: &Netns, known: &[&str]) -> Result<String> {
     keygen(netns, "relay.key", "sixfold-relay")?;
     let lines: std::io::Result<String> = known.iter().map(fs::read_to_string).collect();
     fs::write("/run/devices", format!("# in the hall\n{}", lines?))?;
-    Ok(format!(
-        "{CONFIG}\n[sessions]\nedhoc_key = \"/run/relay.key\"\nedhoc_devices = \"/run/devices\"\n"
-    ))
+    Ok(format!("{CONFIG}\n[sessions]\nedhoc_key = \"/run/relay.key\"\nedhoc_devices = \"/run/devices\"\n"))
 }
 
 #[test]

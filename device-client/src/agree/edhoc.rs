@@ -42,10 +42,7 @@ impl EdhocError {
     /// The relay cannot show that it has the key which this device trusts.
     pub const fn is_distrust(&self) -> bool {
         use sixfold_edhoc::EdhocError as Error;
-        matches!(
-            self,
-            Self::Relay(Failure::UnknownCredential | Failure::Edhoc(Error::MacVerificationFailed))
-        )
+        matches!(self, Self::Relay(Failure::UnknownCredential | Failure::Edhoc(Error::MacVerificationFailed)))
     }
 
     /// The relay does not know this device: ERR_CODE 3 (RFC 9528 §6.4).

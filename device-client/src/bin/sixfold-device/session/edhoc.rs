@@ -51,8 +51,8 @@ impl Edhoc {
         let mut secret_seed = [0; sixfold_edhoc::SEED];
         getrandom::fill(&mut secret_seed)
             .map_err(|error| Failure::Usage(format!("the system gives no random bytes: {error}")))?;
-        let mut edhoc =
-            agree::Edhoc::new(&self.identity, &self.relay, wire.now(), secret_seed, seed()).map_err(Failure::Session)?;
+        let mut edhoc = agree::Edhoc::new(&self.identity, &self.relay, wire.now(), secret_seed, seed())
+            .map_err(Failure::Session)?;
         let mut request = [0; MAX_REQUEST];
         let mut buffer = vec![0; 1 << 16];
         let mut outcome: Option<Result<Agreed, AgreeError>> = None;

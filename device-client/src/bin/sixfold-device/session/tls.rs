@@ -97,7 +97,9 @@ fn left(until: Instant) -> io::Result<Duration> {
 
 /// Host and port of `tls://HOST:PORT`, which are written as in a coap URI.
 fn place(uri: &str) -> Result<(Host, u16), Failure> {
-    let usage = || Failure::Usage("--session takes tls://HOST:PORT or coap://HOST[:PORT], without path or query".into());
+    let usage = || {
+        Failure::Usage("--session takes tls://HOST:PORT or coap://HOST[:PORT], without path or query".into())
+    };
     let rest = uri.strip_prefix("tls://").ok_or_else(usage)?;
     let parsed = CoapUri::parse(&format!("coap://{rest}"))?;
     let has_port =
