@@ -5,7 +5,7 @@ use super::id::{Id, IdContext};
 use crate::exchanges::Reply;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
-use sixfold_oscore::{Derived, LAST, Received, ReplayWindow, Secret, SenderSequence};
+use sixfold_oscore::{LAST, Received, ReplayWindow, SenderSequence};
 use sixfold_profile::Instant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -87,17 +87,8 @@ pub struct SessionStatus {
 
 impl Session {
     pub(crate) fn agreed(now: Instant, new: NewSession) -> Result<Self, SessionError> {
-        let NewSession { name, recipient_id, sender_id, master, lifetime } = new;
-        let secret = Secret {
-            master_secret: &master.secret,
-            master_salt: &master.salt,
-            id_context: master.id_context.as_ref().map(IdContext::as_slice),
-        };
-        let derived = Derived::new(secret, sender_id.as_slice(), recipient_id.as_slice())?;
-        // What was derived is no longer than its identifiers, which fit.
-        let keys = Keys::of(&derived.parameters())
-            .ok_or(SessionError::Context(sixfold_oscore::ContextError::TooLong))?;
-        Ok(Self::new(now, name, keys, ReplayWindow::new(), 0..LAST + 1, lifetime))
+        let keys = new.keys()?;
+        Ok(Self::new(now, new.name, keys, ReplayWindow::new(), 0..LAST + 1, new.lifetime))
     }
 
     /// It has no numbers before they are kept again: lasting memory still says that these are free.
