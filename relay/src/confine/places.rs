@@ -31,9 +31,11 @@ impl Places {
         let of_port = port.flat_map(|port| {
             [Some(&port.certificate), Some(&port.key), Some(&port.client_ca), port.client_crl.as_ref()]
         });
+        let of_edhoc = config.sessions.edhoc.iter().flat_map(|files| [&files.key, &files.devices]);
         let named = named
             .flatten()
             .chain(of_port.flatten())
+            .chain(of_edhoc)
             .chain(&config.sessions.contexts)
             .map(PathBuf::as_path)
             .chain([file]);
@@ -113,6 +115,9 @@ mod tests {
         assert_eq!(more.written, [folder.join("spool")]);
         let sessions = config("[sessions]\nstore = \"../kept/sessions\"", &file);
         assert_eq!(sessions.written, [folder.join("etc/../kept")], "it is not there yet");
+        let edhoc =
+            config("[sessions]\nedhoc_key = \"../certs/key\"\nedhoc_devices = \"../spool/devices\"", &file);
+        assert!(edhoc.read.contains(&folder.join("certs")) && edhoc.read.contains(&folder.join("spool")));
         assert_eq!(plain.beyond(&more), None);
         assert_eq!(more.beyond(&more), None);
         assert_eq!(more.beyond(&plain), Some(folder.join("spool").as_path()));

@@ -87,34 +87,45 @@ impl SessionStore {
     /// When the key cannot be read or made, when others may read it, or when the file cannot be opened with it: what to do.
     pub fn open(file: &Path) -> anyhow::Result<(Self, Contents)> {
         let key_file = key_file(file);
+        if let Some(opened) = Self::find(file, &key_file)? {
+            return Ok(opened);
+        }
+        let key = match read_key(&key_file)? {
+            Some(key) => key,
+            None => make_key(&key_file)?,
+        };
+        Ok((Self { file: file.to_owned(), key }, Contents::default()))
+    }
+
+    /// What is in `file`, if it is there; nothing is made.
+    ///
+    /// # Errors
+    /// As those of [`SessionStore::open`].
+    pub fn look(file: &Path) -> anyhow::Result<Option<Contents>> {
+        Ok(Self::find(file, &key_file(file))?.map(|(_, contents)| contents))
+    }
+
+    fn find(file: &Path, key_file: &Path) -> anyhow::Result<Option<(Self, Contents)>> {
         let shown = file.display();
         let sealed = match fs::metadata(file) {
             Ok(metadata) if metadata.len() > MOST_BYTES => {
                 bail!("operator: {shown} is no session store: too long")
             }
-            Ok(_) => Some(fs::read(file).with_context(|| format!("operator: {shown} cannot be read"))?),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Ok(_) => fs::read(file).with_context(|| format!("operator: {shown} cannot be read"))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("operator: {shown} cannot be read")),
         };
-        let key = match (read_key(&key_file)?, &sealed) {
-            (Some(key), _) => key,
-            (None, Some(_)) => bail!(
+        let Some(key) = read_key(key_file)? else {
+            bail!(
                 "operator: {} is missing, and {shown} cannot be opened without it; bring it back, or remove {shown}",
                 key_file.display()
-            ),
-            (None, None) => make_key(&key_file)?,
+            )
         };
         let store = Self { file: file.to_owned(), key };
-        let contents = match sealed {
-            Some(sealed) => store.unseal(sealed, now()).with_context(|| {
-                format!(
-                    "operator: {shown} was changed, or sealed with another key than {}",
-                    key_file.display()
-                )
-            })?,
-            None => Contents::default(),
-        };
-        Ok((store, contents))
+        let contents = store.unseal(sealed, now()).with_context(|| {
+            format!("operator: {shown} was changed, or sealed with another key than {}", key_file.display())
+        })?;
+        Ok(Some((store, contents)))
     }
 
     /// Replaces the file.
@@ -122,8 +133,7 @@ impl SessionStore {
     /// # Errors
     /// What is in the way.
     pub fn write(&self, contents: &Contents) -> anyhow::Result<()> {
-        let directory = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
+        let directory = directory(&self.file);
         let sealed = self.seal(contents, now())?;
         let mut temporary = NamedTempFile::new_in(directory)?;
         temporary.write_all(&sealed)?;
@@ -177,6 +187,11 @@ impl SessionStore {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &self.key).map_err(|_| anyhow!("relay: not a key"))?;
         Ok(LessSafeKey::new(key))
     }
+}
+
+/// Where a store is.
+pub(crate) fn directory(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl std::fmt::Debug for SessionStore {
