@@ -2,6 +2,7 @@
 
 use super::agreed::{KeptSession, Keys, NewSession, SessionError};
 use super::id::{Id, IdContext};
+use super::open::Refusals;
 use crate::exchanges::Reply;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) timer: Option<TimerId>,
     /// When and where its latest request came from.
     pub(crate) heard: Option<(Instant, SocketAddr)>,
+    /// How often it was asked to show that a request is fresh.
+    pub(crate) questions: Refusals,
 }
 
 /// A request of a session.
@@ -108,8 +111,8 @@ impl Session {
     ) -> Self {
         let (reserved, numbers) = (numbers.end, SenderSequence::new(numbers));
         let expires = lifetime.map(|lifetime| now + lifetime);
-        let recent = VecDeque::new();
-        Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None }
+        let (recent, questions) = (VecDeque::new(), Refusals::default());
+        Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None, questions }
     }
 
     /// What was received is not known.
@@ -229,11 +232,20 @@ impl Sessions {
         self.by_serial.keys().copied().collect()
     }
 
-    /// The oldest sessions of a name that are too many.
-    pub(crate) fn superseded(&self, name: &str) -> Vec<Serial> {
-        let mut serials = self.of_name(name);
-        serials.truncate(serials.len().saturating_sub(PER_NAME));
-        serials
+    /// The sessions of a name that are too many with a new one: those first in which no request came, because their device may never
+    /// have got the answer, then the oldest. What does not expire was agreed on elsewhere, and no device gets it a second time: it
+    /// stays.
+    pub(crate) fn superseded(&self, name: &str, new: Serial) -> Vec<Serial> {
+        let was_used = |session: &Session| session.heard.is_some() || session.is_lost();
+        let mut sessions: Vec<_> = self
+            .by_serial
+            .iter()
+            .filter(|(_, session)| &*session.name == name && session.expires.is_some())
+            .map(|(&serial, session)| (serial == new || was_used(session), serial))
+            .collect();
+        sessions.sort_unstable();
+        sessions.truncate(sessions.len().saturating_sub(PER_NAME));
+        sessions.into_iter().map(|(_, serial)| serial).collect()
     }
 
     pub(crate) fn describe(&self, now: Instant, skip: usize, limit: usize) -> Vec<SessionStatus> {
