@@ -58,11 +58,23 @@ const KNOWN: u8 =
 const A128CTR: u8 = 1;
 
 /// A whole ticket where it stands: everything was checked once, so that a field is read when it is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Ticket<'a> {
     fixed: &'a [u8; FIXED],
     /// The content key, if the image is encrypted; then the options.
     rest: &'a [u8],
+}
+
+/// Without its keys.
+impl fmt::Debug for Ticket<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket")
+            .field("sequence_number", &self.sequence_number())
+            .field("image_size", &self.image_size())
+            .field("has_session", &self.has_session())
+            .field("is_encrypted", &self.is_encrypted())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why bytes are no ticket, or a ticket cannot be written.

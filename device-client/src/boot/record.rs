@@ -33,7 +33,7 @@ pub enum BootError<E> {
     /// The ticket's options do not fit a request, or what a session makes of it: the main program is to blame. Or the buffer is
     /// too small: whoever drives the boot program is.
     Request,
-    /// The ticket has a session that cannot be used, or this boot program knows none and must not go on without it: the main
+    /// The ticket has a session that cannot be used, or one whose numbers an earlier record has, or this boot program knows none and must not go on without it: the main
     /// program is to blame.
     Session,
 }

@@ -13,6 +13,7 @@
 use anyhow::{Context, anyhow, bail, ensure};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use sixfold_engine::{Id, IdContext, KeptSession, Keys, ShortBytes};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -43,6 +44,16 @@ pub struct Contents {
     pub sessions: Vec<KeptSession>,
     /// Pre-shared contexts that must not be used again, because numbers of theirs were used and are not known any more.
     pub spent: Vec<(Id, Option<IdContext>)>,
+    /// What their keys are recognised by under other identifiers.
+    pub spent_keys: Vec<Fingerprint>,
+}
+
+/// The SHA-256 of what the relay sealed with in a session.
+pub type Fingerprint = [u8; 32];
+
+/// The fingerprint of a session's keys.
+pub fn fingerprint(keys: &Keys) -> Fingerprint {
+    Sha256::new().chain_update(keys.sender_key).chain_update(keys.common_iv).finalize().into()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +62,8 @@ struct Record {
     written: u64,
     sessions: Vec<SessionRecord>,
     spent: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    #[serde(default)]
+    spent_keys: Vec<Fingerprint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,6 +151,7 @@ impl SessionStore {
                 .iter()
                 .map(|(id, context)| (bytes(id), context.as_ref().map(bytes)))
                 .collect(),
+            spent_keys: contents.spent_keys.clone(),
         };
         let mut text = serde_json::to_vec(&record)?;
         let mut nonce = [0; NONCE_LEN];
@@ -165,7 +179,8 @@ impl SessionStore {
         let sessions = record.sessions.into_iter().filter_map(|session| session.kept(passed)).collect();
         let spent =
             |(id, context): (Vec<u8>, Option<Vec<u8>>)| Some((ShortBytes::new(&id)?, id_context(context)?));
-        Ok(Contents { sessions, spent: record.spent.into_iter().filter_map(spent).collect() })
+        let (spent, spent_keys) = (record.spent.into_iter().filter_map(spent).collect(), record.spent_keys);
+        Ok(Contents { sessions, spent, spent_keys })
     }
 
     fn sealing_key(&self) -> anyhow::Result<LessSafeKey> {
@@ -279,7 +294,8 @@ mod tests {
             common_iv: [3; 13],
         };
         let session = KeptSession { name: "a\n\u{1b}b".into(), left, first_number: 65_536, keys };
-        Contents { sessions: vec![session], spent: vec![(ShortBytes::new(b"old").unwrap(), None)] }
+        let spent = vec![(ShortBytes::new(b"old").unwrap(), None)];
+        Contents { sessions: vec![session], spent, spent_keys: vec![[4; 32]] }
     }
 
     #[test]
