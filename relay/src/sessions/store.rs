@@ -15,9 +15,9 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sixfold_engine::{Id, IdContext, KeptSession, Keys, ShortBytes};
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::NamedTempFile;
@@ -90,10 +90,10 @@ impl SessionStore {
         if let Some(opened) = Self::find(file, &key_file)? {
             return Ok(opened);
         }
-        let key = match read_key(&key_file)? {
-            Some(key) => key,
-            None => make_key(&key_file)?,
-        };
+        // An earlier version left an empty key behind when the power went while it was made.
+        let is_empty = fs::metadata(&key_file).is_ok_and(|metadata| metadata.len() == 0);
+        let key = if is_empty { None } else { read_key(&key_file)? };
+        let key = key.map_or_else(|| make_key(&key_file), Ok)?;
         Ok((Self { file: file.to_owned(), key }, Contents::default()))
     }
 
@@ -266,13 +266,16 @@ fn read_key(file: &Path) -> anyhow::Result<Option<[u8; KEY]>> {
     Ok(Some(key))
 }
 
+/// Whole or not at all, whenever the power goes.
 fn make_key(file: &Path) -> anyhow::Result<[u8; KEY]> {
     let mut key = [0; KEY];
     getrandom::fill(&mut key).map_err(|error| anyhow!("relay: no randomness from the system: {error}"))?;
     let remedy = || format!("operator: {} cannot be made; see sessions.store", file.display());
-    let mut made =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).with_context(remedy)?;
-    made.write_all(&key).and_then(|()| made.sync_all()).with_context(remedy)?;
+    // Nobody else reads a temporary file (mode 0600).
+    let mut made = NamedTempFile::new_in(directory(file)).with_context(remedy)?;
+    made.write_all(&key).and_then(|()| made.as_file().sync_all()).with_context(remedy)?;
+    made.persist(file).with_context(remedy)?;
+    fs::File::open(directory(file)).and_then(|directory| directory.sync_all()).with_context(remedy)?;
     Ok(key)
 }
 
@@ -313,6 +316,17 @@ mod tests {
         assert!(!sealed.windows(4).any(|window| window == [1; 4]), "no keys in it");
         store.write(&contents(None)).unwrap();
         assert_ne!(fs::read(&file).unwrap(), sealed, "each time with another nonce");
+    }
+
+    #[test]
+    fn a_power_cut_while_the_key_is_made_leaves_no_store_that_cannot_be_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("sessions");
+        fs::write(key_file(&file), "").unwrap();
+        SessionStore::open(&file).unwrap().0.write(&contents(None)).unwrap();
+        assert_eq!(SessionStore::open(&file).unwrap().1, contents(None));
+        let metadata = fs::metadata(key_file(&file)).unwrap();
+        assert_eq!((metadata.len(), metadata.permissions().mode() & 0o777), (KEY as u64, 0o600));
     }
 
     #[test]
