@@ -240,6 +240,41 @@ def links(board):
     )
 
 
+def sessions(board):
+    rate = "[$__rate_interval]"
+    return (
+        board.with_row(dashboard.Row("Sessions"))
+        .with_panel(chart("Sessions in force", "Keys that devices and relays have agreed on.", "short", query("sixfold_sessions{}")))
+        .with_panel(
+            chart(
+                "Agreements",
+                "Connections to the session port and exchanges by EDHOC, by what became of them.",
+                "short",
+                query("sum by (result) (increase(sixfold_agreements_total{}[1h]))", "{{result}}"),
+                stacked=True,
+            )
+        )
+        .with_panel(
+            chart(
+                "Requests refused for the sake of sessions",
+                "unknown_context after a restart without a store is normal; forged and replayed are attacks, or a broken device.",
+                "reqps",
+                query(f"sum by (reason) (rate(sixfold_session_refused_total{{}}{rate}))", "{{reason}}"),
+                stacked=True,
+            )
+        )
+        .with_panel(
+            chart(
+                "What became of sessions",
+                "Agreed on, replaced by newer ones, expired, or revoked by the operator.",
+                "short",
+                query("sum by (event) (increase(sixfold_session_events_total{}[1h]))", "{{event}}"),
+                stacked=True,
+            )
+        )
+    )
+
+
 def images(board):
     return (
         board.with_row(dashboard.Row("Images and origins"))
@@ -337,7 +372,7 @@ def main():
         .with_variable(choice("job", "Job", "job"))
         .with_variable(choice("instance", "Relay", "instance", '{job=~"$job"}'))
     )
-    for part in (overview, devices, links, images, process):
+    for part in (overview, devices, links, sessions, images, process):
         board = part(board)
     print(JSONEncoder(sort_keys=True, indent=2).encode(board.build()))
 

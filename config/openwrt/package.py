@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the OpenWrt packages of a static sixfold-relay, for opkg (24.10 and before) and for apk (25.12 and after).
 
-    package.py ARCHITECTURE PROGRAM DIRECTORY
+    package.py ARCHITECTURE PROGRAM SBOM DIRECTORY
 
 No SDK is needed: an .ipk is a tar of tars, and an .apk of version 3 is described in apk-tools' apk-v3(5). The same input
 makes the same bytes; times are SOURCE_DATE_EPOCH.
@@ -36,7 +36,7 @@ def version():
     return re.search(r'^version = "([^"]+)"$', text, re.M).group(1).replace("-rc.", "_rc") + "-r1"
 
 
-def contents(program):
+def contents(program, sbom):
     """(path, mode, bytes) of everything that is installed, in the order of their paths."""
     files = [
         ("usr/bin/sixfold-relay", 0o755, pathlib.Path(program)),
@@ -47,6 +47,7 @@ def contents(program):
         ("etc/sysctl.d/60-sixfold.conf", 0o644, ROOT / "config/systemd/sixfold.sysctl"),
         ("lib/upgrade/keep.d/sixfold", 0o644, FILES / "sixfold.keep"),
         ("usr/share/sixfold/relay.toml", 0o644, ROOT / "config/relay.toml"),
+        ("usr/share/sixfold/sbom.cdx.json", 0o644, pathlib.Path(sbom)),
     ]
     return sorted((path, mode, source.read_bytes()) for path, mode, source in files)
 
@@ -249,8 +250,8 @@ def block(kind, payload):
 
 
 def main():
-    architecture, program, directory = sys.argv[1:]
-    files = contents(program)
+    architecture, program, sbom, directory = sys.argv[1:]
+    files = contents(program, sbom)
     folder = pathlib.Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{NAME}_{version()}_{architecture}.ipk").write_bytes(ipk(architecture, files))

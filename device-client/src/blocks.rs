@@ -4,7 +4,7 @@
 //! choice, and whether blocks belong together its problem.
 
 #[cfg(feature = "oscore")]
-mod echo;
+pub(crate) mod echo;
 #[cfg(feature = "listen")]
 mod member;
 

@@ -165,6 +165,23 @@ impl Exchange {
         buffer: &mut [u8],
         options: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
     ) -> Result<Option<usize>, Full> {
+        self.poll_transmit_with(now, buffer, Code::GET, |mut writer| {
+            options(&mut writer)?;
+            Ok(writer.finish())
+        })
+    }
+
+    /// As [`Exchange::poll_transmit`], for requests of any method: `write` adds options and payload, and gives the length.
+    ///
+    /// # Errors
+    /// As [`Exchange::poll_transmit`].
+    pub fn poll_transmit_with(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        method: Code,
+        write: impl FnOnce(Writer<'_>) -> Result<usize, Full>,
+    ) -> Result<Option<usize>, Full> {
         if let Some((message_type, message_id)) = self.reply {
             let writer = Writer::new(buffer, message_type, Code::EMPTY, message_id, &[])?;
             self.reply = None;
@@ -172,11 +189,11 @@ impl Exchange {
         }
         let State::Due(attempt) = self.state else { return Ok(None) };
         let token = self.token.to_be_bytes();
-        let mut writer = Writer::new(buffer, Type::Confirmable, Code::GET, self.message_id, &token)?;
-        options(&mut writer)?;
+        let writer = Writer::new(buffer, Type::Confirmable, method, self.message_id, &token)?;
+        let length = write(writer)?;
         self.retransmissions = self.retransmissions.wrapping_add(u32::from(attempt.repeats > 0));
         self.state = State::Unacknowledged(attempt, now.after_micros(attempt.timeout_us.into()));
-        Ok(Some(writer.finish()))
+        Ok(Some(length))
     }
 
     /// When [`Exchange::handle_timeout`] is to be called; `None` when nothing is under way. Ask after

@@ -71,6 +71,20 @@ impl World {
 const INFORMATIVE: [(u16, u32); 2] =
     [(option::CONTENT_FORMAT, content_format::INFORMATIVE_RESPONSE as u32), (option::MAX_AGE, 30)];
 
+/// RFC 9175 §2.3: a relay with `echo = "always"` answers nothing longer before the value came back.
+#[test]
+fn a_value_to_bring_back_is_brought_back_once() {
+    let mut world = World::new();
+    let first = world.last().token.to_vec();
+    assert_eq!(world.answer(Code::UNAUTHORIZED, &[(option::ECHO, 0x0102_0304)], b""), None);
+    let again = world.last();
+    assert_ne!(again.token, first, "another request");
+    assert_eq!(again.option(option::ECHO), Some(&[1, 2, 3, 4][..]));
+    assert!(again.option(option::OBSERVE).is_some() && again.option(option::ACCEPT).is_some());
+    let refused = world.answer(Code::UNAUTHORIZED, &[(option::ECHO, 5)], b"");
+    assert_eq!(refused, Some(Err(NoGroup::Refused(Code::UNAUTHORIZED))), "it would go on for ever");
+}
+
 #[test]
 fn it_registers_and_accepts_nothing_but_an_informative_response() {
     let world = World::new();

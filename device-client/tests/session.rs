@@ -10,11 +10,11 @@ use model::device::{Device, End, Release};
 use model::flash::{Cut, How};
 use model::session::{Agreement, Guarded, answer};
 use model::{Server, image};
-use sixfold_device::boot::{Cause, Event, SessionState, Which, install, session_state};
+use sixfold_device::boot::{BootError, Cause, Event, SessionState, Which, install, session_state};
 use sixfold_oscore::ReplayWindow;
 use sixfold_profile::coap::{Code, Message};
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Fields, MAX_TICKET};
+use sixfold_profile::ticket::{Fields, MAX_TICKET, Numbers, Session};
 use std::time::Duration;
 
 const CHUNK: usize = 256;
@@ -72,6 +72,33 @@ fn an_update_is_protected_from_the_first_request_to_the_last() {
     assert_eq!((relay.plain, relay.ledger.len()), (0, 21));
     assert!((1000..1021).all(|number| relay.ledger.contains_key(&number)), "each is one more");
     assert_eq!((state(&mut device), causes(&device)), (SessionState::Usable, vec![]));
+}
+
+/// Section 9 of the profile: no two tickets with one Sender Key have a number in common.
+#[test]
+fn numbers_that_an_earlier_record_has_are_refused() {
+    let release = release();
+    let agreements = [SECRET, b"another secret!!"].map(Agreement::new);
+    let install_with = |agreement: &Agreement, first: u64| {
+        // It has the numbers from 1000 on.
+        let mut device = device::<4, 256>(&release, 16, false);
+        let session = agreement.session(8, false);
+        let session = Session { numbers: Numbers { first, ..session.numbers }, ..session };
+        let fields = Fields { session: Some(session), ..release.ticket() };
+        let before = device.flash.operations;
+        let outcome = install(&mut device.flash, &device.layout, &fields, &release.index);
+        assert_eq!(outcome.is_err(), device.flash.operations == before, "what is refused changes nothing");
+        outcome
+    };
+    let [same, other] = &agreements;
+    let end = 1000 + (1 << 16);
+    for first in [1000 - 255, 1000, 1001, end - 256, end - 1] {
+        assert_eq!(install_with(same, first), Err(BootError::Session), "{first}");
+        assert_eq!(install_with(other, first), Ok(Which::A), "{first}");
+    }
+    for first in [0, 1000 - 256, end] {
+        assert_eq!(install_with(same, first), Ok(Which::A), "{first}");
+    }
 }
 
 #[test]

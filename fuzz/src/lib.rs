@@ -3,6 +3,7 @@
 //! Each module is of one crate, whose `tests/fuzz.rs` includes it and replays the corpus.
 
 pub mod device;
+pub mod edhoc;
 pub mod firmware;
 pub mod ip;
 pub mod manifest;

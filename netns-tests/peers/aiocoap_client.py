@@ -5,16 +5,18 @@ The line has code, etag, max_age, content_format, observe, and body: the name of
 
 import argparse
 import asyncio
-import importlib.util
 import json
+import pathlib
 import sys
-import unittest.mock
-
-if importlib.util.find_spec("lakers") is None:
-    # aiocoap's OSCORE does not load without EDHOC, which no test here asks it for.
-    sys.modules["lakers"] = unittest.mock.MagicMock()
 
 import aiocoap
+import cbor2
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+# Of COSE: a CCS as credential (RFC 9528 section 9.6), and a key on P-256 with its private part (RFC 9053 section 7.1).
+KCCS = 14
+KTY, CRV, D = 1, -1, -4
+EC2, P256 = 2, 1
 
 
 def describe(response, number, folder):
@@ -50,6 +52,29 @@ def request_from(arguments):
     return request
 
 
+def credential(path):
+    return {KCCS: cbor2.loads(bytes.fromhex(pathlib.Path(path).read_text()))}
+
+
+def credentials_from(arguments):
+    if arguments.oscore:
+        return {"oscore": {"basedir": arguments.oscore}}
+    key = load_pem_private_key(pathlib.Path(arguments.edhoc).read_bytes(), None)
+    private = key.private_numbers().private_value.to_bytes(32, "big")
+    return {
+        "edhoc-oscore": {
+            "suite": 2,
+            "method": 3,
+            "own_cred_style": "by-key-id",
+            "own_cred": credential(f"{arguments.edhoc}.ccs"),
+            "private_key": {KTY: EC2, CRV: P256, D: private},
+            "peer_cred": credential(arguments.edhoc_peer),
+            # The other way is that of RFC 9668, in which no message_4 comes.
+            "use_combined_edhoc": False,
+        }
+    }
+
+
 async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("uri")
@@ -61,12 +86,15 @@ async def main():
     parser.add_argument("--accept", type=int)
     parser.add_argument("--observe", action="store_true", help="stay and print notifications")
     parser.add_argument("--oscore", help="directory of an OSCORE security context")
+    parser.add_argument("--edhoc", help="private key (PEM), with its credential in FILE.ccs, to agree on a context with")
+    parser.add_argument("--edhoc-peer", help="the other side's credential")
     arguments = parser.parse_args()
-    # By itself it leaves OSCORE out where it cannot do EDHOC.
-    transports = ["oscore", "udp6"] if arguments.oscore else None
+    is_protected = bool(arguments.oscore or arguments.edhoc)
+    # By itself it leaves OSCORE out where it lacks one of its options.
+    transports = ["oscore", "udp6"] if is_protected else None
     context = await aiocoap.Context.create_client_context(transports=transports)
-    if arguments.oscore:
-        context.client_credentials.load_from_dict({"coap://*": {"oscore": {"basedir": arguments.oscore}}})
+    if is_protected:
+        context.client_credentials.load_from_dict({"coap://*": credentials_from(arguments)})
     exchange = context.request(request_from(arguments))
     describe(await exchange.response, 0, arguments.folder)
     if arguments.observe:

@@ -45,19 +45,30 @@ pub fn equip(netns: &Netns, bytes: usize) -> Result<()> {
 
 /// `sixfold-device prepare` of a lamp that trusts the relays of `ca`.
 pub fn prepare(ca: &Ca, device: &Identity) -> Vec<String> {
-    let lamp = [
-        "prepare --json --flash /run/flash.bin --relay coap://[2001:db8:6::1] --manifest /fw/lamp.bin.suit",
-        "--key /run/key.pub --vendor example.com --class lamp --secret /run/secret --session",
-        PORT,
-    ];
     let files = [
         ("--session-ca", ca.certificate()),
         ("--session-certificate", &device.certificate),
         ("--session-key", &device.key),
     ];
     let files = files.map(|(option, path)| format!("{option} {}", path.display()));
-    let line = [lamp.join(" "), files.join(" ")].join(" ");
-    line.split_whitespace().map(str::to_owned).collect()
+    prepare_with(&format!("{PORT} {}", files.join(" ")))
+}
+
+/// The same of a lamp with this key, which agrees by EDHOC with the relay of this credential.
+pub fn prepare_by_edhoc(key: &str, relay: &str) -> Vec<String> {
+    prepare_with(&format!(
+        "coap://[2001:db8:6::1] --session-key {key} --session-credential {key}.ccs --session-relay {relay}"
+    ))
+}
+
+/// With these words behind `--session`.
+fn prepare_with(session: &str) -> Vec<String> {
+    let lamp = [
+        "prepare --json --flash /run/flash.bin --relay coap://[2001:db8:6::1] --manifest /fw/lamp.bin.suit",
+        "--key /run/key.pub --vendor example.com --class lamp --secret /run/secret --session",
+        session,
+    ];
+    lamp.join(" ").split_whitespace().map(str::to_owned).collect()
 }
 
 /// The same of `sixfold-device`.

@@ -12,6 +12,9 @@ use std::process::Command;
 
 const ARCHITECTURE: &str = "aarch64_cortex-a53";
 
+/// A stand-in too: `tests/supply_chain.rs` reads a real one.
+const SBOM: &[u8] = b"{\"bomFormat\":\"CycloneDX\"}";
+
 /// What is installed, and with which mode; apk's own files are not among it.
 const FILES: &[(&str, u32)] = &[
     ("etc/capabilities/sixfold.json", 0o644),
@@ -22,6 +25,7 @@ const FILES: &[(&str, u32)] = &[
     ("lib/upgrade/keep.d/sixfold", 0o644),
     ("usr/bin/sixfold-relay", 0o755),
     ("usr/share/sixfold/relay.toml", 0o644),
+    ("usr/share/sixfold/sbom.cdx.json", 0o644),
 ];
 
 fn run(command: &mut Command) -> Result<String> {
@@ -34,10 +38,12 @@ fn run(command: &mut Command) -> Result<String> {
 fn write(folder: &Path, program: &[u8]) -> Result<(PathBuf, PathBuf)> {
     let file = folder.join("program");
     fs::write(&file, program)?;
+    let sbom = folder.join("sbom");
+    fs::write(&sbom, SBOM)?;
     let script = workspace::root().join("config/openwrt/package.py");
     run(Command::new("python3")
         .arg(script)
-        .args([ARCHITECTURE.as_ref(), file.as_os_str(), folder.as_os_str()])
+        .args([ARCHITECTURE.as_ref(), file.as_os_str(), sbom.as_os_str(), folder.as_os_str()])
         .env("SOURCE_DATE_EPOCH", "1700000000"))?;
     let version = concat!(env!("CARGO_PKG_VERSION"), "-r1");
     let ipk = folder.join(format!("sixfold_{version}_{ARCHITECTURE}.ipk"));
@@ -91,6 +97,7 @@ fn tar_reads_the_ipk() -> Result<()> {
     untar(&parts.join("control.tar.gz"), &control)?;
     ensure!(files(&data)? == promised(), "{:?}", files(&data)?);
     ensure!(fs::read(data.join("usr/bin/sixfold-relay"))? == b"\x7fELF a program");
+    ensure!(fs::read(data.join("usr/share/sixfold/sbom.cdx.json"))? == SBOM);
     ensure!(fs::read_to_string(control.join("conffiles"))? == "/etc/config/sixfold\n");
     let about = fs::read_to_string(control.join("control"))?;
     for line in [

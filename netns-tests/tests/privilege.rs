@@ -1,25 +1,38 @@
 //! A relay that was started as root serves as somebody else, with nothing but what it needs.
 
 use anyhow::{Context, Result, ensure};
+use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::nginx;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
-use sixfold_netns_tests::{device, sandbox, wait};
+use sixfold_netns_tests::{device, sandbox, wait, workspace};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
 const SPOOL: &str = "/run/spool";
+const STORE: &str = "/run/kept/sessions";
+const CONTEXTS: &str = "/run/known/contexts.toml";
+const CONTEXT: &str = "[[context]]\nname = \"meter-17\"\nrecipient_id = \"6d3137\"\nsender_id = \"01\"\n\
+    master_secret = \"0102030405060708090a0b0c0d0e0f10\"\n";
 const NOBODY: u32 = 65534;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn config(spool: &str, more: &str) -> String {
     format!(
         "{CONFIG}max_age = \"1 h\"\n{more}\n[cache]\ndisk = {{ path = \"{spool}\", limit = \"16 MiB\" }}\n\n\
-         [process]\nuser = \"nobody\"\n"
+         [process]\nuser = \"nobody\"\n\n\
+         [sessions]\nstore = \"{STORE}\"\ncontexts = \"{CONTEXTS}\"\n"
     )
+}
+
+/// One session, for the relay to keep.
+fn write_contexts() -> Result<()> {
+    fs::create_dir_all("/run/known")?;
+    Ok(fs::write(CONTEXTS, CONTEXT)?)
 }
 
 /// A line of `/proc/PID/status`.
@@ -34,6 +47,7 @@ fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         let image = nginx::publish_image("image.bin", 1, 100_000)?;
+        write_contexts()?;
         let relay = Relay::start(&scene.net.relay, &config(SPOOL, ""))?;
         let pid = relay.id();
         let four = format!("{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}");
@@ -69,12 +83,22 @@ fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
         for file in fs::read_dir(SPOOL)? {
             ensure!(file?.metadata()?.uid() == NOBODY);
         }
+        // Sessions are kept, and again when one goes.
+        let kept = fs::read(STORE)?;
+        ensure!(fs::metadata(STORE)?.uid() == NOBODY && relay.metric("sixfold_sessions")? == 1.0);
+        revoke_all(&scene.net.relay)?;
+        wait::until_true("the sessions on disk", wait::SOON, || {
+            fs::read(STORE).is_ok_and(|now| now != kept)
+        })?;
+        ensure!(relay.metric("sixfold_sessions")? == 0.0, "{}", relay.log());
 
         let beta = "[[route]]\npath = \"/beta\"\norigin = \"https://origin.test/beta/\"\nca_file = \"/run/ca/ca.pem\"\n";
-        relay.reload(&config(SPOOL, beta))?;
+        relay.reload(&config(SPOOL, beta).replace(CONTEXTS, "/run/known/others.toml"))?;
         wait::until_true("another configuration", wait::SOON, || {
             relay.log().contains("configuration reloaded")
         })?;
+        let waits = "changes of sessions.store and sessions.contexts wait for the next start";
+        ensure!(relay.log().contains(waits), "{}", relay.log());
         relay.reload(&config("/srv/elsewhere", ""))?;
         wait::until_true("a refusal, or a spool elsewhere", wait::SOON, || {
             relay.log().contains("configuration not reloaded")
@@ -90,11 +114,19 @@ fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
     })
 }
 
+fn revoke_all(netns: &Netns) -> Result<()> {
+    let program = workspace::program_dir().join("sixfold-relay");
+    let status = netns.enter(|| Command::new(program).args(["sessions", "revoke", "--all"]).status())??;
+    ensure!(status.success(), "sessions revoke: {status}");
+    Ok(())
+}
+
 /// An interface may appear late: the port is opened then.
 #[test]
 fn a_port_below_1024_keeps_one_capability() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
+        write_contexts()?;
         let config = config(SPOOL, "").replace("[listen]\n", "[listen]\ncoap = [\"[::]:683\"]\n");
         let relay = Relay::start(&scene.net.relay, &config)?;
         // CAP_NET_BIND_SERVICE is number 10.

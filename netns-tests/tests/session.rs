@@ -5,12 +5,15 @@ use anyhow::{Result, ensure};
 use sixfold_netns_tests::ca::Ca;
 use sixfold_netns_tests::lamp::{FLASH, configuration, equip, expect, expect_prepare, prepare};
 use sixfold_netns_tests::netns::Netns;
+use sixfold_netns_tests::nginx;
 use sixfold_netns_tests::peer::Peer;
-use sixfold_netns_tests::relay::Relay;
+use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::sandbox;
 use sixfold_netns_tests::scene::Scene;
+use std::fs;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
+const PLAIN_IMAGE: usize = 20_000;
 /// With blocks of 1024 bytes, more than the numbers of one reservation.
 const IMAGE: usize = 400 << 10;
 const REQUIRED: &str = "sixfold_session_refused_total{reason=\"required\"}";
@@ -51,6 +54,30 @@ fn an_image_comes_through_a_session_over_resets() -> Result<()> {
         ensure!(relay.metric(REQUIRED)? == 1.0, "{}", relay.log());
         let said = session(netns)?;
         ensure!(said.ends_with("; numbers are left") && !said.starts_with("0 of "), "{said}");
+        Ok(())
+    })
+}
+
+/// A relay may ask whoever has no session to show that it is there, also on its own link (RFC 9175 §2.3): what the main program asks,
+/// and what the boot program does, in plain.
+#[test]
+fn devices_without_a_session_show_that_they_are_there() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}[security]\necho = \"always\"\n"))?;
+        let netns = &scene.net.devices[0];
+        equip(netns, PLAIN_IMAGE)?;
+        // So short a request leaves no room for even a small block: it is asked for a value that comes back (4.01 and Echo).
+        let short = nginx::publish_image("a", 5, PLAIN_IMAGE)?;
+        let fetch = ["fetch", "coap://[2001:db8:6::1]/fw/a", "--output", "/run/plain"];
+        expect(netns, "sixfold-device", &fetch, 0, "")?;
+        ensure!(fs::read("/run/plain")? == short, "other bytes");
+        ensure!(relay.metric("sixfold_responses_total{code=\"4.01\"}")? == 1.0, "{}", relay.metrics()?);
+        let lamp = "prepare --json --flash /run/flash.bin --relay coap://[2001:db8:6::1] --manifest /fw/lamp.bin.suit \
+                    --key /run/key.pub --vendor example.com --class lamp --secret /run/secret";
+        expect(netns, "sixfold-device", &lamp.split_whitespace().collect::<Vec<_>>(), 0, "")?;
+        let output = expect(netns, "sixfold-device", &["boot", "--flash", FLASH], 0, "")?;
+        ensure!(output.contains("sequence number 1, 20000 bytes"), "{output}");
         Ok(())
     })
 }

@@ -90,6 +90,58 @@ fn the_check_sees_what_is_not_allowed() -> Result<()> {
     Ok(())
 }
 
+/// Fuzz targets and firmware are workspaces of their own: what changes here may change what they are made of.
+#[test]
+fn every_lock_file_is_of_its_manifests() -> Result<()> {
+    for folder in [".", "fuzz", "device-client/firmware"] {
+        let mut command = cargo(&["metadata", "--format-version", "1", "--locked", "--offline"]);
+        let output = command.current_dir(workspace::root().join(folder)).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "run cargo metadata in {folder}, and commit its Cargo.lock: {said}");
+    }
+    Ok(())
+}
+
+/// What `scripts/sbom` writes for the relay on the machines that packages are made for.
+fn sbom(target: &str) -> Result<String> {
+    let mut command = Command::new(workspace::root().join("scripts/sbom"));
+    command.args(["sixfold-relay", target, "sixfold-relay"]).current_dir(workspace::root());
+    let output = command.env("SOURCE_DATE_EPOCH", "1700000000").env("CARGO_NET_OFFLINE", "true").output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[test]
+fn the_bill_of_materials_names_what_is_in_the_program() -> Result<()> {
+    let text = sbom("x86_64-unknown-linux-musl")?;
+    ensure!(text == sbom("x86_64-unknown-linux-musl")?, "not the same bytes");
+    let bom: Value = serde_json::from_str(&text)?;
+    ensure!(bom["bomFormat"] == "CycloneDX" && bom["specVersion"] == "1.5", "{}", &text[..200]);
+    ensure!(bom["metadata"]["timestamp"] == "2023-11-14T22:13:20Z");
+    let components = bom["components"].as_array().context("no components")?;
+    let (policy, packages) = (policy()?, packages()?);
+    for component in components {
+        let text = |key: &str| component[key].as_str().with_context(|| format!("no {key}: {component}"));
+        let (name, version) = (text("name")?, text("version")?);
+        ensure!(text("purl")? == format!("pkg:cargo/{name}@{version}"), "{component}");
+        let license = component["licenses"][0]["expression"].as_str().context("no licence")?;
+        ensure!(policy.allows(name, license) && !license.contains('/'), "{component}");
+        let package = packages.iter().find(|it| it["name"] == name && it["version"] == version);
+        let is_of_registry =
+            package.with_context(|| format!("cargo has no {name} {version}"))?["source"].is_string();
+        let hash = component["hashes"][0]["content"].as_str();
+        ensure!(hash.is_some_and(|hash| hash.len() == 64) == is_of_registry, "{component}");
+    }
+    let has = |name: &str| components.iter().any(|component| component["name"] == name);
+    for name in ["sixfold-relay", "sixfold-engine", "rustls", "ring", "tokio"] {
+        ensure!(has(name), "{name} is missing");
+    }
+    for name in ["proptest", "serde_derive", "cc", "windows-sys", "sixfold-device"] {
+        ensure!(!has(name), "{name} is in no relay");
+    }
+    Ok(())
+}
+
 #[test]
 fn cargo_deny_has_nothing_to_say() -> Result<()> {
     if !cargo(&["deny", "--version"]).output()?.status.success() {

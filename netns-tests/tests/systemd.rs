@@ -105,6 +105,23 @@ fn the_unit_means_what_it_says() -> Result<()> {
     })
 }
 
+/// Where `config/relay.toml` says that sessions and images are kept, the service may write.
+#[test]
+fn what_is_kept_has_a_place() -> Result<()> {
+    let (unit, config) = (file(UNIT)?, fs::read_to_string(workspace::root().join("config/relay.toml"))?);
+    for (line, place) in
+        [("StateDirectory=sixfold", "/var/lib/sixfold/"), ("CacheDirectory=sixfold", "/var/cache/sixfold")]
+    {
+        ensure!(unit.lines().any(|it| it == line), "{line}");
+        ensure!(
+            unit.lines().any(|it| it == line.replace("=sixfold", "Mode=0700")),
+            "{line} is for all to read"
+        );
+        ensure!(config.contains(place), "config/relay.toml does not name {place}");
+    }
+    Ok(())
+}
+
 /// Tenths, as `systemd-analyze security` counts.
 const EXPOSURE: &str = "--threshold=15";
 

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::crc32;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Field, Fields, Group, MAX_TICKET, Numbers, Session, TicketError};
+use sixfold_profile::ticket::{
+    ContentKey, Endpoint, Field, Fields, Group, MAX_TICKET, Numbers, Session, Ticket, TicketError,
+};
 use std::net::Ipv6Addr;
 
 /// Uri-Path "fw", "image".
@@ -44,6 +46,20 @@ fn written(ticket: &Fields<'_>) -> Vec<u8> {
     let mut buffer = [0xff; MAX_TICKET];
     let length = ticket.write(&mut buffer).unwrap();
     buffer[..length].to_vec()
+}
+
+#[test]
+fn no_key_is_shown() {
+    let bytes = written(&full());
+    let ticket = Ticket::read(&bytes).unwrap();
+    let texts = [format!("{ticket:?}"), format!("{:?}", full()), format!("{:?}", ticket.session())];
+    for text in texts {
+        // 0x33 and 0x44: Sender Key and Recipient Key.
+        assert!(!text.contains("51, 51") && !text.contains("68, 68"), "{text}");
+    }
+    assert!(format!("{ticket:?}").contains("sequence_number: 7"), "{ticket:?}");
+    let key = ContentKey { key: &[0x66; 16], iv: &[0x77; 16] };
+    assert_eq!(format!("{key:?}"), "(secret)");
 }
 
 /// If this fails, the layout has changed: give it a new version number, and leave this test as it is.

@@ -1,5 +1,6 @@
 //! Why there is no session, and whose fault that is.
 
+use super::edhoc::EdhocError;
 use rustls::{AlertDescription, Error};
 use sixfold_oscore::ContextError;
 use sixfold_profile::agreement::{AgreementError, Refusal};
@@ -27,6 +28,28 @@ pub enum AgreeError {
     Identifiers(ContextError),
     /// TLS failed in another way.
     Tls(Error),
+    /// EDHOC led to nothing.
+    Edhoc(EdhocError),
+}
+
+impl AgreeError {
+    /// Whoever answers cannot show that it is a relay which this device trusts.
+    pub const fn is_distrust(&self) -> bool {
+        match self {
+            Self::Untrusted(_) => true,
+            Self::Edhoc(error) => error.is_distrust(),
+            _ => false,
+        }
+    }
+
+    /// The relay does not accept this device.
+    pub const fn is_rejection(&self) -> bool {
+        match self {
+            Self::Rejected(_) => true,
+            Self::Edhoc(error) => error.is_rejection(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for AgreeError {
@@ -55,6 +78,7 @@ impl fmt::Display for AgreeError {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::Answer(error) => write!(f, "the relay's answer: {error}"),
             Self::Identifiers(error) => write!(f, "the relay's answer: {error}"),
+            Self::Edhoc(error) => error.fmt(f),
             Self::Tls(error) => write!(f, "TLS with the session port failed: {error}"),
         }
     }

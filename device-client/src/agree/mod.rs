@@ -1,12 +1,14 @@
 //! Agreeing on a session with a relay over TLS 1.3, with certificates on both sides: the main program's part of
-//! `profile/profile.md`, section 11.4.
+//! `profile/profile.md`, section 11.4. The other way is [`edhoc`].
 //!
 //! It opens no connection and reads no file: whoever calls it brings a connected stream, whose time-outs end a wait. An
 //! [`Agent`] remembers its last handshake with each relay, so that the next one needs neither certificates nor signatures; that
 //! is as long as the process lives, because rustls lets nothing out of which it could resume.
 
+pub mod edhoc;
 mod error;
 
+pub use edhoc::{Edhoc, EdhocError};
 pub use error::AgreeError;
 
 use crate::prepare::Agreed;
@@ -128,7 +130,7 @@ fn take(connection: &ClientConnection, grant: Grant<'_>) -> Result<Agreed, Agree
     let secret = Secret { master_secret, master_salt, id_context: None };
     Ok(Agreed {
         keys: Derived::new(secret, device_id, relay_id).map_err(AgreeError::Identifiers)?,
-        lifetime: Duration::from_secs(lifetime.into()),
+        lifetime: Some(Duration::from_secs(lifetime.into())),
         port,
         plain_allowed: false,
         is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),

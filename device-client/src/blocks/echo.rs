@@ -15,7 +15,7 @@ pub(crate) struct Echo {
 }
 
 impl Echo {
-    pub(super) const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self { value: [0; LONGEST], length: 0 }
     }
 
@@ -25,7 +25,7 @@ impl Echo {
     }
 
     /// Takes the value of a 4.01. False when there is none, or the request had one already: then it was refused.
-    pub(super) fn take(&mut self, response: &Message<'_>) -> bool {
+    pub(crate) fn take(&mut self, response: &Message<'_>) -> bool {
         let value = response.option(option::ECHO).filter(|_| response.code == Code::UNAUTHORIZED);
         let Some(value) = value.filter(|value| self.length == 0 && value.len() <= LONGEST) else {
             return false;

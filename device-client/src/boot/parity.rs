@@ -13,8 +13,9 @@
 //! a row: a symbol, then a bit for each column, from the byte on that has the bit of its own
 //! ```
 
-use super::map::{Map, UNIT, UNIT_BITS};
+use super::map::{Map, UNIT, UNIT_BITS, units};
 use super::wanted::Wanted;
+use core::ops::Range;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::parity::{Parity, SYMBOLS, word};
 
@@ -29,6 +30,12 @@ impl Solution<'_, '_> {
     /// The 64 bytes of the image from this offset on, if they are missing and were found.
     pub(super) fn piece(&self, offset: u32) -> Option<&[u8; UNIT]> {
         self.decoder.solved(offset).filter(|_| self.map.is_missing(offset >> UNIT_BITS))
+    }
+
+    /// Whether all that is missing of these bytes of the image was found.
+    pub(super) fn is_all(&self, range: &Range<u32>) -> bool {
+        let mut pieces = range.start >> UNIT_BITS..units(range.end);
+        pieces.all(|unit| !self.map.is_missing(unit) || self.decoder.solved(unit << UNIT_BITS).is_some())
     }
 }
 

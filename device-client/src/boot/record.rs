@@ -33,7 +33,7 @@ pub enum BootError<E> {
     /// The ticket's options do not fit a request, or what a session makes of it: the main program is to blame. Or the buffer is
     /// too small: whoever drives the boot program is.
     Request,
-    /// The ticket has a session that cannot be used, or this boot program knows none and must not go on without it: the main
+    /// The ticket has a session that cannot be used, or one whose numbers an earlier record has, or this boot program knows none and must not go on without it: the main
     /// program is to blame.
     Session,
 }
@@ -177,22 +177,12 @@ impl Record {
         chunk: u32,
         place: Range<u32>,
     ) -> Result<bool, F::Error> {
-        has_digest(flash, place, Expected::At(self.index + chunk * DIGEST as u32))
+        has_digest(flash, place, self.digest(chunk))
     }
 
-    /// Whether a chunk, which begins at `start`, would be what the index says of it if what was found were in its place.
-    #[cfg(feature = "listen")]
-    pub(super) fn would_be_right<F: NorFlash>(
-        &self,
-        flash: &mut F,
-        chunk: u32,
-        slot: u32,
-        range: &Range<u32>,
-        solution: &Solution<'_, '_>,
-    ) -> Result<bool, F::Error> {
-        let place = slot + range.start..slot + range.end;
-        let expected = Expected::At(self.index + chunk * DIGEST as u32);
-        has_digest_with(flash, place, expected, Some((slot, solution)))
+    /// What the index says of a chunk.
+    pub(super) const fn digest(&self, chunk: u32) -> Expected<'static> {
+        Expected::At(self.index + chunk * DIGEST as u32)
     }
 
     /// The entry that says that a chunk is open ([`RecordLayout::opening`]).
@@ -292,6 +282,18 @@ pub(super) fn has_digest<F: NorFlash>(
     expected: Expected<'_>,
 ) -> Result<bool, F::Error> {
     has_digest_with(flash, range, expected, None)
+}
+
+/// Whether a part of the image would have this digest if what was found were in its place.
+#[cfg(feature = "listen")]
+pub(super) fn would_be<F: NorFlash>(
+    flash: &mut F,
+    slot: u32,
+    range: &Range<u32>,
+    expected: Expected<'_>,
+    solution: &Solution<'_, '_>,
+) -> Result<bool, F::Error> {
+    has_digest_with(flash, slot + range.start..slot + range.end, expected, Some((slot, solution)))
 }
 
 /// The same, with what was found in its place; the slot is where it is said.

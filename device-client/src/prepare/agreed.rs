@@ -9,8 +9,8 @@ use std::time::Duration;
 pub struct Agreed {
     /// The session's identifiers and keys.
     pub keys: Derived,
-    /// The relay forgets the session after this time.
-    pub lifetime: Duration,
+    /// The relay forgets the session after this time, if it said so.
+    pub lifetime: Option<Duration>,
     /// The port that the relay serves CoAP on, if it said so.
     pub port: Option<u16>,
     /// Whether the boot program may go on without protection when the relay does not know the session any more.

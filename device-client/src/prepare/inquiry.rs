@@ -3,6 +3,7 @@
 
 use super::informative::Nonsense;
 use crate::blocks::copy;
+use crate::blocks::echo::Echo;
 use crate::exchange::{Exchange, Heard};
 use core::fmt;
 use core::time::Duration;
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Inquiry<'t> {
     target: Options<'t>,
     exchange: Exchange,
+    echo: Echo,
     end: Instant,
     /// The relay asked us to come back then.
     pause: Option<Instant>,
@@ -57,12 +59,16 @@ impl<'t> Inquiry<'t> {
     pub fn new(target: Options<'t>, now: Instant, seed: u32) -> Self {
         let mut exchange = Exchange::new(seed);
         exchange.request();
-        Self { target, exchange, end: now + PATIENCE, pause: None }
+        Self { target, exchange, echo: Echo::none(), end: now + PATIENCE, pause: None }
     }
 
     /// Takes a datagram from the relay's address.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Option<Result<Vec<u8>, NoGroup>> {
         match self.exchange.handle_datagram(now, datagram) {
+            Heard::Response(response) if self.echo.take(&response) => {
+                self.exchange.request();
+                None
+            }
             Heard::Response(response) => self.judge(now, &response),
             Heard::Reset => Some(Err(NoGroup::Silence)),
             Heard::Nothing => None,
@@ -88,13 +94,14 @@ impl<'t> Inquiry<'t> {
     /// # Errors
     /// [`Full`] when `buffer` is too small for the request or the target is out of order.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, Full> {
-        let Self { target, exchange, .. } = self;
+        let Self { target, exchange, echo, .. } = self;
         exchange.poll_transmit(now, buffer, |writer| {
             let mut options = target.clone();
             copy(&mut options, option::OBSERVE, writer)?;
             writer.uint_option(option::OBSERVE, 0)?;
             copy(&mut options, option::ACCEPT, writer)?;
             writer.uint_option(option::ACCEPT, content_format::INFORMATIVE_RESPONSE.into())?;
+            echo.write(&mut options, writer)?;
             copy(&mut options, u16::MAX, writer)
         })
     }

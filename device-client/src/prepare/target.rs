@@ -46,7 +46,7 @@ const RELAY: &str = "coap://relay";
 
 impl Target {
     /// The resource of `reference`, as seen from the relay's root: a path such as `/fw/app.suit`, or the absolute URI of
-    /// something that the relay fetches as a forward proxy (Proxy-Uri, RFC 7252 §5.10.2).
+    /// something that the relay fetches as a forward proxy (Proxy-Scheme, RFC 7252 §5.10.2).
     ///
     /// # Errors
     /// Any [`TargetError`] but [`TargetError::TooLong`].
@@ -91,16 +91,61 @@ impl Target {
             _ if uri.starts_with("coap:") || uri.starts_with("coaps:") => {
                 return Err(TargetError::OtherServer(uri));
             }
-            _ if uri.contains('#') => return Err(TargetError::Coap(UriError::Fragment)),
-            _ => vec![(option::PROXY_URI, uri.clone().into_bytes())],
+            _ => forward(&uri)?,
         };
         Ok(Self { options, uri })
+    }
+}
+
+/// The options of a URI that the relay fetches as a forward proxy. Not Proxy-Uri, which OSCORE would have to take apart
+/// (RFC 8613 §4.1.3.3): with a session or without, the ticket has the same.
+fn forward(uri: &str) -> Result<Vec<(u16, Vec<u8>)>, TargetError> {
+    let syntax = || TargetError::Syntax(uri.to_owned());
+    let parsed = Uri::parse(uri).map_err(|_| syntax())?;
+    let authority = parsed.authority().ok_or_else(syntax)?;
+    if authority.has_userinfo() {
+        return Err(TargetError::Coap(UriError::UserInfo));
+    }
+    let host = authority.host().to_ascii_lowercase();
+    if host.is_empty() || host.len() > MAX_HOST {
+        return Err(TargetError::Coap(UriError::Host));
+    }
+    let scheme = parsed.scheme().as_str().to_ascii_lowercase();
+    let port = authority.port_to_u16().map_err(|_| TargetError::Coap(UriError::Port))?;
+    let query = parsed.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let fragment = if parsed.has_fragment() { "#" } else { "" };
+    let rest = format!("coap://[::]{}{query}{fragment}", parsed.path());
+    let rest = CoapUri::parse(&rest).map_err(|error| match error {
+        UriError::TooLong => TargetError::TooLong,
+        error => TargetError::Coap(error),
+    })?;
+    let mut options = vec![(option::URI_HOST, host.into_bytes())];
+    // Without the option, the port would be that of the relay (§6.5).
+    if let Some(port) = port.or_else(|| default_port(&scheme)) {
+        let bytes = port.to_be_bytes();
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        options.push((option::URI_PORT, bytes.get(zeros..).unwrap_or_default().to_vec()));
+    }
+    options.extend(rest.options());
+    options.push((option::PROXY_SCHEME, scheme.into_bytes()));
+    Ok(options)
+}
+
+/// The longest Uri-Host (RFC 7252 §5.10).
+const MAX_HOST: usize = 255;
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sixfold_profile::coap::Options;
 
     fn path(segments: &[&str]) -> Vec<(u16, Vec<u8>)> {
         segments.iter().map(|segment| (option::URI_PATH, segment.as_bytes().to_vec())).collect()
@@ -125,7 +170,36 @@ mod tests {
     fn through_a_forward_proxy_references_stay_there() {
         let manifest = Target::new("https://updates.example/fw/app.suit").unwrap();
         let image = manifest.join("app.bin").unwrap();
-        assert_eq!(image.options, [(option::PROXY_URI, b"https://updates.example/fw/app.bin".to_vec())]);
+        let expected: [(u16, &[u8]); 5] = [
+            (option::URI_HOST, b"updates.example"),
+            (option::URI_PORT, &[0x01, 0xbb]),
+            (option::URI_PATH, b"fw"),
+            (option::URI_PATH, b"app.bin"),
+            (option::PROXY_SCHEME, b"https"),
+        ];
+        assert_eq!(image.options, expected.map(|(number, value)| (number, value.to_vec())));
+        let other = Target::new("HTTP://[2001:DB8::1]:8080/a%20b?x=1&y").unwrap();
+        let expected: [(u16, &[u8]); 6] = [
+            (option::URI_HOST, b"[2001:db8::1]"),
+            (option::URI_PORT, &[0x1f, 0x90]),
+            (option::URI_PATH, b"a b"),
+            (option::URI_QUERY, b"x=1"),
+            (option::URI_QUERY, b"y"),
+            (option::PROXY_SCHEME, b"http"),
+        ];
+        assert_eq!(other.options, expected.map(|(number, value)| (number, value.to_vec())));
+        for bad in ["https://me@h/fw", "https:///fw", "urn:x", "https://h:99999/", "https://h/fw#top"] {
+            assert!(Target::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// What a forward proxy is asked for fits a ticket with a session.
+    #[test]
+    fn a_forward_proxy_and_a_session_go_together() {
+        let options = Target::new("https://updates.example/fw/app.bin?v=1").unwrap().encode().unwrap();
+        let numbers: Vec<u16> = Options::new(&options).map(|option| option.number).collect();
+        assert_eq!(numbers, [3, 7, 11, 11, 15, 39]);
+        assert!(!numbers.contains(&option::PROXY_URI));
     }
 
     #[test]

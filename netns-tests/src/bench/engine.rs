@@ -1,5 +1,6 @@
 //! What a block costs in the engine alone, plain and in a session (OSCORE, RFC 8613): no sockets, no system calls.
 
+use super::device::{Device, SECRET};
 use super::exchange::{MAX_MESSAGE, Resource};
 use super::report::median;
 use anyhow::{Context as _, Result, ensure};
@@ -8,8 +9,7 @@ use sixfold_engine::{
     Config, Engine, FetchCommand, Freshness, Head, Id, Instant as EngineTime, Limits, Master, NewSession,
     OriginEvent, Path, Route, UnboundedStore, Validator,
 };
-use sixfold_oscore::{Derived, Plain, Secret, SenderSequence};
-use sixfold_profile::coap::{Message, Szx};
+use sixfold_profile::coap::Szx;
 use std::fmt;
 use std::hint::black_box;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -62,9 +62,14 @@ impl PerBlock {
 
 impl fmt::Display for PerBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>6} {:>7}  engine alone, ns per block: plain, in a session", "block", "clients")?;
+        writeln!(
+            f,
+            "{:>6} {:>7} {:>7} {:>12} {:>6}  engine alone, ns per block",
+            "block", "clients", "plain", "in a session", "ratio"
+        )?;
         self.0.iter().try_for_each(|Row { block, clients, plain, protected }| {
-            writeln!(f, "{block:>6} {clients:>7}  {plain:.0} {protected:.0}")
+            let ratio = protected / plain;
+            writeln!(f, "{block:>6} {clients:>7} {plain:>7.0} {protected:>12.0} {ratio:>6.2}")
         })
     }
 }
@@ -74,7 +79,7 @@ fn per_block(szx: Szx, clients: u16, is_protected: bool) -> Result<f64> {
     let resource = Resource { path: vec!["image".into()], body, lengths_only: false };
     let mut engine = engine_with(&resource, szx)?;
     let mut devices = (0..clients)
-        .map(|client| if is_protected { Device::agree(&mut engine, client).map(Some) } else { Ok(None) })
+        .map(|client| if is_protected { agree(&mut engine, client).map(Some) } else { Ok(None) })
         .collect::<Result<Vec<_>>>()?;
     let requests = (0..resource.blocks(szx) as u16)
         .map(|num| {
@@ -106,38 +111,19 @@ fn per_block(szx: Szx, clients: u16, is_protected: bool) -> Result<f64> {
     Ok(nanos / blocks as f64)
 }
 
-/// The client's side of a session.
-struct Device {
-    derived: Derived,
-    numbers: SenderSequence,
-}
-
-impl Device {
-    fn agree(engine: &mut Engine<UnboundedStore>, client: u16) -> Result<Self> {
-        const SECRET: [u8; 16] = [7; 16];
-        let id = client.to_be_bytes();
-        let short = |bytes| Id::new(bytes).context("an identifier is too long");
-        let master = Master { secret: SECRET.to_vec(), salt: Vec::new(), id_context: None };
-        let session = NewSession {
-            name: format!("client-{client}").into(),
-            recipient_id: short(&id)?,
-            sender_id: short(&[])?,
-            master,
-            lifetime: None,
-        };
-        engine.add_session(EngineTime::ZERO, session)?;
-        let secret = Secret { master_secret: &SECRET, master_salt: &[], id_context: None };
-        Ok(Self { derived: Derived::new(secret, &id, &[])?, numbers: SenderSequence::new(0..u64::MAX) })
-    }
-
-    fn protect(&mut self, request: &[u8]) -> Result<Vec<u8>> {
-        let number = self.numbers.take().context("no number is left")?;
-        let mut buffer = vec![0; 2 * request.len() + 64];
-        let message = Message::parse(request)?;
-        let length = self.derived.context().protect_request(&number, &Plain::from(&message), &mut buffer)?;
-        buffer.truncate(length);
-        Ok(buffer)
-    }
+/// A client with a session that the engine knows.
+fn agree(engine: &mut Engine<UnboundedStore>, client: u16) -> Result<Device> {
+    let short = |bytes| Id::new(bytes).context("an identifier is too long");
+    let master = Master { secret: SECRET.to_vec(), salt: Vec::new(), id_context: None };
+    let session = NewSession {
+        name: format!("client-{client}").into(),
+        recipient_id: short(&client.to_be_bytes())?,
+        sender_id: short(&[])?,
+        master,
+        lifetime: None,
+    };
+    engine.add_session(EngineTime::ZERO, session)?;
+    Device::new(client)
 }
 
 /// An engine that has the image already.

@@ -1,5 +1,6 @@
 //! Stop-and-wait clients, each with a port of its own, driven by one thread.
 
+use super::device::Device;
 use super::exchange::{Answer, MAX_MESSAGE, Resource, acknowledgement};
 use anyhow::{Context, Result, ensure};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -55,10 +56,14 @@ struct Client {
     num: u32,
     sent: Instant,
     served: bool,
+    /// What was asked last.
+    request: Vec<u8>,
+    /// Its session, if it has one.
+    device: Option<Device>,
 }
 
 impl<'a> Load<'a> {
-    /// Opens the sockets of `clients` clients.
+    /// Opens the sockets of `clients` clients, which ask in plain.
     pub(super) fn new(server: SocketAddr, resource: &'a Resource, szx: Szx, clients: usize) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let clients =
@@ -73,6 +78,14 @@ impl<'a> Load<'a> {
             served: 0,
             tally: Tally::default(),
         })
+    }
+
+    /// Gives each client the session of its number.
+    pub(super) fn protect(&mut self) -> Result<()> {
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            client.device = Some(Device::new(number.try_into().context("more clients than Sender IDs")?)?);
+        }
+        Ok(())
     }
 
     /// Lets all clients begin at once, as after a power cut, and goes on until each has got a block, or for as
@@ -135,6 +148,10 @@ impl<'a> Load<'a> {
             }
             Err(error) => return Err(error).context("load: receive"),
         };
+        let length = match &client.device {
+            Some(device) => device.unprotect(&mut buffer[..length], &client.message_id.to_be_bytes())?,
+            None => length,
+        };
         let answer = self.resource.check(&buffer[..length], client.message_id, client.num, self.szx)?;
         if let Answer::Block { acknowledge } = answer {
             if let Some(message_id) = acknowledge {
@@ -156,8 +173,17 @@ impl<'a> Load<'a> {
         let client = &mut self.clients[number];
         let mut buffer = [0; MAX_MESSAGE];
         let length = self.resource.request(client.message_id, client.num, self.szx, &mut buffer)?;
+        client.request = match &mut client.device {
+            Some(device) => device.protect(&buffer[..length])?,
+            None => buffer[..length].to_vec(),
+        };
+        self.send(number)
+    }
+
+    fn send(&mut self, number: usize) -> Result<()> {
+        let client = &mut self.clients[number];
         client.sent = Instant::now();
-        match client.socket.send(&buffer[..length]) {
+        match client.socket.send(&client.request) {
             Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {
                 Err(error).context("load: send")
             }
@@ -169,7 +195,7 @@ impl<'a> Load<'a> {
         for number in 0..self.clients.len() {
             if now.duration_since(self.clients[number].sent) >= RETRY_AFTER {
                 self.tally.retries += 1;
-                self.ask(number)?;
+                self.send(number)?;
             }
         }
         Ok(())
@@ -192,6 +218,7 @@ impl Client {
         socket.connect(server)?;
         socket.set_nonblocking(true)?;
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
-        Ok(Self { socket, message_id: 0, num: 0, sent: Instant::now(), served: false })
+        let (sent, request) = (Instant::now(), Vec::new());
+        Ok(Self { socket, message_id: 0, num: 0, sent, served: false, request, device: None })
     }
 }

@@ -12,7 +12,7 @@ use sixfold_profile::coap::Szx;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const KINDS: [Kind; 3] = [Kind::Echo, Kind::Relay, Kind::Libcoap];
+const KINDS: [Kind; 4] = [Kind::Echo, Kind::Relay, Kind::Protected, Kind::Libcoap];
 const IMAGE_BYTES: usize = 96 << 10;
 const LARGE_IMAGE_BYTES: usize = 4 << 20;
 const LARGE_IMAGES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -50,6 +50,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
         bench: std::env::current_exe()?,
         relay: plan.relay.clone(),
         origin: origin::serve(files)?,
+        sessions: plan.clients.iter().copied().max().unwrap_or_default(),
     };
     let skipped: Vec<_> = KINDS.iter().filter_map(|kind| programs.missing(*kind)).collect();
     skipped.iter().for_each(|reason| progress(&format!("SKIPPED: {reason}")));
@@ -62,7 +63,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(&str)) -> Result<Report> {
                 report.samples.push(sample(&programs, kind, &image, szx, clients, plan.duration)?);
             }
         }
-        for &kind in &kinds {
+        for &kind in kinds.iter().filter(|kind| **kind != Kind::Protected) {
             progress(&format!("run {round}/{}: memory, {}", plan.runs, kind.name()));
             report.idle.push(idle(&programs, kind, &image, plan.idle_clients)?);
             if kind == Kind::Relay {
@@ -84,6 +85,9 @@ fn sample(
     let image = as_served_by(kind, image);
     let server = programs.start(kind, &image, szx)?;
     let mut load = Load::new(server.address, &image, szx, clients)?;
+    if kind == Kind::Protected {
+        load.protect()?;
+    }
     let context = || format!("{} with {clients} clients", kind.name());
     let started = load.start().with_context(context)?;
     let before = server.cpu()?;

@@ -10,6 +10,8 @@ use std::time::Duration;
 const GOAL_OF_ECHO: f64 = 0.8;
 /// Blocks per CPU second, in multiples of libcoap's, by number of clients.
 const GOALS_OF_LIBCOAP: [(usize, f64); 2] = [(64, 3.0), (1000, 10.0)];
+/// CPU of a block in a session, in multiples of that of a plain one.
+const GOAL_PROTECTED: f64 = 1.5;
 const GOAL_IDLE_BYTES: f64 = 1024.0;
 const GOAL_CACHED_RATIO: f64 = 1.05;
 
@@ -140,6 +142,15 @@ impl Report {
                 let what = format!("{load}: blocks per CPU second, of libcoap");
                 goals.push(Goal::at_least(what, relay.thrift_of(libcoap), *goal));
             }
+        }
+        for protected in rows.iter().filter(|row| row.kind == Kind::Protected) {
+            let Some(plain) = protected.beside(Kind::Relay, &rows) else { continue };
+            let what = format!(
+                "{} B, {} clients: CPU of a block in a session, of a plain one",
+                protected.szx.size(),
+                protected.clients
+            );
+            goals.push(Goal::at_most(what, plain.thrift_of(protected), GOAL_PROTECTED));
         }
         if let Some((_, bytes)) = self.idle_bytes().find(|(kind, _)| *kind == Kind::Relay) {
             goals.push(Goal::at_most("memory per idle client, bytes".into(), bytes, GOAL_IDLE_BYTES));
@@ -297,6 +308,7 @@ mod tests {
         let samples = vec![
             sample(Kind::Echo, 64, 1000, 4),
             sample(Kind::Relay, 64, 700, 4),
+            sample(Kind::Protected, 64, 700, 7),
             sample(Kind::Libcoap, 64, 500, 12),
             sample(Kind::Libcoap, 1000, 1, 1),
         ];
@@ -304,11 +316,12 @@ mod tests {
         let cached = vec![Cached { image_bytes: 100, grown_bytes: 104 }];
         let report = Report { samples, idle, cached, ..Report::default() };
         let goals: Vec<_> = report.goals().iter().map(|goal| (goal.measured, goal.is_met())).collect();
-        // 700 of 1000; 4 µs to 5.71 µs; 24 µs to 5.71 µs; 2048 bytes of 1024; 1.04 of 1.05.
-        assert_eq!(goals.len(), 5);
+        // 700 of 1000; 4 µs to 5.71 µs; 24 µs to 5.71 µs; 7 ms to 4; 2048 bytes of 1024; 1.04 of 1.05.
+        assert_eq!(goals.len(), 6);
         assert!(goals[..2].iter().all(|(measured, met)| (measured - 0.7).abs() < 1e-9 && !met));
         assert!((goals[2].0 - 4.2).abs() < 1e-9 && goals[2].1);
-        assert_eq!((goals[3], goals[4]), ((2048.0, false), (1.04, true)));
+        assert!((goals[3].0 - 1.75).abs() < 1e-9 && !goals[3].1);
+        assert_eq!((goals[4], goals[5]), ((2048.0, false), (1.04, true)));
         let table = report.to_string();
         assert!(table.contains("MISSED  1024 B, 64 clients: blocks/s, of the echo: 0.70"), "{table}");
     }

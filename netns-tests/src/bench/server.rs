@@ -1,5 +1,6 @@
 //! The servers under test: started alone on their core, measured from outside, ended with the value.
 
+use super::device::contexts as contexts_of;
 use super::exchange::Resource;
 use super::load::Load;
 use anyhow::{Context, Result, bail, ensure};
@@ -30,6 +31,8 @@ pub(super) enum Kind {
     Echo,
     /// sixfold-relay.
     Relay,
+    /// sixfold-relay, in sessions.
+    Protected,
     /// libcoap's coap-server-notls.
     Libcoap,
 }
@@ -40,6 +43,7 @@ impl Kind {
         match self {
             Self::Echo => "udp echo",
             Self::Relay => "sixfold-relay",
+            Self::Protected => "  in a session",
             Self::Libcoap => "libcoap",
         }
     }
@@ -54,6 +58,8 @@ pub(super) struct Programs {
     pub(super) relay: PathBuf,
     /// The HTTP origin of the relay.
     pub(super) origin: SocketAddr,
+    /// How many sessions a relay knows that has some.
+    pub(super) sessions: usize,
 }
 
 /// A running server.
@@ -69,8 +75,8 @@ impl Programs {
     pub(super) fn missing(&self, kind: Kind) -> Option<String> {
         match kind {
             Kind::Echo => None,
-            Kind::Relay if self.relay.exists() => None,
-            Kind::Relay => {
+            Kind::Relay | Kind::Protected if self.relay.exists() => None,
+            Kind::Relay | Kind::Protected => {
                 Some(format!("there is no {}: build sixfold-relay, or say --relay", self.relay.display()))
             }
             Kind::Libcoap if on_path(LIBCOAP) && on_path(LIBCOAP_CLIENT) => None,
@@ -84,7 +90,15 @@ impl Programs {
         let directory = tempfile::tempdir()?;
         let mut command = match kind {
             Kind::Echo => self.echo(address, szx),
-            Kind::Relay => self.relay(address, directory.path())?,
+            Kind::Relay => self.relay(address, directory.path(), "")?,
+            Kind::Protected => {
+                let contexts = directory.path().join("contexts.toml");
+                fs::write(&contexts, contexts_of(self.sessions))?;
+                let store = directory.path().join("kept/sessions");
+                fs::create_dir(directory.path().join("kept"))?;
+                let sessions = format!("\n[sessions]\nstore = {store:?}\ncontexts = {contexts:?}\n");
+                self.relay(address, directory.path(), &sessions)?
+            }
             Kind::Libcoap => libcoap(address),
         };
         let log = fs::File::create(directory.path().join("log"))?;
@@ -108,10 +122,10 @@ impl Programs {
         command
     }
 
-    fn relay(&self, address: SocketAddr, directory: &Path) -> Result<Command> {
+    fn relay(&self, address: SocketAddr, directory: &Path, more: &str) -> Result<Command> {
         let config = format!(
             "[listen]\ncoap = [\"{address}\"]\n\n[[route]]\npath = \"/\"\norigin = \"http://{}/\"\n\
-             allow_http = true\n\n[cache]\nmemory = \"64 MiB\"\n\n[limits]\nclient_rate = 0\n\n[admin]\nlisten = \"\"\n",
+             allow_http = true\n\n[cache]\nmemory = \"64 MiB\"\n\n[limits]\nclient_rate = 0\n\n[admin]\nlisten = \"\"\n{more}",
             self.origin
         );
         let file = directory.join("relay.toml");

@@ -61,6 +61,9 @@ fn main() -> Result<()> {
         idle_clients: arguments.idle_clients,
     };
     let report = run(&plan, |line| eprintln!("{line}"))?;
+    if !arguments.json {
+        println!("\n{report}");
+    }
     let engine = engine::measure()?;
     let pacing = pacing::measure()?;
     let session = session::measure()?;
@@ -69,7 +72,7 @@ fn main() -> Result<()> {
         let all = serde_json::json!({"servers": report.json(), "engine": engine.json(), "pacing": pacing.json(), "oscore": session.json(), "codecs": codecs.json()});
         println!("{all:#}");
     } else {
-        println!("\n{report}\n{engine}\n{pacing}\n{session}\n{codecs}");
+        println!("{engine}\n{pacing}\n{session}\n{codecs}");
     }
     Ok(())
 }

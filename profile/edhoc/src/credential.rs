@@ -4,6 +4,7 @@
 //! { 2: name, 8: { 1: { 1: 2, 2: key identifier, -1: 1, -2: x, -3: y } } }
 //! ```
 
+use hmac_sha256::Hash;
 use lakers::Credential as Ccs;
 use lakers::EDHOCError;
 use p256::SecretKey;
@@ -29,6 +30,8 @@ pub struct Credential {
 /// Why bytes are no credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialError {
+    /// No hexadecimal digits, two for each byte.
+    NotHex,
     /// No CCS as above, or too long.
     Malformed,
     /// No name (`sub`) of 1 to 23 printable bytes.
@@ -44,6 +47,7 @@ pub enum CredentialError {
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NotHex => "not hexadecimal",
             Self::Malformed => "not a CCS with one P-256 key",
             Self::Name => "the name (sub) must have 1 to 23 printable ASCII characters",
             Self::KeyIdentifier => "the key identifier must have 1 to 8 bytes",
@@ -76,6 +80,26 @@ impl Credential {
     /// The CCS.
     pub fn as_bytes(&self) -> &[u8] {
         self.ccs.bytes.as_slice()
+    }
+
+    /// Reads a CCS from a line of hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn from_text(text: &str) -> Result<Self, CredentialError> {
+        let digits = text.trim().as_bytes();
+        let value = |digit: &u8| char::from(*digit).to_digit(16);
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => Some((value(high)? << 4 | value(low)?) as u8),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
+        Self::parse(&bytes.ok_or(CredentialError::NotHex)?)
+    }
+
+    /// The CCS in hexadecimal, as [`Credential::from_text`] reads it.
+    pub fn to_text(&self) -> String {
+        self.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// `sub`.
@@ -147,6 +171,16 @@ impl Identity {
         ]
         .concat();
         Ok(Self { credential: Credential::parse(&ccs)?, key: key.to_bytes().into() })
+    }
+
+    /// Makes a credential whose key identifier follows from key and name, so that it can be made anew from them.
+    ///
+    /// # Errors
+    /// [`CredentialError`].
+    pub fn named(key: &str, name: &str) -> Result<Self, CredentialError> {
+        let draft = Self::make(key, name, &[0])?;
+        let [a, b, c, d, ..] = Hash::hash(draft.credential.as_bytes());
+        Self::make(key, name, &[a, b, c, d])
     }
 
     /// A credential that there is, with its private key (PKCS #8, PEM).

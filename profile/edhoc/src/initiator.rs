@@ -10,19 +10,32 @@ use lakers::{
     ConnId, CredentialTransfer, EDHOCMethod, EDHOCSuite, EdhocInitiator, EdhocInitiatorWaitM2,
     EdhocInitiatorWaitM4,
 };
+use std::fmt;
 
 /// An exchange that waits for message_2.
-#[derive(Debug)]
 pub struct Waiting {
     state: EdhocInitiatorWaitM2<Crypto>,
     relay_id: Vec<u8>,
 }
 
+/// Without the ephemeral key.
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("relay_id", &self.relay_id).finish_non_exhaustive()
+    }
+}
+
 /// An exchange that waits for message_4.
-#[derive(Debug)]
 pub struct Confirming {
     state: EdhocInitiatorWaitM4<Crypto>,
     agreed: Agreed,
+}
+
+/// Without the ephemeral key.
+impl fmt::Debug for Confirming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confirming").field("agreed", &self.agreed).finish_non_exhaustive()
+    }
 }
 
 /// Gives message_1 (without what stands before it). `relay_id` becomes C_I. `seed` is random, and for this exchange alone.

@@ -3,17 +3,24 @@
 use crate::credential::{Credential, Identity};
 use crate::crypto::Crypto;
 use crate::{
-    Agreed, Failure, MASTER_SALT, MASTER_SECRET, MAX_ID, TAG, buffer, byte_string, contained, first,
+    Agreed, Failure, MASTER_SALT, MASTER_SECRET, MAX_ID, POINT, TAG, buffer, byte_string, contained, first,
     refuse_critical,
 };
 use lakers::{ConnId, CredentialTransfer, EDHOCMethod, EdhocResponder, EdhocResponderWaitM3};
+use std::fmt;
 
 /// An exchange that waits for message_3.
-#[derive(Debug)]
 pub struct Waiting {
     state: EdhocResponderWaitM3<Crypto>,
     device_id: Vec<u8>,
     relay_id: Vec<u8>,
+}
+
+/// Without the ephemeral key.
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting").field("relay_id", &self.relay_id).finish_non_exhaustive()
+    }
 }
 
 /// Takes message_1 (without what stands before it), and gives message_2. `device_id` becomes C_R: no other exchange or session
@@ -27,6 +34,9 @@ pub fn respond(
     device_id: &[u8],
     seed: [u8; crate::SEED],
 ) -> Result<(Waiting, Vec<u8>), Failure> {
+    if !has_short_identifier(message_1) {
+        return Err(Failure::Identifier);
+    }
     let message_1 = buffer(message_1)?;
     contained(|| {
         let responder = EdhocResponder::new(
@@ -47,6 +57,30 @@ pub fn respond(
         let waiting = Waiting { state, device_id: device_id.to_vec(), relay_id };
         Ok((waiting, message_2.as_slice().to_vec()))
     })
+}
+
+/// Whether C_I, behind METHOD, SUITES_I and G_X (RFC 9528 §5.2.1), is one that lakers has room for: it panics for a longer one.
+/// What is no message_1 is left to lakers.
+fn has_short_identifier(message_1: &[u8]) -> bool {
+    let Some((_method, rest)) = integer(message_1) else { return true };
+    let suites = match rest {
+        [head @ 0x80..=0x97, rest @ ..] => (0..head - 0x80).try_fold(rest, |rest, _| Some(integer(rest)?.1)),
+        rest => integer(rest).map(|(_, rest)| rest),
+    };
+    let g_x = suites.and_then(|rest| rest.strip_prefix(&[0x58, POINT as u8]));
+    let longest = 0x40 | MAX_ID as u8;
+    let head = g_x.and_then(|rest| rest.get(POINT));
+    head.is_none_or(|head| !(0x40..0x60).contains(head) || *head <= longest)
+}
+
+/// The first byte of a CBOR integer of one or two bytes, and what follows it.
+const fn integer(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    match bytes {
+        [head @ (0x18 | 0x38), _, rest @ ..] | [head @ (0..=0x17 | 0x20..=0x37), rest @ ..] => {
+            Some((*head, rest))
+        }
+        _ => None,
+    }
 }
 
 impl Waiting {

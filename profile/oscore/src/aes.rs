@@ -5,7 +5,12 @@
 //! the feature `fast` it is left out. Tests hold it against the crate.
 
 use crate::aead::{KEY, xor};
-use crate::ccm::BLOCK;
+use crate::ccm::{BLOCK, Encrypt};
+#[cfg(not(feature = "fast"))]
+use crate::{
+    aead::{NONCE, TAG},
+    ccm::Ccm,
+};
 
 /// Rounds with a 128-bit key (§5, figure 4).
 const ROUNDS: u8 = 10;
@@ -20,9 +25,22 @@ impl<'k> Cipher<'k> {
     pub(crate) const fn new(key: &'k [u8; KEY]) -> Self {
         Self(key)
     }
+}
 
-    /// Encrypts one block in place.
-    pub(crate) fn encrypt(&self, block: &mut [u8; BLOCK]) {
+/// [`Ccm::run`] with this AES.
+#[cfg(not(feature = "fast"))]
+pub(crate) fn run(
+    key: &[u8; KEY],
+    nonce: &[u8; NONCE],
+    aad: &[u8],
+    text: &mut [u8],
+    is_sealing: bool,
+) -> [u8; TAG] {
+    Ccm { cipher: Cipher::new(key), nonce }.run(aad, text, is_sealing)
+}
+
+impl Encrypt for Cipher<'_> {
+    fn encrypt(&self, block: &mut [u8; BLOCK]) {
         let (mut round_key, mut constant) = (*self.0, 1);
         // AddRoundKey (§5.1.4).
         xor(block, &round_key);

@@ -3,9 +3,9 @@
 use crate::aead::{KEY, NONCE, TAG, xor};
 
 #[cfg(not(feature = "fast"))]
-use crate::aes::Cipher;
+use crate::aes::run;
 #[cfg(feature = "fast")]
-use crate::library::Cipher;
+use crate::library::run;
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = 16;
@@ -18,7 +18,7 @@ const COUNTER: u8 = 1;
 /// Encrypts in place and gives the tag. The text is shorter than 2^16 bytes; the additional data has its length in front, in
 /// two bytes (RFC 3610 §2.2).
 pub(crate) fn seal(key: &[u8; KEY], nonce: &[u8; NONCE], aad: &[u8], text: &mut [u8]) -> [u8; TAG] {
-    Ccm { cipher: Cipher::new(key), nonce }.run(aad, text, true)
+    run(key, nonce, aad, text, true)
 }
 
 /// Decrypts in place; false when the tag is another.
@@ -29,20 +29,29 @@ pub(crate) fn open(
     text: &mut [u8],
     tag: &[u8; TAG],
 ) -> bool {
-    let expected = Ccm { cipher: Cipher::new(key), nonce }.run(aad, text, false);
+    let expected = run(key, nonce, aad, text, false);
     // Every byte is looked at, whatever the ones before it are.
     expected.iter().zip(tag).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
-struct Ccm<'a> {
-    cipher: Cipher<'a>,
-    nonce: &'a [u8; NONCE],
+/// AES with a key.
+pub(crate) trait Encrypt {
+    /// Encrypts one block in place.
+    fn encrypt(&self, block: &mut [u8; BLOCK]);
 }
 
-impl Ccm<'_> {
+/// CCM over an AES. With the feature `fast` all of it is compiled into where the processor's instructions may be used, or each of
+/// its blocks would have to ask for them.
+pub(crate) struct Ccm<'a, C> {
+    pub(crate) cipher: C,
+    pub(crate) nonce: &'a [u8; NONCE],
+}
+
+impl<C: Encrypt> Ccm<'_, C> {
     /// What is authenticated is the plaintext, which is there before encryption or after decryption. The last block of the
     /// additional data, and of the text, is as if zeros followed.
-    fn run(&self, aad: &[u8], text: &mut [u8], is_sealing: bool) -> [u8; TAG] {
+    #[cfg_attr(feature = "fast", inline(always))]
+    pub(crate) fn run(&self, aad: &[u8], text: &mut [u8], is_sealing: bool) -> [u8; TAG] {
         let mut mac = self.encrypted(FIRST, text.len());
         for chunk in aad.chunks(BLOCK) {
             self.absorb(&mut mac, chunk);
@@ -63,12 +72,14 @@ impl Ccm<'_> {
     }
 
     /// One block of what is authenticated.
+    #[cfg_attr(feature = "fast", inline(always))]
     fn absorb(&self, mac: &mut [u8; BLOCK], chunk: &[u8]) {
         xor(mac, chunk);
         self.cipher.encrypt(mac);
     }
 
     /// Flags, nonce, and a number of 16 bits, encrypted.
+    #[cfg_attr(feature = "fast", inline(always))]
     fn encrypted(&self, flags: u8, number: usize) -> [u8; BLOCK] {
         let mut block = [0; BLOCK];
         let [first, rest @ .., high, low] = &mut block;

@@ -4,7 +4,7 @@
 //! Encryption and decryption are the same. Nothing here is authenticated: what comes out is to be compared with a digest.
 
 use crate::aead::{KEY, xor};
-use crate::ccm::BLOCK;
+use crate::ccm::{BLOCK, Encrypt};
 use core::fmt;
 
 #[cfg(not(feature = "fast"))]

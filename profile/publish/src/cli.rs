@@ -41,6 +41,7 @@ Examples:
   sixfold-publish keygen publisher.key
   sixfold-publish keygen publisher.key --algorithm es256
   sixfold-publish keygen lamps.kek --algorithm a128kw
+  sixfold-publish keygen lamp-7.key --algorithm edhoc --name lamp-7
 
 The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every
 device. Keys made with `openssl genpkey -algorithm ed25519` or `openssl genpkey -algorithm EC
@@ -48,7 +49,11 @@ device. Keys made with `openssl genpkey -algorithm ed25519` or `openssl genpkey 
 
 With a128kw there is one file, and it is secret: a key-encryption key, which publisher and device share, for
 encrypted images. Who has the key of a device can read what is encrypted for it, so that each device should have
-its own.";
+its own.
+
+With edhoc the key is that of one device, or of a relay (relay.toml, sessions.edhoc_key, with the name
+sixfold-relay), and FILE.ccs has its credential (RFC 8392) in hexadecimal: one line of the relay's edhoc_devices, or what
+`sixfold-device prepare --session-relay` trusts.";
 
 /// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM); or a key for encrypted images. Never
 /// overwrites.
@@ -61,6 +66,9 @@ pub(crate) struct Keygen {
     /// What it is for.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) algorithm: Algorithm,
+    /// With edhoc: what the relay calls the device, in 1 to 23 printable ASCII characters.
+    #[arg(long, required_if_eq("algorithm", "edhoc"))]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -72,6 +80,8 @@ pub(crate) enum Algorithm {
     Es256,
     /// AES Key Wrap (RFC 3394), for `sign --encrypt`.
     A128kw,
+    /// Static Diffie-Hellman with P-256 (RFC 9528), to agree on sessions with a relay.
+    Edhoc,
 }
 
 impl Algorithm {
@@ -80,7 +90,7 @@ impl Algorithm {
         match self {
             Self::Ed25519 => Some(keys::Algorithm::Ed25519),
             Self::Es256 => Some(keys::Algorithm::Es256),
-            Self::A128kw => None,
+            Self::A128kw | Self::Edhoc => None,
         }
     }
 }

@@ -32,7 +32,8 @@ pub(crate) fn encrypt(
 
 /// The key with which this image was published under this name before: it is encrypted as it was then, so that a device
 /// that is fetching it is not disturbed when only the recipients become more. No other image must get that key, so that only
-/// what this publisher signed is believed.
+/// what this publisher signed is believed; and only with the IV that [`Encryption::new`] sets again, since with another one the key
+/// stream is another part of the same.
 fn published(
     arguments: &Sign,
     name: &str,
@@ -46,5 +47,6 @@ fn published(
     let old = suit::verify(&envelope, &[signer]).ok();
     let old =
         old.filter(|old| (old.image_digest, old.image_size) == (manifest.image_digest, manifest.image_size));
-    Ok(old.and_then(|old| old.encryption?.content_key(keys).ok()))
+    let old = old.and_then(|old| old.encryption).filter(|old| old.iv.iter().all(|byte| *byte == 0));
+    Ok(old.and_then(|old| old.content_key(keys).ok()))
 }

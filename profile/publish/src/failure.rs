@@ -1,5 +1,6 @@
 //! What can go wrong, and whose fault it is.
 
+use sixfold_edhoc::CredentialError;
 use sixfold_manifest::encryption::NoContentKey;
 use sixfold_manifest::keys::KeyError;
 use sixfold_manifest::{cms, suit};
@@ -20,6 +21,8 @@ pub(crate) enum Failure {
     Key(PathBuf, KeyError),
     /// A new key could not be made.
     NewKey(KeyError),
+    /// Nobody can be called so in EDHOC.
+    Credential(CredentialError),
     /// A file is no manifest, or one that is not accepted.
     Manifest(PathBuf, suit::Error),
     /// A file is no CMS signature, certificate, revocation list or key for CMS, or one that is not accepted.
@@ -70,6 +73,7 @@ impl fmt::Display for Failure {
             }
             Self::Key(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NewKey(error) => write!(f, "cannot make a key: {error}"),
+            Self::Credential(error) => write!(f, "cannot make a credential: {error}"),
             Self::Manifest(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Cms(path, error) => write!(f, "{}: {error}", path.display()),
             Self::NoTrust(path, option) => {

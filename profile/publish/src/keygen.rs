@@ -1,16 +1,34 @@
-//! `keygen`: a new key pair, or a key for encrypted images.
+//! `keygen`: a new key pair, a key for encrypted images, or who somebody is in EDHOC.
 
-use crate::cli::Keygen;
+use crate::cli::{self, Keygen};
 use crate::failure::Failure;
 use crate::files::{self, PUBLIC, SECRET};
+use sixfold_edhoc::Identity;
 use sixfold_manifest::encryption::KeyEncryptionKey;
 use sixfold_manifest::keys::{Algorithm, SigningKey};
 
 pub(crate) fn run(arguments: &Keygen) -> Result<String, Failure> {
     match arguments.algorithm.of_signature() {
         Some(algorithm) => key_pair(arguments, algorithm),
+        None if matches!(arguments.algorithm, cli::Algorithm::Edhoc) => edhoc(arguments),
         None => key_encryption_key(arguments),
     }
+}
+
+fn edhoc(arguments: &Keygen) -> Result<String, Failure> {
+    let (private, credential) = (&arguments.file, files::with_suffix(&arguments.file, ".ccs"));
+    if credential.symlink_metadata().is_ok() {
+        return Err(Failure::Exists(credential));
+    }
+    // A key for ES256 is one on P-256: the curve is the same, and this one signs nothing.
+    let key = SigningKey::generate(Algorithm::Es256).map_err(Failure::NewKey)?;
+    let pem = key.to_pem().map_err(Failure::NewKey)?;
+    let name = arguments.name.as_deref().unwrap_or_default();
+    let identity = Identity::named(&pem, name).map_err(Failure::Credential)?;
+    files::create(private, pem.as_bytes(), SECRET)?;
+    files::create(&credential, format!("{}\n", identity.credential().to_text()).as_bytes(), PUBLIC)?;
+    let (private, credential) = (private.display(), credential.display());
+    Ok(format!("{private}  private key, keep it secret\n{credential}  credential, for the other side\n"))
 }
 
 fn key_encryption_key(arguments: &Keygen) -> Result<String, Failure> {

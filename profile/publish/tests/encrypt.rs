@@ -5,6 +5,7 @@ mod desk;
 
 use desk::{Desk, fails, succeeds};
 use sixfold_manifest::encryption::KeyEncryptionKey;
+use sixfold_manifest::keys::SigningKey;
 use sixfold_manifest::{chunk_index, suit};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -78,6 +79,20 @@ fn every_image_has_a_key_of_its_own_and_keeps_it() {
     fs::rename(desk.path("key"), desk.path("old")).unwrap();
     fs::rename(desk.path("other"), desk.path("key")).unwrap();
     assert_ne!(sign("3", &["--encrypt", "one.kek"]), third);
+}
+
+/// A key that is kept is used with the IV zero: whoever began elsewhere has used part of that key stream for other bytes.
+#[test]
+fn a_key_that_was_used_with_another_iv_is_not_kept() {
+    let desk = desk();
+    succeeds(&desk.sign(&["--sequence", "1", "--encrypt", "one.kek"]));
+    let first = desk.read("www/lamp.bin");
+    let mut manifest = suit::claims(&desk.read("www/lamp.bin.suit")).unwrap();
+    manifest.encryption.as_mut().unwrap().iv[15] = 1;
+    let key = SigningKey::from_pem(&String::from_utf8(desk.read("key")).unwrap()).unwrap();
+    desk.write("www/lamp.bin.suit", &suit::sign(&manifest, &key).unwrap());
+    succeeds(&desk.sign(&["--sequence", "1", "--encrypt", "one.kek"]));
+    assert_ne!(desk.read("www/lamp.bin"), first);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod desk;
 
 use desk::{Desk, fails, succeeds, text};
+use sixfold_edhoc::{Credential, Identity};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -64,6 +65,22 @@ fn keys_are_never_overwritten() {
     assert_eq!(desk.read("key"), before.0);
     assert!(!desk.path("key.pub").exists());
     fails(&desk.run(&["keygen", "missing/key"]), 1, "cannot write missing/key");
+}
+
+#[test]
+fn credentials_for_edhoc() {
+    let desk = Desk::new();
+    let keygen = ["keygen", "lamp", "--algorithm", "edhoc"];
+    fails(&desk.run(&keygen), 2, "--name");
+    let named = |name| desk.run(&[&keygen[..], &["--name", name]].concat());
+    fails(&named("a name that is much too long"), 1, "1 to 23 printable");
+    succeeds(&named("lamp-7"));
+    fails(&named("lamp-8"), 1, "lamp.ccs exists");
+    let credential = Credential::from_text(&text(&desk.read("lamp.ccs"))).unwrap();
+    assert_eq!((credential.name(), credential.kid().len()), ("lamp-7", 4));
+    let key = text(&desk.read("lamp"));
+    assert_eq!(Identity::named(&key, "lamp-7").unwrap().credential(), &credential);
+    assert!(Identity::new(&key, credential).is_ok());
 }
 
 #[test]

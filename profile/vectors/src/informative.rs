@@ -97,7 +97,7 @@ pub(crate) fn refused() -> Vec<Value> {
         ("two ports", "TransportInformation", group(endpoint(GROUP, &[b"\x01", b"\x02"]))),
         ("a Token that is a text", "TransportInformation", token(b"\x6212")),
         ("another server", "OtherServer", server(endpoint(other, &[]))),
-        ("another port of the server", "OtherServer", server(endpoint(RELAY, &[b"\x19\x16\x34"]))),
+        ("port 0 of the server", "OtherServer", server(endpoint(RELAY, &[b"\x00"]))),
         ("a group of one", "Group", group(endpoint(RELAY, &[]))),
         ("a group that does not leave its node", "Group", group(endpoint(node, &[]))),
         ("the group of all nodes", "Group", group(endpoint(everybody, &[]))),

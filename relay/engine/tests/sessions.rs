@@ -4,7 +4,7 @@
 
 mod support;
 
-use sixfold_engine::{DropReason, Event, Id, SessionError, SessionEvent, SessionRefusal};
+use sixfold_engine::{DropReason, Event, Id, NewSession, SessionError, SessionEvent, SessionRefusal};
 use sixfold_oscore::UnprotectError;
 use sixfold_profile::coap::{Code, Message, Type, option};
 use std::collections::BTreeSet;
@@ -285,6 +285,49 @@ fn who_agrees_anew_keeps_the_session_before() {
     assert_eq!(kids, ["62", "63"], "of three the oldest goes");
     assert_eq!(bench.engine.add_session(bench.now, agreed("two", b"b")), Err(SessionError::Taken));
     assert!(bench.engine.sessions(bench.now, 1, 1)[0].recipient_id == Id::new(b"c").unwrap());
+}
+
+/// Agreements whose answers were lost do not take the session that the boot program has.
+#[test]
+fn a_session_in_use_outlives_those_that_nobody_used() {
+    let mut bench = Bench::with_image(100, 60);
+    let mut device = Device::with_session(&mut bench, 1, b"kid");
+    assert_eq!(device.ask(&mut bench, &Ask::get(1, 1, "image.bin")).code, Code::CONTENT);
+    for kid in [b"a", b"b", b"c"] {
+        bench.engine.add_session(bench.now, agreed("device-1", kid)).unwrap();
+    }
+    assert_eq!(device.ask(&mut bench, &Ask::get(1, 2, "image.bin")).code, Code::CONTENT);
+    assert_eq!(bench.engine.load().sessions, 2);
+}
+
+#[test]
+fn what_does_not_expire_is_not_pushed_out() {
+    let mut bench = Bench::with_image(100, 60);
+    bench.engine.add_session(bench.now, NewSession { lifetime: None, ..agreed("one", b"kid") }).unwrap();
+    for kid in [b"a", b"b", b"c"] {
+        bench.engine.add_session(bench.now, agreed("one", kid)).unwrap();
+    }
+    let list = bench.engine.sessions(bench.now, 0, 10);
+    let kids: Vec<_> = list.iter().map(|session| session.recipient_id.to_string()).collect();
+    assert_eq!(kids, ["6b6964", "62", "63"]);
+}
+
+/// Before freshness is shown a replay takes few numbers, and does not say where the device is.
+#[test]
+fn replays_after_a_restart_are_asked_a_few_times() {
+    let mut before = Bench::with_image(100, 60);
+    let mut device = Device::with_session(&mut before, 1, b"kid");
+    let kept = before.engine.keep_sessions(before.now);
+    let (old, _) = device.protect(&Ask::get(1, 5, "image.bin"));
+    let mut after = Bench::with_image(100, 60);
+    kept.into_iter().for_each(|kept| after.engine.restore_session(after.now, kept).unwrap());
+    let kept = after.engine.keep_sessions(after.now);
+    after.engine.sessions_kept(&kept);
+    for _ in 0..20 {
+        after.datagram(2, &old);
+    }
+    assert_eq!(after.datagrams().len(), 4);
+    assert_eq!(after.engine.sessions(after.now, 0, 1)[0].heard, None);
 }
 
 #[test]

@@ -268,6 +268,12 @@ impl Driver {
         if waits(&config) != waits(&self.config) {
             tracing::warn!("operator: changes in [admin], [log] and [process] wait for the next start");
         }
+        let kept = |config: &Config| (config.sessions.store.clone(), config.sessions.contexts.clone());
+        if kept(&config) != kept(&self.config) {
+            tracing::warn!(
+                "operator: changes of sessions.store and sessions.contexts wait for the next start"
+            );
+        }
         self.spool = spool;
         self.config = config;
         self.pace();

@@ -78,15 +78,11 @@ pub fn identity(file: &Path) -> Result<Identity, String> {
         format!("edhoc_key {shown} cannot be read ({error}): check the path, and that the relay's user may read it")
     })?;
     // The identifier follows from the key, so that a credential need not be kept beside it.
-    let make = |kid: &[u8]| Identity::make(&text, NAME, kid);
-    let unusable = |error| {
+    Identity::named(&text, NAME).map_err(|error| {
         format!(
             "edhoc_key {shown}: {error}; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 makes one"
         )
-    };
-    let draft = make(&[0]).map_err(unusable)?;
-    let digest = Sha256::digest(draft.credential().as_bytes());
-    make(digest.get(..4).unwrap_or_default()).map_err(unusable)
+    })
 }
 
 /// Known devices: a CCS a line, in hexadecimal; `#` begins a comment.
@@ -105,8 +101,7 @@ pub fn devices(file: &Path) -> Result<Vec<Credential>, String> {
             continue;
         }
         let wrong = |what: &str| format!("edhoc_devices {shown}, line {}: {what}", index + 1);
-        let bytes = unhex(content).ok_or_else(|| wrong("not hexadecimal"))?;
-        let device = Credential::parse(&bytes).map_err(|error| wrong(&error.to_string()))?;
+        let device = Credential::from_text(content).map_err(|error| wrong(&error.to_string()))?;
         if devices.iter().any(|known| known.kid() == device.kid()) {
             return Err(wrong("another line has this key identifier; each device needs its own"));
         }
@@ -124,16 +119,7 @@ pub fn file_mistakes(files: &EdhocFiles) -> FileMistakes {
 /// The credential of the relay, in hexadecimal: what devices have to know.
 pub fn shown(files: &EdhocFiles) -> String {
     let Ok(identity) = identity(&files.key) else { return "cannot be read".to_owned() };
-    identity.credential().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.chunks_exact(2).map(pair).collect()
+    identity.credential().to_text()
 }
 
 impl Responder {

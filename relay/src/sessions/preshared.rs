@@ -53,7 +53,26 @@ pub fn read(file: &Path) -> anyhow::Result<Vec<NewSession>> {
 fn parse(text: &str) -> anyhow::Result<Vec<NewSession>> {
     // The complaint would quote the line, and with it a secret.
     let file: File = toml::from_str(text).map_err(|error| anyhow!("{}", error.message()))?;
-    file.context.into_iter().map(session).collect()
+    let sessions = file.context.into_iter().map(session).collect::<anyhow::Result<Vec<_>>>()?;
+    for (place, session) in sessions.iter().enumerate() {
+        for other in sessions.iter().take(place) {
+            ensure!(
+                !share_a_key(session, other),
+                "{} and {} have a key in common: give each context a master_secret of its own",
+                other.name.escape_debug(),
+                session.name.escape_debug()
+            );
+        }
+    }
+    Ok(sessions)
+}
+
+/// Keys depend on the secret and on who sends alone (RFC 8613 §3.2.1): of one secret the relay would have one key for all devices,
+/// and use each number once for every one of them. What cannot be derived is refused where it is taken into use.
+fn share_a_key(one: &NewSession, other: &NewSession) -> bool {
+    let (Ok(one), Ok(other)) = (one.keys(), other.keys()) else { return false };
+    let keys = [other.sender_key, other.recipient_key];
+    keys.contains(&one.sender_key) || keys.contains(&one.recipient_key)
 }
 
 fn session(entry: Entry) -> anyhow::Result<NewSession> {
@@ -104,6 +123,20 @@ mod tests {
         assert_eq!((session.sender_id.as_slice(), session.lifetime), (&[][..], None));
         assert_eq!((session.master.secret.len(), &session.master.salt[..]), (16, &[0x9e, 0x7c][..]));
         assert!(parse("").unwrap().is_empty());
+    }
+
+    /// RFC 8613 §3.3: a Sender ID is unique for its Master Secret, Master Salt and ID Context.
+    #[test]
+    fn contexts_with_a_key_in_common_are_refused() {
+        let second = ENTRY.replace("\"m\"", "\"n\"").replace("6d", "6e");
+        for second in [second.clone(), format!("{second}sender_id = \"6d\"\n")] {
+            let error = format!("{:#}", parse(&format!("{ENTRY}{second}")).unwrap_err());
+            assert!(error.contains("m and n have a key in common"), "{error}");
+        }
+        for own in ["master_salt = \"01\"", "id_context = \"01\"", "sender_id = \"01\""] {
+            assert_eq!(parse(&format!("{ENTRY}{second}{own}\n")).unwrap().len(), 2, "{own}");
+        }
+        assert_eq!(parse(&format!("{ENTRY}{}", second.replace("0f10", "0f11"))).unwrap().len(), 2);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 use anyhow::{Context, anyhow, bail, ensure};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use sixfold_engine::{Id, IdContext, KeptSession, Keys, ShortBytes};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -43,6 +44,16 @@ pub struct Contents {
     pub sessions: Vec<KeptSession>,
     /// Pre-shared contexts that must not be used again, because numbers of theirs were used and are not known any more.
     pub spent: Vec<(Id, Option<IdContext>)>,
+    /// What their keys are recognised by under other identifiers.
+    pub spent_keys: Vec<Fingerprint>,
+}
+
+/// The SHA-256 of what the relay sealed with in a session.
+pub type Fingerprint = [u8; 32];
+
+/// The fingerprint of a session's keys.
+pub fn fingerprint(keys: &Keys) -> Fingerprint {
+    Sha256::new().chain_update(keys.sender_key).chain_update(keys.common_iv).finalize().into()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +62,8 @@ struct Record {
     written: u64,
     sessions: Vec<SessionRecord>,
     spent: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    #[serde(default)]
+    spent_keys: Vec<Fingerprint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -74,34 +87,45 @@ impl SessionStore {
     /// When the key cannot be read or made, when others may read it, or when the file cannot be opened with it: what to do.
     pub fn open(file: &Path) -> anyhow::Result<(Self, Contents)> {
         let key_file = key_file(file);
+        if let Some(opened) = Self::find(file, &key_file)? {
+            return Ok(opened);
+        }
+        let key = match read_key(&key_file)? {
+            Some(key) => key,
+            None => make_key(&key_file)?,
+        };
+        Ok((Self { file: file.to_owned(), key }, Contents::default()))
+    }
+
+    /// What is in `file`, if it is there; nothing is made.
+    ///
+    /// # Errors
+    /// As those of [`SessionStore::open`].
+    pub fn look(file: &Path) -> anyhow::Result<Option<Contents>> {
+        Ok(Self::find(file, &key_file(file))?.map(|(_, contents)| contents))
+    }
+
+    fn find(file: &Path, key_file: &Path) -> anyhow::Result<Option<(Self, Contents)>> {
         let shown = file.display();
         let sealed = match fs::metadata(file) {
             Ok(metadata) if metadata.len() > MOST_BYTES => {
                 bail!("operator: {shown} is no session store: too long")
             }
-            Ok(_) => Some(fs::read(file).with_context(|| format!("operator: {shown} cannot be read"))?),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Ok(_) => fs::read(file).with_context(|| format!("operator: {shown} cannot be read"))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("operator: {shown} cannot be read")),
         };
-        let key = match (read_key(&key_file)?, &sealed) {
-            (Some(key), _) => key,
-            (None, Some(_)) => bail!(
+        let Some(key) = read_key(key_file)? else {
+            bail!(
                 "operator: {} is missing, and {shown} cannot be opened without it; bring it back, or remove {shown}",
                 key_file.display()
-            ),
-            (None, None) => make_key(&key_file)?,
+            )
         };
         let store = Self { file: file.to_owned(), key };
-        let contents = match sealed {
-            Some(sealed) => store.unseal(sealed, now()).with_context(|| {
-                format!(
-                    "operator: {shown} was changed, or sealed with another key than {}",
-                    key_file.display()
-                )
-            })?,
-            None => Contents::default(),
-        };
-        Ok((store, contents))
+        let contents = store.unseal(sealed, now()).with_context(|| {
+            format!("operator: {shown} was changed, or sealed with another key than {}", key_file.display())
+        })?;
+        Ok(Some((store, contents)))
     }
 
     /// Replaces the file.
@@ -109,8 +133,7 @@ impl SessionStore {
     /// # Errors
     /// What is in the way.
     pub fn write(&self, contents: &Contents) -> anyhow::Result<()> {
-        let directory = self.file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
+        let directory = directory(&self.file);
         let sealed = self.seal(contents, now())?;
         let mut temporary = NamedTempFile::new_in(directory)?;
         temporary.write_all(&sealed)?;
@@ -128,6 +151,7 @@ impl SessionStore {
                 .iter()
                 .map(|(id, context)| (bytes(id), context.as_ref().map(bytes)))
                 .collect(),
+            spent_keys: contents.spent_keys.clone(),
         };
         let mut text = serde_json::to_vec(&record)?;
         let mut nonce = [0; NONCE_LEN];
@@ -155,13 +179,19 @@ impl SessionStore {
         let sessions = record.sessions.into_iter().filter_map(|session| session.kept(passed)).collect();
         let spent =
             |(id, context): (Vec<u8>, Option<Vec<u8>>)| Some((ShortBytes::new(&id)?, id_context(context)?));
-        Ok(Contents { sessions, spent: record.spent.into_iter().filter_map(spent).collect() })
+        let (spent, spent_keys) = (record.spent.into_iter().filter_map(spent).collect(), record.spent_keys);
+        Ok(Contents { sessions, spent, spent_keys })
     }
 
     fn sealing_key(&self) -> anyhow::Result<LessSafeKey> {
         let key = UnboundKey::new(&CHACHA20_POLY1305, &self.key).map_err(|_| anyhow!("relay: not a key"))?;
         Ok(LessSafeKey::new(key))
     }
+}
+
+/// Where a store is.
+pub(crate) fn directory(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 impl std::fmt::Debug for SessionStore {
@@ -265,7 +295,8 @@ mod tests {
             common_iv: [3; 13],
         };
         let session = KeptSession { name: "a\n\u{1b}b".into(), left, first_number: 65_536, keys };
-        Contents { sessions: vec![session], spent: vec![(ShortBytes::new(b"old").unwrap(), None)] }
+        let spent = vec![(ShortBytes::new(b"old").unwrap(), None)];
+        Contents { sessions: vec![session], spent, spent_keys: vec![[4; 32]] }
     }
 
     #[test]

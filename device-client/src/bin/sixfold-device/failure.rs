@@ -111,8 +111,8 @@ impl Failure {
             Self::Reused(_) => 25,
             Self::TooLong(_) => 26,
             Self::NoRelay(_) => 27,
-            Self::Session(AgreeError::Untrusted(_)) => 28,
-            Self::Session(AgreeError::Rejected(_)) => 29,
+            Self::Session(error) if error.is_distrust() => 28,
+            Self::Session(error) if error.is_rejection() => 29,
             Self::Session(_) => 30,
             Self::NoContentKey(_) => 31,
         }
@@ -198,6 +198,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
     use clap::CommandFactory;
+    use sixfold_device::agree::EdhocError;
     use sixfold_manifest::{cms, suit};
     use std::collections::BTreeSet;
     use uuid::Uuid;
@@ -207,6 +208,7 @@ mod tests {
         let fetch = |error| PrepareError::Fetch { uri: String::new(), error };
         let cms = |error| PrepareError::Untrusted(Untrusted::Cms(error));
         let suit = |error| PrepareError::Untrusted(Untrusted::Suit(error));
+        let edhoc = |error| PrepareError::Session(Failure::Session(AgreeError::Edhoc(error)));
         let (uuid, file) = (Uuid::nil(), Path::new("flash"));
         let broken = FlashError::Io(io::ErrorKind::Other);
         vec![
@@ -249,6 +251,9 @@ mod tests {
                 29,
             ),
             (PrepareError::Session(Failure::Session(AgreeError::Protocol)), 30),
+            (edhoc(EdhocError::Relay(sixfold_edhoc::Failure::UnknownCredential)), 28),
+            (edhoc(EdhocError::Refused(3)), 29),
+            (edhoc(EdhocError::Silence), 30),
             (PrepareError::Flash(BootError::Flash(broken)), 7),
             (fetch(Failure::File(file.to_owned(), "read", io::Error::other(""))), 7),
             (PrepareError::Flash(BootError::Layout), 24),

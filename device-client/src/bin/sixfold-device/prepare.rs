@@ -69,14 +69,14 @@ fn tell(prepared: &Prepared) {
         (_, None) => {}
     }
     if let Some(session) = &prepared.session {
-        let lifetime = session.lifetime.as_secs();
-        print_line(&format!("a session with the relay, for {lifetime} s"));
+        let lifetime = session.lifetime.map(|time| format!(", for {} s", time.as_secs()));
+        print_line(&format!("a session with the relay{}", lifetime.unwrap_or_default()));
     }
 }
 
 /// Without keys.
 fn json_of_session(session: &Agreed) -> serde_json::Value {
-    json!({ "id": hex(session.session().sender_id), "seconds": session.lifetime.as_secs() })
+    json!({ "id": hex(session.session().sender_id), "seconds": session.lifetime.map(|time| time.as_secs()) })
 }
 
 fn json_of(told: &Told) -> serde_json::Value {

@@ -1,163 +1,45 @@
 //! Agreeing on a session with the relay before a ticket is written.
 
+mod edhoc;
+mod tls;
+
 use crate::cli::Session;
 use crate::failure::Failure;
-use crate::wire;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use sixfold_device::agree::{Agent, AgreeError, Credentials};
+use edhoc::Edhoc;
 use sixfold_device::prepare::Agreed;
-use sixfold_device::uri::{CoapUri, Host};
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use tls::Tls;
 
-/// How long connecting, handshake and answer may take together. On a slow link a few kilobytes take their time.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// With whom, as whom, and for how long. All files are read.
+/// A session that is to be agreed on. All files are read.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    agent: Agent,
-    places: Vec<SocketAddr>,
-    name: ServerName<'static>,
-    lifetime: Option<Duration>,
+    way: Way,
     plain_allowed: bool,
+}
+
+#[derive(Debug)]
+enum Way {
+    Tls(Box<Tls>),
+    Edhoc(Box<Edhoc>),
 }
 
 impl Wanted {
     /// What the command line wants, if it wants a session.
     pub(crate) fn read(arguments: &Session) -> Result<Option<Self>, Failure> {
-        let Session { session, session_ca, session_certificate, session_key, .. } = arguments;
-        let (Some(uri), Some(anchors), Some(chain), Some(key)) =
-            (session, session_ca, session_certificate, session_key)
-        else {
-            return Ok(None);
+        let (Some(uri), Some(key)) = (&arguments.session, &arguments.session_key) else { return Ok(None) };
+        let way = if uri.starts_with("coap://") {
+            Way::Edhoc(Box::new(Edhoc::read(uri, key, arguments)?))
+        } else {
+            Way::Tls(Box::new(Tls::read(uri, key, arguments)?))
         };
-        let (host, port) = place(uri)?;
-        let name = arguments.session_name.clone().unwrap_or_else(|| text(&host));
-        let name = ServerName::try_from(name.clone())
-            .map_err(|_| Failure::Usage(format!("{name} can be no name in a certificate")))?;
-        let credentials = Credentials {
-            anchors: certificates(anchors)?,
-            chain: certificates(chain)?,
-            key: PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, "private key", error))?,
-        };
-        let agent = Agent::new(credentials).map_err(Failure::Session)?;
-        Ok(Some(Self {
-            agent,
-            places: wire::addresses(&host, port)?,
-            name,
-            lifetime: arguments.session_lifetime,
-            plain_allowed: arguments.allow_plain,
-        }))
+        Ok(Some(Self { way, plain_allowed: arguments.allow_plain }))
     }
 
-    /// Connects and agrees.
+    /// Agrees with the relay.
     pub(crate) fn agree(&self) -> Result<Agreed, Failure> {
-        let until = Instant::now() + PATIENCE;
-        let mut stream =
-            self.connect(until).map_err(|error| Failure::Session(AgreeError::Connection(error)))?;
-        let agreed = self.agent.agree(&mut stream, self.name.clone(), self.lifetime);
-        agreed.map(|agreed| Agreed { plain_allowed: self.plain_allowed, ..agreed }).map_err(Failure::Session)
-    }
-
-    fn connect(&self, until: Instant) -> io::Result<Hurried> {
-        let mut trouble = io::Error::new(io::ErrorKind::NotFound, "the relay has no address");
-        for place in &self.places {
-            match TcpStream::connect_timeout(place, left(until)?) {
-                Ok(stream) => return Ok(Hurried { stream, until }),
-                Err(error) => trouble = error,
-            }
-        }
-        Err(trouble)
-    }
-}
-
-/// A connection that is over at a certain time, however often something comes.
-struct Hurried {
-    stream: TcpStream,
-    until: Instant,
-}
-
-impl Read for Hurried {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(left(self.until)?))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Hurried {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(left(self.until)?))?;
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-/// Host and port of `tls://HOST:PORT`, which are written as in a coap URI.
-fn place(uri: &str) -> Result<(Host, u16), Failure> {
-    let usage = || Failure::Usage("--session takes tls://HOST:PORT without path or query".into());
-    let rest = uri.strip_prefix("tls://").ok_or_else(usage)?;
-    let parsed = CoapUri::parse(&format!("coap://{rest}"))?;
-    let has_port =
-        rest.trim_end_matches('/').rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let is_bare = parsed.path.is_empty() && parsed.query.is_empty();
-    if is_bare && has_port { Ok((parsed.host, parsed.port)) } else { Err(usage()) }
-}
-
-/// As it stands in a certificate: without zone.
-fn text(host: &Host) -> String {
-    match host {
-        Host::V4(address) => address.to_string(),
-        Host::V6(address, _zone) => address.to_string(),
-        Host::Name(name) => name.clone(),
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match found {
-        Ok(found) if found.is_empty() => Err(unusable(path, "certificate", pem::Error::NoItemsFound)),
-        Ok(found) => Ok(found),
-        Err(error) => Err(unusable(path, "certificate", error)),
-    }
-}
-
-fn unusable(path: &Path, what: &str, error: pem::Error) -> Failure {
-    match error {
-        pem::Error::Io(error) => Failure::file(path, "read")(error),
-        error => Failure::Usage(format!("{}: no {what} in PEM ({error:?})", path.display())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_have_a_port_and_nothing_else() {
-        let address = "2001:db8::1".parse().unwrap();
-        assert_eq!(place("tls://[2001:db8::1]:9684").unwrap(), (Host::V6(address, None), 9684));
-        assert_eq!(place("tls://relay.example:1/").unwrap(), (Host::Name("relay.example".into()), 1));
-        for bad in [
-            "tls://[2001:db8::1]",
-            "tls://relay",
-            "coap://relay:1",
-            "tls://relay:1/path",
-            "relay:1",
-            "tls://:1",
-        ] {
-            assert!(place(bad).is_err(), "{bad}");
-        }
+        let agreed = match &self.way {
+            Way::Tls(tls) => tls.agree(),
+            Way::Edhoc(edhoc) => edhoc.agree(),
+        };
+        agreed.map(|agreed| Agreed { plain_allowed: self.plain_allowed, ..agreed })
     }
 }

@@ -5,8 +5,8 @@
 use super::super::core::{Boot, Cause, Event};
 use super::super::map::{UNIT, UNIT_BITS, units};
 use super::super::parity::Solution;
-use super::super::record::{ERASED, round_up, write};
-use super::{Listen, coarse};
+use super::super::record::{ERASED, Expected, round_up, would_be, write};
+use super::{Listen, Proof, coarse};
 use core::ops::Range;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_profile::Instant;
@@ -66,7 +66,7 @@ impl<F: NorFlash> Boot<'_, F> {
     fn reopen(&mut self, chunk: u32, range: &Range<u32>) -> Result<(), F::Error> {
         self.listen.map.fill(range, true);
         // What was known of it is in the equations.
-        self.listen.decoder.forget();
+        self.listen.forget_equations();
         self.open(chunk, range)
     }
 
@@ -85,7 +85,7 @@ impl<F: NorFlash> Boot<'_, F> {
 
     /// Judges a chunk of which all is there.
     pub(super) fn judge(&mut self, now: Instant, chunk: u32, is_solved: bool) -> Result<(), F::Error> {
-        // What was solved has its digest already; that flash took it is seen when the whole image is judged.
+        // What was solved has its digest already, and was read back.
         if is_solved || self.is_whole(chunk)? {
             self.record.mark(&mut self.flash, chunk)?;
             self.failures = 0;
@@ -112,26 +112,47 @@ impl<F: NorFlash> Boot<'_, F> {
         let chunk = decoder.missing(map).map(|offset| offset >> self.chunk_size.exponent());
         if let Some(chunk) = chunk {
             let range = self.range(chunk);
-            let Listen { decoder, map, .. } = &mut self.listen;
-            let solution = Solution { decoder, map };
-            if self.record.would_be_right(&mut self.flash, chunk, self.slot, &range, &solution)? {
+            if self.is_solution_right(chunk, &range)? {
                 self.open_first(chunk, &range)?;
-                let Listen { decoder, map, .. } = &mut self.listen;
-                for unit in range.start >> UNIT_BITS..units(range.end) {
-                    let offset = unit << UNIT_BITS;
-                    if let Some(piece) = decoder.solved(offset).filter(|_| map.is_missing(unit)) {
-                        map.set(unit, false);
-                        let length = UNIT.min((range.end - offset) as usize);
-                        let piece = piece.get(..length).unwrap_or_default();
-                        write(&mut self.flash, self.slot + offset, piece)?;
-                    }
-                }
-                return self.judge(now, chunk, true);
+                let is_written = self.write_solution(&range)?;
+                return self.judge(now, chunk, is_written);
             }
             self.listen.is_distrustful = true;
         }
-        self.listen.decoder.forget();
+        self.listen.forget_equations();
         self.resume(now);
         Ok(())
+    }
+
+    /// Whether a chunk would be right with what was found of it. If nothing else is missing the digest of the image says that of
+    /// all chunks at once, and the image is not hashed again.
+    fn is_solution_right(&mut self, chunk: u32, range: &Range<u32>) -> Result<bool, F::Error> {
+        let Self { listen: Listen { decoder, map, proof, .. }, flash, slot, record, .. } = self;
+        let solution = Solution { decoder, map };
+        if *proof == Proof::Unknown {
+            let image = 0..self.image_size;
+            let is_right = solution.is_all(&image)
+                && would_be(flash, *slot, &image, Expected::Is(self.image_digest), &solution)?;
+            *proof = if is_right { Proof::Right } else { Proof::None };
+        }
+        Ok(*proof == Proof::Right || would_be(flash, *slot, range, record.digest(chunk), &solution)?)
+    }
+
+    /// Writes what was found of a chunk; true when flash took it.
+    fn write_solution(&mut self, range: &Range<u32>) -> Result<bool, F::Error> {
+        let Self { listen: Listen { decoder, map, .. }, flash, slot, .. } = self;
+        let mut is_written = true;
+        for unit in range.start >> UNIT_BITS..units(range.end) {
+            let offset = unit << UNIT_BITS;
+            if let Some(piece) = decoder.solved(offset).filter(|_| map.is_missing(unit)) {
+                map.set(unit, false);
+                let length = UNIT.min((range.end - offset) as usize);
+                let mut back = [0; UNIT];
+                write(flash, *slot + offset, piece.get(..length).unwrap_or_default())?;
+                flash.read(*slot + offset, &mut back)?;
+                is_written &= back.get(..length) == piece.get(..length);
+            }
+        }
+        Ok(is_written)
     }
 }

@@ -157,12 +157,16 @@ impl<'m> BootDevice<'m> {
         self.discarded = boot.flash_mut().discarded();
         match event {
             Ok(Some(Event::Chunks { done, .. })) => self.received = u64::from(done) * PAGE as u64,
-            Ok(Some(Event::Bootable)) => {
-                self.state = State::Done;
-                self.wrong = boot.flash_mut().wrong();
-            }
             Ok(_) => {}
             Err(_) => self.state = State::GaveUp,
+        }
+    }
+
+    /// Runs the image, once it may: when the flash operations are over, of which the last one marks it.
+    fn run(&mut self, now: Instant) {
+        if let Some(boot) = self.boot.as_mut().filter(|boot| now >= self.busy && boot.is_bootable()) {
+            self.state = State::Done;
+            self.wrong = boot.flash_mut().wrong();
         }
     }
 
@@ -202,6 +206,7 @@ impl Host for BootDevice<'_> {
         if now >= self.busy {
             self.input(now, |boot| boot.handle_timeout(now));
         }
+        self.run(now);
     }
 
     fn poll_transmit(&mut self, now: Instant) -> Option<Datagram> {

@@ -1,6 +1,5 @@
 //! What one member's request says it lacks, in blocks of the stream.
 
-use super::plan::symbols;
 use crate::coap::Lacks;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::missing::{Deficit, Missing};
@@ -25,6 +24,8 @@ pub(crate) struct Need {
     /// others perhaps, are to be sent for it now.
     pub(crate) parts: Vec<(Range<u32>, u32)>,
     pub(crate) enough: u32,
+    /// It has room for parity symbols once it has those.
+    pub(crate) has_room_then: bool,
     /// By segment: how many parity symbols would make up for what is missing here and there.
     pub(crate) scattered: Vec<u32>,
     /// All that it lacks, in blocks.
@@ -80,7 +81,10 @@ impl Need {
                 need.deficit = Some(scale(deficit.into()).min(lacking));
                 need.divide(parts, blocks);
             }
-            Deficit::NoRoom(excess) if parity => need.send(parts, symbols(scale(excess.into()), loss)),
+            Deficit::NoRoom(excess) if parity => {
+                need.send(parts, room(scale(excess.into()), loss));
+                need.has_room_then = true;
+            }
             _ => need.send(parts, (lacking * share).div_ceil(ALL)),
         }
         need
@@ -123,6 +127,13 @@ impl Need {
             }
         }
     }
+}
+
+/// How many blocks are sent so that so many arrive, but for one member in a thousand. There is no margin for needier members: who has no
+/// room says so itself, and blocks for one member are no use to the others.
+fn room(excess: u32, loss: f64) -> u32 {
+    let excess = f64::from(excess);
+    ((excess + 3.0 * (excess * loss).sqrt()) / (1.0 - loss) + 2.0).ceil() as u32
 }
 
 #[cfg(test)]
@@ -178,7 +189,10 @@ mod tests {
         assert_eq!(read(&[0xff, 0xff, 2, 1, 4, 0, 2], 1).enough, 1);
         let no_room = read(&[0x80, 1, 2, 1, 4, 0, 2], 1);
         assert_eq!((&no_room.parts[..3], no_room.deficit), (&parts[..], None));
-        assert_eq!(no_room.enough, 7, "one, what is lost of it, and a margin: no more than all");
+        assert_eq!(no_room.enough, 5, "one, what is lost of it, and what may be lost more");
+        assert!(no_room.has_room_then && !all.has_room_then);
+        let most = read(&[0x87, 0xff, 2, 1, 4, 0, 2], 1);
+        assert_eq!(most.enough, 7, "no more than all");
     }
 
     #[test]

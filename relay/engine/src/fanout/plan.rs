@@ -88,7 +88,7 @@ impl Plan {
     /// Adds what one member needs, where `loss` of what is sent is lost.
     pub(crate) fn merge(&mut self, need: &Need, loss: f64) {
         need.dense.iter().for_each(|range| self.dense.add_range(range.clone()));
-        self.merge_parts(need);
+        self.merge_parts(need, loss);
         if self.dense.count() <= FEW {
             for (due, scattered) in
                 self.parity.iter_mut().zip(&need.scattered).filter(|(_, lacks)| **lacks > 0)
@@ -103,7 +103,7 @@ impl Plan {
     }
 
     /// Adds blocks for a member that cannot use parity symbols; those that are to be sent anyway count.
-    fn merge_parts(&mut self, need: &Need) {
+    fn merge_parts(&mut self, need: &Need, loss: f64) {
         let planned = |plan: &Self, range: &Range<u32>, lacking: u32| {
             let size = (range.end - range.start).max(1);
             (u64::from(plan.dense.count_in(range.clone())) * u64::from(lacking) / u64::from(size)) as u32
@@ -115,6 +115,19 @@ impl Plan {
             }
             sent += lacking - planned(self, range, *lacking);
             self.dense.add_range(range.clone());
+        }
+        if need.has_room_then {
+            // What it lacks then is made up for at once: it would have to ask in silence.
+            let mut lacks = vec![0.0; self.parity.len()];
+            for (range, lacking) in &need.parts {
+                let arrives = f64::from(planned(self, range, *lacking)) * (1.0 - loss);
+                if let Some(lacks) = lacks.get_mut((range.start / SYMBOLS) as usize) {
+                    *lacks += f64::from(*lacking) - arrives;
+                }
+            }
+            for (due, lacks) in self.parity.iter_mut().zip(lacks).filter(|(_, lacks)| *lacks > 0.0) {
+                *due = (*due).max(symbols((lacks.ceil() as u32).min(SYMBOLS), loss));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What comes in as a session: agreed on just now, or kept from an earlier run.
 
 use super::id::{Id, IdContext};
-use sixfold_oscore::{Context, ContextError, KEY, NONCE, Parameters};
+use sixfold_oscore::{Context, ContextError, Derived, KEY, NONCE, Parameters, Secret};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +62,25 @@ pub struct Keys {
     pub common_iv: [u8; NONCE],
 }
 
+impl NewSession {
+    /// The keys of the session (RFC 8613 §3.2).
+    ///
+    /// # Errors
+    /// When the identifiers cannot make a context.
+    pub fn keys(&self) -> Result<Keys, SessionError> {
+        let secret = Secret {
+            master_secret: &self.master.secret,
+            master_salt: &self.master.salt,
+            id_context: self.master.id_context.as_ref().map(IdContext::as_slice),
+        };
+        let derived = Derived::new(secret, self.sender_id.as_slice(), self.recipient_id.as_slice())?;
+        // What was derived is no longer than its identifiers, which fit.
+        Keys::of(&derived.parameters()).ok_or(SessionError::Context(ContextError::TooLong))
+    }
+}
+
 impl Keys {
-    pub(crate) fn of(parameters: &Parameters<'_>) -> Option<Self> {
+    fn of(parameters: &Parameters<'_>) -> Option<Self> {
         let id_context = match parameters.id_context {
             Some(bytes) => Some(IdContext::new(bytes)?),
             None => None,

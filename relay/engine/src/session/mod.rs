@@ -38,8 +38,8 @@ impl<S: Store> Engine<S> {
         self.sessions.fresh_id(self.config.limits.sessions, random)
     }
 
-    /// Takes a session into use. One with the same name stays in force, because a boot program may still use it; of three the
-    /// oldest goes.
+    /// Takes a session into use. One with the same name stays in force, because a boot program may still use it; of three that
+    /// expire goes one that was never used, or the oldest.
     ///
     /// # Errors
     /// [`SessionError`]; nothing has changed then.
@@ -96,7 +96,7 @@ impl<S: Store> Engine<S> {
         if let Some(timer) = ends.map(|at| self.timers.set(at, Timer::EndSession(serial))) {
             self.sessions.set_timer(serial, timer);
         }
-        let superseded = self.sessions.superseded(&name);
+        let superseded = self.sessions.superseded(&name, serial);
         self.event(Event::Session { name, event: SessionEvent::Added });
         self.end_sessions(&superseded, SessionEvent::Replaced);
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! What cannot be opened is answered unprotected, in a few bytes, and not oftener than [`REFUSALS_A_SECOND`], whoever asks.
 
-use super::table::Serial;
+use super::table::{Serial, Session};
 use super::{Id, IdContext};
 use crate::coap::{Refusal, Response, Wants};
 use crate::engine::Engine;
@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Refusals that prove nothing: a fleet whose sessions are gone is told within seconds, a flood is not answered.
 const REFUSALS_A_SECOND: u32 = 64;
 
+/// Questions whether a request is fresh, for each session: its device retransmits after two seconds at the earliest.
+const QUESTIONS_A_SECOND: u32 = 4;
+
 /// How many refusals may still leave within this second.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
@@ -25,12 +28,12 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    fn may_leave(&mut self, now: Instant) -> bool {
+    fn may_leave(&mut self, now: Instant, a_second: u32) -> bool {
         if self.since.is_none_or(|since| now.since(since) >= Duration::from_secs(1)) {
             (self.since, self.sent) = (Some(now), 0);
         }
-        self.sent += 1;
-        self.sent <= REFUSALS_A_SECOND
+        self.sent = self.sent.saturating_add(1);
+        self.sent <= a_second
     }
 }
 
@@ -105,7 +108,10 @@ impl<S: Store> Engine<S> {
         if !is_repetition {
             session.remember(number, reply, Some(received));
         }
-        session.heard = Some((now, reply.path.peer));
+        // What may be a replay says nothing about where the device is.
+        if !is_lost {
+            session.heard = Some((now, reply.path.peer));
+        }
         Ok(Opened { bound: Bound { session: serial, number }, length, is_stale: is_lost })
     }
 
@@ -118,11 +124,17 @@ impl<S: Store> Engine<S> {
             if let Some(session) = self.sessions.get_mut(session) {
                 session.window = ReplayWindow::up_to(number);
                 session.remember(number, &reply, None);
+                session.heard = Some((now, reply.path.peer));
             }
             let reply = self.prove(now, reply);
             return self.serve(now, reply, inner);
         }
         self.event(Event::SessionRefused(SessionRefusal::Freshness));
+        // Each takes a number of the session, and whoever recorded a request can replay it.
+        let may_leave = |session: &mut Session| session.questions.may_leave(now, QUESTIONS_A_SECOND);
+        if !self.sessions.get_mut(session).is_some_and(may_leave) {
+            return self.drop(DropReason::Refused);
+        }
         let echo = Some(self.echo.value(now, &subject));
         let response = Response { code: Some(Code::UNAUTHORIZED), echo, ..Response::default() };
         self.respond(now, reply, &Wants::default(), response);
@@ -137,7 +149,7 @@ impl<S: Store> Engine<S> {
             _ => SessionRefusal::Undecodable,
         }));
         let reply = Reply { bound: None, ..reply };
-        if !self.session_refusals.may_leave(now) {
+        if !self.session_refusals.may_leave(now, REFUSALS_A_SECOND) {
             return self.drop(DropReason::Refused);
         }
         // §8.2: no cache on the way keeps it.

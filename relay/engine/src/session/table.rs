@@ -2,10 +2,11 @@
 
 use super::agreed::{KeptSession, Keys, NewSession, SessionError};
 use super::id::{Id, IdContext};
+use super::open::Refusals;
 use crate::exchanges::Reply;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
-use sixfold_oscore::{Derived, LAST, Received, ReplayWindow, Secret, SenderSequence};
+use sixfold_oscore::{LAST, Received, ReplayWindow, SenderSequence};
 use sixfold_profile::Instant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -58,6 +59,8 @@ pub(crate) struct Session {
     pub(crate) timer: Option<TimerId>,
     /// When and where its latest request came from.
     pub(crate) heard: Option<(Instant, SocketAddr)>,
+    /// How often it was asked to show that a request is fresh.
+    pub(crate) questions: Refusals,
 }
 
 /// A request of a session.
@@ -87,17 +90,8 @@ pub struct SessionStatus {
 
 impl Session {
     pub(crate) fn agreed(now: Instant, new: NewSession) -> Result<Self, SessionError> {
-        let NewSession { name, recipient_id, sender_id, master, lifetime } = new;
-        let secret = Secret {
-            master_secret: &master.secret,
-            master_salt: &master.salt,
-            id_context: master.id_context.as_ref().map(IdContext::as_slice),
-        };
-        let derived = Derived::new(secret, sender_id.as_slice(), recipient_id.as_slice())?;
-        // What was derived is no longer than its identifiers, which fit.
-        let keys = Keys::of(&derived.parameters())
-            .ok_or(SessionError::Context(sixfold_oscore::ContextError::TooLong))?;
-        Ok(Self::new(now, name, keys, ReplayWindow::new(), 0..LAST + 1, lifetime))
+        let keys = new.keys()?;
+        Ok(Self::new(now, new.name, keys, ReplayWindow::new(), 0..LAST + 1, new.lifetime))
     }
 
     /// It has no numbers before they are kept again: lasting memory still says that these are free.
@@ -117,8 +111,8 @@ impl Session {
     ) -> Self {
         let (reserved, numbers) = (numbers.end, SenderSequence::new(numbers));
         let expires = lifetime.map(|lifetime| now + lifetime);
-        let recent = VecDeque::new();
-        Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None }
+        let (recent, questions) = (VecDeque::new(), Refusals::default());
+        Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None, questions }
     }
 
     /// What was received is not known.
@@ -238,11 +232,20 @@ impl Sessions {
         self.by_serial.keys().copied().collect()
     }
 
-    /// The oldest sessions of a name that are too many.
-    pub(crate) fn superseded(&self, name: &str) -> Vec<Serial> {
-        let mut serials = self.of_name(name);
-        serials.truncate(serials.len().saturating_sub(PER_NAME));
-        serials
+    /// The sessions of a name that are too many with a new one: those first in which no request came, because their device may never
+    /// have got the answer, then the oldest. What does not expire was agreed on elsewhere, and no device gets it a second time: it
+    /// stays.
+    pub(crate) fn superseded(&self, name: &str, new: Serial) -> Vec<Serial> {
+        let was_used = |session: &Session| session.heard.is_some() || session.is_lost();
+        let mut sessions: Vec<_> = self
+            .by_serial
+            .iter()
+            .filter(|(_, session)| &*session.name == name && session.expires.is_some())
+            .map(|(&serial, session)| (serial == new || was_used(session), serial))
+            .collect();
+        sessions.sort_unstable();
+        sessions.truncate(sessions.len().saturating_sub(PER_NAME));
+        sessions.into_iter().map(|(_, serial)| serial).collect()
     }
 
     pub(crate) fn describe(&self, now: Instant, skip: usize, limit: usize) -> Vec<SessionStatus> {

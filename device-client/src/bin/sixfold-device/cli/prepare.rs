@@ -17,6 +17,9 @@ Examples:
   sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' --manifest /fw/lamp.bin.suit \\
       --key publisher.pub --vendor example.com --class lamp --secret secret.bin \\
       --session 'tls://[fd00::1]:9684' --session-ca site.pem --session-certificate lamp.pem --session-key lamp.key
+  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' --manifest /fw/lamp.bin.suit \\
+      --key publisher.pub --vendor example.com --class lamp --secret secret.bin \\
+      --session 'coap://[fd00::1]' --session-relay relay.ccs --session-credential lamp.key.ccs --session-key lamp.key
 
 Exit status:
   0  a ticket is in flash, or the device runs this image already
@@ -44,8 +47,8 @@ Exit status:
   25 the image that runs has this sequence number, and is another one
   26 manifest or index are longer than they may be
   27 no relay was found
-  28 the session port's certificate is not trusted
-  29 the relay does not accept this device's certificate
+  28 the relay that is to agree on a session is not trusted
+  29 the relay does not accept this device
   30 no session for another reason
   31 the image is encrypted, and not for a key of this device";
 

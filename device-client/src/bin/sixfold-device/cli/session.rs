@@ -7,29 +7,29 @@ use std::time::Duration;
 /// A session with the relay.
 #[derive(Args, Debug)]
 pub(crate) struct Session {
-    /// Agree on a session with the relay, which protects what the boot program asks and hears: its session port,
-    /// tls://HOST:PORT.
-    #[arg(
-        long,
-        value_name = "URI",
-        requires = "session_ca",
-        requires = "session_certificate",
-        requires = "session_key"
-    )]
+    /// Agree on a session with the relay, which protects what the boot program asks and hears: over TLS at its session port,
+    /// tls://HOST:PORT, or by EDHOC at its CoAP port, coap://HOST[:PORT].
+    #[arg(long, value_name = "URI", requires = "session_key")]
     pub(crate) session: Option<String>,
-    /// Trust a relay whose certificate this authority issued (PEM).
-    #[arg(long, value_name = "FILE", requires = "session")]
-    pub(crate) session_ca: Option<PathBuf>,
-    /// This device's certificate chain (PEM).
-    #[arg(long, value_name = "FILE", requires = "session")]
-    pub(crate) session_certificate: Option<PathBuf>,
-    /// The key of this device's certificate (PEM).
+    /// This device's private key (PEM): that of its certificate, or of its credential.
     #[arg(long, value_name = "FILE", requires = "session")]
     pub(crate) session_key: Option<PathBuf>,
-    /// The name in the relay's certificate, if it is not the host in the URI: a DNS name or an address.
-    #[arg(long, value_name = "NAME", requires = "session")]
+    /// With TLS: trust a relay whose certificate this authority issued (PEM).
+    #[arg(long, value_name = "FILE", requires = "session", conflicts_with_all = ["session_credential", "session_relay"])]
+    pub(crate) session_ca: Option<PathBuf>,
+    /// With TLS: this device's certificate chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "session", conflicts_with_all = ["session_credential", "session_relay"])]
+    pub(crate) session_certificate: Option<PathBuf>,
+    /// With EDHOC: this device's credential, as `sixfold-publish keygen --algorithm edhoc` makes it.
+    #[arg(long, value_name = "FILE", requires = "session")]
+    pub(crate) session_credential: Option<PathBuf>,
+    /// With EDHOC: the relay's credential, which `sixfold-relay check` prints.
+    #[arg(long, value_name = "FILE", requires = "session")]
+    pub(crate) session_relay: Option<PathBuf>,
+    /// With TLS: the name in the relay's certificate, if it is not the host in the URI: a DNS name or an address.
+    #[arg(long, value_name = "NAME", requires = "session_ca")]
     pub(crate) session_name: Option<String>,
-    /// How long the session is wanted, in seconds. The relay may say less; without this it decides.
+    /// With TLS: how long the session is wanted, in seconds. The relay may say less; without this it decides.
     #[arg(long, value_name = "SECONDS", value_parser = super::seconds, requires = "session")]
     pub(crate) session_lifetime: Option<Duration>,
     /// Let the boot program go on without protection when the relay does not know the session any more.

@@ -1,0 +1,60 @@
+//! The client's side of a session, and how the relay is told of it.
+
+use super::exchange::MAX_MESSAGE;
+use anyhow::{Context as _, Result, bail};
+use sixfold_oscore::{Derived, Plain, Secret, SenderSequence};
+use sixfold_profile::coap::{Code, Message};
+
+/// Every device's: what differs is its Sender ID.
+pub(super) const SECRET: [u8; 16] = [7; 16];
+
+/// A device with its number as Sender ID, in two bytes; the relay's is empty.
+pub(super) struct Device {
+    derived: Derived,
+    numbers: SenderSequence,
+    /// That of the latest request.
+    number: u64,
+}
+
+impl Device {
+    pub(super) fn new(number: u16) -> Result<Self> {
+        let secret = Secret { master_secret: &SECRET, master_salt: &[], id_context: None };
+        let derived = Derived::new(secret, &number.to_be_bytes(), &[])?;
+        Ok(Self { derived, numbers: SenderSequence::new(0..u64::from(u32::MAX)), number: 0 })
+    }
+
+    /// Protects a request.
+    pub(super) fn protect(&mut self, request: &[u8]) -> Result<Vec<u8>> {
+        let number = self.numbers.take().context("no number is left")?;
+        self.number = number.number();
+        let mut buffer = vec![0; MAX_MESSAGE];
+        let message = Message::parse(request)?;
+        let length = self.derived.context().protect_request(&number, &Plain::from(&message), &mut buffer)?;
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+
+    /// Unprotects a response to the latest request, in place; its length. What is empty, or has another Token than that request, is
+    /// left as it is.
+    pub(super) fn unprotect(&self, datagram: &mut [u8], token: &[u8]) -> Result<usize> {
+        let message = Message::parse(datagram)?;
+        if message.code == Code::EMPTY || message.token != token {
+            return Ok(datagram.len());
+        }
+        match self.derived.context().unprotect_response(self.number, datagram) {
+            Ok(response) => Ok(response.length),
+            Err(error) => bail!("an answer in a session: {error}"),
+        }
+    }
+}
+
+/// The file that the relay reads so many sessions from (`sessions.contexts`).
+pub(super) fn contexts(devices: usize) -> String {
+    let secret: String = SECRET.iter().map(|byte| format!("{byte:02x}")).collect();
+    let one = |number: usize| {
+        format!(
+            "[[context]]\nname = \"client-{number}\"\nrecipient_id = \"{number:04x}\"\nmaster_secret = \"{secret}\"\n"
+        )
+    };
+    (0..devices).map(one).collect()
+}
