@@ -54,6 +54,12 @@ pub struct Spool {
 }
 
 impl Spool {
+    /// Whether the spool gives files such names.
+    pub fn is_name(file: &Path) -> bool {
+        let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+        [FINAL_SUFFIX, TEMPORARY_SUFFIX].iter().any(|suffix| name.ends_with(suffix.as_bytes()))
+    }
+
     /// Opens or creates the directory, removes what an earlier process left unfinished, and brings what is
     /// there under `limit` bytes. Fails if the directory cannot be made or read.
     pub fn open(directory: &Path, limit: u64) -> io::Result<Self> {

@@ -45,11 +45,24 @@ fn confined() {
     say("read the configuration", fs::read(&file).is_ok());
     say("read what is not named", fs::read(folder.join("private/key")).is_ok());
     say("start a program", Command::new("/bin/true").status().is_ok());
+    say("start a thread", std::thread::Builder::new().spawn(|| ()).is_ok());
+    say("make a user namespace", makes_a_namespace());
     say("open a socket", UdpSocket::bind("127.0.0.1:0").is_ok());
     let other = text.replace("/spool", "/other");
     let other = Config::parse(&other, &file).unwrap();
     say("take another spool", confinement.permits(&other, &file).is_ok());
     say("take the same configuration", confinement.permits(&config, &file).is_ok());
+}
+
+/// Whether a process can be made in a user namespace of its own.
+#[allow(unsafe_code, reason = "no safe interface passes these flags")]
+fn makes_a_namespace() -> bool {
+    let flags = i64::from(libc::CLONE_NEWUSER | libc::SIGCHLD);
+    // SAFETY: as fork does; the child, which has this thread alone, ends at once.
+    match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } {
+        0 => unsafe { libc::_exit(0) },
+        child => child > 0,
+    }
 }
 
 fn say(what: &str, can: bool) {
@@ -94,6 +107,7 @@ fn has_given_up(outcome: &str) {
         "write, rename and remove in the spool",
         "read the configuration",
         "open a socket",
+        "start a thread",
         "take the same configuration",
     ] {
         says(outcome, &format!("{can}: true"));
@@ -101,6 +115,7 @@ fn has_given_up(outcome: &str) {
     if has_seccomp() {
         says(outcome, "Seccomp:\t2");
         says(outcome, "start a program: false");
+        says(outcome, "make a user namespace: false");
     }
     let is_confined = landlock();
     for cannot in [

@@ -65,6 +65,7 @@ impl<S: Store> Engine<S> {
 
     pub(crate) fn take_edhoc(
         &mut self,
+        now: Instant,
         reply: Reply,
         message: &Message<'_>,
         ask: &Ask<'_>,
@@ -73,6 +74,11 @@ impl<S: Store> Engine<S> {
         if ask.content_format.is_some_and(|format| format != cid) {
             let diagnostic = "EDHOC: the Content-Format of requests is 65";
             return Err(Refusal::new(Code::UNSUPPORTED_CONTENT_FORMAT, diagnostic));
+        }
+        // Forged addresses take no place, and cost no public keys (RFC 9175 §2.3).
+        if reply.room.is_some() {
+            self.challenge(now, reply, &ask.wants);
+            return Ok(());
         }
         if self.edhoc.len() >= WAITING {
             return Err(Refusal::new(Code::SERVICE_UNAVAILABLE, "relay: too many agreements"));

@@ -297,7 +297,14 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// A session's observation survives a Reset, which anybody can send: it ends when nothing of the notification was acknowledged.
     fn reset(&mut self, peer: SocketAddr, message_id: u16) {
+        let purpose = self.outgoing.get_mut(peer, message_id).map(|message| message.purpose);
+        if let Some(Purpose::Notification { token }) = purpose
+            && self.observers.get(peer, token).is_some_and(|observer| observer.bound.is_some())
+        {
+            return self.drop(DropReason::Unmatched);
+        }
         let Some(message) = self.outgoing.remove(peer, message_id) else {
             return self.drop(DropReason::Unmatched);
         };

@@ -11,11 +11,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A request is known by its sender and its Message ID (RFC 7252 §4.4).
+/// A request is known by its sender and its Message ID (RFC 7252 §4.4). One that is not protected cannot pass for one that is: anybody
+/// can send it in the name of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ExchangeId {
     pub(crate) peer: SocketAddr,
     pub(crate) message_id: u16,
+    pub(crate) is_protected: bool,
 }
 
 /// Where an answer goes and how it travels.
@@ -48,7 +50,8 @@ impl Reply {
     }
 
     pub(crate) fn exchange(&self) -> ExchangeId {
-        ExchangeId { peer: self.path.peer, message_id: self.message_id }
+        let is_protected = self.bound.is_some();
+        ExchangeId { peer: self.path.peer, message_id: self.message_id, is_protected }
     }
 }
 

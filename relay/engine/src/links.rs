@@ -126,7 +126,8 @@ impl<S: Store> Engine<S> {
         if wants.lacks.is_some() {
             return most;
         }
-        let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url));
+        let is_protected = reply.bound.is_some();
+        let transfer = self.peers.peek(&path.peer).and_then(|peer| peer.transfer(url, is_protected));
         let before = transfer.filter(|_| !wants.starts_body()).map_or(Szx::MAX, |transfer| transfer.offered);
         let suits = link.block_size().min(before);
         let counts = |szx: &Szx| total.is_none_or(|total| total.div_ceil(szx.size()) <= MAX_NUM as usize + 1);

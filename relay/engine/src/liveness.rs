@@ -1,9 +1,10 @@
 //! No amplifier: what an address gets before it was shown to be live (RFC 9175 §2.3, §2.4; RFC 7252 §11.3).
 //!
 //! Source addresses can be forged, and blocks are much longer than their requests. So an address from elsewhere gets no more than
-//! [`FACTOR`] times what came from it, until it has brought back an Echo value, or a request in a session: blocks that are small
+//! [`FACTOR`] times what came from it, until it has brought back an Echo value: blocks that are small
 //! enough, with an Echo value in them that a client may bring back; and where no block is, 4.01 with one. Clients that do not know
-//! Echo are served with small blocks for as long as they like.
+//! Echo are served with small blocks for as long as they like. A request in a session is answered in full, because it is answered once;
+//! it proves a key and not an address.
 //!
 //! Addresses of paced links, and those that are on the link of an interface of ours, are trusted: whoever forges them is behind the
 //! same router as they are. An acknowledgement of a Confirmable message of ours proves nothing here, because a Message ID has no more

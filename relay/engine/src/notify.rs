@@ -73,7 +73,7 @@ impl<S: Store> Engine<S> {
         Some(sequence)
     }
 
-    /// What a session observes, only that session changes: nobody on the way ends it, or takes its place.
+    /// What a session observes, only that session changes: nobody on the way ends it, or takes its place, with a request or a Reset.
     fn may_change_observer(&self, reply: &Reply) -> bool {
         let session = |bound: Option<Bound>| bound.map(|bound| bound.session);
         let observer = self.observers.get(reply.path.peer, reply.token);
@@ -146,7 +146,8 @@ impl<S: Store> Engine<S> {
             let response = Response { observe: Some(sequence), ..response };
             self.send_to_observer(now, path, bound, token, response);
             // The observer gets the rest of this version with requests of its own (RFC 7959 §2.6).
-            self.progress(now, peer, &url, Sent { etag, start, end, last, offered });
+            let is_protected = bound.is_some();
+            self.progress(now, peer, &url, Sent { etag, is_protected, start, end, last, offered });
         }
     }
 

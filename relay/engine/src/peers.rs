@@ -3,6 +3,7 @@
 //! A transfer pins the version that it began with, so that a device finishes the image it started although
 //! the origin has a newer one by now. The pin is a name, not the bytes: those are the store's to keep or drop.
 
+use crate::exchanges::ExchangeId;
 use crate::image::ETag;
 use foldhash::quality::FixedState;
 use lru::LruCache;
@@ -24,6 +25,8 @@ const TRANSFERS_PER_PEER: usize = 4;
 #[derive(Clone, Debug)]
 pub(crate) struct Transfer {
     pub(crate) url: Arc<str>,
+    /// By requests in a session, which forged ones do not lead elsewhere.
+    pub(crate) is_protected: bool,
     pub(crate) etag: ETag,
     pub(crate) started: Instant,
     pub(crate) last: Instant,
@@ -37,6 +40,12 @@ pub(crate) struct Transfer {
     pub(crate) finished: bool,
 }
 
+impl Transfer {
+    fn is(&self, url: &str, is_protected: bool) -> bool {
+        &*self.url == url && self.is_protected == is_protected
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) last_seen: Instant,
@@ -47,8 +56,8 @@ pub(crate) struct Peer {
     pub(crate) transfers: Vec<Transfer>,
     /// Until when the address counts as live (RFC 9175).
     pub(crate) live_until: Option<Instant>,
-    /// Requests of this device that wait, for the origin or for the link.
-    pub(crate) waiting: usize,
+    /// Requests of this device that wait, for the origin or for the link: unprotected and protected ones.
+    waiting: [usize; 2],
     /// The separate response that it has not acknowledged yet.
     pub(crate) separate: Option<Separate>,
 }
@@ -59,6 +68,7 @@ pub(crate) struct Separate {
     pub(crate) message_id: u16,
     /// Of which version it carries a block.
     pub(crate) etag: Option<ETag>,
+    pub(crate) is_protected: bool,
 }
 
 impl Peer {
@@ -77,23 +87,33 @@ impl Peer {
         false
     }
 
-    pub(crate) fn transfer(&self, url: &str) -> Option<&Transfer> {
-        self.transfers.iter().find(|transfer| &*transfer.url == url)
+    /// How many requests wait beside this one. Unprotected ones, which may be forged, take no place of protected ones.
+    pub(crate) fn waiting(&mut self, exchange: ExchangeId) -> &mut usize {
+        let [plain, protected] = &mut self.waiting;
+        if exchange.is_protected { protected } else { plain }
     }
 
-    pub(crate) fn transfer_mut(&mut self, url: &str) -> Option<&mut Transfer> {
-        self.transfers.iter_mut().find(|transfer| &*transfer.url == url)
+    pub(crate) fn transfer(&self, url: &str, is_protected: bool) -> Option<&Transfer> {
+        self.transfers.iter().find(|transfer| transfer.is(url, is_protected))
     }
 
-    pub(crate) fn take_transfer(&mut self, url: &str) -> Option<Transfer> {
-        let index = self.transfers.iter().position(|transfer| &*transfer.url == url)?;
+    pub(crate) fn transfer_mut(&mut self, url: &str, is_protected: bool) -> Option<&mut Transfer> {
+        self.transfers.iter_mut().find(|transfer| transfer.is(url, is_protected))
+    }
+
+    pub(crate) fn take_transfer(&mut self, url: &str, is_protected: bool) -> Option<Transfer> {
+        let index = self.transfers.iter().position(|transfer| transfer.is(url, is_protected))?;
         Some(self.transfers.remove(index))
     }
 
     /// Adds a transfer; returns the one that had to make room.
     pub(crate) fn add_transfer(&mut self, transfer: Transfer) -> Option<Transfer> {
+        let is_protected = transfer.is_protected;
         self.transfers.push(transfer);
-        (self.transfers.len() > TRANSFERS_PER_PEER).then(|| self.transfers.remove(0))
+        let alike = |transfer: &Transfer| transfer.is_protected == is_protected;
+        let is_full = self.transfers.iter().filter(|transfer| alike(transfer)).count() > TRANSFERS_PER_PEER;
+        let oldest = self.transfers.iter().position(alike).filter(|_| is_full)?;
+        Some(self.transfers.remove(oldest))
     }
 }
 
@@ -124,7 +144,7 @@ impl Peers {
             recent,
             transfers: Vec::new(),
             live_until: None,
-            waiting: 0,
+            waiting: [0; 2],
             separate: None,
         };
         (false, self.0.push(address, peer))

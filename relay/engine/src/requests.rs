@@ -52,7 +52,8 @@ impl<S: Store> Engine<S> {
     /// Takes a request that came in `length` bytes.
     pub(crate) fn request(&mut self, now: Instant, path: Path, message: &Message<'_>, length: usize) {
         let reply = self.reply_to(now, path, message, length);
-        if let Some(waiting) = self.exchanges.get(reply.exchange()) {
+        let is_protected = message.option(option::OSCORE).is_some();
+        if let Some(waiting) = self.exchanges.get(ExchangeId { is_protected, ..reply.exchange() }) {
             let acknowledged = waiting.reply.acknowledged;
             self.event(Event::RetransmittedRequest);
             if acknowledged {
@@ -69,7 +70,7 @@ impl<S: Store> Engine<S> {
         if repeated {
             self.event(Event::RetransmittedRequest);
         }
-        if message.option(option::OSCORE).is_some() {
+        if is_protected {
             return self.protected_request(now, reply, message, length);
         }
         let reply = self.hear_echo(now, reply, message);
@@ -118,7 +119,7 @@ impl<S: Store> Engine<S> {
         url: &mut String,
     ) -> Result<(), Refusal> {
         if self.is_edhoc(message) {
-            return self.take_edhoc(reply, message, ask);
+            return self.take_edhoc(now, reply, message, ask);
         }
         check_method(message.code, ask)?;
         let target = target::resolve(&self.config, message, ask, url)?;
@@ -127,7 +128,7 @@ impl<S: Store> Engine<S> {
             self.event(Event::SessionRefused(SessionRefusal::Required));
             return Err(NO_SESSION);
         }
-        self.move_on(reply.path.peer, url);
+        self.move_on(&reply, url);
         if target == Target::WellKnownCore {
             let links = discovery::links(&self.config.routes, self.served(), message);
             self.answer_links(now, reply, &ask.wants, &links);
@@ -180,7 +181,8 @@ impl<S: Store> Engine<S> {
             let max_age = self.config.limits.negative_ttl.as_secs();
             return Found::Negative(BANNED, u32::try_from(max_age).unwrap_or(u32::MAX));
         }
-        let transfer = self.peers.peek(&reply.path.peer).and_then(|peer| peer.transfer(url));
+        let transfer =
+            self.peers.peek(&reply.path.peer).and_then(|peer| peer.transfer(url, reply.bound.is_some()));
         let pinned = transfer.filter(|_| !wants.starts_body()).map(|transfer| transfer.etag);
         let Some(resource) = self.resources.get_mut(url) else {
             return Found::Nothing { have: None };
@@ -300,7 +302,9 @@ impl<S: Store> Engine<S> {
         }
         let Some(peer) = self.peers.peek_mut(&reply.path.peer) else { return Ok(reply.exchange()) };
         let mut most = limits.exchanges_per_client;
-        if peer.waiting > 0
+        let exchange = reply.exchange();
+        let waiting = peer.waiting(exchange);
+        if *waiting > 0
             && let Some(link) = self.links.get_mut(reply.path.interface)
         {
             // NSTART is 1 (RFC 7252 §4.7): who has a second request waiting pays for it, and who has nothing left to pay
@@ -310,12 +314,11 @@ impl<S: Store> Engine<S> {
                 most = most.min(1);
             }
         }
-        if peer.waiting >= most {
+        if *waiting >= most {
             self.event(Event::Decided(LinkDecision::Limited));
             return Err(Refusal::new(Code::TOO_MANY_REQUESTS, "device: too many requests waiting"));
         }
-        peer.waiting += 1;
-        let exchange = reply.exchange();
+        *waiting += 1;
         let timer = if reply.confirmable && !reply.acknowledged {
             self.timers.set(now + ACK_DELAY, Timer::Acknowledge(exchange))
         } else {

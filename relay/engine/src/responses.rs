@@ -22,6 +22,7 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 pub(crate) struct Sent {
     pub(crate) etag: ETag,
+    pub(crate) is_protected: bool,
     pub(crate) start: usize,
     pub(crate) end: usize,
     pub(crate) last: bool,
@@ -59,7 +60,9 @@ impl<S: Store> Engine<S> {
                 response.observe = self.observation(now, &reply, wants, url);
                 response = self.with_echo(now, &reply, response);
                 self.respond(now, reply, wants, response);
-                self.progress(now, reply.path.peer, url, Sent { etag, start, end, last, offered });
+                let is_protected = reply.bound.is_some();
+                let sent = Sent { etag, is_protected, start, end, last, offered };
+                self.progress(now, reply.path.peer, url, sent);
                 if last {
                     self.leave_link(reply.path.interface, reply.path.peer);
                 }
@@ -99,7 +102,10 @@ impl<S: Store> Engine<S> {
             // No address gets retransmissions that was not shown to be live.
             let confirmable = reply.confirmable
                 && reply.room.is_none()
-                && self.may_repeat(reply.path.peer, Separate { message_id, etag });
+                && self.may_repeat(
+                    reply.path.peer,
+                    Separate { message_id, etag, is_protected: reply.bound.is_some() },
+                );
             (if confirmable { Type::Confirmable } else { Type::NonConfirmable }, message_id)
         };
         let Some(bytes) = self.datagram(reply.bound, response, message_type, message_id, reply.token) else {
@@ -129,10 +135,14 @@ impl<S: Store> Engine<S> {
 
     /// A device asks for more of what its unacknowledged separate response was about: that says as well as an ACK that the
     /// response arrived, so that it need not be repeated (RFC 7252 §4.2).
-    pub(crate) fn move_on(&mut self, address: SocketAddr, url: &str) {
+    pub(crate) fn move_on(&mut self, reply: &Reply, url: &str) {
+        let (address, asks_protected) = (reply.path.peer, reply.bound.is_some());
         let Some(peer) = self.peers.peek_mut(&address) else { return };
-        let Some(Separate { message_id, etag: Some(etag) }) = peer.separate else { return };
-        if peer.transfer(url).is_some_and(|transfer| transfer.etag == etag) {
+        let Some(Separate { message_id, etag: Some(etag), is_protected }) = peer.separate else { return };
+        if is_protected != asks_protected {
+            return;
+        }
+        if peer.transfer(url, is_protected).is_some_and(|transfer| transfer.etag == etag) {
             peer.separate = None;
             if let Some(message) = self.outgoing.remove(address, message_id) {
                 self.timers.cancel(message.timer);
@@ -205,7 +215,8 @@ impl<S: Store> Engine<S> {
         let exchange = self.exchanges.remove(id)?;
         self.timers.cancel(exchange.timer);
         if let Some(peer) = self.peers.peek_mut(&id.peer) {
-            peer.waiting = peer.waiting.saturating_sub(1);
+            let waiting = peer.waiting(id);
+            *waiting = waiting.saturating_sub(1);
         }
         Some(exchange)
     }
@@ -219,9 +230,9 @@ impl<S: Store> Engine<S> {
 
     /// The same for what a device says of itself.
     pub(crate) fn advance(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
-        let Sent { etag, start, end, last, offered } = block;
+        let Sent { etag, is_protected, start, end, last, offered } = block;
         let Some(peer) = self.peers.peek_mut(&address) else { return };
-        match peer.transfer_mut(url).filter(|transfer| transfer.etag == etag) {
+        match peer.transfer_mut(url, is_protected).filter(|transfer| transfer.etag == etag) {
             Some(transfer) if transfer.finished && start > 0 => {}
             Some(transfer) if !transfer.finished => {
                 transfer.last = now;
@@ -238,10 +249,11 @@ impl<S: Store> Engine<S> {
     }
 
     fn start_transfer(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
-        let Sent { etag, start, end, last, offered } = block;
+        let Sent { etag, is_protected, start, end, last, offered } = block;
         let Some(resource) = self.resources.peek(url) else { return };
         let transfer = Transfer {
             url: resource.url.clone(),
+            is_protected,
             etag,
             started: now,
             last: now,
@@ -251,7 +263,7 @@ impl<S: Store> Engine<S> {
             finished: last,
         };
         let Some(peer) = self.peers.peek_mut(&address) else { return };
-        let previous = peer.take_transfer(url);
+        let previous = peer.take_transfer(url, is_protected);
         let displaced = peer.add_transfer(transfer.clone());
         for old in [previous, displaced].into_iter().flatten() {
             self.end_transfer(address, &old);
@@ -264,12 +276,15 @@ impl<S: Store> Engine<S> {
 
     /// A device is done with a version, as far as anybody can know.
     pub(crate) fn finish_transfer(&mut self, address: SocketAddr, url: &str, etag: ETag) {
-        let Some(transfer) = self.peers.peek_mut(&address).and_then(|peer| peer.transfer_mut(url)) else {
-            return;
-        };
-        if transfer.etag == etag && !std::mem::replace(&mut transfer.finished, true) {
-            let ended = ended(address, transfer);
-            self.event(ended);
+        for is_protected in [false, true] {
+            let peer = self.peers.peek_mut(&address);
+            let transfer = peer.and_then(|peer| peer.transfer_mut(url, is_protected));
+            if let Some(transfer) = transfer.filter(|transfer| transfer.etag == etag)
+                && !std::mem::replace(&mut transfer.finished, true)
+            {
+                let ended = ended(address, transfer);
+                self.event(ended);
+            }
         }
     }
 

@@ -80,6 +80,10 @@ impl<S: Store> Engine<S> {
         etag: ETag,
     ) -> bool {
         let Some(lacks) = &wants.lacks else { return false };
+        // Nobody begins a stream in the name of others.
+        if reply.room.is_some() {
+            return false;
+        }
         // A body of unknown length is streamed when it is complete.
         let stored = self.store.image(etag).map(|image| image.body.len());
         let total = stored.or_else(|| self.length_of(url, etag));
@@ -118,7 +122,9 @@ impl<S: Store> Engine<S> {
         }
         let here = fanout::here(lacks, total);
         let offered = lacks.szx;
-        self.advance(now, peer, url, Sent { etag, start: here.min(1), end: here, last: false, offered });
+        let is_protected = reply.bound.is_some();
+        let sent = Sent { etag, is_protected, start: here.min(1), end: here, last: false, offered };
+        self.advance(now, peer, url, sent);
         self.leave_link(interface, peer);
         let max_age = seconds(age).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
         let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
@@ -181,7 +187,8 @@ impl<S: Store> Engine<S> {
     /// The version that a device would get, if it is here or arriving, and for how many seconds that is so.
     fn version(&self, now: Instant, reply: &Reply, url: &str) -> Option<(ETag, u32)> {
         let resource = self.resources.peek(url)?;
-        let begun = self.peers.peek(&reply.path.peer).and_then(|peer| peer.transfer(url));
+        let is_protected = reply.bound.is_some();
+        let begun = self.peers.peek(&reply.path.peer).and_then(|peer| peer.transfer(url, is_protected));
         let current = resource.current.as_ref();
         let partial = resource.fetch.and_then(|id| self.fetches.get(id)?.partial.as_ref());
         let age =

@@ -4,7 +4,7 @@
 
 mod support;
 
-use sixfold_engine::{Event, Fanout, FanoutEvent, LinkConfig, OriginEvent, PlanKind, Repair};
+use sixfold_engine::{EchoPolicy, Event, Fanout, FanoutEvent, LinkConfig, OriginEvent, PlanKind, Repair};
 use sixfold_profile::coap::{Code, Szx, Type, content_format, option};
 use sixfold_profile::parity::{Parity, word};
 use std::time::Duration;
@@ -506,4 +506,16 @@ fn two_images_share_a_link() {
     };
     let (ours, others) = (of(1).count(), of(3).count());
     assert!(ours.abs_diff(others) <= 2 && ours >= 25, "{ours} {others}");
+}
+
+/// Where no address is trusted, a stream needs members that were shown to be live.
+#[test]
+fn nobody_starts_a_stream_in_the_name_of_others() {
+    let mut bench = bench(640);
+    bench.engine.reconfigure(sixfold_engine::Config { echo: EchoPolicy::Always, ..config() });
+    bench.send(&ask(1, 1, &[0]));
+    bench.send(&ask(2, 1, &[0]));
+    let (blocks, parity, _) = stream(&mut bench, MS * 5000);
+    assert_eq!((blocks.len(), parity), (0, 0));
+    assert_eq!(bench.engine.load().groups, 0);
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use sixfold_engine::{EchoPolicy, Engine, LinkConfig, Path, Prefix, UnboundedStore};
+use sixfold_engine::{Config, EchoPolicy, Engine, LinkConfig, Path, Prefix, UnboundedStore};
 use sixfold_profile::coap::{Code, Message, Type, option};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -173,12 +173,14 @@ fn a_request_that_is_too_short_for_any_block_is_asked_for_echo() {
 }
 
 #[test]
-fn who_has_a_session_is_live() {
+fn a_request_in_a_session_is_answered_in_full_and_proves_no_address() {
     let mut bench = Bench::with_image(5000, 600);
     let mut device = Device::with_session(&mut bench, 1, b"kid");
     let (datagram, number) = device.protect(&Ask::block(1, 1, "image.bin", 0, 6));
     let answer = answers(&mut bench, from(1), &datagram).remove(0);
     assert_eq!(device.open(number.number(), &answer).unwrap().0.payload.len(), 1024);
+    let plain = ask(&mut bench, from(1), &Ask::block(1, 2, "image.bin", 0, 6));
+    assert!(plain.payload.len() <= 64, "{plain:?}");
 }
 
 #[test]
@@ -221,4 +223,19 @@ fn nobody_observes_in_the_name_of_others() {
     let answer = ask(&mut bench, from(1), &observe);
     assert_eq!((answer.code, answer.message_type), (Code::CONTENT, Type::Acknowledgement));
     assert_eq!(bench.engine.load().observers, 0);
+}
+
+#[test]
+fn an_agreement_begins_when_its_address_was_shown_to_be_live() {
+    let mut bench = Bench::new(Config { edhoc: true, ..config() });
+    let path = vec![(option::URI_PATH, b".well-known".to_vec()), (option::URI_PATH, b"edhoc".to_vec())];
+    let first = Ask { code: Code::POST, options: path, ..Ask::get(1, 1, "") };
+    let with_payload = |ask: &Ask| [&ask.datagram()[..], &[0xff, 0xf5, 0, 1]].concat();
+    let asked = answers(&mut bench, from(1), &with_payload(&first)).remove(0);
+    let asked = read(&asked, from(1).peer);
+    assert_eq!((asked.code, asked.payload.len()), (Code::UNAUTHORIZED, 0));
+    assert!(bench.engine.poll_edhoc().is_none());
+    let again = Ask { message_id: 2, ..first }.with(option::ECHO, &asked.value(option::ECHO));
+    assert!(answers(&mut bench, from(1), &with_payload(&again)).is_empty());
+    assert_eq!(bench.engine.poll_edhoc().unwrap().payload, [0xf5, 0, 1]);
 }

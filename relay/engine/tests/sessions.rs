@@ -233,6 +233,8 @@ fn notifications_take_a_number_each() {
         let (answer, own) = device.open(number.number(), &notification).unwrap();
         assert_eq!(answer.payload, body(version, 1000));
         numbers.extend(own);
+        bench.datagram(1, &empty(Type::Reset, answer.message_id));
+        assert_eq!(bench.engine.load().observers, 1, "anybody can send a Reset");
         bench.datagram(1, &empty(Type::Acknowledgement, answer.message_id));
     }
     assert!(numbers.is_sorted_by(|a, b| a < b) && numbers.len() == 4, "{numbers:?}");
@@ -409,4 +411,36 @@ fn a_restart_strands_nobody_and_repeats_no_nonce() {
     assert_eq!(device.ask(&mut after, &Ask::get(1, 8, "image.bin")).code, Code::CONTENT);
     after.datagram(2, &old);
     assert_eq!(device.open(0, &after.datagrams()[0]), Err(UnprotectError::NotProtected), "a replay now");
+}
+
+/// A forged request with the same Message ID, and as many as may wait, do not keep the device's own from being taken.
+#[test]
+fn forged_requests_take_no_place_of_those_in_a_session() {
+    let mut bench = Bench::new(config());
+    let mut device = Device::with_session(&mut bench, 1, b"kid");
+    for message_id in 1..=20 {
+        bench.send(&Ask::get(1, message_id, "image.bin"));
+    }
+    let (datagram, _) = device.protect(&Ask::get(1, 1, "image.bin"));
+    bench.datagrams();
+    let before = bench.engine.load().exchanges;
+    bench.datagram(1, &datagram);
+    assert_eq!(bench.datagrams(), Vec::<Vec<u8>>::new(), "it waits too");
+    assert_eq!(bench.engine.load().exchanges, before + 1);
+}
+
+/// Nor do they lead its transfer to another version.
+#[test]
+fn forged_requests_leave_a_transfer_in_a_session_at_its_version() {
+    let mut bench = Bench::with_image(100, 5);
+    let mut device = Device::with_session(&mut bench, 1, b"kid");
+    let first = device.ask(&mut bench, &Ask::block(1, 1, "image.bin", 0, 1));
+    bench.pass(6 * SECOND);
+    bench.send(&Ask::block(2, 1, "image.bin", 0, 1));
+    let id = bench.fetch();
+    bench.deliver(id, 2, &body(2, 100), 5);
+    bench.answers();
+    bench.ask(&Ask::block(1, 2, "image.bin", 0, 1));
+    let next = device.ask(&mut bench, &Ask::block(1, 3, "image.bin", 1, 1));
+    assert_eq!(next.etag(), first.etag());
 }

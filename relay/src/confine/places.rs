@@ -1,6 +1,7 @@
 //! Which parts of the file system a configuration needs.
 
 use crate::config::Config;
+use crate::sessions::store::key_file;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,10 @@ pub struct Places {
     pub read: Vec<PathBuf>,
     /// Whose files are read, written, made and removed.
     pub written: Vec<PathBuf>,
+    /// Files of these that the relay writes itself, beside those of the spool.
+    pub kept: Vec<PathBuf>,
+    /// Its own directory, for the spool.
+    pub spool: Option<PathBuf>,
 }
 
 impl Places {
@@ -46,9 +51,17 @@ impl Places {
             LINKS.iter().map(PathBuf::from).chain(TRUST.iter().filter_map(env::var_os).map(PathBuf::from));
         read.extend(links.filter_map(|link| directory(&real(&link))));
         // The store is replaced by a file beside it.
-        let store = config.sessions.store.as_deref().and_then(directory);
+        let store = config.sessions.store.as_deref().and_then(directory_of);
         let written = config.cache.disk.iter().map(|disk| disk.path.clone()).chain(store);
-        let mut places = Self { read, written: written.collect() };
+        let kept = config.sessions.store.iter().flat_map(|store| [store.clone(), key_file(store)]);
+        let spool = config.cache.disk.as_ref().map(|disk| real(&disk.path));
+        let mut places = Self { read, written: written.collect(), kept: kept.collect(), spool };
+        for file in &mut places.kept {
+            // Not where the name of the file leads: who may write there could choose it.
+            if let (Some(place), Some(name)) = (directory_of(file), file.file_name()) {
+                *file = real(&place).join(name);
+            }
+        }
         for list in [&mut places.read, &mut places.written] {
             list.iter_mut().for_each(|place| *place = real(place));
             list.sort();
@@ -75,9 +88,13 @@ impl Places {
     }
 }
 
-/// Where a file is.
+/// Where a file is, or the directory itself.
 fn directory(file: &Path) -> Option<PathBuf> {
-    let directory = if file.is_dir() { file } else { file.parent()? };
+    if file.is_dir() { Some(file.to_owned()) } else { directory_of(file) }
+}
+
+fn directory_of(file: &Path) -> Option<PathBuf> {
+    let directory = file.parent()?;
     Some(if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory.to_owned() })
 }
 
@@ -123,6 +140,6 @@ mod tests {
         assert_eq!(more.beyond(&plain), Some(folder.join("spool").as_path()));
         let certificates = Places { written: Vec::new(), ..more };
         assert_eq!(certificates.beyond(&plain), Some(folder.join("certs").as_path()));
-        assert_eq!(certificates.beyond(&Places { read: plain.read, written: vec![folder] }), None);
+        assert_eq!(certificates.beyond(&Places { written: vec![folder], ..plain }), None);
     }
 }

@@ -20,6 +20,10 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_move_mount,
     libc::SYS_open_tree,
     libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
     libc::SYS_pivot_root,
     libc::SYS_chroot,
     libc::SYS_setns,
@@ -29,6 +33,7 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
+    KEXEC_FILE_LOAD,
     libc::SYS_reboot,
     libc::SYS_swapon,
     libc::SYS_swapoff,
@@ -41,8 +46,29 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_request_key,
     libc::SYS_settimeofday,
     libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
     libc::SYS_sethostname,
+    libc::SYS_setdomainname,
     libc::SYS_personality,
+];
+
+/// The libc crate does not name it for every C library.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+const KEXEC_FILE_LOAD: libc::c_long = if cfg!(target_arch = "x86_64") { 320 } else { 294 };
+
+/// What `clone` makes a namespace with. Threads need `clone`, without these.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+const NAMESPACES: &[libc::c_int] = &[
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
 ];
 
 /// Whether a filter can be written for this processor.
@@ -50,7 +76,8 @@ pub const fn is_supported() -> bool {
     cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))
 }
 
-/// From now on the calls above fail with EPERM, in this thread and those that it starts.
+/// From now on the calls above fail with EPERM, in this thread and those that it starts, and `clone3` does with ENOSYS: a filter
+/// cannot see its flags, and C libraries then use `clone`.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 pub(super) fn restrict() -> Reach {
     match apply() {
@@ -66,10 +93,23 @@ pub(super) fn restrict() -> Reach {
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 fn apply() -> Result<(), seccompiler::Error> {
-    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule, apply_filter,
+    };
+    let filter = |rules, errno: libc::c_int| {
+        let denied = SeccompAction::Errno(errno as u32);
+        let arch = std::env::consts::ARCH.try_into()?;
+        BpfProgram::try_from(SeccompFilter::new(rules, SeccompAction::Allow, denied, arch)?)
+    };
+    let makes = |flag: &libc::c_int| {
+        let flag = *flag as u64;
+        let is_set = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(flag), flag)?;
+        SeccompRule::new(vec![is_set])
+    };
+    let namespaces = NAMESPACES.iter().map(makes).collect::<Result<Vec<_>, _>>()?;
     // c_long has 64 bits on all of these.
-    let rules = DENIED.iter().map(|call| (*call, Vec::new())).collect();
-    let denied = SeccompAction::Errno(libc::EPERM as u32);
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, denied, std::env::consts::ARCH.try_into()?)?;
-    apply_filter(&BpfProgram::try_from(filter)?)
+    let denied = DENIED.iter().map(|call| (*call, Vec::new())).chain([(libc::SYS_clone, namespaces)]);
+    apply_filter(&filter(denied.collect(), libc::EPERM)?)?;
+    apply_filter(&filter([(libc::SYS_clone3, Vec::new())].into(), libc::ENOSYS)?)
 }

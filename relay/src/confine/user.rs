@@ -2,13 +2,15 @@
 
 use super::Places;
 use crate::config::Config;
+use crate::spool::Spool;
 use anyhow::{Context, anyhow, ensure};
 use caps::{CapSet, Capability, CapsHashSet};
-use nix::unistd::{Gid, Uid, User, chown, geteuid, initgroups, setgid, setuid};
+use nix::unistd::{Uid, User, geteuid, initgroups, setgid, setuid};
 use std::ffi::CString;
 use std::fmt;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 /// Ports below are for who has CAP_NET_BIND_SERVICE.
@@ -103,16 +105,77 @@ fn change(user: &User) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What root wrote before becomes the user's, but for directories of the configuration, whose owner is the operator's decision. What cannot be given is said when the spool is used.
+/// What root wrote before becomes the user's: images of the spool, the store of sessions and its key. Their directory does too if it
+/// is the spool or there is nothing else in it, but not if it is one of the configuration, whose owner is the operator's decision.
+/// What cannot be given is said when it is used.
 fn hand_over(places: &Places, user: &User) {
     for place in places.written.iter().filter(|place| !places.read.contains(place)) {
-        let files = fs::read_dir(place).into_iter().flatten().flatten();
-        let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
-        files.for_each(|file| give(&file.path(), user.uid, user.gid));
-        give(place, user.uid, user.gid);
+        let files = fs::read_dir(place).into_iter().flatten().flatten().map(|file| file.path());
+        let (ours, others): (Vec<_>, Vec<_>) = files.partition(|file| {
+            places.kept.contains(file) || Spool::is_name(file) && Some(place) == places.spool.as_ref()
+        });
+        ours.iter().for_each(|file| give(file, user));
+        if others.is_empty() || Some(place) == places.spool.as_ref() {
+            give(place, user);
+        }
     }
 }
 
-fn give(path: &Path, uid: Uid, gid: Gid) {
-    let _ = chown(path, Some(uid), Some(gid));
+/// Neither a link nor what has another name: either could be a file of somebody else.
+fn give(path: &Path, user: &User) {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(path) else { return };
+    let is_one = |of: fs::Metadata| of.is_dir() || of.is_file() && of.nlink() == 1;
+    if file.metadata().is_ok_and(is_one) {
+        let _ = fchown(&file, Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "these are tests")]
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_the_relays_is_handed_over() {
+        if !geteuid().is_root() {
+            println!("skipped: only root can give files away");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        for name in ["etc", "spool", "shared", "own"] {
+            fs::create_dir(folder.join(name)).unwrap();
+        }
+        let files = [
+            "spool/a.image",
+            "spool/notes",
+            "shared/sessions",
+            "shared/sessions.key",
+            "shared/passwd",
+            "own/sessions",
+        ];
+        files.iter().for_each(|name| fs::write(folder.join(name), "").unwrap());
+        std::os::unix::fs::symlink(folder.join("shared/passwd"), folder.join("spool/b.image")).unwrap();
+        fs::write(folder.join("shared/other"), "").unwrap();
+        fs::hard_link(folder.join("shared/other"), folder.join("spool/c.part")).unwrap();
+        let nobody = User::from_name("nobody").unwrap().unwrap();
+        for store in ["shared", "own"] {
+            let text = format!(
+                "[cache]\ndisk = {{ path = \"../spool\", limit = \"1 MiB\" }}\n[sessions]\nstore = \"../{store}/sessions\""
+            );
+            let file = folder.join("etc/relay.toml");
+            hand_over(&Places::of(&Config::parse(&text, &file).unwrap(), &file), &nobody);
+        }
+        let is_theirs = |name: &str| fs::metadata(folder.join(name)).unwrap().uid() == nobody.uid.as_raw();
+        for name in
+            ["spool", "spool/a.image", "shared/sessions", "shared/sessions.key", "own", "own/sessions"]
+        {
+            assert!(is_theirs(name), "{name}");
+        }
+        for name in ["etc", "spool/notes", "shared", "shared/passwd", "shared/other"] {
+            assert!(!is_theirs(name), "{name}");
+        }
+    }
 }

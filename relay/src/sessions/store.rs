@@ -243,7 +243,8 @@ fn bytes<const N: usize>(short: &ShortBytes<N>) -> Vec<u8> {
     short.as_slice().to_vec()
 }
 
-fn key_file(file: &Path) -> PathBuf {
+/// Where the key of this store is.
+pub(crate) fn key_file(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".key");
     name.into()

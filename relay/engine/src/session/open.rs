@@ -69,10 +69,9 @@ impl<S: Store> Engine<S> {
                 let inner = buffer.get(..opened.length).map(Message::parse);
                 match inner {
                     Some(Ok(inner)) if opened.is_stale => self.refresh(now, reply, &inner),
-                    Some(Ok(inner)) => {
-                        let reply = self.prove(now, reply);
-                        self.serve(now, reply, &inner);
-                    }
+                    // Its answer has no bounds, but the address is not live: whoever is on the way can send what was protected from
+                    // another address, once.
+                    Some(Ok(inner)) => self.serve(now, Reply { room: None, ..reply }, &inner),
                     // RFC 8613 §8.2 step 7: what is within is no CoAP request.
                     _ => self.refuse_session(now, reply, UnprotectError::Undecodable),
                 }

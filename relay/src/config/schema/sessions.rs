@@ -3,12 +3,16 @@
 use super::Files;
 use crate::config::reader::Section;
 use crate::config::{EdhocFiles, Port, Sessions, values};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) fn read(section: &mut Section<'_, '_>, sessions: &mut Sessions, files: Files) {
     section.read("lifetime", &mut sessions.lifetime, values::positive_duration);
     section.read("limit", &mut sessions.limit, values::positive);
-    section.read_path("store", &mut sessions.store);
+    let store_line = section.read_path("store", &mut sessions.store);
+    if sessions.store.as_deref().is_some_and(Path::is_dir) {
+        let message = "is a directory; name a file, in a directory of its own";
+        section.mistake(store_line, "store", message);
+    }
     let line = section.read_path("contexts", &mut sessions.contexts);
     if sessions.contexts.is_some() && sessions.store.is_none() {
         let message = "needs sessions.store: a restart would use numbers of these contexts twice, and give their secrets away";

@@ -98,7 +98,7 @@ const SECTIONS = [
 		['handshake_rate', _('New ones of one address a second'), '', number('uinteger', '4')],
 		['handshake_timeout', _('Time for a handshake'), '', text('30 s')],
 		['limit', _('Sessions'), _('How many there may be.'), number('uinteger', '4096')],
-		['store', _('Directory'), _('Sessions that outlive a restart. Flash wears out: name a disk, or nothing.'), text('/mnt/sda1/sessions')],
+		['store', _('File'), _('Sessions that outlive a restart. Flash wears out: name a file on a disk, in a directory of its own, or nothing.'), text('/mnt/sda1/sixfold/sessions')],
 		['contexts', _('Contexts agreed beforehand'), '', text('/etc/sixfold/contexts.toml')],
 		['allow_plain', _('Serve devices without a session'), '', flag('1')],
 	]],
