@@ -14,7 +14,7 @@ mod interface_identifier;
 mod steps;
 mod target;
 
-pub use agreed::Agreed;
+pub use agreed::{Agreed, InTicket};
 pub use informative::{Nonsense, Told};
 pub use inquiry::{Inquiry, NoGroup};
 pub use interface_identifier::{Origin, SHORTEST_SECRET, interface_identifier};

@@ -1,6 +1,6 @@
 //! The steps of a preparation, in their order.
 
-use super::agreed::Agreed;
+use super::agreed::{Agreed, InTicket};
 use super::informative::{self, Told};
 use super::inquiry::NoGroup;
 use super::target::{Target, TargetError};
@@ -89,7 +89,7 @@ pub struct Prepared {
     /// The group in the ticket, or why there is none; `None` when the relay was not asked.
     pub group: Option<Result<Told, NoGroup>>,
     /// The session in the ticket.
-    pub session: Option<Agreed>,
+    pub session: Option<InTicket>,
 }
 
 /// Why nothing was prepared. The flash is as it was before, or holds one more whole ticket.
@@ -213,7 +213,7 @@ pub fn prepare<S: Source, V, F: NorFlash>(
         options: &options,
     };
     let record = install(flash, layout, &ticket, &index).map_err(PrepareError::Flash)?;
-    Ok(Prepared { record: Some(record), manifest, group, session })
+    Ok(Prepared { record: Some(record), manifest, group, session: session.map(Agreed::spent) })
 }
 
 type Failed<S, V, F> = PrepareError<<S as Source>::Error, V, F>;

@@ -13,7 +13,7 @@ use embedded_storage::nor_flash::NorFlash;
 use serde_json::json;
 use sixfold_device::flash_file::FlashFile;
 use sixfold_device::prepare::{
-    Agreed, Origin, Prepared, Request, SHORTEST_SECRET, Target, Told, interface_identifier, prepare,
+    InTicket, Origin, Prepared, Request, SHORTEST_SECRET, Target, Told, interface_identifier, prepare,
 };
 use sixfold_device::uri::{CoapUri, Host};
 use sixfold_manifest::Device;
@@ -75,8 +75,8 @@ fn tell(prepared: &Prepared) {
 }
 
 /// Without keys.
-fn json_of_session(session: &Agreed) -> serde_json::Value {
-    json!({ "id": hex(session.session().sender_id), "seconds": session.lifetime.map(|time| time.as_secs()) })
+fn json_of_session(session: &InTicket) -> serde_json::Value {
+    json!({ "id": hex(&session.sender_id), "seconds": session.lifetime.map(|time| time.as_secs()) })
 }
 
 fn json_of(told: &Told) -> serde_json::Value {
