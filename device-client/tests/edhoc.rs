@@ -131,6 +131,25 @@ fn lost_datagrams_and_a_busy_relay_cost_time_alone() {
 }
 
 #[test]
+fn a_device_shows_that_it_is_there_when_the_relay_asks() {
+    let mut relay_side = Relay::new(&[&device()]);
+    let (agreed, _) = run(relay().credential(), |_, request| {
+        match Message::parse(request).unwrap().option(option::ECHO) {
+            None => Some(response(request, Code::UNAUTHORIZED, &[(option::ECHO, b"there?")], &[])),
+            Some(value) => {
+                assert_eq!(value, b"there?");
+                Some(relay_side.answer(request))
+            }
+        }
+    });
+    assert!(agreed.is_ok(), "{agreed:?}");
+    let (outcome, _) = run(relay().credential(), |_, request| {
+        Some(response(request, Code::UNAUTHORIZED, &[(option::ECHO, b"and now?")], &[]))
+    });
+    assert!(matches!(outcome, Err(AgreeError::Edhoc(EdhocError::Answer(Code::UNAUTHORIZED)))));
+}
+
+#[test]
 fn silence_and_a_relay_that_stays_busy_end_in_time() {
     let outcome = |answer: fn(&[u8]) -> Option<Vec<u8>>| {
         let (outcome, time) = run(relay().credential(), |_, request| answer(request));

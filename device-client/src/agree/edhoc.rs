@@ -4,6 +4,7 @@
 //! It opens no socket and draws no random numbers: whoever calls it brings both.
 
 use super::AgreeError;
+use crate::blocks::echo::Echo;
 use crate::exchange::{Exchange, Heard};
 use crate::prepare::Agreed;
 use sixfold_edhoc::initiator::{self, Confirming, Waiting};
@@ -102,6 +103,7 @@ pub struct Edhoc<'c> {
     /// `None` when it is over.
     step: Option<Step>,
     payload: Vec<u8>,
+    echo: Echo,
     end: Instant,
     /// The relay asked us to come back then.
     pause: Option<Instant>,
@@ -129,6 +131,7 @@ impl<'c> Edhoc<'c> {
             exchange,
             step: Some(Step::Message2(waiting)),
             payload: [&[BEFORE_MESSAGE_1], &message_1[..]].concat(),
+            echo: Echo::none(),
             end: now + PATIENCE,
             pause: None,
         })
@@ -136,8 +139,12 @@ impl<'c> Edhoc<'c> {
 
     /// Takes a datagram from the relay's address.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Option<Result<Agreed, AgreeError>> {
-        let Self { exchange, .. } = self;
+        let Self { exchange, echo, .. } = self;
         match exchange.handle_datagram(now, datagram) {
+            Heard::Response(response) if echo.take(&response) => {
+                exchange.request();
+                None
+            }
             Heard::Response(response) => self.judge(now, &response),
             Heard::Reset => Some(Err(AgreeError::Edhoc(EdhocError::Reset))),
             Heard::Nothing => None,
@@ -163,11 +170,14 @@ impl<'c> Edhoc<'c> {
     /// # Errors
     /// [`Full`] when `buffer` has less than 300 bytes.
     pub fn poll_transmit(&mut self, now: Instant, buffer: &mut [u8]) -> Result<Option<usize>, Full> {
-        let Self { exchange, payload, .. } = self;
+        let Self { exchange, payload, echo, .. } = self;
         exchange.poll_transmit_with(now, buffer, Code::POST, |mut writer| {
             writer.option(option::URI_PATH, b".well-known")?;
             writer.option(option::URI_PATH, b"edhoc")?;
             writer.uint_option(option::CONTENT_FORMAT, content_format::CID_EDHOC_CBOR_SEQ.into())?;
+            if let Some(value) = echo.value() {
+                writer.option(option::ECHO, value)?;
+            }
             writer.payload(payload)
         })
     }

@@ -35,10 +35,15 @@ impl Echo {
         self.length > 0
     }
 
+    /// What the option says, if it is to be there.
+    pub(crate) fn value(&self) -> Option<&[u8]> {
+        self.value.get(..self.length).filter(|value| !value.is_empty())
+    }
+
     /// Adds the option, and those of the ticket up to it.
     pub(crate) fn write(&self, options: &mut Options<'_>, writer: &mut Writer<'_>) -> Result<(), Full> {
-        match self.value.get(..self.length) {
-            None | Some([]) => Ok(()),
+        match self.value() {
+            None => Ok(()),
             Some(value) => {
                 copy(options, option::ECHO, writer)?;
                 writer.option(option::ECHO, value)
