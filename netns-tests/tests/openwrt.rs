@@ -244,6 +244,13 @@ fn the_service_is_confined_and_comes_back() -> Result<()> {
         ] {
             ensure!(record.lines().any(|told| told == line), "no {line:?} in\n{record}");
         }
+        let kept = |store: &str| format!("{SMALL}config sessions 'sessions'\n\toption store '{store}'\n");
+        let (_, record) = router.run("start", &kept("/tmp/kept/sessions"))?;
+        ensure!(record.contains("chown sixfold:sixfold /tmp/kept\n"), "{record}");
+        fs::create_dir_all(router.path("tmp/shared"))?;
+        fs::write(router.path("tmp/shared/other"), "")?;
+        let (_, record) = router.run("start", &kept("/tmp/shared/sessions"))?;
+        ensure!(!record.contains("chown sixfold:sixfold /tmp/shared"), "{record}");
         let capabilities = fs::read_to_string(file("sixfold.capabilities.json"))?;
         let sets: serde_json::Value = serde_json::from_str(&capabilities)?;
         let sets = sets.as_object().context("no object")?;

@@ -61,7 +61,7 @@ fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
             "{}",
             relay.log()
         );
-        if cfg!(target_arch = "x86_64") && relay.log().contains("seccomp in force") {
+        if cfg!(target_arch = "x86_64") && fs::exists("/proc/sys/kernel/seccomp")? {
             ensure!(of_status(pid, "Seccomp")? == "2");
         }
         // Each thread, also those that were started later.
@@ -132,6 +132,35 @@ fn a_port_below_1024_keeps_one_capability() -> Result<()> {
         // CAP_NET_BIND_SERVICE is number 10.
         ensure!(of_status(relay.id(), "CapEff")? == "0000000000000400", "{}", relay.log());
         ensure!(of_status(relay.id(), "Uid")?.starts_with(&format!("{NOBODY}\t")));
+        Ok(())
+    })
+}
+
+/// The local address and the port of what `/proc/PID/net/NAME` has, as it writes them, if it waits for what comes from anywhere.
+fn listens(pid: u32, name: &str) -> Result<Vec<String>> {
+    let table = fs::read_to_string(format!("/proc/{pid}/net/{name}"))?;
+    let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    // TCP_LISTEN, and TCP_CLOSE for a UDP socket without a peer (the kernel's include/net/tcp_states.h).
+    let rows = rows.filter(|row| row.get(3).is_some_and(|state| ["0A", "07"].contains(state)));
+    Ok(rows.filter_map(|row| row.get(1).map(|local| (*local).to_owned())).collect())
+}
+
+/// CoAP for everybody, the admin port for this host, and nothing else: no session port.
+#[test]
+fn by_default_coap_alone_is_open_to_others() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let relay = Relay::start(&scene.net.relay, CONFIG)?;
+        let pid = relay.id();
+        let any = "0".repeat(32);
+        // 5683 and 61616; 9683 for the admin port.
+        let mut coap = listens(pid, "udp6")?;
+        coap.sort();
+        ensure!(coap == [format!("{any}:1633"), format!("{any}:F0B0")], "{coap:?}");
+        let loopback = if cfg!(target_endian = "little") { "01000000" } else { "00000001" };
+        let admin = format!("{}{loopback}:25D3", "0".repeat(24));
+        ensure!(listens(pid, "tcp6")? == [admin], "{:?}", listens(pid, "tcp6")?);
+        ensure!(listens(pid, "udp")?.is_empty() && listens(pid, "tcp")?.is_empty());
         Ok(())
     })
 }
