@@ -133,15 +133,14 @@ fn lost_datagrams_and_a_busy_relay_cost_time_alone() {
 #[test]
 fn a_device_shows_that_it_is_there_when_the_relay_asks() {
     let mut relay_side = Relay::new(&[&device()]);
-    let (agreed, _) = run(relay().credential(), |_, request| {
-        match Message::parse(request).unwrap().option(option::ECHO) {
+    let (agreed, _) =
+        run(relay().credential(), |_, request| match Message::parse(request).unwrap().option(option::ECHO) {
             None => Some(response(request, Code::UNAUTHORIZED, &[(option::ECHO, b"there?")], &[])),
             Some(value) => {
                 assert_eq!(value, b"there?");
                 Some(relay_side.answer(request))
             }
-        }
-    });
+        });
     assert!(agreed.is_ok(), "{agreed:?}");
     let (outcome, _) = run(relay().credential(), |_, request| {
         Some(response(request, Code::UNAUTHORIZED, &[(option::ECHO, b"and now?")], &[]))

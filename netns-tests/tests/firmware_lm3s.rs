@@ -141,7 +141,9 @@ fn a_board_and_a_linux_device_hear_the_same_stream() -> Result<()> {
         linux(device, &["flash", "create", "/run/flash.bin", "--slot-size", "65536"])?;
         let (endpoint, token) = ask_for_group(device)?;
         let group = Group { endpoint, token: &token };
-        let record = Record::with_group(&bytes, RELAY, &["fw", "image.bin"], Szx::B64, Some(group))?;
+        // As `prepare` does it: members ask at the port that the stream comes from.
+        let relay_endpoint = Endpoint { port: endpoint.port, ..RELAY };
+        let record = Record::with_group(&bytes, relay_endpoint, &["fw", "image.bin"], Szx::B64, Some(group))?;
         let mut machine = lm3s(&scene.net.relay)?;
         machine.program(FLASH, &record.in_flash())?;
         let unicast_before = relay.metric("sixfold_responses_total{code=\"2.05\"")?;

@@ -309,7 +309,8 @@ impl Config {
         let machine =
             || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
         let endpoint = if endpoint.is_empty() { machine() } else { endpoint };
-        let (server_port, links) = (self.engine().port, sixfold_engine::route_links(&self.engine().routes));
+        let server_port = self.listen.coap.first().map_or(params::PORT, SocketAddr::port);
+        let links = sixfold_engine::route_links(&self.engine().routes);
         Some(directory::Settings { host, port, path, endpoint, lifetime, base, server_port, links })
     }
 
