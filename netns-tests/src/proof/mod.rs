@@ -116,6 +116,17 @@ impl Limit {
 }
 
 impl Case {
+    /// What was measured, on one line.
+    fn line(&self) -> String {
+        let Self { name, figure, measured: Spread { median, min, max }, done: (done, of), .. } = self;
+        let verdict = match self.verdict() {
+            Some(true) => "PASS",
+            Some(false) => "FAIL",
+            None => "    ",
+        };
+        format!("{verdict}  {name}: {figure} {median:.3} ({min:.3} to {max:.3}), {done} of {of} done")
+    }
+
     /// Whether what is required holds; `None` when nothing is.
     pub fn verdict(&self) -> Option<bool> {
         let finished = self.done.0 == self.done.1;
@@ -126,7 +137,7 @@ impl Case {
     }
 }
 
-/// Measures everything. `progress` is told which row is next.
+/// Measures everything. `progress` is told which row is next, and what came of each case.
 pub fn measure(scale: Scale, threads: usize, progress: &dyn Fn(&str)) -> Result<Vec<Row>> {
     let lab = Lab::new(scale, threads);
     let rows: [fn(&Lab) -> Result<Row>; 9] = [
@@ -142,7 +153,9 @@ pub fn measure(scale: Scale, threads: usize, progress: &dyn Fn(&str)) -> Result<
     ];
     let measure = |(number, row): (usize, &fn(&Lab) -> Result<Row>)| {
         progress(&format!("row {} of {}", number + 1, rows.len()));
-        row(&lab)
+        let row = row(&lab)?;
+        row.cases.iter().for_each(|case| progress(&case.line()));
+        Ok(row)
     };
     rows.iter().enumerate().map(measure).collect()
 }
