@@ -5,9 +5,6 @@ use anyhow::{Context as _, Result, bail};
 use sixfold_oscore::{Derived, Plain, Secret, SenderSequence};
 use sixfold_profile::coap::{Code, Message};
 
-/// Every device's: what differs is its Sender ID.
-pub(super) const SECRET: [u8; 16] = [7; 16];
-
 /// A device with its number as Sender ID, in two bytes; the relay's is empty.
 pub(super) struct Device {
     derived: Derived,
@@ -18,7 +15,8 @@ pub(super) struct Device {
 
 impl Device {
     pub(super) fn new(number: u16) -> Result<Self> {
-        let secret = Secret { master_secret: &SECRET, master_salt: &[], id_context: None };
+        let own = secret(number);
+        let secret = Secret { master_secret: &own, master_salt: &[], id_context: None };
         let derived = Derived::new(secret, &number.to_be_bytes(), &[])?;
         Ok(Self { derived, numbers: SenderSequence::new(0..u64::from(u32::MAX)), number: 0 })
     }
@@ -48,10 +46,17 @@ impl Device {
     }
 }
 
+/// Each device has a secret of its own: the relay refuses contexts that share a key.
+pub(super) fn secret(number: u16) -> [u8; 16] {
+    let mut secret = [7; 16];
+    secret[..2].copy_from_slice(&number.to_be_bytes());
+    secret
+}
+
 /// The file that the relay reads so many sessions from (`sessions.contexts`).
 pub(super) fn contexts(devices: usize) -> String {
-    let secret: String = SECRET.iter().map(|byte| format!("{byte:02x}")).collect();
     let one = |number: usize| {
+        let secret: String = secret(number as u16).iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
             "[[context]]\nname = \"client-{number}\"\nrecipient_id = \"{number:04x}\"\nmaster_secret = \"{secret}\"\n"
         )

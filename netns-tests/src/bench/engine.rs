@@ -1,6 +1,6 @@
 //! What a block costs in the engine alone, plain and in a session (OSCORE, RFC 8613): no sockets, no system calls.
 
-use super::device::{Device, SECRET};
+use super::device::{Device, secret};
 use super::exchange::{MAX_MESSAGE, Resource};
 use super::report::median;
 use anyhow::{Context as _, Result, ensure};
@@ -114,7 +114,7 @@ fn per_block(szx: Szx, clients: u16, is_protected: bool) -> Result<f64> {
 /// A client with a session that the engine knows.
 fn agree(engine: &mut Engine<UnboundedStore>, client: u16) -> Result<Device> {
     let short = |bytes| Id::new(bytes).context("an identifier is too long");
-    let master = Master { secret: SECRET.to_vec(), salt: Vec::new(), id_context: None };
+    let master = Master { secret: secret(client).to_vec(), salt: Vec::new(), id_context: None };
     let session = NewSession {
         name: format!("client-{client}").into(),
         recipient_id: short(&client.to_be_bytes())?,
