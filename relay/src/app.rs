@@ -82,14 +82,6 @@ impl Handle {
         self.ask_session(|reply| SessionCommand::Add(Box::new(session), reply)).await
     }
 
-    /// Ends the sessions of one device, or of all; how many there were.
-    ///
-    /// # Errors
-    /// When it has stopped.
-    pub async fn revoke_sessions(&self, name: Option<String>) -> anyhow::Result<usize> {
-        self.ask_session(|reply| SessionCommand::Revoke(name, reply)).await
-    }
-
     /// A page of the sessions, and how many there are.
     ///
     /// # Errors
@@ -121,10 +113,6 @@ impl StatusSource for Handle {
 
     async fn order(&self, order: Order) -> anyhow::Result<Result<Report, Unable>> {
         Handle::order(self, order).await
-    }
-
-    async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
-        self.revoke_sessions(name).await
     }
 
     fn metrics(&self) -> String {

@@ -131,11 +131,13 @@ async fn list_sessions(options: &SessionListOptions) -> anyhow::Result<ExitCode>
     print(&status::SessionList(&status).to_string())
 }
 
-/// A name that nobody has is a failure: it was most likely misspelt.
+/// A name that nobody has is a failure: it was most likely misspelt. So are sessions that a restart may bring back.
 async fn revoke_sessions(options: &RevokeOptions) -> anyhow::Result<ExitCode> {
-    let count = status::revoke(&options.url, options.name.as_deref()).await?;
-    print(&format!("{count} sessions ended\n"))?;
-    Ok(if count == 0 && !options.all { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let report = order::tell(&options.url, &Order::Revoke { name: options.name.clone() }).await?;
+    print(&format!("{report}\n"))?;
+    let is_done =
+        matches!(report, Report::Revoked { sessions, is_lasting: true } if sessions > 0 || options.all);
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

@@ -136,12 +136,13 @@ impl Keeper {
         }
     }
 
-    /// Writes the last state, and its time.
-    pub(super) async fn close(mut self, engine: &mut Engine<MemoryStore>, now: Instant) {
+    /// Writes what is so now, with its time, and waits for it. False when that failed.
+    pub(super) async fn keep(&mut self, engine: &mut Engine<MemoryStore>, now: Instant) -> bool {
         if let Some(writing) = self.writing.take() {
             self.end(engine, writing.await.ok().flatten());
         }
         self.write_now(engine, now);
+        !self.is_behind
     }
 
     /// The wall clock was set, as after the boot of a router: the next start would take the step for time that has passed, and end all
@@ -287,11 +288,24 @@ mod tests {
         keeper.epoch += year;
         keeper.look(&mut engine, Instant::ZERO).await;
         assert!(keeper.writing.is_some());
-        keeper.close(&mut engine, Instant::ZERO).await;
-        let (keeper, mut engine) = start(directory.path(), 1);
+        keeper.keep(&mut engine, Instant::ZERO).await;
+        let (mut keeper, mut engine) = start(directory.path(), 1);
         let looked = std::fs::read(&file).unwrap();
         assert_ne!(looked, before);
-        keeper.close(&mut engine, Instant::ZERO).await;
-        assert_ne!(std::fs::read(&file).unwrap(), looked, "close writes always");
+        keeper.keep(&mut engine, Instant::ZERO).await;
+        assert_ne!(std::fs::read(&file).unwrap(), looked, "what is kept is written always");
+    }
+
+    #[tokio::test]
+    async fn what_was_revoked_is_kept_or_said_not_to_be() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("contexts"), context("01", SECRET)).unwrap();
+        let (mut keeper, mut engine) = start(directory.path(), 1);
+        assert_eq!(engine.revoke_all(), 1);
+        // As a power cut would find it: nobody has closed the keeper.
+        assert!(keeper.keep(&mut engine, Instant::ZERO).await);
+        assert_eq!(start(directory.path(), 1).1.load().sessions, 0);
+        directory.close().unwrap();
+        assert!(!keeper.keep(&mut engine, Instant::ZERO).await);
     }
 }

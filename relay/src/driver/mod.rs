@@ -142,7 +142,7 @@ impl Driver {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
                     Command::Turn(reply) => drop(reply.send(())),
                     Command::Status(page, reply) => drop(reply.send(self.status(page))),
-                    Command::Order(order, reply) => drop(reply.send(self.obey(order))),
+                    Command::Order(order, reply) => drop(reply.send(self.obey(order).await)),
                     Command::Session(command) => self.take_session_command(command),
                     Command::Reload(config, reply) => drop(reply.send(self.reload(*config))),
                 },
@@ -160,8 +160,8 @@ impl Driver {
                 break;
             }
         }
-        if let Some(keeper) = self.keeper.take() {
-            keeper.close(&mut self.engine, self.clock.now()).await;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.keep(&mut self.engine, self.clock.now()).await;
         }
     }
 
@@ -280,7 +280,7 @@ impl Driver {
         Ok(())
     }
 
-    fn obey(&mut self, order: Order) -> Result<Report, Unable> {
+    async fn obey(&mut self, order: Order) -> Result<Report, Unable> {
         let now = self.clock.now();
         let stands = |driver: &Self, url: String| {
             let image = driver.engine.image(now, &url).map(Image::of);
@@ -304,6 +304,10 @@ impl Driver {
             Order::LiftBan { name } => {
                 let (url, was_banned) = self.engine.lift_ban(&name)?;
                 Ok(Report::Lifted { url, was_banned })
+            }
+            Order::Revoke { name } => {
+                let (sessions, is_lasting) = self.revoke(name.as_deref()).await;
+                Ok(Report::Revoked { sessions: sessions as u64, is_lasting })
             }
         }
     }

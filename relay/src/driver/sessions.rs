@@ -12,8 +12,6 @@ pub enum SessionCommand {
     FreshId(oneshot::Sender<Option<Id>>),
     /// Take a session into use.
     Add(Box<NewSession>, oneshot::Sender<Result<(), SessionError>>),
-    /// End the sessions of a device, or all of them; answers with how many there were.
-    Revoke(Option<String>, oneshot::Sender<usize>),
     /// Part of the list, and how many there are.
     List(Page, oneshot::Sender<(Vec<SessionStatus>, usize)>),
 }
@@ -25,13 +23,24 @@ impl Driver {
         match command {
             SessionCommand::FreshId(reply) => drop(reply.send(self.fresh_recipient_id())),
             SessionCommand::Add(session, reply) => drop(reply.send(self.engine.add_session(now, *session))),
-            SessionCommand::Revoke(Some(name), reply) => drop(reply.send(self.engine.revoke(&name))),
-            SessionCommand::Revoke(None, reply) => drop(reply.send(self.engine.revoke_all())),
             SessionCommand::List(page, reply) => {
                 let list = self.engine.sessions(now, page.skip, page.limit);
                 drop(reply.send((list, self.engine.load().sessions)));
             }
         }
+    }
+
+    /// Ends the sessions of a device, or all of them, here and in what is kept: how many there were, and whether they stay ended.
+    pub(super) async fn revoke(&mut self, name: Option<&str>) -> (usize, bool) {
+        let count = match name {
+            Some(name) => self.engine.revoke(name),
+            None => self.engine.revoke_all(),
+        };
+        let is_lasting = match &mut self.keeper {
+            Some(keeper) => keeper.keep(&mut self.engine, self.clock.now()).await,
+            None => true,
+        };
+        (count, is_lasting)
     }
 
     fn fresh_recipient_id(&mut self) -> Option<Id> {

@@ -8,17 +8,17 @@
 use super::status::{self, Page};
 use super::{Order, Report, Status, order, page};
 use anyhow::anyhow;
-use axum::http::header::{CONTENT_TYPE, HOST};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::{delete, get};
+use axum::routing::get;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use sixfold_engine::Unable;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -51,12 +51,6 @@ pub trait StatusSource {
     /// # Errors
     /// When it has stopped; and why it does not.
     fn order(&self, order: Order) -> impl Future<Output = anyhow::Result<Result<Report, Unable>>> + Send;
-
-    /// Ends the sessions of one device, or of all; how many there were.
-    ///
-    /// # Errors
-    /// When it has stopped.
-    fn revoke(&self, name: Option<String>) -> impl Future<Output = anyhow::Result<usize>> + Send;
 
     /// All metrics in the Prometheus text format.
     fn metrics(&self) -> String;
@@ -115,8 +109,7 @@ impl Admin {
             let remedy = remedy(error.kind());
             anyhow!("operator: admin.listen = \"{address}\" cannot be bound ({error}): {remedy}")
         })?;
-        let may_change = address.ip().is_loopback();
-        Ok(Self { listener, router: router(source, readiness, may_change) })
+        Ok(Self { listener, router: router(source, readiness) })
     }
 
     /// The address bound, for those who asked for any free port.
@@ -173,18 +166,13 @@ async fn serve(stream: TcpStream, router: Router) {
     }
 }
 
-fn router<S: StatusSource + Clone + Send + Sync + 'static>(
-    source: S,
-    readiness: Readiness,
-    may_change: bool,
-) -> Router {
+fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness: Readiness) -> Router {
     let metrics = source.clone();
     let metrics = move || async move { ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.metrics()) };
     let show = {
         let source = source.clone();
         move |uri: Uri| async move { describe(source, &uri, show).await }
     };
-    let revoking = source.clone();
     let router = page::ASSETS
         .into_iter()
         .fold(order::router(source.clone()), |router, asset| router.route(asset.path, get(asset)));
@@ -199,61 +187,7 @@ fn router<S: StatusSource + Clone + Send + Sync + 'static>(
                 describe(source, &uri, |status, _| Json(status).into_response()).await
             }),
         )
-        .route(
-            status::SESSIONS_PATH,
-            delete(move |uri: Uri, headers: HeaderMap| async move {
-                if may_change && is_meant(&headers) {
-                    revoke(revoking, &uri).await
-                } else {
-                    NOT_HERE.into_response()
-                }
-            }),
-        )
         .fallback((StatusCode::NOT_FOUND, "not found: / /metrics /healthz /readyz /api/status\n"))
-}
-
-/// What is changed is changed on this machine alone.
-const NOT_HERE: (StatusCode, &str) =
-    (StatusCode::FORBIDDEN, "sessions are revoked by the loopback address alone: admin.listen must be one\n");
-
-/// Whether a request was meant for this address: a page of some site, whose name was made to resolve to it, sends its own name. No
-/// page of another site may send DELETE (CORS).
-fn is_meant(headers: &HeaderMap) -> bool {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
-    let name = name.map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// Answers with the number of sessions that were ended.
-async fn revoke(source: impl StatusSource, uri: &Uri) -> Response {
-    let query = uri.query().unwrap_or_default();
-    let name = match query.strip_prefix("name=").map(decoded) {
-        Some(Some(name)) => Some(name),
-        None if query == "all" => None,
-        _ => return (StatusCode::BAD_REQUEST, "give name=NAME or all\n").into_response(),
-    };
-    match source.revoke(name).await {
-        Ok(count) => format!("{count}\n").into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")).into_response(),
-    }
-}
-
-/// A name in a query (RFC 3986 §2.1); `None` for what is none.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? << 4 | digit()?).ok()?
-            }
-            b'&' | b'=' => return None,
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
 }
 
 fn show(status: Status, part: Page) -> Response {
@@ -276,7 +210,7 @@ async fn describe(source: impl StatusSource, uri: &Uri, form: fn(Status, Page) -
 mod tests {
     use super::super::status::Totals;
     use super::*;
-    use std::net::Ipv6Addr;
+    use std::net::{IpAddr, Ipv6Addr};
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
@@ -298,10 +232,6 @@ mod tests {
                 Order::Ban { name } => Ok(Report::Banned { url: name }),
                 _ => Err(Unable::NotConfigured),
             })
-        }
-
-        async fn revoke(&self, name: Option<String>) -> anyhow::Result<usize> {
-            Ok(name.map_or(99, |name| name.len()))
         }
 
         fn metrics(&self) -> String {
@@ -392,30 +322,6 @@ mod tests {
             let markup: String = lines.filter(|line| !line.contains("coap://")).collect();
             assert!(!markup.contains(elsewhere), "{elsewhere} in {markup}");
         }
-    }
-
-    #[tokio::test]
-    async fn sessions_are_revoked_by_who_means_it() {
-        let (address, _) = start(Some(idle())).await;
-        let url = format!("http://{address}");
-        assert_eq!(status::revoke(&url, Some("a b&c")).await.unwrap(), 5);
-        assert_eq!(status::revoke(&url, None).await.unwrap(), 99);
-        let delete =
-            |query: &str, host: &str| format!("DELETE /api/sessions{query} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        for (query, host, code) in [
-            ("?all", "[::1]:9683", 200),
-            ("?all", "localhost", 200),
-            ("?all", "evil.example:9683", 403),
-            ("?all", "192.0.2.1", 403),
-            ("", "[::1]", 400),
-            ("?name=", "[::1]", 400),
-            ("?name=%", "[::1]", 400),
-            ("?name=a&all", "[::1]", 400),
-        ] {
-            let answer = exchange(address, &delete(query, host)).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {code}")), "{query} {host}: {answer}");
-        }
-        assert!(get(address, "/api/sessions?all").await.starts_with("HTTP/1.1 405"));
     }
 
     #[tokio::test]

@@ -41,14 +41,6 @@ pub(super) async fn get(uri: &Uri) -> anyhow::Result<Bytes> {
     ask(Request::get(uri.clone()).body(Full::default())?).await
 }
 
-/// DELETE.
-///
-/// # Errors
-/// As [`get`]; and what the relay has against it.
-pub(super) async fn delete(uri: &Uri) -> anyhow::Result<Bytes> {
-    ask(Request::delete(uri.clone()).body(Full::default())?).await
-}
-
 /// POST of a JSON text.
 ///
 /// # Errors

@@ -44,6 +44,11 @@ pub enum Order {
         /// Which resource.
         name: String,
     },
+    /// End sessions.
+    Revoke {
+        /// Those of which device; all without.
+        name: Option<String>,
+    },
 }
 
 impl fmt::Display for Report {
@@ -57,6 +62,11 @@ impl fmt::Display for Report {
             }
             Self::Lifted { url, was_banned: true } => write!(f, "serves {} again", printable(url)),
             Self::Lifted { url, was_banned: false } => write!(f, "{} was not banned", printable(url)),
+            Self::Revoked { sessions, is_lasting: true } => write!(f, "{sessions} sessions ended"),
+            Self::Revoked { sessions, is_lasting: false } => write!(
+                f,
+                "{sessions} sessions ended, but a restart may bring them back: sessions.store cannot be written, see the relay's log"
+            ),
         }
     }
 }
@@ -88,5 +98,12 @@ pub enum Report {
         url: String,
         /// Whether it was banned.
         was_banned: bool,
+    },
+    /// Sessions are over.
+    Revoked {
+        /// How many there were.
+        sessions: u64,
+        /// No restart brings them back.
+        is_lasting: bool,
     },
 }

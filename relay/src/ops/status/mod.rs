@@ -7,7 +7,7 @@ mod live;
 mod tables;
 mod text;
 
-pub use client::{fetch, revoke};
+pub use client::fetch;
 pub use live::{Form, watch};
 pub(crate) use tables::{BANS, Cell, GROUPS, IMAGES, LINKS, SESSIONS, TRANSFERS, Table, printable, progress};
 pub use text::SessionList;
@@ -29,9 +29,6 @@ pub const VALIDATING: &str = ImageState::Validating.label();
 
 /// The path of the status on the admin address.
 pub const PATH: &str = "/api/status";
-
-/// Where sessions are revoked: `DELETE` with the query `name=NAME` or `all`.
-pub const SESSIONS_PATH: &str = "/api/sessions";
 
 /// Which part of the tables of images, transfers and sessions is wanted: they may have thousands of rows, and the relay serves nobody
 /// while they are copied.
