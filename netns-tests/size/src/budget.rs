@@ -25,7 +25,7 @@ pub const OSCORE_RAM: u64 = 1280;
 const PANICS: [&str; 6] = ["panic", "begin_unwind", "unwrap_failed", "expect_failed", "_fail", "slice_index"];
 
 /// The flash of the boot part of the C library, which checks what C hands over, and brings the compiler's fast `memcpy`.
-pub const C_FLASH: u64 = 12 * 1024 + 512;
+pub const C_FLASH: u64 = 12 * 1024;
 
 /// Bytes of RAM beside buffers: state, statics, and the deepest of these paths.
 pub fn ram(program: &Program, paths: &[Path]) -> u64 {
