@@ -269,6 +269,65 @@ fn resources_are_bounded_and_those_in_use_stay() {
 }
 
 #[test]
+fn an_image_that_made_room_is_missed_as_such() {
+    let mut bench = Bench::new(config());
+    for (peer, result) in [(1, CacheResult::Miss), (2, CacheResult::Evicted)] {
+        bench.send(&Ask::get(peer, 1, "image.bin"));
+        let id = bench.fetch();
+        bench.deliver(id, 1, &body(1, 100), 60);
+        bench.answers();
+        let counted: Vec<_> =
+            bench.events.drain(..).filter(|event| matches!(event, Event::Cache(_))).collect();
+        assert_eq!(counted, [Event::Cache(result)]);
+        let etag = bench.engine.images(bench.now, 0, 100)[0].etag.unwrap();
+        bench.engine.store_mut().remove(etag);
+    }
+}
+
+#[test]
+fn images_are_counted_by_their_state() {
+    let mut bench = Bench::with_image(100, 10);
+    let count = |bench: &Bench, state: ImageState| {
+        let counts = bench.engine.image_states(bench.now);
+        assert_eq!(counts.iter().sum::<usize>(), 1);
+        let listed = bench.engine.images(bench.now, 0, 100)[0].state;
+        counts[ImageState::ALL.iter().position(|one| *one == state).unwrap()] == 1 && listed == state
+    };
+    assert!(count(&bench, ImageState::Fresh));
+    bench.pass(11 * SECOND);
+    assert!(count(&bench, ImageState::Stale));
+    bench.send(&Ask::get(1, 1, "image.bin"));
+    assert!(count(&bench, ImageState::Validating));
+    let id = bench.fetch();
+    bench.origin(id, head(2, 200, 10));
+    assert!(count(&bench, ImageState::Fetching));
+    bench.deliver(id, 2, &body(2, 200), 10);
+    let etag = bench.engine.images(bench.now, 0, 100)[0].etag.unwrap();
+    bench.engine.store_mut().remove(etag);
+    assert!(count(&bench, ImageState::Evicted));
+}
+
+#[test]
+fn the_longest_transfers_come_first_and_finished_ones_not_at_all() {
+    // The device that the image was fetched for got all of it in one block.
+    let mut bench = Bench::with_image(1000, 600);
+    assert_eq!(bench.engine.longest_transfers::<2>(bench.now), [None; 2]);
+    for peer in 1..=3 {
+        bench.ask(&Ask::block(peer, 1, "image.bin", 0, 4));
+        bench.pass(SECOND);
+    }
+    let ages =
+        |bench: &Bench| bench.engine.longest_transfers::<3>(bench.now).map(|one| one.map(|(age, _)| age));
+    assert_eq!(ages(&bench), [Some(3 * SECOND), Some(2 * SECOND), Some(SECOND)]);
+    let [Some((_, share))] = bench.engine.longest_transfers::<1>(bench.now) else { panic!() };
+    assert!((share - 0.256).abs() < 1e-9, "{share}");
+    for num in 1..4 {
+        bench.ask(&Ask::block(1, 1 + num, "image.bin", num.into(), 4));
+    }
+    assert_eq!(ages(&bench), [Some(2 * SECOND), Some(SECOND), None], "the first is done");
+}
+
+#[test]
 fn a_new_configuration_keeps_images_and_transfers() {
     let mut bench = Bench::with_image(3000, 60);
     bench.ask(&Ask::block(1, 1, "image.bin", 0, 6));
