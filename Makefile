@@ -1,5 +1,5 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test vm-test bench fleet proof soak firmware size lint deny reproducible fuzz fuzz-long packages packages-test
+.PHONY: demo test vm-test bench fleet proof soak pictures firmware size lint deny reproducible fuzz fuzz-long packages packages-test
 
 demo:
 	@cargo build --locked --bin sixfold-device --bin sixfold-relay
@@ -31,6 +31,9 @@ MINUTES ?= 30
 soak:
 	@cargo build --quiet --locked --release --bin sixfold-relay --bin sixfold-soak
 	@target/release/sixfold-soak --minutes $(MINUTES) $(ARGS)
+
+# docs/pictures: the status page in a browser, and what demo and status print. After what they show has changed.
+pictures: ; @scripts/pictures
 
 # Boot programs and a main program for machines that QEMU emulates, in target/firmware: device-client/firmware/README.md.
 firmware: ; @scripts/firmware

@@ -192,6 +192,21 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
 }
 
 #[test]
+fn the_quick_start_of_the_readme_starts_a_relay() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let readme = fs::read_to_string(workspace::root().join("README.md"))?;
+        let (_, uci) = readme.split_once("```\nconfig sixfold").context("no configuration for OpenWrt")?;
+        let (uci, _) = uci.split_once("```").context("a block that does not end")?;
+        let (ok, record) = router.run("start", &format!("config sixfold{uci}"))?;
+        ensure!(ok && record.contains("procd_open_instance"), "{record}");
+        let written = router.written()?;
+        ensure!(written.routes.len() == 1 && written.link[0].interface == "wpan0", "{written:#?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn every_key_of_the_relay_has_its_option() -> Result<()> {
     let manual = fs::read_to_string(workspace::root().join("config/relay.toml"))?;
     let script = fs::read_to_string(file("sixfold.init"))?;
