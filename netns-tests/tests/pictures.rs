@@ -28,7 +28,7 @@ fn make_pictures_of_an_update() -> Result<()> {
         nginx::publish_image("meter-2.0.bin", 2, 160_000)?;
         let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
         let browser = Browser::start(&scene.net.relay)?;
-        browser.resize(1280, 800, false)?;
+        browser.resize(1024, 800, false)?;
         browser.prefer("light")?;
         browser.open(PAGE)?;
         let fetches: Vec<_> = ["/fw/lamp-1.4.bin", "/fw/lamp-1.4.bin", "/fw/meter-2.0.bin"]
@@ -42,8 +42,8 @@ fn make_pictures_of_an_update() -> Result<()> {
         })?;
         // The page stays as it is, so that its plots are in each picture.
         for (name, width, scheme, phone) in [
-            (NAMES[0], 1280, "light", false),
-            (NAMES[1], 1280, "dark", false),
+            (NAMES[0], 1024, "light", false),
+            (NAMES[1], 1024, "dark", false),
             (NAMES[2], 390, "light", true),
         ] {
             browser.resize(width, 800, phone)?;
@@ -53,7 +53,7 @@ fn make_pictures_of_an_update() -> Result<()> {
                     return Math.abs(svg.viewBox.baseVal.width - svg.getBoundingClientRect().width) < 1;";
                 browser.run(fits).is_ok_and(|fits| fits == true)
             })?;
-            browser.keep_picture(name)?;
+            browser.keep_view(name)?;
         }
         let (code, status) = relay.command(&["status"])?;
         ensure!(code == 0, "{status}");

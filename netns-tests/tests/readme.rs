@@ -21,9 +21,10 @@ fn block(heading: &str, language: &str) -> Result<String> {
     let (_, section) = readme.split_once(&format!("\n### {heading}\n")).context(heading.to_owned())?;
     let (section, _) = section.split_once("\n## ").unwrap_or((section, ""));
     let (section, _) = section.split_once("\n### ").unwrap_or((section, ""));
-    let start = format!("\n```{language}\n");
-    let (_, block) = section.split_once(&start).with_context(|| format!("{heading}: no {language:?}"))?;
-    Ok(block.split_once("```").context("a block that does not end")?.0.to_owned())
+    // Between every second pair of fences is a block; its first line is its language.
+    let blocks = section.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
+    let block = blocks.into_iter().find(|(of, _)| *of == language).map(|(_, text)| text.to_owned());
+    block.with_context(|| format!("{heading}: no block of {language:?}"))
 }
 
 /// Types it into a shell, which stops at the first command that fails.

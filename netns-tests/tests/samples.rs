@@ -46,7 +46,8 @@ fn tun_devices_are_paced_as_the_samples_say() -> Result<()> {
 #[test]
 fn every_border_router_is_explained_in_the_same_terms() -> Result<()> {
     let page = fs::read_to_string(workspace::root().join("docs/border-routers.md"))?;
-    let sections: Vec<&str> = page.split("\n## ").skip(1).filter(|text| text.contains("config/samples/")).collect();
+    let sections: Vec<&str> =
+        page.split("\n## ").skip(1).filter(|text| text.contains("config/samples/")).collect();
     ensure!(sections.len() == 4, "{} sections", sections.len());
     for section in sections {
         let name = section.lines().next().unwrap_or_default();
