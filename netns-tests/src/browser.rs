@@ -41,6 +41,7 @@ impl<'a> Browser<'a> {
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--hide-scrollbars",
             "--disable-quic",
             "--no-first-run",
             "--disable-dev-shm-usage",

@@ -48,6 +48,21 @@ const CONTRAST: &str = "
     const worst = texts.map((element) => [ratio(element), element.outerHTML.slice(0, 80)]).sort((a, b) => a[0] - b[0])[0];
     return { ratio: worst[0], element: worst[1], texts: texts.length };";
 
+/// The first short word that is on two lines: names and URLs may be, states and numbers may not.
+const BROKEN: &str = "
+    for (const cell of document.querySelectorAll('td:not([data-name=Image])')) {
+        for (const node of cell.childNodes) {
+            if (node.nodeType !== 3) continue;
+            for (const word of node.data.matchAll(/[^ ]+/g)) {
+                const range = document.createRange();
+                range.setStart(node, word.index);
+                range.setEnd(node, word.index + word[0].length);
+                if (word[0].length < 20 && range.getClientRects().length > 1) return word[0];
+            }
+        }
+    }
+    return '';";
+
 /// What a reader of the page by ear meets: landmarks with names, headings that go down one by one, and a name for every table, row,
 /// bar and plot (WCAG 2.2, 1.1.1, 1.3.1, 2.4.1, 2.4.6, 3.1.1, 4.1.2).
 const OUTLINE: &str = "
@@ -149,7 +164,7 @@ fn the_page_fits_phones_and_is_legible_in_light_and_dark() -> Result<()> {
         let path = "/fw/firmware-with-a-long-name-1.4.2.bin";
         ensure!(device::fetch(&scene.net.devices[0], "device", path, &[])?.image(PATIENCE)? == image);
         let browser = Browser::start(&scene.net.relay)?;
-        for (width, phone) in [(320, true), (360, true), (1280, false)] {
+        for (width, phone) in [(320, true), (360, true), (1000, false), (1280, false)] {
             for scheme in ["light", "dark"] {
                 browser.resize(width, 800, phone)?;
                 browser.prefer(scheme)?;
@@ -169,6 +184,7 @@ fn the_page_fits_phones_and_is_legible_in_light_and_dark() -> Result<()> {
                 let back = browser.run("return getComputedStyle(document.body).backgroundColor")?;
                 ensure!((back == "rgb(18, 24, 29)") == (scheme == "dark"), "{scheme}: {back}");
                 ensure_accessible(&browser)?;
+                ensure!(browser.run(BROKEN)? == "", "{width} pixels: a word is broken");
                 browser.keep_picture(&format!("status-{width}-{scheme}"))?;
             }
         }
