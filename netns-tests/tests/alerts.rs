@@ -120,3 +120,28 @@ fn rules_use_metrics_that_exist() -> Result<()> {
     }
     Ok(())
 }
+
+/// What a pattern such as `sixfold_(origin|cache).*` may begin with.
+fn beginnings(pattern: &str) -> Vec<String> {
+    let pattern = pattern.trim_end_matches(".*");
+    let Some((before, rest)) = pattern.split_once('(') else { return vec![pattern.to_owned()] };
+    let (choices, after) = rest.split_once(')').unwrap_or((rest, ""));
+    choices.split('|').map(|choice| format!("{before}{choice}{after}")).collect()
+}
+
+#[test]
+fn the_centre_gets_what_the_dashboard_asks_for() -> Result<()> {
+    let folder = workspace::root().join("config/scale-out");
+    let text = fs::read_to_string(folder.join("prometheus-central.yml"))?;
+    let config: Value = serde_saphyr::from_str(&text)?;
+    let wanted = config["scrape_configs"][0]["params"]["match[]"].as_array().context("match[]")?;
+    let patterns =
+        wanted.iter().filter_map(|one| one.as_str()?.split("__name__=~\"").nth(1)?.split('"').next());
+    let federated: Vec<String> = patterns.flat_map(beginnings).collect();
+    let dashboard = read("dashboard.json")?;
+    for name in names(&dashboard) {
+        ensure!(federated.iter().any(|beginning| name.starts_with(beginning)), "{name} stays at its site");
+    }
+    ensure!(names(&dashboard).len() > 40, "too few names");
+    Ok(())
+}
