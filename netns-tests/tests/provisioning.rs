@@ -42,7 +42,7 @@ fn whatever_is_mounted_exists_and_is_where_it_is_looked_for() -> Result<()> {
             let (source, _) = volume.split_once(':').context("a volume")?;
             match source.strip_prefix("./") {
                 Some(file) => {
-                    ensure!(folder().join(file).exists(), "{name} mounts {file}, which is not there")
+                    ensure!(folder().join(file).exists(), "{name} mounts {file}, which is not there");
                 }
                 None => ensure!(
                     compose["volumes"].as_object().is_some_and(|named| named.contains_key(source)),

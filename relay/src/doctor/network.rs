@@ -130,7 +130,7 @@ pub(super) fn groups(config: &Config, running: bool) -> Vec<Finding> {
         let name = &interface.name;
         match &members {
             Some(list) if ALL_COAP_NODES.iter().all(|group| is_member(list, name, *group)) => {
-                fine.push(&**name)
+                fine.push(&**name);
             }
             Some(_) => {
                 let remedy = "the relay's log says why it could not join them there";
