@@ -5,11 +5,14 @@
 mod support;
 
 use sixfold_engine::{
-    CacheResult, Event, Failure, FetchCommand, Freshness, Head, ImageState, OriginEvent, Store, Validator,
+    CacheResult, ETag, Engine, Event, Failure, FetchCommand, Freshness, Head, Image, ImageState, Instant,
+    OriginEvent, Store, UnboundedStore, Validator,
 };
 use sixfold_profile::coap::{Code, Szx, option};
+use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
-use support::{Ask, Bench, URL, body, config, head};
+use support::{Ask, Bench, URL, body, config, head, path};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -282,6 +285,48 @@ fn an_image_that_made_room_is_missed_as_such() {
         let etag = bench.engine.images(bench.now, 0, 100)[0].etag.unwrap();
         bench.engine.store_mut().remove(etag);
     }
+}
+
+/// A store that counts how often an image was used.
+#[derive(Default)]
+struct Watched(UnboundedStore, Cell<u32>);
+
+impl Store for Watched {
+    fn image(&self, etag: ETag) -> Option<Arc<Image>> {
+        self.1.set(self.1.get() + 1);
+        self.0.image(etag)
+    }
+    fn holds(&self, etag: ETag) -> bool {
+        self.0.holds(etag)
+    }
+    fn insert(&mut self, image: Arc<Image>) {
+        self.0.insert(image);
+    }
+    fn remove(&mut self, etag: ETag) {
+        self.0.remove(etag);
+    }
+    fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+}
+
+#[test]
+fn whoever_looks_at_the_status_uses_no_image() {
+    let mut engine = Engine::new(config(), Watched::default(), [7; 32]);
+    let now = Instant::ZERO;
+    engine.handle_datagram(now, path(1), &Ask::get(1, 1, "image.bin").datagram());
+    let Some(FetchCommand::Start { id, .. }) = engine.poll_fetch() else { panic!() };
+    engine.handle_origin(now, id, head(1, 100, 60));
+    engine.handle_origin(now, id, OriginEvent::Data(body(1, 100).into()));
+    engine.handle_origin(now, id, OriginEvent::Complete);
+    let used = engine.store().1.get();
+    assert_eq!(engine.images(now, 0, 100)[0].available, 100);
+    assert_eq!(engine.image(now, URL).unwrap().state, ImageState::Fresh);
+    assert_eq!(engine.image_states(now).iter().sum::<usize>(), 1);
+    assert_eq!(engine.transfers(now, 0, 100).len(), 1);
+    assert_eq!(engine.store().1.get(), used);
+    engine.handle_datagram(now, path(2), &Ask::get(2, 1, "image.bin").datagram());
+    assert!(engine.store().1.get() > used, "a device does");
 }
 
 #[test]
