@@ -2,8 +2,8 @@
 .PHONY: demo test vm-test bench fleet proof soak firmware size lint deny reproducible fuzz fuzz-long packages packages-test
 
 demo:
-	@cargo build --locked --bin sixfold-device --bin sixfold-relay
-	@cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
+	@cargo build --locked --bin sixfold-device --bin sixfold-demo
+	@cargo run --quiet --locked --bin sixfold-demo -- $(ARGS)
 
 test: ; @scripts/test $(ARGS)
 
