@@ -29,6 +29,7 @@ pub mod proof;
 pub mod qemu;
 pub mod radvd;
 pub mod relay;
+pub mod router;
 pub mod sandbox;
 pub mod scene;
 pub mod site;
