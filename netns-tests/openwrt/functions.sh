@@ -1,7 +1,7 @@
 # Stands for OpenWrt's /lib/functions.sh in the tests, where packages' scripts find what they run: the user of the package is
 # made, its first settings are applied once, and its service is enabled, and started unless this is an upgrade.
 # shellcheck shell=dash
-# shellcheck disable=SC3043
+# shellcheck disable=SC3043,SC1090,SC2013
 
 record() { printf '%s\n' "$*" >>/record; }
 

@@ -14,6 +14,7 @@ pub mod bench;
 pub mod browser;
 pub mod ca;
 pub mod coap_client;
+pub mod debian;
 pub mod device;
 pub mod fleet;
 pub mod image;

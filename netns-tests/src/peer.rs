@@ -57,6 +57,14 @@ pub enum Peer {
     Chromium,
     /// What tells the browser what to do.
     Chromedriver,
+    /// Installs packages of Debian.
+    Dpkg,
+    /// Makes them.
+    CargoDeb,
+    /// Judges them.
+    Lintian,
+    /// Shows manual pages.
+    Man,
 }
 
 impl Peer {
@@ -83,6 +91,10 @@ impl Peer {
             Self::Varnish => in_path("varnishd"),
             Self::Chromium => in_path("chromium"),
             Self::Chromedriver => in_path("chromedriver"),
+            Self::Dpkg => in_path("dpkg"),
+            Self::CargoDeb => Some(workspace::target_dir().join("package-tools/cargo/bin/cargo-deb")),
+            Self::Lintian => in_path("lintian"),
+            Self::Man => in_path("man"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Aiocoap | Self::FoundationSdk => Some(workspace::target_dir().join("venv/bin/python")),
         }
@@ -113,6 +125,10 @@ impl Peer {
             Self::Varnish => "varnishd is missing (Debian: varnish)",
             Self::Chromium => "chromium is missing (Debian: chromium)",
             Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
+            Self::Dpkg => "this is no Debian: dpkg is missing",
+            Self::CargoDeb => "cargo-deb is missing (scripts/package-tools --cargo-deb)",
+            Self::Lintian => "lintian is missing (Debian: lintian)",
+            Self::Man => "man is missing (Debian: man-db)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

@@ -2,7 +2,7 @@
 
 use crate::netns::Netns;
 use crate::wait;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -116,6 +116,13 @@ impl Drop for Process {
             }
         }
     }
+}
+
+/// Runs a command to its end, which must be a success: what it printed.
+pub fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// A line of `/proc/PID/status`.

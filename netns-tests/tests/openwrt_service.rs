@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use sixfold_netns_tests::coap_client::{self, Outcome};
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::peer::Peer;
-use sixfold_netns_tests::process::{Process, status_field};
+use sixfold_netns_tests::process::{self, Process, status_field};
 use sixfold_netns_tests::router::procd::Instance;
 use sixfold_netns_tests::router::{Router, UCI, WRITTEN, file, package};
 use sixfold_netns_tests::scene::Scene;
@@ -60,7 +60,7 @@ fn installed(scene: &Scene) -> Result<(Router, tempfile::TempDir)> {
 /// The relay as it is packed: what is for debuggers would take most of the time of packing.
 fn stripped(folder: &Path) -> Result<PathBuf> {
     let program = folder.join("sixfold-relay");
-    package::run(
+    process::run(
         Command::new("strip").arg(workspace::program_dir().join("sixfold-relay")).arg("-o").arg(&program),
     )?;
     Ok(program)

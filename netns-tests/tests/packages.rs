@@ -3,15 +3,17 @@
 //! The program in them is a stand-in here; `make packages` packs real ones, and `make packages-test` looks at those.
 
 use anyhow::{Context, Result, ensure};
-use sixfold_netns_tests::router::package::{self, SBOM, files, run, untar};
 use sixfold_netns_tests::workspace;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const ARCHITECTURE: &str = "aarch64_cortex-a53";
+
+/// A stand-in too: `tests/supply_chain.rs` reads a real one.
+const SBOM: &[u8] = b"{\"bomFormat\":\"CycloneDX\"}";
 
 /// What is installed, and with which mode; apk's own files are not among it.
 const FILES: &[(&str, u32)] = &[
@@ -26,6 +28,47 @@ const FILES: &[(&str, u32)] = &[
     ("usr/share/sixfold/sbom.cdx.json", 0o644),
 ];
 
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Writes both packages below a folder, packed around a program of these bytes.
+fn write(folder: &Path, program: &[u8]) -> Result<(PathBuf, PathBuf)> {
+    let file = folder.join("program");
+    fs::write(&file, program)?;
+    let sbom = folder.join("sbom");
+    fs::write(&sbom, SBOM)?;
+    let script = workspace::root().join("config/openwrt/package.py");
+    run(Command::new("python3")
+        .arg(script)
+        .args([ARCHITECTURE.as_ref(), file.as_os_str(), sbom.as_os_str(), folder.as_os_str()])
+        .env("SOURCE_DATE_EPOCH", "1700000000"))?;
+    let version = concat!(env!("CARGO_PKG_VERSION"), "-r1");
+    let ipk = folder.join(format!("sixfold_{version}_{ARCHITECTURE}.ipk"));
+    let apk = folder.join(format!("{ARCHITECTURE}/sixfold-{version}.apk"));
+    Ok((ipk, apk))
+}
+
+fn untar(archive: &Path, into: &Path) -> Result<()> {
+    fs::create_dir_all(into)?;
+    run(Command::new("tar").arg("-xpzf").arg(archive).arg("-C").arg(into)).map(|_| ())
+}
+
+/// Regular files below a folder, with their modes.
+fn files(folder: &Path) -> Result<BTreeMap<String, u32>> {
+    let listed =
+        run(Command::new("find").args([".", "-type", "f", "-printf", "%P %m\\n"]).current_dir(folder))?;
+    listed
+        .lines()
+        .map(|line| {
+            let (path, mode) = line.rsplit_once(' ').context("find")?;
+            Ok((path.to_owned(), u32::from_str_radix(mode, 8)?))
+        })
+        .collect()
+}
+
 fn promised() -> BTreeMap<String, u32> {
     FILES.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect()
 }
@@ -33,11 +76,11 @@ fn promised() -> BTreeMap<String, u32> {
 #[test]
 fn the_same_input_makes_the_same_packages() -> Result<()> {
     let [one, other] = [tempfile::tempdir()?, tempfile::tempdir()?];
-    let first = package::write(one.path(), ARCHITECTURE, b"\x7fELF a program")?;
-    let second = package::write(other.path(), ARCHITECTURE, b"\x7fELF a program")?;
+    let first = write(one.path(), b"\x7fELF a program")?;
+    let second = write(other.path(), b"\x7fELF a program")?;
     ensure!(fs::read(&first.0)? == fs::read(second.0)? && fs::read(&first.1)? == fs::read(second.1)?);
     let before = (fs::read(&first.0)?, fs::read(&first.1)?);
-    let changed = package::write(one.path(), ARCHITECTURE, b"\x7fELF another program")?;
+    let changed = write(one.path(), b"\x7fELF another program")?;
     ensure!(fs::read(changed.0)? != before.0 && fs::read(changed.1)? != before.1);
     Ok(())
 }
@@ -45,7 +88,7 @@ fn the_same_input_makes_the_same_packages() -> Result<()> {
 #[test]
 fn tar_reads_the_ipk() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (ipk, _) = package::write(folder.path(), ARCHITECTURE, b"\x7fELF a program")?;
+    let (ipk, _) = write(folder.path(), b"\x7fELF a program")?;
     let parts = folder.path().join("parts");
     untar(&ipk, &parts)?;
     ensure!(fs::read_to_string(parts.join("debian-binary"))? == "2.0\n");
@@ -82,7 +125,7 @@ fn read_apk(apk: &Path, into: &Path) -> Result<serde_json::Value> {
 #[test]
 fn another_reader_reads_the_apk() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (_, apk) = package::write(folder.path(), ARCHITECTURE, b"\x7fELF a program")?;
+    let (_, apk) = write(folder.path(), b"\x7fELF a program")?;
     let data = folder.path().join("data");
     let read = read_apk(&apk, &data)?;
     let listed = read["files"].as_object().context("files")?;
@@ -116,7 +159,7 @@ fn the_reader_sees_a_package_that_was_changed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     // Longer than any of the other files, so that the middle of the package is its bytes.
     let noise: Vec<u8> = (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let (_, apk) = package::write(folder.path(), ARCHITECTURE, &noise)?;
+    let (_, apk) = write(folder.path(), &noise)?;
     let mut bytes = fs::read(&apk)?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -2,6 +2,7 @@
 //! the operator's among them left alone, and scripts.
 
 use super::{INFO, Router, said};
+use crate::process::run;
 use crate::workspace;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
@@ -29,13 +30,6 @@ pub fn write(folder: &Path, architecture: &str, program: &[u8]) -> Result<(PathB
     let ipk = folder.join(format!("sixfold_{VERSION}_{architecture}.ipk"));
     let apk = folder.join(format!("{architecture}/sixfold-{VERSION}.apk"));
     Ok((ipk, apk))
-}
-
-/// Runs a command to its end, which must be a success: what it printed.
-pub fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Unpacks a gzipped tar into a folder, which is made.
