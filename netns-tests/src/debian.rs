@@ -90,7 +90,7 @@ pub fn another_version(version: &str, line: &str) -> Result<PathBuf> {
     let config = parts.join("etc/sixfold/relay.toml");
     fs::write(&config, fs::read_to_string(&config)? + line)?;
     let deb = parts.with_extension("deb");
-    process::run(Command::new("dpkg-deb").args(["-Zgzip", "-z1", "--build"]).arg(&parts).arg(&deb))?;
+    process::run(Command::new("dpkg-deb").args(["-Znone", "--build"]).arg(&parts).arg(&deb))?;
     Ok(deb)
 }
 
@@ -115,6 +115,11 @@ impl Debian {
             fs::remove_file(rule?.path())?;
         }
         debian.allow_starts(true)?;
+        // An index of all manual pages, made anew each time, is most of the time and proves nothing.
+        let index = debian.path("var/lib/man-db/auto-update");
+        if index.exists() {
+            fs::remove_file(index)?;
+        }
         Ok(debian)
     }
 
