@@ -57,6 +57,10 @@ pub enum Peer {
     Chromium,
     /// What tells the browser what to do.
     Chromedriver,
+    /// Makes and checks signatures in files of OpenBSD's and OpenWrt's form.
+    Signify,
+    /// Keys and signatures for Python, in the tests' virtual environment.
+    Cryptography,
 }
 
 impl Peer {
@@ -84,7 +88,10 @@ impl Peer {
             Self::Chromium => in_path("chromium"),
             Self::Chromedriver => in_path("chromedriver"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
-            Self::Aiocoap | Self::FoundationSdk => Some(workspace::target_dir().join("venv/bin/python")),
+            Self::Signify => in_path("signify-openbsd"),
+            Self::Aiocoap | Self::Cryptography | Self::FoundationSdk => {
+                Some(workspace::target_dir().join("venv/bin/python"))
+            }
         }
         .filter(|program| program.exists())
     }
@@ -113,6 +120,10 @@ impl Peer {
             Self::Varnish => "varnishd is missing (Debian: varnish)",
             Self::Chromium => "chromium is missing (Debian: chromium)",
             Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
+            Self::Signify => "signify-openbsd is missing (Debian: signify-openbsd)",
+            Self::Cryptography => {
+                "Python's cryptography is missing (scripts/setup makes its virtual environment)"
+            }
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }
