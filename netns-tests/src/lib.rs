@@ -24,6 +24,7 @@ pub mod lamp;
 pub mod misbehaving_origin;
 pub mod netns;
 pub mod nginx;
+pub mod packed;
 pub mod peer;
 pub mod process;
 pub mod proof;

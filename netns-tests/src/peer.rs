@@ -65,6 +65,10 @@ pub enum Peer {
     Lintian,
     /// Shows manual pages.
     Man,
+    /// Makes and checks signatures in files of OpenBSD's and OpenWrt's form.
+    Signify,
+    /// Keys and signatures for Python, in the tests' virtual environment.
+    Cryptography,
 }
 
 impl Peer {
@@ -92,11 +96,14 @@ impl Peer {
             Self::Chromium => in_path("chromium"),
             Self::Chromedriver => in_path("chromedriver"),
             Self::Dpkg => in_path("dpkg"),
-            Self::CargoDeb => Some(workspace::target_dir().join("package-tools/cargo/bin/cargo-deb")),
+            Self::CargoDeb => cargo_tool("cargo-deb"),
             Self::Lintian => in_path("lintian"),
             Self::Man => in_path("man"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
-            Self::Aiocoap | Self::FoundationSdk => Some(workspace::target_dir().join("venv/bin/python")),
+            Self::Signify => in_path("signify-openbsd"),
+            Self::Aiocoap | Self::Cryptography | Self::FoundationSdk => {
+                Some(workspace::target_dir().join("venv/bin/python"))
+            }
         }
         .filter(|program| program.exists())
     }
@@ -129,6 +136,10 @@ impl Peer {
             Self::CargoDeb => "cargo-deb is missing (scripts/package-tools --cargo-deb)",
             Self::Lintian => "lintian is missing (Debian: lintian)",
             Self::Man => "man is missing (Debian: man-db)",
+            Self::Signify => "signify-openbsd is missing (Debian: signify-openbsd)",
+            Self::Cryptography => {
+                "Python's cryptography is missing (scripts/setup makes its virtual environment)"
+            }
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }
@@ -138,6 +149,13 @@ impl Peer {
 /// The search path with the system directories that ordinary users' paths leave out.
 pub fn search_path() -> String {
     format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", env::var("PATH").unwrap_or_default())
+}
+
+/// A tool that `scripts/cargo-tool` has built, of whatever version.
+fn cargo_tool(name: &str) -> Option<PathBuf> {
+    let folders = workspace::target_dir().join("tools").read_dir().ok()?.flatten();
+    let mut programs = folders.map(|folder| folder.path().join("bin").join(name));
+    programs.find(|program| program.is_file())
 }
 
 /// The library, in the folder of this machine's architecture.

@@ -4,10 +4,11 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use sixfold_netns_tests::coap_client::{self, Outcome};
 use sixfold_netns_tests::netns::Netns;
+use sixfold_netns_tests::packed::{ARCHITECTURE, Feed};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::process::{self, Process, status_field};
 use sixfold_netns_tests::router::procd::Instance;
-use sixfold_netns_tests::router::{Router, UCI, WRITTEN, file, package};
+use sixfold_netns_tests::router::{Router, UCI, WRITTEN, file};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::RELAY;
 use sixfold_netns_tests::{device, nginx, relay, sandbox, wait, workspace};
@@ -19,7 +20,6 @@ use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Busybox, Peer::CoapClient, Peer::Nginx, Peer::Radvd];
-const ARCHITECTURE: &str = "x86_64";
 const SPOOL: &str = "/tmp/spool";
 /// The first number that OpenWrt gives to a package's user.
 const USER: u32 = 65536;
@@ -49,8 +49,8 @@ fn installed(scene: &Scene) -> Result<(Router, tempfile::TempDir)> {
     let folder = tempfile::tempdir()?;
     let program = stripped(folder.path())?;
     router.install_libraries(&program)?;
-    let (ipk, _) = package::write(folder.path(), ARCHITECTURE, &fs::read(program)?)?;
-    router.install(&ipk)?;
+    let feed = Feed::write(folder.path(), &fs::read(program)?)?;
+    router.install(&feed.ipk("sixfold", ARCHITECTURE))?;
     fs::create_dir_all(router.path("etc/sixfold"))?;
     fs::copy(scene.ca.certificate(), router.path("etc/sixfold/ca.pem"))?;
     fs::copy("/etc/hosts", router.path("etc/hosts"))?;
@@ -211,8 +211,8 @@ fn an_upgrade_restarts_the_service_and_keeps_what_the_operator_wrote() -> Result
         ensure!(told(&router, net, "start")? == instance, "procd would restart it for nothing");
         // Behind the end of an ELF file may be anything.
         program.push(0);
-        let (ipk, _) = package::write(folder.path(), ARCHITECTURE, &program)?;
-        router.install(&ipk)?;
+        let feed = Feed::write(folder.path(), &program)?;
+        router.install(&feed.ipk("sixfold", ARCHITECTURE))?;
         ensure!(fs::read_to_string(router.path(UCI))? == config, "the operator's file was replaced");
         ensure!(
             fs::read_to_string(router.path("etc/config/sixfold.opkg"))?

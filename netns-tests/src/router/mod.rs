@@ -1,10 +1,9 @@
 //! A router with OpenWrt's ways: a root file system with busybox, in which the real init script runs.
 //!
 //! `netns-tests/openwrt/` stands for rc.common, procd, uci and opkg's functions: what the script tells procd is recorded, and
-//! [`procd`] does it. What the tests need of a package manager is here; reading packages by others' words is not
-//! (`tests/packages.rs`).
+//! [`procd`] does it. Whether packages are what they should be is not seen here ([`crate::packed`]).
 
-pub mod package;
+mod package;
 pub mod procd;
 
 use crate::netns::Netns;

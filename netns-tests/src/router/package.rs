@@ -1,55 +1,11 @@
-//! The package as `config/openwrt/package.py` writes it, and what opkg does with it, as far as it concerns this one: files,
-//! the operator's among them left alone, and scripts.
+//! What opkg does with the package, as far as it concerns this one: files, the operator's among them left alone, and its script.
 
 use super::{INFO, Router, said};
-use crate::process::run;
-use crate::workspace;
+use crate::packed::{files, untar};
 use anyhow::{Context, Result, ensure};
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// The version of the packages.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-r1");
-/// A stand-in for the bill of materials: `tests/supply_chain.rs` reads a real one.
-pub const SBOM: &[u8] = b"{\"bomFormat\":\"CycloneDX\"}";
-
-/// Writes the .ipk and the .apk around a program with these bytes, below a folder.
-pub fn write(folder: &Path, architecture: &str, program: &[u8]) -> Result<(PathBuf, PathBuf)> {
-    let file = folder.join("program");
-    fs::write(&file, program)?;
-    let sbom = folder.join("sbom");
-    fs::write(&sbom, SBOM)?;
-    let script = workspace::root().join("config/openwrt/package.py");
-    run(Command::new("python3")
-        .arg(script)
-        .args([architecture.as_ref(), file.as_os_str(), sbom.as_os_str(), folder.as_os_str()])
-        .env("SOURCE_DATE_EPOCH", "1700000000"))?;
-    let ipk = folder.join(format!("sixfold_{VERSION}_{architecture}.ipk"));
-    let apk = folder.join(format!("{architecture}/sixfold-{VERSION}.apk"));
-    Ok((ipk, apk))
-}
-
-/// Unpacks a gzipped tar into a folder, which is made.
-pub fn untar(archive: &Path, into: &Path) -> Result<()> {
-    fs::create_dir_all(into)?;
-    run(Command::new("tar").arg("-xpzf").arg(archive).arg("-C").arg(into)).map(|_| ())
-}
-
-/// Regular files below a folder, with their modes.
-pub fn files(folder: &Path) -> Result<BTreeMap<String, u32>> {
-    let listed =
-        run(Command::new("find").args([".", "-type", "f", "-printf", "%P %m\\n"]).current_dir(folder))?;
-    listed
-        .lines()
-        .map(|line| {
-            let (path, mode) = line.rsplit_once(' ').context("find")?;
-            Ok((path.to_owned(), u32::from_str_radix(mode, 8)?))
-        })
-        .collect()
-}
+use std::path::Path;
 
 impl Router {
     /// Installs an .ipk, or upgrades to it: what its script did is in [`Router::record`].
