@@ -83,8 +83,17 @@ fn start(router: &Router, netns: &Netns, instance: &Instance) -> Result<Process>
     Ok(service)
 }
 
-/// Everything below a folder but what the kernel shows: owner, mode, length, and when it was changed.
-fn everything(folder: &Path) -> Result<BTreeMap<PathBuf, (u32, u32, u64, i64, i64)>> {
+/// What is known of a file: owner, mode, length, and when it was changed.
+#[derive(Debug, PartialEq, Eq)]
+struct About {
+    owner: u32,
+    mode: u32,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// Everything below a folder but what the kernel shows.
+fn everything(folder: &Path) -> Result<BTreeMap<PathBuf, About>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -95,7 +104,11 @@ fn everything(folder: &Path) -> Result<BTreeMap<PathBuf, (u32, u32, u64, i64, i6
             if about.is_dir() && ![Path::new("proc"), Path::new("sys")].contains(&place.as_path()) {
                 folders.push(path);
             }
-            found.insert(place, (about.uid(), about.mode(), about.len(), about.mtime(), about.mtime_nsec()));
+            let changed = (about.mtime(), about.mtime_nsec());
+            found.insert(
+                place,
+                About { owner: about.uid(), mode: about.mode(), length: about.len(), changed },
+            );
         }
     }
     Ok(found)
