@@ -231,6 +231,9 @@ fn an_upgrade_restarts_the_service_and_keeps_what_the_operator_wrote() -> Result
             fs::read_to_string(router.path("etc/config/sixfold.opkg"))?
                 == fs::read_to_string(file("sixfold.config"))?
         );
+        // Where the operator's keys are is kept by sysupgrade too.
+        let kept = fs::read_to_string(router.path("lib/upgrade/keep.d/sixfold"))?;
+        ensure!(kept.lines().any(|place| place == "/etc/sixfold/"), "{kept}");
         let upgraded = told(&router, net, "start")?;
         ensure!(upgraded != instance, "procd would leave the old program running");
         drop(service);
