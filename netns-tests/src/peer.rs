@@ -61,6 +61,14 @@ pub enum Peer {
     Signify,
     /// Keys and signatures for Python, in the tests' virtual environment.
     Cryptography,
+    /// Installs packages of Debian.
+    Dpkg,
+    /// Makes them.
+    CargoDeb,
+    /// Judges them.
+    Lintian,
+    /// Shows manual pages.
+    Man,
 }
 
 impl Peer {
@@ -87,6 +95,10 @@ impl Peer {
             Self::Varnish => in_path("varnishd"),
             Self::Chromium => in_path("chromium"),
             Self::Chromedriver => in_path("chromedriver"),
+            Self::Dpkg => in_path("dpkg"),
+            Self::CargoDeb => Some(workspace::target_dir().join("package-tools/cargo/bin/cargo-deb")),
+            Self::Lintian => in_path("lintian"),
+            Self::Man => in_path("man"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
             Self::Signify => in_path("signify-openbsd"),
             Self::Aiocoap | Self::Cryptography | Self::FoundationSdk => {
@@ -124,6 +136,10 @@ impl Peer {
             Self::Cryptography => {
                 "Python's cryptography is missing (scripts/setup makes its virtual environment)"
             }
+            Self::Dpkg => "this is no Debian: dpkg is missing",
+            Self::CargoDeb => "cargo-deb is missing (scripts/package-tools --cargo-deb)",
+            Self::Lintian => "lintian is missing (Debian: lintian)",
+            Self::Man => "man is missing (Debian: man-db)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::packed::{self, ARCHITECTURE, Feed, SBOM, files, read_apk, untar};
-use sixfold_netns_tests::{sandbox, workspace};
+use sixfold_netns_tests::{process, sandbox, workspace};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -205,7 +205,7 @@ fn the_feed_installs_what_the_packages_hold() -> Result<()> {
 fn a_relay_that_has_just_started_takes_little_memory() -> Result<()> {
     sandbox::run(&[], || {
         let mut command = Command::new(workspace::root().join("scripts/resident"));
-        let printed = packed::run(command.arg(workspace::program_dir().join("sixfold-relay")))?;
+        let printed = process::run(command.arg(workspace::program_dir().join("sixfold-relay")))?;
         let kib: Vec<u32> = printed.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         let [resident, most, anonymous] = kib[..] else { anyhow::bail!("{printed}") };
         ensure!(anonymous <= resident && resident <= most, "{printed}");
