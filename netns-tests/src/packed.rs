@@ -1,7 +1,7 @@
 //! The OpenWrt packages as `config/openwrt/package.py` writes them, around a program of a few bytes, and readers for them that are not
 //! ours: tar and, for apk's format, `netns-tests/openwrt/read_apk.py`. What has to be in them is the tests' business.
 
-pub use crate::process::run;
+use crate::process::run;
 use crate::workspace;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -24,20 +24,29 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Writes all of it below `folder`, with the program made of these bytes.
+    /// Writes all of it below `folder`, with the program made of these bytes, for [`ARCHITECTURE`].
     ///
     /// # Errors
     ///
     /// When `package.py` fails.
     pub fn write(folder: &Path, program: &[u8]) -> Result<Self> {
+        Self::write_for(ARCHITECTURE, folder, program)
+    }
+
+    /// The same for another one.
+    ///
+    /// # Errors
+    ///
+    /// When `package.py` fails.
+    pub fn write_for(architecture: &str, folder: &Path, program: &[u8]) -> Result<Self> {
         let (file, sbom) = (folder.join("program"), folder.join("sbom"));
         fs::write(&file, program)?;
         fs::write(&sbom, SBOM)?;
         run(Command::new("python3")
             .arg(script("package.py"))
-            .args([ARCHITECTURE.as_ref(), file.as_os_str(), sbom.as_os_str(), folder.as_os_str()])
+            .args([architecture.as_ref(), file.as_os_str(), sbom.as_os_str(), folder.as_os_str()])
             .env("SOURCE_DATE_EPOCH", TIME.to_string()))?;
-        Ok(Self { folder: folder.join(ARCHITECTURE) })
+        Ok(Self { folder: folder.join(architecture) })
     }
 
     /// The folder itself, as a web server would serve it.

@@ -57,6 +57,10 @@ pub enum Peer {
     Chromium,
     /// What tells the browser what to do.
     Chromedriver,
+    /// Makes and checks signatures in files of OpenBSD's and OpenWrt's form.
+    Signify,
+    /// Keys and signatures for Python, in the tests' virtual environment.
+    Cryptography,
     /// Installs packages of Debian.
     Dpkg,
     /// Makes them.
@@ -65,10 +69,6 @@ pub enum Peer {
     Lintian,
     /// Shows manual pages.
     Man,
-    /// Makes and checks signatures in files of OpenBSD's and OpenWrt's form.
-    Signify,
-    /// Keys and signatures for Python, in the tests' virtual environment.
-    Cryptography,
 }
 
 impl Peer {
@@ -132,14 +132,14 @@ impl Peer {
             Self::Varnish => "varnishd is missing (Debian: varnish)",
             Self::Chromium => "chromium is missing (Debian: chromium)",
             Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
-            Self::Dpkg => "this is no Debian: dpkg is missing",
-            Self::CargoDeb => "cargo-deb is missing (scripts/package-tools --cargo-deb)",
-            Self::Lintian => "lintian is missing (Debian: lintian)",
-            Self::Man => "man is missing (Debian: man-db)",
             Self::Signify => "signify-openbsd is missing (Debian: signify-openbsd)",
             Self::Cryptography => {
                 "Python's cryptography is missing (scripts/setup makes its virtual environment)"
             }
+            Self::Dpkg => "this is no Debian: dpkg is missing",
+            Self::CargoDeb => "cargo-deb is missing (scripts/package-tools --cargo-deb)",
+            Self::Lintian => "lintian is missing (Debian: lintian)",
+            Self::Man => "man is missing (Debian: man-db)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }

@@ -2,8 +2,9 @@
 //! OpenBSD's signify, OpenSSL and a reader of apk's format.
 
 use anyhow::{Context, Result, ensure};
-use sixfold_netns_tests::packed::{ARCHITECTURE, Feed, read_apk, run, script};
+use sixfold_netns_tests::packed::{ARCHITECTURE, Feed, read_apk, script};
 use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::process::run;
 use sixfold_netns_tests::sandbox::skip_or_fail;
 use std::collections::BTreeMap;
 use std::fs;

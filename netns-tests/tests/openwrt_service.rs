@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use sixfold_netns_tests::coap_client::{self, Outcome};
 use sixfold_netns_tests::netns::Netns;
-use sixfold_netns_tests::packed::{ARCHITECTURE, Feed};
+use sixfold_netns_tests::packed::Feed;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::process::{self, Process, status_field};
 use sixfold_netns_tests::router::procd::Instance;
@@ -20,6 +20,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Busybox, Peer::CoapClient, Peer::Nginx, Peer::Radvd];
+const ARCHITECTURE: &str = "x86_64";
 const SPOOL: &str = "/tmp/spool";
 /// The first number that OpenWrt gives to a package's user.
 const USER: u32 = 65536;
@@ -49,7 +50,7 @@ fn installed(scene: &Scene) -> Result<(Router, tempfile::TempDir)> {
     let folder = tempfile::tempdir()?;
     let program = stripped(folder.path())?;
     router.install_libraries(&program)?;
-    let feed = Feed::write(folder.path(), &fs::read(program)?)?;
+    let feed = Feed::write_for(ARCHITECTURE, folder.path(), &fs::read(program)?)?;
     router.install(&feed.ipk("sixfold", ARCHITECTURE))?;
     fs::create_dir_all(router.path("etc/sixfold"))?;
     fs::copy(scene.ca.certificate(), router.path("etc/sixfold/ca.pem"))?;
@@ -224,7 +225,7 @@ fn an_upgrade_restarts_the_service_and_keeps_what_the_operator_wrote() -> Result
         ensure!(told(&router, net, "start")? == instance, "procd would restart it for nothing");
         // Behind the end of an ELF file may be anything.
         program.push(0);
-        let feed = Feed::write(folder.path(), &program)?;
+        let feed = Feed::write_for(ARCHITECTURE, folder.path(), &program)?;
         router.install(&feed.ipk("sixfold", ARCHITECTURE))?;
         ensure!(fs::read_to_string(router.path(UCI))? == config, "the operator's file was replaced");
         ensure!(

@@ -1,14 +1,20 @@
 //! The OpenWrt packages as `config/openwrt/package.py` writes them, read by others: tar, and a reader of apk's format.
 //!
-//! The program in them is a stand-in here; `make packages` packs real ones, and `make packages-test` looks at those.
+//! The program in them is a stand-in here; `make packages` packs real ones, and `make packages-test` looks at those. What a relay takes of
+//! memory before it has served anything is measured here too, with the programs under test.
 
 use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::packed::{self, ARCHITECTURE, Feed, SBOM, files, read_apk, untar};
-use sixfold_netns_tests::workspace;
+use sixfold_netns_tests::{process, sandbox, workspace};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a relay with an empty cache may have for itself, in KiB. With the program's own pages it has to be 8 MiB at most where it is
+/// installed; those are other ones here.
+const MOST_ANONYMOUS: u32 = 3 << 10;
 
 /// What is installed, and with which mode; apk's own files are not among it.
 const FILES: &[(&str, u32)] = &[
@@ -193,4 +199,17 @@ fn the_feed_installs_what_the_packages_hold() -> Result<()> {
         ensure!(feed.join("files").join(source).exists(), "the feed installs {source}, which is not there");
     }
     Ok(())
+}
+
+#[test]
+fn a_relay_that_has_just_started_takes_little_memory() -> Result<()> {
+    sandbox::run(&[], || {
+        let mut command = Command::new(workspace::root().join("scripts/resident"));
+        let printed = process::run(command.arg(workspace::program_dir().join("sixfold-relay")))?;
+        let kib: Vec<u32> = printed.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let [resident, most, anonymous] = kib[..] else { anyhow::bail!("{printed}") };
+        ensure!(anonymous <= resident && resident <= most, "{printed}");
+        ensure!(anonymous <= MOST_ANONYMOUS, "{anonymous} KiB, of {MOST_ANONYMOUS} that are allowed");
+        Ok(())
+    })
 }

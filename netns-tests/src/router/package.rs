@@ -1,4 +1,4 @@
-//! What opkg does with the package, as far as it concerns this one: files, the operator's among them left alone, and its script.
+//! What opkg does with a package, as far as it concerns this one: files, the operator's among them left alone, and scripts.
 
 use super::{INFO, Router, said};
 use crate::packed::{files, untar};
