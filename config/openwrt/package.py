@@ -115,6 +115,9 @@ def main():
     architecture, program, sbom, directory = sys.argv[1:]
     folder = pathlib.Path(directory) / architecture
     folder.mkdir(parents=True, exist_ok=True)
+    # Of another version: a feed has what its indices name.
+    for old in [*folder.glob("*.ipk"), *folder.glob("*.apk")]:
+        old.unlink()
     indexed, known = [], []
     for package in [pages(), relay(architecture, program, sbom)]:
         package.version = version()
