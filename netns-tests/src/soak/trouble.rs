@@ -19,6 +19,7 @@ const CLOCK: &str = "/run/soak-clock";
 const DISK: &str = "/run/soak-disk";
 const SPOOL: &str = "/run/soak-disk/spool";
 const BALLAST: &str = "/run/soak-disk/ballast";
+const ROTTEN: &str = "/run/soak-disk/rotten";
 /// A cache that holds all images, and one that holds one or two.
 const MEMORY: [&str; 2] = ["1 MiB", "48 KiB"];
 
@@ -315,7 +316,8 @@ fn fill(file: &str) -> Result<()> {
     }
 }
 
-/// One byte of every file that the relay keeps becomes another: it has to notice before it serves them.
+/// One byte of every file that the relay keeps becomes another: it has to notice before it serves them. What it reads at this moment
+/// stays as it is, because a digest holds for what was read.
 fn rot(chance: &mut Chance) -> Result<()> {
     for entry in fs::read_dir(SPOOL)? {
         let file = entry?.path();
@@ -324,7 +326,10 @@ fn rot(chance: &mut Chance) -> Result<()> {
         if !bytes.is_empty() {
             let place = chance.below(bytes.len() as u64) as usize;
             bytes[place] ^= 1;
-            let _ = fs::write(&file, bytes);
+            // A disk that is full keeps its files.
+            if fs::write(ROTTEN, bytes).is_ok() {
+                fs::rename(ROTTEN, &file)?;
+            }
         }
     }
     Ok(())
