@@ -115,7 +115,7 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
 #[test]
 fn the_quick_start_of_the_readme_starts_a_relay() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let router = Router::create()?;
+        let router = Router::with_service()?;
         let readme = fs::read_to_string(workspace::root().join("README.md"))?;
         let (_, uci) = readme.split_once("```\nconfig sixfold").context("no configuration for OpenWrt")?;
         let (uci, _) = uci.split_once("```").context("a block that does not end")?;
