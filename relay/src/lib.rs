@@ -12,6 +12,7 @@ pub mod demo;
 pub mod directory;
 pub mod doctor;
 pub mod driver;
+mod guests;
 pub mod ops;
 pub mod origin;
 pub mod output;

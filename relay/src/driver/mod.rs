@@ -21,14 +21,14 @@ use crate::origin::OriginClient;
 use crate::sessions::edhoc::Responder;
 use crate::spool::Spool;
 use crate::store::MemoryStore;
-use crate::udp::{RecvBatch, interfaces};
+use crate::udp::{Interface, RecvBatch, interfaces};
 use clock::Clock;
 use door::{Door, Entry};
 use keeper::Keeper;
 use links::Links;
 use paced::Paced;
 use sixfold_engine::{
-    DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit, Unable,
+    DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit, Unable,
 };
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -233,12 +233,7 @@ impl Driver {
             Ok(interfaces) => interfaces,
             Err(error) => return tracing::debug!("looking for interfaces: {error}"),
         };
-        let prefixes = interfaces.iter().flat_map(|interface| {
-            let index = interface.index;
-            let prefixes = interface.prefixes.iter();
-            prefixes.map(move |&(address, length)| Prefix { interface: index, address, length })
-        });
-        self.engine.set_prefixes(prefixes.collect());
+        self.engine.set_prefixes(interfaces.iter().flat_map(Interface::prefixes).collect());
         let now = self.clock.now();
         for (interface, config) in self.paced.update(&interfaces, &self.config.link) {
             tracing::debug!(interface, paced = config.is_some(), "link");

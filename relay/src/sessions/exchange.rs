@@ -4,6 +4,7 @@ use super::certificate;
 use super::outcome::Outcome;
 use super::port::Settings;
 use crate::app::Handle;
+use crate::guests::Place;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{HandshakeKind, ServerConnection};
 use sixfold_engine::{Id, Master, NewSession, SessionError};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -36,20 +37,23 @@ impl From<Outcome> for Report {
     }
 }
 
-/// Serves a connection to its end, which comes after [`Settings::patience`] for each of its parts at the latest.
-pub(super) async fn serve(stream: TcpStream, settings: &Settings, relay: &Handle) -> Report {
+/// Serves a connection to its end, which comes after [`Settings::patience`] at the latest, however its bytes come. Whoever has shown
+/// its certificate keeps its place until then.
+pub(super) async fn serve(stream: TcpStream, settings: &Settings, relay: &Handle, place: &Place) -> Report {
+    let end = Instant::now() + settings.patience;
     // The answer is small, and nothing follows that it could wait for.
     let _ = stream.set_nodelay(true);
     let acceptor = TlsAcceptor::from(settings.credentials.tls.clone());
-    let mut tls = match timeout(settings.patience, acceptor.accept(stream)).await {
+    let mut tls = match timeout_at(end, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return Outcome::of_handshake(&error).into(),
         Err(_) => return Outcome::Timeout.into(),
     };
-    let report = timeout(settings.patience, agree(&mut tls, settings, relay)).await;
+    place.keep();
+    let report = timeout_at(end, agree(&mut tls, settings, relay)).await;
     let report = report.unwrap_or_else(|_| Outcome::Timeout.into());
     // Whoever does not hear the end has its answer all the same.
-    let _ = timeout(settings.patience, tls.shutdown()).await;
+    let _ = timeout_at(end, tls.shutdown()).await;
     report
 }
 
