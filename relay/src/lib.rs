@@ -17,6 +17,7 @@ pub mod ops;
 pub mod origin;
 pub mod output;
 mod pem;
+mod secret;
 pub mod sessions;
 pub mod spool;
 pub mod store;

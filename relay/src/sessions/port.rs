@@ -41,6 +41,20 @@ pub(super) struct Settings {
     interface: Option<String>,
 }
 
+impl Settings {
+    pub(super) fn new(config: &Config, credentials: Credentials) -> Self {
+        let sessions = &config.sessions;
+        Self {
+            credentials,
+            lifetime: sessions.lifetime,
+            patience: sessions.handshakes.timeout,
+            coap_port: config.listen.coap.first().map(SocketAddr::port).filter(|port| *port != 0),
+            handshakes: sessions.handshakes,
+            interface: config.listen.interface.clone(),
+        }
+    }
+}
+
 /// The port, open or closed.
 #[derive(Debug)]
 pub struct SessionPort {
@@ -93,14 +107,7 @@ impl SessionPort {
         if let Some(open) = &self.open {
             credentials.remember(&open.settings.borrow().credentials);
         }
-        let settings = Settings {
-            credentials,
-            lifetime: sessions.lifetime,
-            patience: sessions.handshakes.timeout,
-            coap_port: config.listen.coap.first().map(SocketAddr::port).filter(|port| *port != 0),
-            handshakes: sessions.handshakes,
-            interface: config.listen.interface.clone(),
-        };
+        let settings = Settings::new(config, credentials);
         let is_open = self.open.as_ref().is_some_and(|open| open.listen == port.listen);
         let listener = if is_open { None } else { Some(bind(port.listen).await?) };
         Ok(Prepared(Some((settings, port.listen, listener))))
@@ -190,7 +197,8 @@ impl Host {
             door.sweep(rate, rate);
             let source = neighbours.source(peer.ip(), settings.interface.as_deref());
             let is_admitted = door.judge(source.address()) == Entry::Admitted;
-            let place = if is_admitted { seat(&guests, source, limits, &mut connections).await } else { None };
+            let place =
+                if is_admitted { seat(&guests, source, limits, &mut connections).await } else { None };
             let Some(place) = place else {
                 note(&self.relay.metrics, &lines, peer, &Outcome::Rate.into());
                 continue;
@@ -208,6 +216,8 @@ impl Host {
         place: Place,
         lines: Arc<DefaultDirectRateLimiter>,
     ) -> impl Future<Output = ()> + Send + 'static {
+        // The answer is small, and nothing follows that it could wait for.
+        let _ = stream.set_nodelay(true);
         let (settings, relay) = (self.settings.borrow().clone(), self.relay.clone());
         async move {
             let report = tokio::select! {
