@@ -11,7 +11,7 @@ pub enum Outcome {
     Granted,
     /// There is a session, after a resumed handshake.
     Resumed,
-    /// The address connects more often than it may, or has as many connections as it may.
+    /// The source connects more often than it may, or has as many connections as it may.
     Rate,
     /// Its place went to another connection before the handshake was over.
     Displaced,
