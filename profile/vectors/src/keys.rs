@@ -13,9 +13,22 @@ pub(crate) fn es256() -> Result<SigningKey, KeyError> {
     SigningKey::from_seed(Algorithm::Es256, &[2; 32])
 }
 
-/// Both keys as PEM: PKCS #8, and SubjectPublicKeyInfo.
+/// Of a device that agrees by EDHOC, as PEM: the secret scalar is 32 bytes of value 4.
+pub(crate) fn edhoc_device() -> Result<String, KeyError> {
+    Ok(SigningKey::from_seed(Algorithm::Es256, &[4; 32])?.to_pem()?.as_str().to_owned())
+}
+
+/// Of its relay: the secret scalar is 32 bytes of value 5.
+pub(crate) fn edhoc_relay() -> Result<String, KeyError> {
+    Ok(SigningKey::from_seed(Algorithm::Es256, &[5; 32])?.to_pem()?.as_str().to_owned())
+}
+
+/// All keys as PEM: PKCS #8, and of those that sign SubjectPublicKeyInfo.
 pub(crate) fn files() -> Result<Vec<File>, KeyError> {
-    let mut files = Vec::new();
+    let mut files = vec![
+        File { name: "keys/edhoc-device.key".into(), text: edhoc_device()? },
+        File { name: "keys/edhoc-relay.key".into(), text: edhoc_relay()? },
+    ];
     for (name, key) in [("ed25519", ed25519()?), ("es256", es256()?)] {
         files.push(File { name: format!("keys/{name}.key"), text: key.to_pem()?.to_string() });
         files.push(File { name: format!("keys/{name}.pub"), text: key.verifying_key().to_pem()? });
