@@ -86,7 +86,7 @@ impl From<Failure> for AgreeError {
 /// What is waited for.
 #[derive(Debug)]
 enum Step {
-    Message2(Waiting),
+    Message2(Box<Waiting>),
     Message4(Confirming),
 }
 
@@ -129,7 +129,7 @@ impl<'c> Edhoc<'c> {
             identity,
             relay,
             exchange,
-            step: Some(Step::Message2(waiting)),
+            step: Some(Step::Message2(Box::new(waiting))),
             payload: [&[BEFORE_MESSAGE_1], &message_1[..]].concat(),
             echo: Echo::none(),
             end: now + PATIENCE,
