@@ -87,7 +87,7 @@ impl From<Failure> for AgreeError {
 #[derive(Debug)]
 enum Step {
     Message2(Box<Waiting>),
-    Message4(Confirming),
+    Message4(Box<Confirming>),
 }
 
 /// An agreement under way.
@@ -210,7 +210,7 @@ impl<'c> Edhoc<'c> {
             Some(Step::Message2(waiting)) => {
                 let (confirming, message_3) = waiting.proceed(message, self.identity, self.relay)?;
                 self.payload = [confirming.before_message_3(), message_3].concat();
-                self.step = Some(Step::Message4(confirming));
+                self.step = Some(Step::Message4(Box::new(confirming)));
                 self.exchange.request();
                 Ok(None)
             }
