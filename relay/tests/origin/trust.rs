@@ -5,7 +5,6 @@ use crate::support::{Authority, Resource, Setup, TestOrigin, pattern, write_secr
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use sixfold_engine::Failure;
 use sixfold_relay::origin::{OriginClient, OriginSettings, Settings};
-use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
