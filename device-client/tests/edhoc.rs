@@ -1,6 +1,10 @@
 //! A device agrees by EDHOC, in virtual time: with a relay as it should be, with lost datagrams, and with others.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+#[path = "../../profile/vectors/tests/reader/mod.rs"]
+mod reader;
+
+use reader::{array, bytes, file, golden, list};
 use sixfold_device::agree::{AgreeError, Edhoc, EdhocError};
 use sixfold_device::prepare::Agreed;
 use sixfold_edhoc::{BEFORE_MESSAGE_1, Credential, Identity, responder};
@@ -114,6 +118,33 @@ fn a_device_and_its_relay_agree_by_edhoc() {
     assert_eq!(ours.recipient_key, theirs.parameters().sender_key);
     assert_eq!(ours.common_iv, theirs.parameters().common_iv);
     assert!(!agreed.plain_allowed && agreed.lifetime.is_none());
+}
+
+/// The requests of the vector, and the keys; the relay is the vector.
+#[test]
+fn a_device_posts_exactly_what_the_vectors_say() {
+    let file = file(reader::EDHOC);
+    let (name, vector) = list(&file, "vectors").next().unwrap();
+    let credential = |side: &str| Credential::parse(&bytes(&vector[side]["credential"])).unwrap();
+    let key = include_str!("../../profile/vectors/keys/edhoc-device.key");
+    let (identity, relay) = (Identity::new(key, credential("device")).unwrap(), credential("relay"));
+    let now = Instant::ZERO;
+    let mut edhoc = Edhoc::new(&identity, &relay, now, array(&vector["device"]["seed"]), 7).unwrap();
+    let mut outcome = None;
+    for (request, answer) in [(0, "message_2"), (1, "message_4")] {
+        let mut buffer = [0; 300];
+        let length = edhoc.poll_transmit(now, &mut buffer).unwrap().unwrap();
+        let sent = &buffer[..length];
+        golden(name, Message::parse(sent).unwrap().payload, &bytes(&vector["requests"][request]));
+        let answer =
+            response(sent, Code::CHANGED, &[(option::CONTENT_FORMAT, &[64])], &bytes(&vector[answer]));
+        outcome = edhoc.handle_datagram(now, &answer);
+    }
+    let agreed = outcome.unwrap().unwrap();
+    let keys = agreed.keys.parameters();
+    golden(name, *keys.sender_key, array(&vector["sender_key"]));
+    golden(name, *keys.recipient_key, array(&vector["recipient_key"]));
+    golden(name, *keys.common_iv, array(&vector["common_iv"]));
 }
 
 #[test]

@@ -130,22 +130,36 @@ fn a_power_cut_at_any_flash_operation_changes_nothing_of_what_is_decrypted() {
     }
 }
 
-/// Blocks of a stream are decrypted as any other; parity symbols would cost too much, and are not asked for.
+/// Members of a group take blocks and parity symbols of the encrypted image, as many as of a plain one.
 #[cfg(feature = "listen")]
 #[test]
-fn members_hear_an_encrypted_stream() {
+fn members_make_up_with_parity_for_what_they_miss_of_an_encrypted_stream() {
     use model::fleet::Fleet;
     use model::relay::{Item, Relay};
     use sixfold_device::boot::listening_memory;
 
     let (old, new) = (release(20 * CHUNK, 1, 7), release(20 * CHUNK + 77, 2, 8));
-    let new = Release { content_key: Some(KEY), ..new };
-    let memory = listening_memory(new.image.len() as u32, 100, Szx::B64);
-    for loss in [0, 20] {
-        let mut fleet = Fleet::new(Relay::new(published(&new)), &new, &old, 8, memory);
+    let encrypted = Release { content_key: Some(KEY), ..new.clone() };
+    let run = |new: &Release, served: Vec<u8>, szx: Szx, loss: u32| {
+        let memory = listening_memory(new.image.len() as u32, 100, szx);
+        let mut relay = Relay::new(served);
+        relay.szx = szx;
+        let mut fleet = Fleet::new(relay, new, &old, 8, memory);
         fleet.loss = loss;
         assert!(fleet.run(), "{loss} %");
-        assert!(fleet.relay.sent.iter().all(|item| matches!(item, Item::Block(_))));
-        assert_eq!(fleet.relay.no_parity > 0, loss > 0);
+        assert_eq!(fleet.relay.no_parity, 0);
+        let is_parity = |item: &&Item| matches!(item, Item::Parity(..));
+        (fleet.relay.sent.iter().filter(is_parity).count(), fleet.relay.sent.len())
+    };
+    for szx in [Szx::B64, Szx::from_size(256).unwrap()] {
+        for loss in [0, 5, 20] {
+            let of_plain = run(&new, new.image.clone(), szx, loss);
+            let of_encrypted = run(&encrypted, published(&new), szx, loss);
+            assert_eq!(of_encrypted, of_plain, "{loss} %, blocks of {} bytes", szx.size());
+            assert!(
+                of_encrypted.0 > 0 || loss < 20 || szx > Szx::B64,
+                "without parity there is nothing to see"
+            );
+        }
     }
 }

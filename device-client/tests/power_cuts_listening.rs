@@ -1,7 +1,7 @@
 //! An update that a device hears with others, again and again, with the power cut at every flash operation: before it, in the
 //! middle of it and after it. Afterwards the device goes on; the old image or the new one runs, never neither, never wrong bytes
 //! (which [`model::fleet`] watches at each start and at the end).
-#![cfg(feature = "listen")]
+#![cfg(all(feature = "listen", feature = "encrypted"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod model;
@@ -12,12 +12,15 @@ use model::fleet::{Fleet, Member};
 use model::image;
 use model::relay::Relay;
 use sixfold_device::boot::listening_memory;
+use sixfold_oscore::Keystream;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
+use sixfold_profile::ticket::ContentKey;
 use std::fmt::Write;
 use std::path::Path;
 
 const CHUNK: usize = 512;
+const KEY: ContentKey<'static> = ContentKey { key: &[0x4b; 16], iv: &[0x49; 16] };
 /// It ends in the middle of a block and of a write unit.
 const LENGTH: usize = 5 * CHUNK + 77;
 /// Cuts at two moments of one update, this many pairs.
@@ -28,6 +31,8 @@ struct Rig {
     new: Release,
     two_slots: bool,
     loss: u32,
+    /// What the relay has.
+    served: Vec<u8>,
 }
 
 /// What one update came to.
@@ -42,20 +47,25 @@ struct Life {
 }
 
 impl Rig {
-    fn new(two_slots: bool, loss: u32) -> Self {
+    fn new(two_slots: bool, loss: u32, is_encrypted: bool) -> Self {
         let chunk_size = ChunkSize::from_bytes(CHUNK as u32).unwrap();
         let old = Release::new(image(LENGTH, 1), chunk_size, 7);
         let mut bytes = image(LENGTH, 2);
         // One chunk is that of the old image; one has a piece that reads as erased flash.
         bytes[2 * CHUNK..3 * CHUNK].copy_from_slice(&old.image[2 * CHUNK..3 * CHUNK]);
         bytes[3 * CHUNK + 64..3 * CHUNK + 128].fill(0xff);
-        Self { old, new: Release::new(bytes, chunk_size, 8), two_slots, loss }
+        let mut served = bytes.clone();
+        if is_encrypted {
+            Keystream::new(KEY.key, KEY.iv).apply(0, &mut served);
+        }
+        let new = Release { content_key: is_encrypted.then_some(KEY), ..Release::new(bytes, chunk_size, 8) };
+        Self { old, new, two_slots, loss, served }
     }
 
     /// Three devices; the power of the first one goes at `cuts`, each counted from its last start.
     fn live(&self, cuts: &[Cut], seed: u32) -> Life {
         let memory = listening_memory(LENGTH as u32, 20, Szx::B64);
-        let mut fleet = Fleet::new(Relay::new(self.new.image.clone()), &self.new, &self.old, 2, memory);
+        let mut fleet = Fleet::new(Relay::new(self.served.clone()), &self.new, &self.old, 2, memory);
         let relay = &fleet.relay;
         let mut first = Member::prepared(relay, &self.new, &self.old, self.two_slots, memory, 2 + seed);
         first.cuts.extend(cuts);
@@ -97,7 +107,10 @@ impl Rig {
         }
         let slots = if self.two_slots { 2 } else { 1 };
         let (loss, operations, sent) = (self.loss, undisturbed.operations, undisturbed.sent);
-        format!("| {slots} | {loss} % | {operations} | {cuts} | {pairs} | {sent} | {most} | {lost} |\n")
+        let kind = if self.new.content_key.is_some() { "encrypted" } else { "plain" };
+        format!(
+            "| {kind} | {slots} | {loss} % | {operations} | {cuts} | {pairs} | {sent} | {most} | {lost} |\n"
+        )
     }
 }
 
@@ -109,15 +122,16 @@ One of three devices, all of which hear one stream; one update, again for each c
 each flash operation of the first device (torn: four ways each). Of 1000 random pairs of cuts in one update, those count in
 which both came. An image of 42 blocks, in 6 chunks of 512 bytes, one of which the old image has.
 
-| slots | loss | flash operations | cuts | pairs of cuts | datagrams to the group | the most, with one cut | devices lost |
-|--:|--:|--:|--:|--:|--:|--:|--:|
+| image | slots | loss | flash operations | cuts | pairs of cuts | datagrams to the group | the most, with one cut | devices lost |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|
 "
     .to_owned();
     for two_slots in [false, true] {
         for loss in [0, 20] {
-            let _ = write!(table, "{}", Rig::new(two_slots, loss).row());
+            let _ = write!(table, "{}", Rig::new(two_slots, loss, false).row());
         }
     }
+    let _ = write!(table, "{}", Rig::new(false, 20, true).row());
     let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/power-cuts-listening.md");
     if std::env::var_os("SIXFOLD_BLESS").is_some() {
         std::fs::write(&snapshot, &table).unwrap();

@@ -119,6 +119,28 @@ fn the_boot_program_sends_exactly_these_datagrams() {
     }
 }
 
+/// Each with a ticket of its own, which has a session.
+#[test]
+fn the_boot_program_protects_exactly_these_datagrams() {
+    let file = file(reader::EXCHANGES);
+    for (name, vector) in list(&file, "sessions") {
+        let ticket_bytes = bytes(&vector["ticket"]);
+        let ticket = Ticket::read(&ticket_bytes).unwrap();
+        let mut flash = flash_with::<4>(&[]);
+        let which =
+            install(&mut flash, &layout(), &ticket.fields().unwrap(), &bytes(&file["index"])).unwrap();
+        let seed = number(&file["device"]["seed"]) as u32;
+        let mut boot = Boot::new(&mut flash, &layout(), which, ticket, seed).unwrap();
+        assert!(boot.is_protected());
+        for step in vector["steps"].as_array().unwrap() {
+            play(name, &mut boot, step);
+        }
+        assert!(boot.is_bootable(), "{name}: the image is not whole");
+        let image = bytes(&file["image"]);
+        assert_eq!(&flash.bytes()[2 * PLACE as usize..][..image.len()], &image, "{name}: another image");
+    }
+}
+
 /// Gives the device what arrived, and looks at what it sends, and at its flash in the end.
 fn replay(name: &str, vector: &Value, file: &Value) {
     let (ticket_bytes, index, image) = (bytes(&file["ticket"]), bytes(&file["index"]), bytes(&file["image"]));
@@ -269,6 +291,7 @@ fn a_member_sends_exactly_these_datagrams() {
         let seed = number(&file["device"]["seed"]) as u32;
         let mut boot = Boot::new(&mut flash, &layout(), which, ticket, seed).unwrap();
         boot.listen(&mut memory);
+        assert_eq!(boot.is_protected(), !vector["session"].is_null());
         for step in vector["steps"].as_array().unwrap() {
             play(name, &mut boot, step);
         }

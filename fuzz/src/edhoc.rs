@@ -6,10 +6,11 @@ const RELAY_KEY: &str = include_str!("../../profile/edhoc/tests/relay.key");
 const DEVICE_KEY: &str = include_str!("../../profile/edhoc/tests/device.key");
 /// A connection identifier as relays choose them.
 const C_R: [u8; 5] = [0xc1, 2, 3, 4, 5];
+/// Bytes of G_Y.
+const POINT: usize = 32;
 
-/// The bytes are message_1, message_3 and message_4 in an exchange that is sound but for it, and a credential. Nothing panics, not even
-/// where it would be caught, and only the other side's own message leads on to keys. message_2 is left out: lakers panics for
-/// some that decrypt to nonsense, which is caught, but which a fuzzer would find again and again.
+/// The bytes are each of the four messages in an exchange that is sound but for it, the ciphertext of message_2 behind a sound key, and a
+/// credential. Nothing panics, not even where it would be caught, and only the other side's own message leads on to keys.
 pub fn edhoc(data: &[u8]) {
     credential(data);
     let relay = Identity::named(RELAY_KEY, "relay").expect("a credential");
@@ -24,6 +25,15 @@ pub fn edhoc(data: &[u8]) {
     let message_2 = respond(&begin().1).expect("message_2").1;
     let proceed = |message: &[u8]| begin().0.proceed(message, &device, relay.credential());
     let message_3 = proceed(&message_2).expect("message_3").1;
+    let mut encrypted = [&[0x58, 0], message_2.get(2..2 + POINT).expect("G_Y"), data].concat();
+    encrypted.truncate(2 + 255);
+    if let [_, length, content @ ..] = &mut encrypted[..] {
+        *length = content.len() as u8;
+    }
+    for hostile in [data, &encrypted] {
+        let is_own = refused_or(proceed(hostile));
+        assert!(is_own.is_none() || hostile == message_2, "another message_2");
+    }
     let finish = |message: &[u8]| respond(&begin().1).expect("message_2").0.finish(message, &known);
     let is_own = refused_or(finish(data));
     assert!(is_own.is_none() || data == message_3, "another message_3");

@@ -17,8 +17,9 @@ use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::sandbox;
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::DEVICE_INTERFACE;
+use sixfold_oscore::{Derived, Secret};
 use sixfold_profile::coap::Szx;
-use sixfold_profile::ticket::{Endpoint, MAX_TICKET};
+use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Numbers, Session};
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
@@ -156,6 +157,74 @@ fn prepared(image: &[u8]) -> Result<Rig> {
     Ok(Rig { machine, link, scene })
 }
 
+/// What the relay and the board agreed on: the relay reads it from a file.
+const CONTEXT: &str = "\
+[[context]]
+name = \"microbit\"
+recipient_id = \"6d31\"
+sender_id = \"\"
+master_secret = \"0102030405060708090a0b0c0d0e0f10\"
+master_salt = \"9e7ca92223786340\"
+";
+
+fn agreed() -> Result<Derived> {
+    let master_secret: [u8; 16] = std::array::from_fn(|n| n as u8 + 1);
+    let secret = Secret {
+        master_secret: &master_secret,
+        master_salt: b"\x9e\x7c\xa9\x22\x23\x78\x63\x40",
+        id_context: None,
+    };
+    Ok(Derived::new(secret, b"m1", b"")?)
+}
+
+/// What a ticket has of it. There is no way on without it.
+fn session(agreed: &Derived) -> Session<'_> {
+    let keys = agreed.parameters();
+    Session {
+        sender_id: keys.sender_id,
+        recipient_id: keys.recipient_id,
+        sender_key: keys.sender_key,
+        recipient_key: keys.recipient_key,
+        common_iv: keys.common_iv,
+        numbers: Numbers { first: 0, exponent: 30 },
+        plain_allowed: false,
+    }
+}
+
+/// A relay that serves nobody without a session.
+fn guarded_relay(netns: &Netns) -> Result<Relay<'_>> {
+    fs::write("/run/contexts.toml", CONTEXT)?;
+    fs::create_dir_all("/run/sessions")?;
+    let config = CONFIG.replace(DEVICE_INTERFACE, link::INTERFACE);
+    let sessions = "[sessions]\nallow_plain = false\nstore = \"/run/sessions/store\"\ncontexts = \"/run/contexts.toml\"\n";
+    Relay::start(netns, &format!("{config}\n{sessions}"))
+}
+
+/// Each restart takes the next numbers, and the relay refuses any that it has seen.
+#[test]
+fn a_protected_update_survives_resets_at_any_moment() -> Result<()> {
+    run("a_protected_update_survives_resets_at_any_moment", || {
+        let image = main_program(2)?;
+        let scene = Scene::create("")?;
+        nginx::publish("image.bin", &image)?;
+        let relay = guarded_relay(&scene.net.relay)?;
+        let link = PacketLink::create(&scene.net.relay)?;
+        let (mut machine, old) = microbit(&scene.net.relay)?;
+        expect(&mut machine, &[NO_TICKET[0], NO_TICKET[1], &old])?;
+        let (szx, agreed) = (Szx::from_size(BLOCK_BYTES).context("block size")?, agreed()?);
+        let record = Record::with_session(&image, RELAY, &["fw", "image.bin"], szx, session(&agreed))?;
+        record.install(&mut machine.serial, record.parts())?;
+        machine.serial.send(b"R")?;
+        let taken = update(&mut machine, &link, &identity(2, &image), SEED)?;
+        println!("{} packets, {} resets", taken.packets, taken.resets);
+        ensure!(taken.resets >= 30, "{} resets are too few", taken.resets);
+        // Nothing came without protection, nothing twice, and nothing with other keys.
+        let refused = relay.metric("sixfold_session_refused_total")?;
+        ensure!(refused == 0.0, "{refused} requests were refused: {}", relay.metrics()?);
+        Ok(())
+    })
+}
+
 fn relay(netns: &Netns) -> Result<Relay<'_>> {
     Relay::start(netns, &CONFIG.replace(DEVICE_INTERFACE, link::INTERFACE))
 }
@@ -249,7 +318,7 @@ fn until_it_sleeps(machine: &mut Machine, link: &PacketLink) -> Result<()> {
 }
 
 /// Where the first record is: ticket, journal and chunk index.
-const RECORD: u32 = 0x6000;
+const RECORD: u32 = 0x7000;
 /// RAM: device-client/firmware/microbit/src/layout.rs. There are no statics, so that the stack may take all of it.
 const RAM: Range<u32> = 0x2000_0000..0x2000_4000;
 /// Half of it: what the boot program may use. A quarter is lent for listening; in the other are its buffers, IPv6 and the console.
@@ -266,12 +335,15 @@ fn the_boot_program_leaves_half_of_the_ram() -> Result<()> {
         let link = PacketLink::create(&scene.net.relay)?;
         let image = main_program(2)?;
         nginx::publish("image.bin", &image)?;
-        let _relay = relay(&scene.net.relay)?;
+        let _relay = guarded_relay(&scene.net.relay)?;
         let mut machine =
             Machine::create(&scene.net.relay, "microbit", &image::path("sixfold-microbit.elf"), &[])?;
         machine.program(RAM.start, &vec![PAINT; RAM.len()])?;
         let szx = Szx::from_size(BLOCK_BYTES).context("block size")?;
-        machine.program(RECORD, &Record::new(&image, RELAY, &["fw", "image.bin"], szx)?.in_flash())?;
+        // With a session, which takes most.
+        let agreed = agreed()?;
+        let record = Record::with_session(&image, RELAY, &["fw", "image.bin"], szx, session(&agreed))?;
+        machine.program(RECORD, &record.in_flash())?;
         machine.run()?;
         until_chunks(&mut machine, &link, CHUNKS)?;
         let memory = machine.monitor.memory(RAM)?;

@@ -59,6 +59,18 @@ fn oscore_keeps_within_its_flash_and_cannot_panic() -> Result<()> {
     })
 }
 
+/// The feature `encrypted`, alone and in a group.
+#[test]
+fn encrypted_images_keep_within_their_flash_and_cannot_panic() -> Result<()> {
+    run("encrypted_images_keep_within_their_flash_and_cannot_panic", |core| {
+        let budgeted = Budgeted::read(&image::folder())?;
+        let more = budgeted.encrypted.more_flash_than(&core);
+        ensure!(more > 512, "{more} bytes: the linker has thrown it away");
+        ensure_no(&budgeted.encrypted_faults())?;
+        ensure_no(&budgeted.encrypted_listening.faults(budget::ENCRYPTED_LISTENING))
+    })
+}
+
 #[test]
 fn a_budget_that_is_exceeded_is_named() -> Result<()> {
     run("a_budget_that_is_exceeded_is_named", |core| {
@@ -78,8 +90,9 @@ fn whatever_has_a_budget_is_judged() -> Result<()> {
     run("whatever_has_a_budget_is_judged", |_| {
         let mut budgeted = Budgeted::read(&image::folder())?;
         ensure_no(&budgeted.faults(BUDGET))?;
-        let Budgeted { listening, oscore, c_library, .. } = &mut budgeted;
-        for program in [&mut listening.program, &mut oscore.program, c_library] {
+        let Budgeted { listening, oscore, encrypted, encrypted_listening, c_library, .. } = &mut budgeted;
+        let measured = [listening, oscore, encrypted, encrypted_listening];
+        for program in measured.into_iter().map(|measured| &mut measured.program).chain([c_library]) {
             program
                 .sections
                 .iter_mut()
@@ -87,10 +100,16 @@ fn whatever_has_a_budget_is_judged() -> Result<()> {
                 .for_each(|section| section.size *= 9);
         }
         let faults = budgeted.faults(BUDGET);
-        for what in ["the boot core that listens: flash", "OSCORE: flash", "the C library: flash"] {
+        for what in [
+            "the boot core that listens: flash",
+            "OSCORE: flash",
+            "encrypted images: flash",
+            "the boot core that listens, with encrypted images: flash",
+            "the C library: flash",
+        ] {
             ensure!(faults.iter().any(|fault| fault.starts_with(what)), "{what} is not judged: {faults:?}");
         }
-        ensure!(faults.len() == 3, "{faults:?}");
+        ensure!(faults.len() == 5, "{faults:?}");
         Ok(())
     })
 }

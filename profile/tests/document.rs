@@ -481,6 +481,30 @@ fn the_cddl_describes_what_is_signed() {
         let block = cddl_cat::validate_cbor_bytes("COSE_Sign1_Tagged", &cddl, signature_block(&envelope));
         assert!(block.is_ok(), "{golden}: {block:?}");
     }
+    let (mut encrypted, manifests) = (0, reader::file(reader::MANIFESTS));
+    for (name, vector) in reader::list(&manifests, "vectors") {
+        let envelope = reader::bytes(&vector["bytes"]);
+        let untagged = envelope.strip_prefix(&[0xd8, 107]).unwrap();
+        let checked = cddl_cat::validate_cbor_bytes("SUIT_Envelope_Tagged", &cddl, untagged);
+        assert!(checked.is_ok(), "{name}: {checked:?}");
+        if let Some(info) = encryption_info(&envelope) {
+            let checked = cddl_cat::validate_cbor_bytes("COSE_Encrypt_Tagged", &cddl, info);
+            assert!(checked.is_ok(), "{name}: {checked:?}");
+            encrypted += 1;
+        }
+    }
+    assert!(encrypted >= 2, "{encrypted}");
+}
+
+/// The COSE_Encrypt of an envelope, behind its tag, in a byte string whose length is one byte or two.
+fn encryption_info(envelope: &[u8]) -> Option<&[u8]> {
+    let at = envelope.windows(3).position(|bytes| bytes == [0xd8, 96, 0x84])?;
+    let length = match envelope[..at] {
+        [.., 0x59, high, low] => usize::from(u16::from_be_bytes([high, low])),
+        [.., 0x58, length] => length.into(),
+        _ => panic!("the byte string has another head"),
+    };
+    Some(&envelope[at + 2..at + length])
 }
 
 /// What it cannot say, a device looks at itself: whose the server is, what a group's address is, what a phantom request is.

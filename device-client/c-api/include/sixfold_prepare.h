@@ -225,7 +225,8 @@ typedef struct sixfold_request {
    */
   const char *crl;
   /**
-   * The device's key for encrypted images: 32 hexadecimal digits; null when it has none.
+   * The device's key for encrypted images: 32 hexadecimal digits of a key that its publisher has too, or its private key on P-256 in
+   * PEM (PKCS #8); null when it has none.
    */
   const char *key_encryption_key;
   /**

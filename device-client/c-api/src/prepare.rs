@@ -11,7 +11,7 @@ use sixfold_device::prepare::{
 };
 use sixfold_device::uri::encode;
 use sixfold_manifest::cms::{self, TrustAnchors};
-use sixfold_manifest::encryption::KeyEncryptionKey;
+use sixfold_manifest::encryption::DecryptionKey;
 use sixfold_manifest::keys::VerifyingKey;
 use sixfold_manifest::{Device, Distrust, Manifest, Refusal, suit};
 use sixfold_profile::Instant;
@@ -60,7 +60,8 @@ pub struct SixfoldRequest {
     pub anchor: *const c_char,
     /// Revocation lists in PEM; may be null.
     pub crl: *const c_char,
-    /// The device's key for encrypted images: 32 hexadecimal digits; null when it has none.
+    /// The device's key for encrypted images: 32 hexadecimal digits of a key that its publisher has too, or its private key on P-256 in
+    /// PEM (PKCS #8); null when it has none.
     pub key_encryption_key: *const c_char,
     /// The time, in seconds since 1970, for the validity of certificates.
     pub unix_time: u64,
@@ -312,8 +313,8 @@ impl Wanted {
         let manifest = text(request.manifest).ok_or_else(|| argument("manifest is null"))?;
         let manifest = Target::new(&manifest.to_string_lossy()).map_err(argument)?;
         let keys = text(request.key).map(|pem| VerifyingKey::from_pem(&pem.to_string_lossy()));
-        let decrypting = text(request.key_encryption_key)
-            .map(|digits| KeyEncryptionKey::from_text(&digits.to_string_lossy()));
+        let decrypting =
+            text(request.key_encryption_key).map(|text| DecryptionKey::from_text(&text.to_string_lossy()));
         let certificates = text(request.anchor).map(|pem| cms::certificates(pem.to_bytes()));
         let crls = text(request.crl).map(|pem| cms::revocation_lists(pem.to_bytes()));
         let anchors = TrustAnchors {

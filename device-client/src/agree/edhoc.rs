@@ -86,8 +86,8 @@ impl From<Failure> for AgreeError {
 /// What is waited for.
 #[derive(Debug)]
 enum Step {
-    Message2(Waiting),
-    Message4(Confirming),
+    Message2(Box<Waiting>),
+    Message4(Box<Confirming>),
 }
 
 /// An agreement under way.
@@ -129,7 +129,7 @@ impl<'c> Edhoc<'c> {
             identity,
             relay,
             exchange,
-            step: Some(Step::Message2(waiting)),
+            step: Some(Step::Message2(Box::new(waiting))),
             payload: [&[BEFORE_MESSAGE_1], &message_1[..]].concat(),
             echo: Echo::none(),
             end: now + PATIENCE,
@@ -210,7 +210,7 @@ impl<'c> Edhoc<'c> {
             Some(Step::Message2(waiting)) => {
                 let (confirming, message_3) = waiting.proceed(message, self.identity, self.relay)?;
                 self.payload = [confirming.before_message_3(), message_3].concat();
-                self.step = Some(Step::Message4(confirming));
+                self.step = Some(Step::Message4(Box::new(confirming)));
                 self.exchange.request();
                 Ok(None)
             }

@@ -1,7 +1,7 @@
 //! The image on its way to flash: as it came, or decrypted.
 //!
-//! Flash has the plaintext, and digests are those of the plaintext, so that nothing but the writing of blocks knows of encryption. A
-//! block is decrypted by its place in the image alone: after a reset nothing has to be found again. Without the feature
+//! Flash has the plaintext, and digests are those of the plaintext, so that nothing but the writing of blocks, and parity symbols, knows of
+//! encryption. A block is decrypted by its place in the image alone: after a reset nothing has to be found again. Without the feature
 //! `encrypted`, the ticket of an encrypted image is none, and so there is nothing to decrypt.
 
 use super::record::write;
@@ -42,16 +42,25 @@ impl<'t> Content<'t> {
         offset: u32,
         bytes: &[u8],
     ) -> Result<(), F::Error> {
-        let Some(content) = self.key else { return write(flash, slot + offset, bytes) };
-        let keystream = Keystream::new(content.key, content.iv);
+        if self.key.is_none() {
+            return write(flash, slot + offset, bytes);
+        }
         for (offset, bytes) in (offset..).step_by(PIECE).zip(bytes.chunks(PIECE)) {
             let mut piece = [0; PIECE];
             let piece = piece.get_mut(..bytes.len()).unwrap_or_default();
             piece.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-            keystream.apply(offset, piece);
+            self.apply(offset, piece);
             write(flash, slot + offset, piece)?;
         }
         Ok(())
+    }
+
+    /// Encrypts or decrypts what stands at `offset` in the image, a multiple of 16.
+    #[inline(never)]
+    pub(super) fn apply(&self, offset: u32, bytes: &mut [u8]) {
+        if let Some(content) = self.key {
+            Keystream::new(content.key, content.iv).apply(offset, bytes);
+        }
     }
 }
 

@@ -42,10 +42,11 @@ const MOST_LISTED: u32 = 8;
 
 /// The bytes of memory with which [`Boot::listen`] finds up to `missing` blocks of size `szx` of an image from parity symbols: a
 /// bit for every 64 bytes of the image; and for each missing block its number, the block itself, and a bit for every
-/// missing block. With `missing` 0 no parity symbols are used. More blocks than that may be missing: they are fetched as
-/// blocks until few enough are.
+/// missing block; with the feature `encrypted` two bytes more for each, which an encrypted image needs. With `missing` 0 no parity
+/// symbols are used. More blocks than that may be missing: they are fetched as blocks until few enough are.
 pub const fn listening_memory(image_size: u32, missing: u32, szx: Szx) -> usize {
-    Map::size(image_size) + if missing > 0 { Decoder::size(missing, szx) } else { 0 }
+    let is_encrypted = cfg!(feature = "encrypted");
+    Map::size(image_size) + if missing > 0 { Decoder::size(missing, szx, is_encrypted) } else { 0 }
 }
 
 /// What a member remembers.
@@ -98,7 +99,7 @@ impl<'t> Listen<'t> {
             ticket,
             is_on: false,
             map: Map::new(&mut []),
-            decoder: Decoder::new(&mut []),
+            decoder: Decoder::new(&mut [], false),
             is_distrustful: false,
             szx: Szx::MAX,
             done: 0,
@@ -153,15 +154,15 @@ impl<'t> Listen<'t> {
 impl<'t, F: NorFlash> Boot<'t, F> {
     /// Takes part in the ticket's group, with `memory` for the map of what is missing and for parity symbols
     /// ([`listening_memory`]). To be called before anything else. Does nothing when the ticket has no group, when its blocks are
-    /// smaller than 64 bytes, or when `memory` is too small for the map. Of an encrypted image only blocks are taken: a parity symbol
-    /// would cost the key stream of half a segment, seconds on a small core.
+    /// smaller than 64 bytes, or when `memory` is too small for the map. Of an encrypted image parity symbols cost the key stream of a
+    /// whole segment once, when there are enough of them: half a second or more on a small core.
     pub fn listen(&mut self, memory: &'t mut [u8]) {
         let map = Map::size(self.image_size);
         let is_possible = matches!(self.listen.ticket.group(), Ok(Some(_))) && self.szx >= SMALLEST;
         if let Some((map, rest)) = memory.split_at_mut_checked(map).filter(|_| is_possible) {
             map.fill(0);
             self.listen.map = Map::new(map);
-            self.listen.decoder = Decoder::new(if self.content.is_encrypted() { &mut [] } else { rest });
+            self.listen.decoder = Decoder::new(rest, self.content.is_encrypted());
             self.listen.szx = self.szx;
             self.listen.is_on = true;
         }

@@ -6,12 +6,20 @@
 //! too. When there are as many rows as columns the later rows are taken out of the earlier ones, and each row is a symbol. Nothing here
 //! writes flash, or says that a symbol is right: that is a matter of its chunk's digest.
 //!
+//! What is known of a segment has to be taken out of every parity symbol. It is in flash; but that of an encrypted image is there in
+//! the clear, and parity symbols are of what is encrypted: each would cost the key stream of half a segment. So there the symbols
+//! of all rows stay as they came, and only their bits are brought into echelon form. When there are enough, what is known is
+//! encrypted again once, symbol by symbol, and taken out of all rows; then the symbols go the way that their bits went
+//! ([`Decoder::finish`]).
+//!
 //! The memory, which is the caller's:
 //!
 //! ```text
-//! | columns: which symbol, 2 bytes each | a row that is being made | row of column 0 | row of column 1 | ...
+//! | columns: which symbol, 2 bytes each | seeds, 2 bytes each | a row that is being made | row of column 0 | row of column 1 | ...
 //! a row: a symbol, then a bit for each column, from the byte on that has the bit of its own
 //! ```
+//!
+//! Seeds are there for an encrypted image alone: what the row of a column came from.
 
 use super::map::{Map, UNIT, UNIT_BITS, units};
 use super::wanted::Wanted;
@@ -52,21 +60,37 @@ pub(super) struct Decoder<'t> {
     /// The first symbol of the segment.
     first: u32,
     szx: Szx,
+    /// Parity symbols are of what is encrypted, and flash has it in the clear.
+    is_encrypted: bool,
+    /// The symbols of rows are as they came.
+    is_raw: bool,
 }
 
+/// In the place of a column: its row came from a block, and not from a parity symbol.
+const IS_BLOCK: u16 = 0x8000;
+
 impl<'t> Decoder<'t> {
-    pub(super) const fn new(memory: &'t mut [u8]) -> Self {
-        Self { memory, columns: 0, rank: 0, blocks: 0, first: 0, szx: Szx::MAX }
+    pub(super) const fn new(memory: &'t mut [u8], is_encrypted: bool) -> Self {
+        let is_raw = false;
+        Self { memory, columns: 0, rank: 0, blocks: 0, first: 0, szx: Szx::MAX, is_encrypted, is_raw }
     }
 
     /// The bytes that so many missing symbols take.
-    pub(super) const fn size(columns: u32, szx: Szx) -> usize {
-        start(columns, columns + 1, szx)
+    pub(super) const fn size(columns: u32, szx: Szx, is_encrypted: bool) -> usize {
+        start(columns, columns + 1, szx, is_encrypted)
     }
 
     /// Whether there is room for so many.
     pub(super) const fn has_room(&self, columns: u32, szx: Szx) -> bool {
-        columns <= SYMBOLS && Self::size(columns, szx) <= self.memory.len()
+        columns <= SYMBOLS && Self::size(columns, szx, self.is_encrypted()) <= self.memory.len()
+    }
+
+    const fn is_encrypted(&self) -> bool {
+        cfg!(feature = "encrypted") && self.is_encrypted
+    }
+
+    const fn is_raw(&self) -> bool {
+        cfg!(feature = "encrypted") && self.is_raw
     }
 
     /// How many of so many there is no room for.
@@ -108,6 +132,7 @@ impl<'t> Decoder<'t> {
             symbol = missing + 1;
         }
         (self.columns, self.first, self.szx) = (columns, first, missing.szx);
+        self.is_raw = self.is_encrypted;
     }
 
     /// How many equations came, beside those that say no more than that a block is there.
@@ -138,25 +163,26 @@ impl<'t> Decoder<'t> {
         mut known: impl FnMut(u32, &mut [u8]) -> Result<(), E>,
     ) -> Result<bool, E> {
         self.clear(parity.symbol);
-        let mut column = 0;
-        let mut bits = 0;
-        for place in 0..SYMBOLS {
-            let offset = (self.first + place) << self.szx.bits();
-            if offset >= image_size {
-                break;
-            }
-            bits = if place & 31 == 0 { word(parity.seed, (place >> 5) as u8) } else { bits >> 1 };
-            let is_in = bits & 1 != 0;
-            if self.symbol(column) == self.first + place {
-                if is_in {
-                    self.set(column);
+        self.set_columns(parity.seed);
+        if !self.is_raw() {
+            // The hash of the seed is the same for 32 symbols.
+            let (mut index, mut bits) = (u32::MAX, 0);
+            self.each_known(image_size, |decoder, place, offset| {
+                if place >> 5 != index {
+                    index = place >> 5;
+                    bits = word(parity.seed, index as u8);
                 }
-                column += 1;
-            } else if is_in {
-                self.add_known(offset, image_size, &mut known)?;
-            }
+                if bits >> (place & 31) & 1 == 0 {
+                    return Ok(());
+                }
+                decoder.add_known(offset, image_size, &mut known)
+            })?;
         }
-        Ok(self.insert())
+        let found = self.insert();
+        if let Some(column) = found {
+            self.note(column, parity.seed, 0);
+        }
+        Ok(found.is_some())
     }
 
     /// Takes a block, if it was missing.
@@ -165,8 +191,112 @@ impl<'t> Decoder<'t> {
             self.clear(payload);
             self.set(column);
             self.blocks += 1;
-            self.insert();
+            if let Some(found) = self.insert() {
+                self.note(found, column as u16, IS_BLOCK);
+            }
         }
+    }
+
+    /// Makes symbols of the rows of an encrypted image, once there is one for each column; `known` as above, and it adds the key
+    /// stream too. `keystream` adds that alone: the symbols are in the clear then.
+    ///
+    /// # Errors
+    /// Those of `known`; the rows are worth nothing then.
+    #[cfg(feature = "encrypted")]
+    pub(super) fn finish<E>(
+        &mut self,
+        image_size: u32,
+        mut known: impl FnMut(u32, &mut [u8]) -> Result<(), E>,
+        keystream: impl Fn(u32, &mut [u8]),
+    ) -> Result<(), E> {
+        if !self.is_raw() {
+            return Ok(());
+        }
+        self.is_raw = false;
+        self.each_known(image_size, |decoder, place, offset| {
+            decoder.clear(&[]);
+            decoder.add_known(offset, image_size, &mut known)?;
+            for column in 0..decoder.columns {
+                let (seed, is_block) = decoder.origin(column);
+                if !is_block && is_in(seed, place) {
+                    decoder.add_symbol(0, column + 1);
+                }
+            }
+            Ok(())
+        })?;
+        for column in 0..self.columns {
+            // The rows before are those that this one's bits were reduced by: with another one missing it would be in that place.
+            self.clear(&[]);
+            match self.origin(column) {
+                (block, true) => self.set(block.into()),
+                (seed, false) => self.set_columns(seed),
+            }
+            for before in 0..column {
+                if self.has(0, before) {
+                    self.add_bits(before + 1, 0);
+                    self.add_symbol(before + 1, column + 1);
+                }
+            }
+        }
+        self.solve();
+        for column in 0..self.columns {
+            let (start, offset) = (self.start(column + 1), self.symbol(column) << self.szx.bits());
+            let symbol = self.memory.get_mut(start..start + self.szx.size()).unwrap_or_default();
+            keystream(offset, symbol);
+        }
+        Ok(())
+    }
+
+    /// What the row of a column came from: a seed, or the column of a block.
+    #[cfg(feature = "encrypted")]
+    fn origin(&self, column: u32) -> (u16, bool) {
+        let places = self.memory.as_chunks().0;
+        let entry = |n: u32| places.get(n as usize).map_or(0, |place| u16::from_be_bytes(*place));
+        (entry(self.columns + column), entry(column) & IS_BLOCK != 0)
+    }
+
+    /// Remembers it.
+    fn note(&mut self, column: u32, origin: u16, kind: u16) {
+        if self.is_raw() {
+            let (columns, places) = (self.columns as usize, self.memory.as_chunks_mut().0);
+            let column = column as usize;
+            if let Some(place) = places.get_mut(columns + column) {
+                *place = origin.to_be_bytes();
+            }
+            if let Some(place) = places.get_mut(column) {
+                *place = (u16::from_be_bytes(*place) | kind).to_be_bytes();
+            }
+        }
+    }
+
+    /// Sets the columns whose symbols are in the parity symbol of a seed.
+    fn set_columns(&mut self, seed: u16) {
+        for column in 0..self.columns {
+            if is_in(seed, self.symbol(column) - self.first) {
+                self.set(column);
+            }
+        }
+    }
+
+    /// Goes through the symbols of the segment that were not missing: each one's place in the segment, and offset in the image.
+    fn each_known<E>(
+        &mut self,
+        image_size: u32,
+        mut act: impl FnMut(&mut Self, u32, u32) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut column = 0;
+        for place in 0..SYMBOLS {
+            let offset = (self.first + place) << self.szx.bits();
+            if offset >= image_size {
+                break;
+            }
+            if self.symbol(column) == self.first + place {
+                column += 1;
+            } else {
+                act(self, place, offset)?;
+            }
+        }
+        Ok(())
     }
 
     /// The 64 bytes of the image from this offset on, once all symbols are known.
@@ -179,7 +309,9 @@ impl<'t> Decoder<'t> {
     /// The symbol of a column; behind the last one there is none, but no symbol that is one either.
     fn symbol(&self, column: u32) -> u32 {
         match self.memory.as_chunks().0.get(column as usize) {
-            Some(place) if column < self.columns => self.first + u32::from(u16::from_be_bytes(*place)),
+            Some(place) if column < self.columns => {
+                self.first + u32::from(u16::from_be_bytes(*place) & !IS_BLOCK)
+            }
             _ => u32::MAX,
         }
     }
@@ -192,7 +324,7 @@ impl<'t> Decoder<'t> {
     /// Where a row begins: 0 is the one that is being made, behind it are those of the columns.
     #[inline(never)] // like others here, small and called often
     const fn start(&self, row: u32) -> usize {
-        start(self.columns, row, self.szx)
+        start(self.columns, row, self.szx, self.is_encrypted())
     }
 
     /// The row that is being made, and whatever is behind it.
@@ -231,23 +363,27 @@ impl<'t> Decoder<'t> {
         Ok(())
     }
 
-    /// Puts the row that was made among the others; false when it says nothing new.
-    fn insert(&mut self) -> bool {
+    /// Puts the row that was made among the others: the column that it is of, or `None` when it says nothing new.
+    fn insert(&mut self) -> Option<u32> {
         for column in 0..self.columns {
             if self.has(0, column) {
                 if !self.has(column + 1, column) {
                     // There are zeros so far.
                     self.add(0, column + 1);
                     self.rank += 1;
-                    if self.is_solved() {
+                    if self.is_solved() && !self.is_raw() {
                         self.solve();
                     }
-                    return true;
+                    return Some(column);
                 }
-                self.add(column + 1, 0);
+                if self.is_raw() {
+                    self.add_bits(column + 1, 0);
+                } else {
+                    self.add(column + 1, 0);
+                }
             }
         }
-        false
+        None
     }
 
     /// Takes every row out of those before it.
@@ -261,14 +397,23 @@ impl<'t> Decoder<'t> {
         }
     }
 
-    /// Adds a row to another one. Neither has anything before the later one's first byte.
+    /// Adds a row to another one.
+    #[inline(never)]
     fn add(&mut self, from: u32, to: u32) {
-        let size = self.szx.size();
+        self.add_symbol(from, to);
+        self.add_bits(from, to);
+    }
+
+    fn add_symbol(&mut self, from: u32, to: u32) {
+        self.add_bytes(self.start(from), self.start(to), self.szx.size());
+    }
+
+    /// Neither row has anything before the later one's first byte.
+    fn add_bits(&mut self, from: u32, to: u32) {
         let first = first_byte(if from > to { from } else { to });
-        let (from_at, to_at) = (self.start(from), self.start(to));
-        self.add_bytes(from_at, to_at, size);
-        let (from_at, to_at) = (from_at + size + first, to_at + size + first);
-        self.add_bytes(from_at - first_byte(from), to_at - first_byte(to), bytes(self.columns) - first);
+        let at = |row: u32| self.start(row) + self.szx.size() + first - first_byte(row);
+        let (from, to) = (at(from), at(to));
+        self.add_bytes(from, to, bytes(self.columns) - first);
     }
 
     #[inline(never)]
@@ -296,13 +441,19 @@ impl<'t> Decoder<'t> {
     }
 }
 
+/// Whether the symbol at this place of a segment is in the parity symbol of a seed.
+fn is_in(seed: u16, place: u32) -> bool {
+    word(seed, (place >> 5) as u8) >> (place & 31) & 1 != 0
+}
+
 /// Where a row begins, in a decoder of so many columns.
-const fn start(columns: u32, row: u32, szx: Szx) -> usize {
+const fn start(columns: u32, row: u32, szx: Szx, is_encrypted: bool) -> usize {
     let own = row.saturating_sub(1) as usize;
     // The bytes that the rows before leave out: 8 rows none, 8 rows one each, and so on.
     let (eights, rest) = (own >> 3, own & 7);
     let left_out = 4 * eights * eights.saturating_sub(1) + eights * rest;
-    2 * columns as usize + row as usize * (szx.size() + bytes(columns)) - left_out
+    let head = if is_encrypted { 4 } else { 2 };
+    head * columns as usize + row as usize * (szx.size() + bytes(columns)) - left_out
 }
 
 /// The bytes with a bit for every column.
@@ -365,14 +516,33 @@ mod tests {
         rank
     }
 
-    /// A decoder that began with a segment of which these symbols are missing.
+    /// Encrypts or decrypts, after a fashion.
+    fn keystream(offset: u32, bytes: &mut [u8]) {
+        bytes
+            .iter_mut()
+            .zip(offset..)
+            .for_each(|(byte, at)| *byte ^= (at.wrapping_mul(0x9e37_79b9) >> 24) as u8);
+    }
+
     fn begun<'m>(memory: &'m mut [u8], first: u32, szx: Szx, length: usize, missing: &[u32]) -> Decoder<'m> {
+        begun_with(memory, first, szx, length, missing, false)
+    }
+
+    /// A decoder that began with a segment of which these symbols are missing.
+    fn begun_with<'m>(
+        memory: &'m mut [u8],
+        first: u32,
+        szx: Szx,
+        length: usize,
+        missing: &[u32],
+        is_encrypted: bool,
+    ) -> Decoder<'m> {
         let mut bits = std::vec![0; Map::size(length as u32)];
         let mut map = Map::new(&mut bits);
         for num in missing {
             map.fill(&(num << szx.bits()..((num + 1) << szx.bits()).min(length as u32)), true);
         }
-        let mut decoder = Decoder::new(memory);
+        let mut decoder = Decoder::new(memory, is_encrypted);
         decoder.begin(first, Wanted { map: &map, image_size: length as u32, szx });
         decoder
     }
@@ -389,6 +559,19 @@ mod tests {
         taken.unwrap()
     }
 
+    /// What a device has in flash, which is `image`, is encrypted and taken out; what was found is decrypted.
+    #[cfg(feature = "encrypted")]
+    fn finish(decoder: &mut Decoder<'_>, image: &[u8], missing: &[u32]) {
+        let size = decoder.szx.size();
+        let known = |offset: u32, to: &mut [u8]| {
+            assert!(!missing.contains(&(offset / size as u32)), "what is missing cannot be read");
+            to.iter_mut().zip(&image[offset as usize..]).for_each(|(to, from)| *to ^= from);
+            keystream(offset, to);
+            Ok::<(), Infallible>(())
+        };
+        decoder.finish(image.len() as u32, known, keystream).unwrap();
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -399,6 +582,7 @@ mod tests {
             length in 1..30_000_usize,
             share in 1..8_u32,
             seed: u32,
+            is_encrypted: bool,
             is_block in proptest::collection::vec(0..6_u8, 200),
         ) {
             let (szx, image) = (Szx::new(exponent).unwrap(), image(length, seed));
@@ -407,19 +591,24 @@ mod tests {
                 (0..all).filter(|num| (num ^ seed).wrapping_mul(0x85eb_ca6b) >> 29 < share).collect();
             missing.truncate(150);
             prop_assume!(!missing.is_empty());
-            let mut memory = std::vec![0x5a; Decoder::size(missing.len() as u32, szx)];
-            let mut decoder = begun(&mut memory, 0, szx, length, &missing);
+            let is_encrypted = is_encrypted && cfg!(feature = "encrypted");
+            let mut served = image.clone();
+            if is_encrypted {
+                keystream(0, &mut served);
+            }
+            let mut memory = std::vec![0x5a; Decoder::size(missing.len() as u32, szx, is_encrypted)];
+            let mut decoder = begun_with(&mut memory, 0, szx, length, &missing, is_encrypted);
             let (mut seeds, mut known) = (Vec::new(), Vec::new());
             for (n, kind) in is_block.into_iter().enumerate() {
                 let before = decoder.rank;
                 if kind == 0 {
                     let num = missing[n % missing.len()];
                     known.push(num);
-                    decoder.take_block(num, image.chunks(szx.size()).nth(num as usize).unwrap());
+                    decoder.take_block(num, served.chunks(szx.size()).nth(num as usize).unwrap());
                 } else {
                     let seed = (seed as u16).wrapping_add(n as u16);
                     seeds.push(seed);
-                    let is_new = take(&mut decoder, &image, &missing, &payload(&image, 0, seed, szx));
+                    let is_new = take(&mut decoder, &served, &missing, &payload(&served, 0, seed, szx));
                     prop_assert_eq!(is_new, decoder.rank > before);
                 }
                 prop_assert_eq!(decoder.rank as usize, naive_rank(&missing, &seeds, &known));
@@ -428,14 +617,19 @@ mod tests {
                 }
             }
             if decoder.is_solved() {
+                #[cfg(feature = "encrypted")]
+                finish(&mut decoder, &image, &missing);
                 let symbols = (0..decoder.columns).map(|column| decoder.symbol(column));
                 prop_assert!(symbols.eq(missing.iter().copied()));
                 for offset in missing.iter().flat_map(|num| {
                     (num << szx.bits()..(num + 1) << szx.bits()).step_by(UNIT)
                 }) {
-                    let mut expected = image[(offset as usize).min(length)..].to_vec();
-                    expected.resize(UNIT.max(expected.len()), 0);
-                    prop_assert_eq!(&decoder.solved(offset).unwrap()[..], &expected[..UNIT]);
+                    // Behind the end of an encrypted image is the key stream.
+                    let expected = &image[(offset as usize).min(length)..];
+                    let expected = &expected[..expected.len().min(UNIT)];
+                    let solved = decoder.solved(offset).unwrap();
+                    prop_assert_eq!(&solved[..expected.len()], expected);
+                    prop_assert!(is_encrypted || solved[expected.len()..].iter().all(|byte| *byte == 0));
                 }
             }
         }
@@ -445,7 +639,7 @@ mod tests {
     fn a_later_segment_is_solved_with_its_own_symbols() {
         let image = image(64 * (SYMBOLS as usize + 50) + 7, 1);
         let missing: Vec<u32> = [0, 3, 20, 49, 50].map(|place| SYMBOLS + place).into();
-        let mut memory = std::vec![0; Decoder::size(5, Szx::B64)];
+        let mut memory = std::vec![0; Decoder::size(5, Szx::B64, false)];
         let mut decoder = begun(&mut memory, SYMBOLS, Szx::B64, image.len(), &missing);
         let mut seeds = 0..;
         while !decoder.is_solved() {
@@ -457,7 +651,7 @@ mod tests {
 
     #[test]
     fn it_does_not_begin_without_room() {
-        let mut memory = std::vec![0; Decoder::size(5, Szx::B64) - 1];
+        let mut memory = std::vec![0; Decoder::size(5, Szx::B64, false) - 1];
         let none = begun(&mut memory, 0, Szx::B64, 2000, &[0, 1, 2, 3, 4]);
         assert!(!none.is_of_size(Szx::B64) && !none.is_solved());
         let four = begun(&mut memory, 0, Szx::B64, 2000, &[0, 1, 2, 30]);

@@ -7,7 +7,7 @@ use super::target::{Target, TargetError};
 use crate::ETag;
 use crate::boot::{BootError, Choice, Layout, Which, accepted_sequence_number, choose, install, record};
 use embedded_storage::nor_flash::NorFlash;
-use sixfold_manifest::encryption::{KeyEncryptionKey, NoContentKey};
+use sixfold_manifest::encryption::{DecryptionKey, NoContentKey};
 use sixfold_manifest::{Device, Manifest, Refusal};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, MAX_TICKET};
@@ -69,8 +69,8 @@ pub struct Request {
     pub manifest: Target,
     /// What this device is. Its `last_sequence_number` is a lower bound from elsewhere; what the flash says counts too.
     pub device: Device,
-    /// The device's key-encryption keys, for encrypted images; its boot program can decrypt.
-    pub keys: Vec<KeyEncryptionKey>,
+    /// The device's keys for encrypted images; its boot program can decrypt.
+    pub keys: Vec<DecryptionKey>,
     /// The lower half of the boot program's addresses ([`super::interface_identifier`]).
     pub interface_identifier: [u8; 8],
     /// The largest block that the boot program has room for.

@@ -6,7 +6,7 @@ use super::flash::{Cut, Flash, PowerGone};
 use super::relay::Relay;
 use sixfold_device::boot::{Boot, BootError, Cause, Choice, Event, Layout, Which, choose, install, record};
 use sixfold_profile::Instant;
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session};
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -22,6 +22,16 @@ const STEPS: usize = 3_000_000;
 pub type Store = Flash<4, 256>;
 /// What becomes of a datagram of the stream on its way to a device.
 type Tamper = Box<dyn FnMut(usize, &mut Vec<u8>)>;
+
+/// What a relay does with what is protected.
+pub trait Guard {
+    /// What of the ticket of a device is the session.
+    fn session(&self, device: usize) -> Session<'_>;
+    /// The request in a datagram of a device, which must be protected; `None` for a message without a request.
+    fn open(&mut self, device: usize, datagram: &[u8]) -> Option<Vec<u8>>;
+    /// The answer, protected.
+    fn seal(&mut self, device: usize, answer: &[u8]) -> Vec<u8>;
+}
 
 /// Release as a ticket for a member.
 pub fn ticket<'a>(release: &'a Release, relay: &'a Relay) -> Fields<'a> {
@@ -59,6 +69,8 @@ pub struct Fleet {
     pub loss: u32,
     /// Changes a datagram of the stream on its way to a device.
     pub tamper: Tamper,
+    /// Requests and answers are protected.
+    pub guard: Option<Box<dyn Guard>>,
     /// For how long the fleet is watched.
     pub patience: Duration,
     mail: Vec<(Instant, usize, Vec<u8>)>,
@@ -158,7 +170,22 @@ impl Member {
 impl Fleet {
     /// So many devices, which all start at once and have one slot with the old release, and a relay with the new one.
     pub fn new(relay: Relay, release: &Release, old: &Release, devices: usize, memory: usize) -> Self {
-        let prepared = |n| Member::prepared(&relay, release, old, false, memory, n as u32);
+        Self::guarded(relay, release, old, devices, memory, None)
+    }
+
+    /// The same, each with a session.
+    pub fn guarded(
+        relay: Relay,
+        release: &Release,
+        old: &Release,
+        devices: usize,
+        memory: usize,
+        guard: Option<Box<dyn Guard>>,
+    ) -> Self {
+        let prepared = |n: usize| {
+            let session = guard.as_ref().map(|guard| guard.session(n));
+            Member::prepared_with(&relay, release, old, false, memory, n as u32, session)
+        };
         let members = (0..devices).map(prepared).collect();
         Self {
             relay,
@@ -166,6 +193,7 @@ impl Fleet {
             now: Instant::ZERO,
             loss: 0,
             tamper: Box::new(|_, _| {}),
+            guard,
             patience: Duration::from_secs(3600),
             mail: Vec::new(),
             dice: 0x2545_f491_4f6c_dd1d,
@@ -265,7 +293,13 @@ impl Fleet {
             if self.is_lost() {
                 continue;
             }
-            let answer = self.relay.answer(now, n, &datagram);
+            let answer = match &mut self.guard {
+                None => self.relay.answer(now, n, &datagram),
+                Some(guard) => guard
+                    .open(n, &datagram)
+                    .and_then(|request| self.relay.answer(now, n, &request))
+                    .map(|answer| guard.seal(n, &answer)),
+            };
             if !self.is_lost() {
                 self.mail.extend(answer.map(|answer| (now + DELAY, n, answer)));
             }
@@ -295,9 +329,24 @@ impl Member {
         memory: usize,
         n: u32,
     ) -> Self {
+        Self::prepared_with(relay, release, old, two_slots, memory, n, None)
+    }
+
+    /// The same, with a session in the ticket.
+    #[allow(clippy::too_many_arguments, reason = "one place calls it")]
+    fn prepared_with(
+        relay: &Relay,
+        release: &Release,
+        old: &Release,
+        two_slots: bool,
+        memory: usize,
+        n: u32,
+        session: Option<Session<'_>>,
+    ) -> Self {
         let pages = |bytes: usize| bytes.div_ceil(256) as u32;
         let size =
-            record::Record::size(release.image.len() as u32, release.chunk_size, 256, 4, false).unwrap();
+            record::Record::size(release.image.len() as u32, release.chunk_size, 256, 4, session.is_some())
+                .unwrap();
         let (record, slot) = (pages(size as usize), pages(release.image.len()));
         let place = |first: u32, pages: u32| first * 256..(first + pages) * 256;
         let records = [place(0, record), place(record, record)];
@@ -313,7 +362,8 @@ impl Member {
         let start = layout.slot(which).start as usize;
         flash.bytes_mut()[start..start + old.image.len()].copy_from_slice(&old.image);
         run_from_factory(&mut flash, &layout, which);
-        let which = install(&mut flash, &layout, &ticket(release, relay), &release.index).unwrap();
+        let ticket = Fields { session, ..ticket(release, relay) };
+        let which = install(&mut flash, &layout, &ticket, &release.index).unwrap();
         assert_eq!(which, Which::A);
         let images = [release.image.clone(), old.image.clone()];
         Self::new(layout, flash, images, memory, 1 + n)
@@ -340,7 +390,7 @@ fn drive(
     events.extend(what(boot, now)?);
     for _ in 0..10_000 {
         events.extend(boot.handle_timeout(now)?);
-        let mut buffer = [0; 320];
+        let mut buffer = [0; 640];
         while let Some(length) = boot.poll_transmit(now, &mut buffer)? {
             sent.push(buffer[..length].to_vec());
         }

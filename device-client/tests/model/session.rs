@@ -24,6 +24,11 @@ impl Agreement {
         Self(Derived::new(secret, DEVICE_ID, RELAY_ID).unwrap())
     }
 
+    /// The relay's side.
+    pub fn context(&self) -> sixfold_oscore::Context<'_> {
+        self.0.peer()
+    }
+
     /// What the ticket has of it.
     pub fn session(&self, exponent: u8, plain_allowed: bool) -> Session<'_> {
         let parameters = self.0.parameters();

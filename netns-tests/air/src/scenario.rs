@@ -138,6 +138,8 @@ pub struct Fetch {
     pub listen_memory: usize,
     /// How the relay makes up for what listening devices lose.
     pub repair: Repair,
+    /// The images are encrypted, and each boot program has the key. It is nothing to servers, and to other clients.
+    pub encrypted: bool,
     /// Every device powers on at a random moment within this time.
     pub power_on_within: Duration,
     /// When the run ends, whoever is not done then.
@@ -154,6 +156,7 @@ impl Default for Fetch {
             images: 1,
             listen_memory: 16 * 1024,
             repair: Repair::Parity,
+            encrypted: false,
             power_on_within: Duration::from_secs(1),
             give_up_after: Duration::from_secs(6 * 3600),
             restart_after: None,

@@ -161,6 +161,29 @@ fn parity_makes_up_for_losses_and_blocks_do_too() {
     assert!(parity.group_blocks + parity.group_parity < blocks.group_blocks, "{parity:?}\n{blocks:?}");
 }
 
+/// As many blocks and parity symbols, give or take what the dice do, and a device on its own AES is not much slower.
+#[test]
+fn an_encrypted_image_is_made_up_for_with_parity_like_a_plain_one() {
+    let median = |encrypted: bool| {
+        let text = format!("encrypted = {encrypted}\n[radio]\nloss = 0.1");
+        let scenario = Scenario::read(
+            &format!("name = \"t\"\n[topology]\nshape = \"star\"\ndevices = 30\n[fetch]\n{text}"),
+            &Overrides::default(),
+        );
+        let scenario = scenario.unwrap();
+        let mut outcomes: Vec<_> = (1..=5).map(|seed| run(&scenario, Server::Fanout, seed)).collect();
+        assert!(outcomes.iter().all(all_done), "{outcomes:?}");
+        outcomes.sort_by(|a, b| a.last_done_s.partial_cmp(&b.last_done_s).unwrap());
+        outcomes.swap_remove(2)
+    };
+    let (plain, encrypted) = (median(false), median(true));
+    assert!(encrypted.group_parity > 0, "{encrypted:?}");
+    let sent = |outcome: &Outcome| (outcome.group_blocks + outcome.group_parity) as f64;
+    assert!(sent(&encrypted) < 1.1 * sent(&plain), "{encrypted:?}\n{plain:?}");
+    let last = |outcome: &Outcome| outcome.last_done_s.unwrap();
+    assert!(last(&encrypted) < 1.2 * last(&plain), "{encrypted:?}\n{plain:?}");
+}
+
 /// Without memory a device does not listen; with little it uses no parity symbols.
 #[test]
 fn a_device_listens_with_the_memory_that_it_has() {

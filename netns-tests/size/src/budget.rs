@@ -18,6 +18,12 @@ pub const BUDGET: Budget = Budget { flash: 6 * 1024, ram: 512 };
 pub const LISTENING: Budget = Budget { flash: 13 * 1024 + 512, ram: 1024 };
 /// What sessions (OSCORE) may make it larger, in bytes of flash.
 pub const OSCORE: u64 = 4 * 1024;
+/// What the decryption of images may make it larger, in bytes of flash.
+pub const ENCRYPTED: u64 = 1280;
+/// RAM with that: it has no state, and a deeper stack when a block is written.
+pub const ENCRYPTED_RAM: u64 = 640;
+/// With both `listen` and `encrypted`: parity symbols of an encrypted image, too.
+pub const ENCRYPTED_LISTENING: Budget = Budget { flash: 15 * 1024 + 512, ram: 1280 };
 /// RAM with sessions.
 pub const OSCORE_RAM: u64 = 1280;
 

@@ -13,7 +13,7 @@ const ENTRY: &str = "entry points, with what is inlined there";
 const CRATES: [(&str, &str); 15] = [
     ("sixfold_device", "boot core (sixfold_device)"),
     ("sixfold_profile", "profile (sixfold_profile)"),
-    ("sixfold_oscore", "sessions (sixfold_oscore)"),
+    ("sixfold_oscore", "AES, sessions (sixfold_oscore)"),
     ("sixfold_tftp", "TFTP client (sixfold_tftp)"),
     ("sixfold_ip", "IPv6 edge (sixfold_ip)"),
     ("smoltcp", "IP stack (smoltcp)"),

@@ -54,6 +54,18 @@ pub const OSCORE: Alone = Alone {
     file: "sixfold-boot-core-oscore.elf",
     entries: CORE.entries,
 };
+/// The boot core with the feature `encrypted`, whose flash has a budget of its own.
+pub const ENCRYPTED: Alone = Alone {
+    title: "Sixfold's boot core, with encrypted images",
+    file: "sixfold-boot-core-encrypted.elf",
+    entries: CORE.entries,
+};
+/// The boot core with the features `listen` and `encrypted`, which has a budget of its own.
+pub const ENCRYPTED_LISTENING: Alone = Alone {
+    title: "Sixfold's boot core, with its part in a group, and encrypted images",
+    file: "sixfold-boot-core-listen-encrypted.elf",
+    entries: LISTENING.entries,
+};
 /// What it is measured against.
 pub const TFTP: [Alone; 2] = [
     Alone {
@@ -125,6 +137,10 @@ pub struct Budgeted {
     pub listening: Measured,
     /// With the feature `oscore`.
     pub oscore: Measured,
+    /// With the feature `encrypted`.
+    pub encrypted: Measured,
+    /// With the features `listen` and `encrypted`.
+    pub encrypted_listening: Measured,
     /// [`C_LIBRARY`].
     pub c_library: Program,
 }
@@ -136,6 +152,8 @@ impl Budgeted {
             core: Measured::read(folder, CORE)?,
             listening: Measured::read(folder, LISTENING)?,
             oscore: Measured::read(folder, OSCORE)?,
+            encrypted: Measured::read(folder, ENCRYPTED)?,
+            encrypted_listening: Measured::read(folder, ENCRYPTED_LISTENING)?,
             c_library: Program::read(&folder.join(C_LIBRARY))?,
         })
     }
@@ -148,6 +166,11 @@ impl Budgeted {
         of("the boot core", self.core.faults(budget))
             .chain(of("the boot core that listens", self.listening.faults(budget::LISTENING)))
             .chain(of("OSCORE", self.oscore_faults()))
+            .chain(of("encrypted images", self.encrypted_faults()))
+            .chain(of(
+                "the boot core that listens, with encrypted images",
+                self.encrypted_listening.faults(budget::ENCRYPTED_LISTENING),
+            ))
             .chain(of("the C library", self.c_faults()))
             .collect()
     }
@@ -158,6 +181,12 @@ impl Budgeted {
         self.oscore.faults(Budget { flash, ram: budget::OSCORE_RAM })
     }
 
+    /// Those of [`budget::ENCRYPTED`].
+    pub fn encrypted_faults(&self) -> Vec<String> {
+        let flash = self.core.program.flash() + budget::ENCRYPTED;
+        self.encrypted.faults(Budget { flash, ram: budget::ENCRYPTED_RAM })
+    }
+
     /// Those of [`budget::C_FLASH`].
     pub fn c_faults(&self) -> Vec<String> {
         budget::faults(&self.c_library, &[], Budget { flash: budget::C_FLASH, ram: 0 })
@@ -166,22 +195,31 @@ impl Budgeted {
 
 /// All tables, of the images in `folder`, with the budget of the boot core.
 pub fn tables(folder: &path::Path, budgeted: &Budgeted, budget: Budget) -> Result<String> {
-    let Budgeted { core, listening, oscore, c_library } = budgeted;
+    let Budgeted { core, listening, oscore, encrypted, encrypted_listening, c_library } = budgeted;
     let mut text = summary("boot core, thumbv6m", core, budget);
     text += &format!("\n{}", summary("with the feature `listen`", listening, budget::LISTENING));
-    text += &format!("\n{}", session(core, oscore));
+    let both = summary("with `listen` and `encrypted`", encrypted_listening, budget::ENCRYPTED_LISTENING);
+    text += &format!("\n{}", beyond("oscore", core, oscore, budget::OSCORE, budget::OSCORE_RAM));
+    text += &format!("\n{}", beyond("encrypted", core, encrypted, budget::ENCRYPTED, budget::ENCRYPTED_RAM));
+    text += &format!("\n{both}");
     text += &format!("\n{}", library(c_library));
     let columns = [
         ("boot core", &core.program),
         ("with `listen`", &listening.program),
         ("with `oscore`", &oscore.program),
+        ("with `encrypted`", &encrypted.program),
+        ("with `listen` and `encrypted`", &encrypted_listening.program),
     ];
     text += &format!("\n### Flash by part\n\n{}", by_part(&columns));
     text += &format!("\n### The deepest stack from each entry point\n\n{}", stacks(&core.paths));
     text += &format!("\nWith the feature `listen`:\n\n{}", stacks(&listening.paths));
     text += &format!("\nWith the feature `oscore`:\n\n{}", stacks(&oscore.paths));
+    text += &format!("\nWith the feature `encrypted`:\n\n{}", stacks(&encrypted.paths));
+    text +=
+        &format!("\nWith the features `listen` and `encrypted`:\n\n{}", stacks(&encrypted_listening.paths));
     let tftp = TFTP.into_iter().map(|alone| Measured::read(folder, alone)).collect::<Result<Vec<_>>>()?;
-    let all: Vec<_> = [core, listening, oscore].into_iter().chain(&tftp).collect();
+    let all: Vec<_> =
+        [core, listening, oscore, encrypted, encrypted_listening].into_iter().chain(&tftp).collect();
     text += &format!("\n### Beside TFTP\n\n{}", comparison(&all));
     let images = IMAGES.map(|file| Program::read(&folder.join(file)).map(|program| (file, program)));
     let images = images.into_iter().collect::<Result<Vec<_>>>()?;
@@ -209,14 +247,12 @@ fn summary(title: &str, core: &Measured, budget: Budget) -> String {
 }
 
 /// A table of its own below [`summary`].
-fn session(core: &Measured, oscore: &Measured) -> String {
-    let more = oscore.more_flash_than(core);
-    let ram = budget::ram(&oscore.program, &oscore.paths);
+fn beyond(feature: &str, core: &Measured, with: &Measured, flash: u64, most_ram: u64) -> String {
+    let more = with.more_flash_than(core);
+    let ram = budget::ram(&with.program, &with.paths);
     format!(
-        "| with the feature `oscore` | bytes | budget |\n|---|--:|--:|\n| flash beyond the boot core | {more} | {} |\n\
-         | RAM beside buffers | {ram} | {} |\n",
-        budget::OSCORE,
-        budget::OSCORE_RAM
+        "| with the feature `{feature}` | bytes | budget |\n|---|--:|--:|\n\
+         | flash beyond the boot core | {more} | {flash} |\n| RAM beside buffers | {ram} | {most_ram} |\n"
     )
 }
 

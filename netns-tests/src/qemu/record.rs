@@ -5,15 +5,17 @@ use anyhow::{Context, Result, ensure};
 use hmac_sha256::Hash;
 use sixfold_profile::coap::{Code, Szx, Type, Writer, option};
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET};
+use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session};
 
 /// Where the micro:bit's slot is: device-client/firmware/microbit/src/layout.rs.
-pub const SLOT: u32 = 0xa000;
+pub const SLOT: u32 = 0xc000;
 /// The slot's length in bytes.
-pub const SLOT_BYTES: usize = 184 * 1024;
+pub const SLOT_BYTES: usize = 176 * 1024;
 const PAGE: u32 = 1024;
 /// Ticket and journal have a page each before the chunk index.
 const INDEX: u32 = 2 * PAGE;
+/// The count of a session, in bytes.
+const COUNT: usize = PAGE as usize;
 const ERASED: u8 = 0xff;
 const COAP_HEADER: usize = 4;
 
@@ -48,6 +50,28 @@ impl Record {
         szx: Szx,
         group: Option<Group<'_>>,
     ) -> Result<Self> {
+        Self::with(image, relay, path, szx, group, None)
+    }
+
+    /// The same, without a group and with a session.
+    pub fn with_session(
+        image: &[u8],
+        relay: Endpoint,
+        path: &[&str],
+        szx: Szx,
+        session: Session<'_>,
+    ) -> Result<Self> {
+        Self::with(image, relay, path, szx, None, Some(session))
+    }
+
+    fn with(
+        image: &[u8],
+        relay: Endpoint,
+        path: &[&str],
+        szx: Szx,
+        group: Option<Group<'_>>,
+        session: Option<Session<'_>>,
+    ) -> Result<Self> {
         let index: Vec<u8> = image.chunks(PAGE as usize).flat_map(digest).collect();
         let mut message = [0; MAX_TICKET];
         let options = options(&mut message, path)?;
@@ -62,7 +86,7 @@ impl Record {
             interface_identifier: [2, 0, 0, 0xff, 0xfe, 0, 0, 2],
             etag: None,
             group,
-            session: None,
+            session,
             content_key: None,
             options,
         };
@@ -73,11 +97,14 @@ impl Record {
         Ok(Self { ticket: bytes, index })
     }
 
-    /// The record as it is in flash, from its first byte to the end of the chunk index.
+    /// The record as it is in flash, from its first byte to the end of the chunk index, and erased pages behind it for the count of a
+    /// session.
     pub fn in_flash(&self) -> Vec<u8> {
         let mut flash = self.ticket.clone();
         flash.resize(INDEX as usize, ERASED);
-        [flash, self.index.clone()].concat()
+        flash.extend(&self.index);
+        flash.resize(flash.len().next_multiple_of(PAGE as usize) + COUNT, ERASED);
+        flash
     }
 
     /// Has the main program install it. Stops after `parts` of the [`Record::parts`] commands.

@@ -119,6 +119,14 @@ impl Credential {
         };
         names(self.ccs.by_kid()) || names(self.ccs.by_value())
     }
+
+    /// Whether these bytes begin with an ID_CRED that names it, in the short form of a plaintext (RFC 9528 §3.5.3.2).
+    pub(crate) fn begins(&self, plaintext: &[u8]) -> bool {
+        let begins = |id: Result<lakers::IdCred, EDHOCError>| {
+            id.is_ok_and(|id| plaintext.starts_with(id.as_encoded_value()))
+        };
+        begins(self.ccs.by_kid()) || begins(self.ccs.by_value())
+    }
 }
 
 /// The name, which is the first claim.

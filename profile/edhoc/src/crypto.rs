@@ -143,3 +143,110 @@ impl CryptoTrait for Crypto {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use super::*;
+    use lakers::{
+        BufferMessage1, BufferMessage3, ConnId, Credential, CredentialTransfer, EDHOCMethod, EdhocResponder,
+    };
+
+    fn bytes(digits: &str) -> Vec<u8> {
+        let digits: Vec<u8> = digits.bytes().filter(u8::is_ascii_hexdigit).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    }
+
+    fn array<const N: usize>(digits: &str) -> [u8; N] {
+        bytes(digits).try_into().unwrap()
+    }
+
+    /// These primitives, but with an ephemeral key that is given.
+    #[derive(Debug)]
+    struct Given(Crypto, BytesP256ElemLen);
+
+    impl CryptoTrait for Given {
+        fn sha256_digest(&mut self, message: &BytesMaxBuffer, length: usize) -> BytesHashLen {
+            self.0.sha256_digest(message, length)
+        }
+        fn hkdf_expand(
+            &mut self,
+            prk: &BytesHashLen,
+            info: &BytesMaxInfoBuffer,
+            info_len: usize,
+            length: usize,
+        ) -> BytesMaxBuffer {
+            self.0.hkdf_expand(prk, info, info_len, length)
+        }
+        fn hkdf_extract(&mut self, salt: &BytesHashLen, ikm: &BytesP256ElemLen) -> BytesHashLen {
+            self.0.hkdf_extract(salt, ikm)
+        }
+        fn aes_ccm_encrypt_tag_8(
+            &mut self,
+            key: &BytesCcmKeyLen,
+            iv: &BytesCcmIvLen,
+            ad: &[u8],
+            plaintext: &BufferPlaintext3,
+        ) -> BufferCiphertext3 {
+            self.0.aes_ccm_encrypt_tag_8(key, iv, ad, plaintext)
+        }
+        fn aes_ccm_decrypt_tag_8(
+            &mut self,
+            key: &BytesCcmKeyLen,
+            iv: &BytesCcmIvLen,
+            ad: &[u8],
+            ciphertext: &BufferCiphertext3,
+        ) -> Result<BufferPlaintext3, EDHOCError> {
+            self.0.aes_ccm_decrypt_tag_8(key, iv, ad, ciphertext)
+        }
+        fn p256_ecdh(&mut self, private: &BytesP256ElemLen, public: &BytesP256ElemLen) -> BytesP256ElemLen {
+            self.0.p256_ecdh(private, public)
+        }
+        fn get_random_byte(&mut self) -> u8 {
+            self.0.get_random_byte()
+        }
+        fn p256_generate_key_pair(&mut self) -> (BytesP256ElemLen, BytesP256ElemLen) {
+            (self.1, SecretKey::from_slice(&self.1).unwrap().public_key().as_affine().x().into())
+        }
+    }
+
+    /// The trace of RFC 9529 §3, as the Responder: method 3, cipher suite 2, credentials named by their key identifiers.
+    #[test]
+    fn the_trace_of_rfc_9529() {
+        let cred_i = "a2027734322d35302d33312d46462d45462d33372d33322d333908a101a5010202412b2001215820
+            ac75e9ece3e50bfc8ed60399889522405c47bf16df96660a41298cb4307f7eb6225820
+            6e5de611388a4b8a8211334ac7d37ecb52a387d257e6db3c2a93df21ff3affc8";
+        let cred_r = "a2026b6578616d706c652e65647508a101a501020241322001215820
+            bbc34960526ea4d32e940cad2a234148ddc21791a12afbcbac93622046dd44f0225820
+            4519e257236b2a0ce2023f0931f1f386ca7afda64fcde0108c224c51eabf6072";
+        let [y, key_r] = [
+            "e2f4126777205e853b437d6eaca1e1f753cdcc3e2c69fa884b0a1a640977e418",
+            "72cc4761dbd4c78f758931aa589d348d1ef874a7e303ede2f140dcf3e6aa4aac",
+        ];
+        let [cred_i, cred_r] = [cred_i, cred_r].map(|digits| Credential::parse_ccs(&bytes(digits)).unwrap());
+        let crypto = Given(Crypto::new([0; crate::SEED]), array(y));
+        let responder = EdhocResponder::new(crypto, EDHOCMethod::StatStat, array(key_r), cred_r);
+
+        let mut message_1 = BufferMessage1::new();
+        let content = "0382060258208af6f430ebe18d34184017a9a11bf511c8dff8f834730b96c1b7c8dbca2fc3b637";
+        message_1.fill_with_slice(&bytes(content)).unwrap();
+        let (responder, c_i, _) = responder.process_message_1(&message_1).unwrap();
+        assert_eq!(c_i.as_cbor(), [0x37]);
+        let c_r = ConnId::from_slice(&[0x27]).unwrap();
+        let (responder, message_2) =
+            responder.prepare_message_2(CredentialTransfer::ByReference, Some(c_r), &None).unwrap();
+        let expected = "582b419701d7f00a26c2dc587a36dd752549f33763c893422c8ea0f955a13a4ff5d5
+            9862a1eef9e0e7e1886fcd";
+        assert_eq!(message_2.as_slice(), bytes(expected));
+
+        let mut message_3 = BufferMessage3::new();
+        message_3.fill_with_slice(&bytes("52e562097bc417dd5919485ac7891ffd90a9fc")).unwrap();
+        let (responder, id, _) = responder.parse_message_3(&message_3).unwrap();
+        assert_eq!(id.as_encoded_value(), [0x2b]);
+        let (responder, _) = responder.verify_message_3(cred_i).unwrap();
+        let (mut done, message_4) = responder.prepare_message_4(&None).unwrap();
+        assert_eq!(message_4.as_slice(), bytes("4828c966b7ca304f83"));
+        assert_eq!(done.edhoc_exporter(0, &[], 16)[..16], bytes("f9868f6a3aca78a05d1485b35030b162"));
+        assert_eq!(done.edhoc_exporter(1, &[], 8)[..8], bytes("ada24c7dbfc85eeb"));
+    }
+}

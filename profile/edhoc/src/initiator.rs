@@ -4,11 +4,12 @@ use crate::credential::{Credential, Identity};
 use crate::crypto::Crypto;
 use crate::{
     Agreed, Failure, MASTER_SALT, MASTER_SECRET, MAX_ID, POINT, TAG, byte_string, contained, first,
-    refuse_critical,
+    is_short_identifier, refuse_critical,
 };
+use hmac_sha256::{HKDF, Hash};
 use lakers::{
-    ConnId, CredentialTransfer, EDHOCMethod, EDHOCSuite, EdhocInitiator, EdhocInitiatorWaitM2,
-    EdhocInitiatorWaitM4,
+    ConnId, CredentialTransfer, CryptoTrait, EDHOCError, EDHOCMethod, EDHOCSuite, EdhocInitiator,
+    EdhocInitiatorWaitM2, EdhocInitiatorWaitM4,
 };
 use std::fmt;
 
@@ -16,6 +17,8 @@ use std::fmt;
 pub struct Waiting {
     state: EdhocInitiatorWaitM2<Crypto>,
     relay_id: Vec<u8>,
+    seed: [u8; crate::SEED],
+    hash_of_message_1: [u8; 32],
 }
 
 /// Without the ephemeral key.
@@ -48,7 +51,9 @@ pub fn begin(relay_id: &[u8], seed: [u8; crate::SEED]) -> Result<(Waiting, Vec<u
         let initiator =
             EdhocInitiator::new(Crypto::new(seed), EDHOCMethod::StatStat, EDHOCSuite::CipherSuite2);
         let (state, message_1) = initiator.prepare_message_1(Some(c_i), &None)?;
-        Ok((Waiting { state, relay_id: relay_id.to_vec() }, message_1.as_slice().to_vec()))
+        let message_1 = message_1.as_slice().to_vec();
+        let hash_of_message_1 = Hash::hash(&message_1);
+        Ok((Waiting { state, relay_id: relay_id.to_vec(), seed, hash_of_message_1 }, message_1))
     })
 }
 
@@ -64,7 +69,8 @@ impl Waiting {
         relay: &Credential,
     ) -> Result<(Confirming, Vec<u8>), Failure> {
         let message_2 = byte_string(message_2, POINT + TAG)?;
-        let Self { state, relay_id } = self;
+        self.check(&self.plaintext_2(message_2.as_slice()), relay)?;
+        let Self { state, relay_id, .. } = self;
         contained(|| {
             let (mut state, c_r, id, ead) = state.parse_message_2(&message_2)?;
             refuse_critical(ead)?;
@@ -87,6 +93,36 @@ impl Waiting {
             };
             Ok((Confirming { state, agreed }, message_3.as_slice().to_vec()))
         })
+    }
+
+    /// What PLAINTEXT_2 (RFC 9528 §5.3.2) begins with is checked before lakers sees it, which panics for a longer C_R than it has room
+    /// for, and for some nested ID_CRED_R: anybody who heard message_1 can encrypt a message_2 (§4.1.1.1).
+    fn check(&self, plaintext: &[u8], relay: &Credential) -> Result<(), Failure> {
+        let c_r = match plaintext.first() {
+            Some(head) if !is_short_identifier(*head) => return Err(Failure::Identifier),
+            Some(head @ 0x40..=0x5f) => 1 + usize::from(head - 0x40),
+            _ => 1,
+        };
+        let rest = plaintext.get(c_r..).ok_or(Failure::Edhoc(EDHOCError::ParsingError))?;
+        if relay.begins(rest) { Ok(()) } else { Err(Failure::UnknownCredential) }
+    }
+
+    /// PLAINTEXT_2: CIPHERTEXT_2 and KEYSTREAM_2 (RFC 9528 §5.3.2, §4.1.1.1, §4.1.2).
+    fn plaintext_2(&self, message_2: &[u8]) -> Vec<u8> {
+        // `byte_string` has seen that the head has two bytes.
+        let content = message_2.get(2..).unwrap_or_default();
+        let Some((g_y, ciphertext)) = content.split_first_chunk::<POINT>() else { return Vec::new() };
+        let mut crypto = Crypto::new(self.seed);
+        let (x, _) = crypto.p256_generate_key_pair();
+        let head = [0x58, 32];
+        let th_2 = Hash::hash(&[&head[..], g_y, &head, &self.hash_of_message_1].concat());
+        let prk_2e = HKDF::extract(th_2, crypto.p256_ecdh(&x, g_y));
+        let length = ciphertext.len() as u8;
+        let length = if length < 24 { vec![length] } else { vec![0x18, length] };
+        let mut plaintext = vec![0; ciphertext.len()];
+        HKDF::expand(&mut plaintext, prk_2e, [&[0], &head[..], &th_2, &length].concat());
+        plaintext.iter_mut().zip(ciphertext).for_each(|(key, byte)| *key ^= byte);
+        plaintext
     }
 }
 

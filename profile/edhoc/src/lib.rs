@@ -95,6 +95,11 @@ fn byte_string(message: &[u8], least: usize) -> Result<BufferMessage1, Failure> 
     buffer(message)
 }
 
+/// Whether this is not the head of a byte string that is too long for a connection identifier.
+const fn is_short_identifier(head: u8) -> bool {
+    head >> 5 != 0x40 >> 5 || head <= 0x40 | MAX_ID as u8
+}
+
 /// Critical external authorization data has to be understood, and none is here (RFC 9528 §3.8).
 fn refuse_critical(ead: Option<EADItem>) -> Result<(), Failure> {
     if ead.is_some_and(|ead| ead.is_critical) {

@@ -4,7 +4,7 @@ use crate::credential::{Credential, Identity};
 use crate::crypto::Crypto;
 use crate::{
     Agreed, Failure, MASTER_SALT, MASTER_SECRET, MAX_ID, POINT, TAG, buffer, byte_string, contained, first,
-    refuse_critical,
+    is_short_identifier, refuse_critical,
 };
 use lakers::{ConnId, CredentialTransfer, EDHOCMethod, EdhocResponder, EdhocResponderWaitM3};
 use std::fmt;
@@ -68,9 +68,8 @@ fn has_short_identifier(message_1: &[u8]) -> bool {
         rest => integer(rest).map(|(_, rest)| rest),
     };
     let g_x = suites.and_then(|rest| rest.strip_prefix(&[0x58, POINT as u8]));
-    let longest = 0x40 | MAX_ID as u8;
     let head = g_x.and_then(|rest| rest.get(POINT));
-    head.is_none_or(|head| !(0x40..0x60).contains(head) || *head <= longest)
+    head.is_none_or(|head| is_short_identifier(*head))
 }
 
 /// The first byte of a CBOR integer of one or two bytes, and what follows it.

@@ -68,6 +68,8 @@ pub enum KeyError {
     Algorithm,
     /// The seed is no private key of this algorithm: zero, or not below the order of P-256.
     Seed,
+    /// It is a key for Ed25519, and not one on P-256.
+    Curve,
     /// It is not 32 hexadecimal digits.
     NotHex,
     /// The operating system gave no random bytes.
@@ -88,6 +90,7 @@ impl fmt::Display for KeyError {
                 f.write_str("the key is neither for Ed25519 nor for ECDSA with P-256: make one with keygen")
             }
             Self::Seed => f.write_str("these 32 bytes are no private key of P-256: take others"),
+            Self::Curve => f.write_str("the key is for Ed25519, which only signs: make one with keygen --algorithm ecdh"),
             Self::NotHex => f.write_str(
                 "this is no key-encryption key, which is a line of 32 hexadecimal digits: make one with keygen --algorithm a128kw",
             ),

@@ -3,12 +3,15 @@
 
 use ciborium::{Value, cbor};
 use sixfold_manifest::encryption::{
-    ContentEncryptionKey, Encryption, KEY, KeyEncryptionKey, MAX_RECIPIENTS, Recipient,
+    ContentEncryptionKey, Encryption, KEY, KeyEncryptionKey, MAX_RECIPIENTS, Recipient, RecipientKey,
 };
 use sixfold_manifest::keys::{Algorithm, KeyId, SigningKey};
 use sixfold_manifest::suit::{self, Error, Part};
 use sixfold_manifest::{Manifest, chunk_index, class_identifier, vendor_identifier};
 use sixfold_profile::index::ChunkSize;
+
+/// Of a map.
+type Entries = Vec<(Value, Value)>;
 
 fn key() -> SigningKey {
     SigningKey::from_seed(Algorithm::Ed25519, &[1; 32]).unwrap()
@@ -50,6 +53,59 @@ fn what_is_signed_is_read() {
     }
 }
 
+/// With recipients of both kinds: a shared key, and a key pair.
+fn for_pairs(pairs: usize) -> Manifest {
+    let mut manifest = manifest(1);
+    let key = |seed: usize| {
+        RecipientKey::from_seed(&[&[1; 24], &(seed as u64).to_be_bytes()[..]].concat().try_into().unwrap())
+    };
+    let encryption = manifest.encryption.as_mut().unwrap();
+    for n in 0..pairs {
+        let (recipient, ephemeral) = (key(n).unwrap(), key(n + 5000).unwrap());
+        encryption.add(&ContentEncryptionKey::new([5; KEY]), &recipient.public_key(), &ephemeral);
+    }
+    manifest
+}
+
+#[test]
+fn recipients_with_key_pairs_are_read() {
+    let most = for_pairs(MAX_RECIPIENTS - 1);
+    let envelope = signed(&most);
+    assert!(envelope.len() < suit::MAX_ENVELOPE, "{}", envelope.len());
+    assert_eq!(verified(&envelope), Ok(most));
+    let wrong = Error::Value(Part::EncryptionInfo, "number of recipients");
+    assert_eq!(suit::sign(&for_pairs(MAX_RECIPIENTS), &key()), Err(wrong));
+}
+
+#[test]
+fn another_agreement_is_refused() {
+    let with_recipient = |change: &dyn Fn(&mut Vec<Value>)| {
+        let manifest = for_pairs(1);
+        with_info_of(&manifest, |info| change(recipient(info, 1)))
+    };
+    assert_eq!(with_recipient(&|_| ()), Ok(for_pairs(1)));
+    let part = Part::EncryptionInfo;
+    let other = |protected: Value| with_recipient(&|recipient| recipient[0] = wrap(&protected));
+    let protected = Err(Error::Value(part, "protected header, it must be empty"));
+    assert_eq!(other(cbor!({1 => (-31)}).unwrap()), protected, "ECDH-ES + A256KW");
+    assert_eq!(other(cbor!({1 => (-29), 4 => 1}).unwrap()), protected);
+    let ephemeral = |change: &dyn Fn(&mut Entries)| {
+        with_recipient(&|recipient| {
+            change(recipient[1].as_map_mut().unwrap()[1].1.as_map_mut().unwrap());
+        })
+    };
+    let kind = Err(Error::Value(part, "type of the ephemeral key"));
+    assert_eq!(ephemeral(&|key| key[0].1 = 1.into()), kind, "OKP");
+    assert_eq!(ephemeral(&|key| key[1].1 = 2.into()), kind, "P-384");
+    let wrong = Err(Error::Value(part, "ephemeral key"));
+    assert_eq!(ephemeral(&|key| key[2].1 = Value::Bytes(vec![1; 31])), wrong);
+    assert_eq!(ephemeral(&|key| key[3].1 = true.into()), wrong, "the sign of y alone");
+    let more = ephemeral(&|key| key.push(((-4).into(), Value::Bytes(vec![1; 32]))));
+    assert_eq!(more, Err(Error::Unknown(part, "the key -4".to_owned())), "the private key");
+    let none = with_recipient(&|recipient| drop(recipient[1].as_map_mut().unwrap().pop()));
+    assert_eq!(none, Err(Error::Missing(part, "ephemeral key")));
+}
+
 #[test]
 fn what_would_not_be_read_is_not_signed() {
     let wrong = Error::Value(Part::EncryptionInfo, "number of recipients");
@@ -85,8 +141,12 @@ fn inside(value: &Value) -> Value {
 }
 
 /// The claims of an envelope whose manifest was changed, whoever signed it.
-fn changed(change: impl FnOnce(&mut Vec<(Value, Value)>)) -> Result<Manifest, Error> {
-    let envelope: Value = ciborium::from_reader(signed(&manifest(2)).as_slice()).unwrap();
+fn changed(change: impl FnOnce(&mut Entries)) -> Result<Manifest, Error> {
+    changed_of(&manifest(2), change)
+}
+
+fn changed_of(manifest: &Manifest, change: impl FnOnce(&mut Entries)) -> Result<Manifest, Error> {
+    let envelope: Value = ciborium::from_reader(signed(manifest).as_slice()).unwrap();
     let (tag, elements) = envelope.into_tag().unwrap();
     let mut elements = elements.into_map().unwrap();
     let mut entries = inside(&elements[1].1).into_map().unwrap();
@@ -100,7 +160,15 @@ const FETCH: usize = 5;
 const INSTALL: usize = 6;
 
 fn with_sequence(place: usize, change: impl FnOnce(&mut Vec<Value>)) -> Result<Manifest, Error> {
-    changed(|entries| {
+    with_sequence_of(&manifest(2), place, change)
+}
+
+fn with_sequence_of(
+    manifest: &Manifest,
+    place: usize,
+    change: impl FnOnce(&mut Vec<Value>),
+) -> Result<Manifest, Error> {
+    changed_of(manifest, |entries| {
         let mut items = inside(&entries[place].1).into_array().unwrap();
         change(&mut items);
         entries[place].1 = wrap(&Value::Array(items));
@@ -109,7 +177,11 @@ fn with_sequence(place: usize, change: impl FnOnce(&mut Vec<Value>)) -> Result<M
 
 /// Changes the COSE_Encrypt.
 fn with_info(change: impl FnOnce(&mut Vec<Value>)) -> Result<Manifest, Error> {
-    with_sequence(INSTALL, |items| {
+    with_info_of(&manifest(2), change)
+}
+
+fn with_info_of(manifest: &Manifest, change: impl FnOnce(&mut Vec<Value>)) -> Result<Manifest, Error> {
+    with_sequence_of(manifest, INSTALL, |items| {
         let info = &mut items[3].as_map_mut().unwrap()[0].1;
         let (tag, structure) = inside(info).into_tag().unwrap();
         let mut structure = structure.into_array().unwrap();
@@ -199,7 +271,7 @@ fn a_description_shows_who_can_read_it_and_no_secret() {
     ] {
         assert!(text.contains(&fact), "{fact:?} is not in\n{text}");
     }
-    let many = Recipient { key_id: KeyId([1; 8]), wrapped: [0; 24] };
+    let many = Recipient { key_id: KeyId([1; 8]), ephemeral: None, wrapped: [0; 24] };
     manifest.encryption = Some(Encryption { iv: [0; 16], recipients: vec![many; 100] });
     assert!(suit::describe(&signed(&manifest)).contains("… 100 in all"));
 }

@@ -8,7 +8,10 @@ use hmac_sha256::Hash;
 use reader::{array, bytes, file, golden, list, number, refused, text};
 use serde_json::Value;
 use sixfold_manifest::cms::{self, TrustAnchors};
-use sixfold_manifest::encryption::{Encryption, Recipient};
+use sixfold_manifest::encryption::{
+    ContentEncryptionKey, DecryptionKey, Encryption, Ephemeral, KDF_CONTEXT, KeyEncryptionKey, Recipient,
+    RecipientKey,
+};
 use sixfold_manifest::keys::{KeyId, SigningKey, VerifyingKey};
 use sixfold_manifest::{Device, Manifest, chunk_index, suit};
 use sixfold_profile::index::ChunkSize;
@@ -41,6 +44,9 @@ fn manifest(fields: &Value) -> Manifest {
 fn encryption(fields: &Value) -> Encryption {
     let recipient = |fields: &Value| Recipient {
         key_id: KeyId(array(&fields["key_id"])),
+        ephemeral: fields["ephemeral"]
+            .as_object()
+            .map(|point| Ephemeral { x: array(&point["x"]), y: array(&point["y"]) }),
         wrapped: array(&fields["wrapped"]),
     };
     let recipients = fields["recipients"].as_array().unwrap().iter().map(recipient).collect();
@@ -116,6 +122,56 @@ fn genuine_manifests_are_for_some_devices_only() {
         } else {
             refused(name, vector, result);
         }
+    }
+}
+
+/// What a recipient of a vector has.
+fn decryption_key(recipient: &Value) -> DecryptionKey {
+    match text(&recipient["algorithm"]) {
+        "A128KW" => KeyEncryptionKey::new(array(&recipient["key"])).into(),
+        "ECDH-ES+A128KW" => {
+            golden("the context", KDF_CONTEXT, &bytes(&recipient["kdf_context"]));
+            RecipientKey::from_pem(&key_file(&format!("{}.key", text(&recipient["key"])))).unwrap().into()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// A publisher's part again, with its ephemeral keys.
+fn encrypted_again(vector: &Value) -> Encryption {
+    let key = ContentEncryptionKey::new(array(&vector["content_key"]));
+    let mut encryption = Encryption::new(&key, &[]);
+    for recipient in vector["recipients"].as_array().unwrap() {
+        match decryption_key(recipient) {
+            DecryptionKey::Shared(shared) => {
+                encryption.recipients.extend(Encryption::new(&key, &[shared]).recipients);
+            }
+            DecryptionKey::Own(pair) => {
+                let ephemeral = RecipientKey::from_seed(&array(&recipient["ephemeral_key"])).unwrap();
+                encryption.add(&key, &pair.public_key(), &ephemeral);
+            }
+        }
+    }
+    encryption
+}
+
+#[test]
+fn images_are_encrypted_and_each_recipient_has_the_key() {
+    let file = file(reader::ENCRYPTIONS);
+    let image = bytes(&file["image"]);
+    for (name, vector) in list(&file, "vectors") {
+        let encryption = encryption(vector);
+        golden(name, encrypted_again(vector), encryption.clone());
+        for recipient in vector["recipients"].as_array().unwrap() {
+            let key = encryption.content_key(&[decryption_key(recipient)]).expect(name);
+            golden(name, *key.as_bytes(), array(&vector["content_key"]));
+            let mut encrypted = image.clone();
+            encryption.apply(&key, &mut encrypted);
+            golden(name, encrypted, bytes(&vector["encrypted"]));
+        }
+    }
+    for (name, vector) in list(&file, "refused") {
+        refused(name, vector, encryption(vector).content_key(&[decryption_key(&vector["reader"])]));
     }
 }
 

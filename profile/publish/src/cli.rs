@@ -41,6 +41,7 @@ Examples:
   sixfold-publish keygen publisher.key
   sixfold-publish keygen publisher.key --algorithm es256
   sixfold-publish keygen lamps.kek --algorithm a128kw
+  sixfold-publish keygen lamp-0001.key --algorithm ecdh
   sixfold-publish keygen lamp-7.key --algorithm edhoc --name lamp-7
 
 The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every
@@ -50,6 +51,9 @@ device. Keys made with `openssl genpkey -algorithm ed25519` or `openssl genpkey 
 With a128kw there is one file, and it is secret: a key-encryption key, which publisher and device share, for
 encrypted images. Who has the key of a device can read what is encrypted for it, so that each device should have
 its own.
+
+With ecdh the device keeps FILE, and the publisher needs FILE.pub alone, for `sign --recipient`: nothing that the publisher has
+reads what it encrypted.
 
 With edhoc the key is that of one device, or of a relay (relay.toml, sessions.edhoc_key, with the name
 sixfold-relay), and FILE.ccs has its credential (RFC 8392) in hexadecimal: one line of the relay's edhoc_devices, or what
@@ -80,6 +84,8 @@ pub(crate) enum Algorithm {
     Es256,
     /// AES Key Wrap (RFC 3394), for `sign --encrypt`.
     A128kw,
+    /// ECDH with P-256 (RFC 9053, section 6.4), for `sign --recipient`.
+    Ecdh,
     /// Static Diffie-Hellman with P-256 (RFC 9528), to agree on sessions with a relay.
     Edhoc,
 }
@@ -90,7 +96,7 @@ impl Algorithm {
         match self {
             Self::Ed25519 => Some(keys::Algorithm::Ed25519),
             Self::Es256 => Some(keys::Algorithm::Es256),
-            Self::A128kw | Self::Edhoc => None,
+            Self::A128kw | Self::Ecdh | Self::Edhoc => None,
         }
     }
 }
@@ -101,8 +107,10 @@ Examples:
       --sequence 14 --output www
   sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp \\
       --sequence 15 --output www --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
       --sequence 14 --output www --encrypt lamp-0001.kek --encrypt lamp-0002.kek
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
+      --sequence 14 --output www --recipient lamp-0001.key.pub --recipient lamp-0002.key.pub
   sixfold-publish sign lamp-1.4.bin --cms-key signer.key --cms-chain signer-and-issuers.pem \\
       --vendor example.com --class lamp --sequence 14 --output www
 
@@ -114,7 +122,10 @@ old image are not disturbed.
 
 The sequence number must grow with every new image of a class. It is compared with all .suit and
 .p7s files in the output directory; a number that is used already, or that is lower, is refused for an
-image with other bytes.";
+image with other bytes.
+
+When the same image is signed again under the same name, for more recipients, it is encrypted as before if one of the keys of
+--encrypt was among them then. With --recipient alone it cannot be: give a key of your own with --encrypt, too.";
 
 /// Sign an image: write it, its chunk index and its SUIT manifest or CMS signature into a directory.
 #[derive(Args, Debug)]
@@ -150,9 +161,13 @@ pub(crate) struct Sign {
     /// Where devices find the image, relative to the SUIT manifest; by default the image's file name.
     #[arg(long, value_parser = uri, requires = "key")]
     pub(crate) uri: Option<String>,
-    /// Encrypt the image for who has this key (keygen --algorithm a128kw). May be given up to 1024 times: it is encrypted once.
+    /// Encrypt the image for who has this key (keygen --algorithm a128kw), and for every --recipient. There may be up to 1024 of both:
+    /// it is encrypted once.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "key", conflicts_with = "cms_key")]
+    pub(crate) encrypt: Option<Vec<PathBuf>>,
+    /// Encrypt the image for who has the private half of this public key (keygen --algorithm ecdh).
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "cms_key")]
-    pub(crate) encrypt: Vec<PathBuf>,
+    pub(crate) recipient: Vec<PathBuf>,
     /// Sign even if the sequence number was used already or goes back. Devices that saw the other image may keep it.
     #[arg(long)]
     pub(crate) force: bool,
@@ -185,7 +200,7 @@ pub(crate) struct Verify {
     pub(crate) manifest: PathBuf,
     /// The image.
     pub(crate) image: PathBuf,
-    /// The image is as it is published, encrypted: decrypt it with this key. May be given several times.
+    /// The image is as it is published, encrypted: decrypt it with this key, shared or private. May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) decrypt_with: Vec<PathBuf>,
     /// The chunk index that devices will fetch beside a CMS signature. That of the image is checked anyway.

@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     NoTrust(PathBuf, &'static str),
     /// The image cannot be signed.
     Sign(suit::Error),
+    /// The image is to be encrypted, and for nobody.
+    NoRecipient,
     /// A published image cannot be decrypted.
     NotDecrypted(PathBuf, NoContentKey),
     /// The image has no bytes.
@@ -83,6 +85,9 @@ impl fmt::Display for Failure {
                 f.write_str("the image has too many chunks for one manifest: sign with a larger --chunk-size")
             }
             Self::Sign(error) => write!(f, "cannot sign: {error}"),
+            Self::NoRecipient => f.write_str(
+                "the image would be encrypted for nobody: name a shared key (--encrypt FILE) or a device's public key (--recipient FILE)",
+            ),
             Self::NotDecrypted(path, NoContentKey::NotForUs) => {
                 write!(
                     f,

@@ -1,7 +1,7 @@
 //! Files: read whole but never without bound, written whole or not at all.
 
 use crate::failure::Failure;
-use sixfold_manifest::encryption::KeyEncryptionKey;
+use sixfold_manifest::encryption::{DecryptionKey, KeyEncryptionKey, RecipientPublicKey};
 use sixfold_manifest::keys::{SigningKey, VerifyingKey};
 use sixfold_manifest::{cms, suit};
 use std::ffi::OsString;
@@ -43,6 +43,18 @@ pub(crate) fn read_signing_key(path: &Path) -> Result<SigningKey, Failure> {
 pub(crate) fn read_key_encryption_key(path: &Path) -> Result<KeyEncryptionKey, Failure> {
     let text = read(path, MAX_KEY)?;
     KeyEncryptionKey::from_text(&String::from_utf8_lossy(&text))
+        .map_err(|error| Failure::Key(path.to_owned(), error))
+}
+
+pub(crate) fn read_recipient(path: &Path) -> Result<RecipientPublicKey, Failure> {
+    let pem = read(path, MAX_KEY)?;
+    RecipientPublicKey::from_pem(&String::from_utf8_lossy(&pem))
+        .map_err(|error| Failure::Key(path.to_owned(), error))
+}
+
+pub(crate) fn read_decryption_key(path: &Path) -> Result<DecryptionKey, Failure> {
+    let text = read(path, MAX_KEY)?;
+    DecryptionKey::from_text(&String::from_utf8_lossy(&text))
         .map_err(|error| Failure::Key(path.to_owned(), error))
 }
 

@@ -9,9 +9,20 @@ use sixfold_manifest::keys::{Algorithm, SigningKey};
 
 pub(crate) fn run(arguments: &Keygen) -> Result<String, Failure> {
     match arguments.algorithm.of_signature() {
-        Some(algorithm) => key_pair(arguments, algorithm),
-        None if matches!(arguments.algorithm, cli::Algorithm::Edhoc) => edhoc(arguments),
-        None => key_encryption_key(arguments),
+        Some(algorithm) => key_pair(arguments, algorithm, "for every device", &algorithm.to_string()),
+        None => match arguments.algorithm {
+            cli::Algorithm::Edhoc => edhoc(arguments),
+            cli::Algorithm::Ecdh => {
+                // A key for ES256 is one on P-256, too.
+                key_pair(
+                    arguments,
+                    Algorithm::Es256,
+                    "for the publisher (sign --recipient)",
+                    "ECDH-ES+A128KW",
+                )
+            }
+            _ => key_encryption_key(arguments),
+        },
     }
 }
 
@@ -38,7 +49,13 @@ fn key_encryption_key(arguments: &Keygen) -> Result<String, Failure> {
     Ok(format!("{path}  secret, for the publisher and one device\nA128KW key {}\n", key.key_id()))
 }
 
-fn key_pair(arguments: &Keygen, algorithm: Algorithm) -> Result<String, Failure> {
+/// Writes both halves, of which the public one is for somebody.
+fn key_pair(
+    arguments: &Keygen,
+    algorithm: Algorithm,
+    whom: &str,
+    use_of_it: &str,
+) -> Result<String, Failure> {
     let (private, public) = (&arguments.file, files::with_suffix(&arguments.file, ".pub"));
     if public.symlink_metadata().is_ok() {
         return Err(Failure::Exists(public));
@@ -49,10 +66,9 @@ fn key_pair(arguments: &Keygen, algorithm: Algorithm) -> Result<String, Failure>
     files::create(private, private_pem.as_bytes(), SECRET)?;
     files::create(&public, public_pem.as_bytes(), PUBLIC)?;
     Ok(format!(
-        "{}  private key, keep it secret\n{}  public key, for every device\n{} key {}\n",
+        "{}  private key, keep it secret\n{}  public key, {whom}\n{use_of_it} key {}\n",
         private.display(),
         public.display(),
-        key.algorithm(),
         key.key_id()
     ))
 }

@@ -32,8 +32,7 @@ pub(crate) fn run(arguments: &Verify) -> Result<String, Failure> {
 
 /// Makes of a published image what will be in flash, if there is a key; without one, the image is what will be there.
 fn decrypt(arguments: &Verify, manifest: &Manifest, image: &mut [u8]) -> Result<(), Failure> {
-    let keys =
-        all(&arguments.decrypt_with, |path| files::read_key_encryption_key(path).map(|key| vec![key]))?;
+    let keys = all(&arguments.decrypt_with, |path| files::read_decryption_key(path).map(|key| vec![key]))?;
     let Some(encryption) = manifest.encryption.as_ref().filter(|_| !keys.is_empty()) else { return Ok(()) };
     let refused = |error| Failure::NotDecrypted(arguments.image.clone(), error);
     encryption.apply(&encryption.content_key(&keys).map_err(refused)?, image);

@@ -96,9 +96,41 @@ fn a_key_that_was_used_with_another_iv_is_not_kept() {
 }
 
 #[test]
+fn who_has_a_private_key_reads_the_image_and_the_publisher_has_no_secret_of_it() {
+    let desk = desk();
+    for device in ["one", "two", "three"] {
+        let said = succeeds(&desk.run(&["keygen", device, "--algorithm", "ecdh"]));
+        assert!(said.contains("sign --recipient") && said.contains("ECDH-ES+A128KW key"), "{said}");
+    }
+    let recipients = ["--encrypt", "--recipient", "one.pub", "--recipient", "two.pub"];
+    succeeds(&desk.sign(&[&["--sequence", "1"], &recipients[..]].concat()));
+    for key in ["one", "two"] {
+        succeeds(&verify(&desk, "www/lamp.bin", &["--decrypt-with", key]));
+    }
+    let refused = verify(&desk, "www/lamp.bin", &["--decrypt-with", "three", "--decrypt-with", "one.kek"]);
+    fails(&refused, 1, "not encrypted for this key");
+    let shown = succeeds(&desk.run(&["inspect", "www/lamp.bin.suit"]));
+    let recipients = suit::claims(&desk.read("www/lamp.bin.suit")).unwrap().encryption.unwrap().recipients;
+    assert!(recipients.iter().all(|recipient| shown.contains(&recipient.key_id.to_string())), "{shown}");
+    let [Some(first), Some(second)] = [recipients[0].ephemeral, recipients[1].ephemeral] else { panic!() };
+    assert_ne!(first, second, "each recipient has a key pair of its own");
+    // With a key of the publisher's it stays as it was, and without one it cannot.
+    let first = desk.read("www/lamp.bin");
+    succeeds(&desk.sign(&["--sequence", "1", "--recipient", "one.pub", "--encrypt", "one.kek"]));
+    let second = desk.read("www/lamp.bin");
+    assert_ne!(first, second);
+    succeeds(&desk.sign(&["--sequence", "1", "--recipient", "three.pub", "--encrypt", "one.kek"]));
+    assert_eq!(desk.read("www/lamp.bin"), second);
+    succeeds(&verify(&desk, "www/lamp.bin", &["--decrypt-with", "three"]));
+}
+
+#[test]
 fn what_is_no_key_is_refused() {
     let desk = desk();
     fails(&desk.sign(&["--sequence", "1", "--encrypt", "key"]), 1, "32 hexadecimal digits");
+    fails(&desk.sign(&["--sequence", "1", "--recipient", "key.pub"]), 1, "is for Ed25519");
+    fails(&desk.sign(&["--sequence", "1", "--recipient", "one.kek"]), 1, "BEGIN PUBLIC KEY");
+    fails(&desk.sign(&["--sequence", "1", "--encrypt"]), 1, "encrypted for nobody");
     assert!(!desk.path("www").exists());
     let both = desk.sign(&["--sequence", "1", "--encrypt", "one.kek", "--cms-key", "k", "--cms-chain", "c"]);
     fails(&both, 2, "cannot be used with");

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod agreements;
+mod edhoc;
+mod encryptions;
 mod exchanges;
 mod flash;
 mod groups;
@@ -37,6 +39,8 @@ pub struct File {
 pub fn files() -> Result<Vec<File>, Box<dyn Error>> {
     let mut files = keys::files()?;
     files.push(file("agreements", &agreements::vectors()?));
+    files.push(file("encryptions", &encryptions::vectors()?));
+    files.push(file("edhoc", &edhoc::vectors()?));
     files.push(file("groups", &groups::vectors()));
     files.push(file("indexes", &indexes::vectors()));
     files.push(file("manifests", &manifests::vectors()?));

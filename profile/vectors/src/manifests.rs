@@ -11,6 +11,8 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
     let manifest = release::manifest();
     let elsewhere = Manifest { uri: Some("https://cdn.example/lamp.bin?v=8".to_owned()), ..manifest.clone() };
     let encrypted = Manifest { encryption: Some(release::encryption()), ..manifest.clone() };
+    let pairs = Some(release::encryption_with_a_pair()?.0);
+    let with_pairs = Manifest { encryption: pairs, ..manifest.clone() };
     let newest = Manifest { sequence_number: u64::MAX, ..manifest.clone() };
     Ok(json!({
         "format": "SUIT manifest",
@@ -21,6 +23,7 @@ pub(crate) fn vectors() -> Result<Value, Box<dyn Error>> {
             vector("an absolute URI", &elsewhere, "ed25519", &keys::ed25519()?)?,
             vector("no URI", &Manifest { uri: None, ..manifest.clone() }, "es256", &keys::es256()?)?,
             vector("an encrypted image", &encrypted, "es256", &keys::es256()?)?,
+            vector("an encrypted image, for a key pair too", &with_pairs, "ed25519", &keys::ed25519()?)?,
             vector("the highest sequence number", &newest, "ed25519", &keys::ed25519()?)?,
         ],
         "refused": refused(&manifest)?,
@@ -59,10 +62,18 @@ pub(crate) fn fields(manifest: &Manifest) -> Value {
 }
 
 fn encryption(encryption: &Encryption) -> Value {
-    let recipient = |recipient: &Recipient| json!({ "key_id": hex(&recipient.key_id.0), "wrapped": hex(&recipient.wrapped) });
     json!({
         "iv": hex(&encryption.iv),
         "recipients": encryption.recipients.iter().map(recipient).collect::<Vec<_>>(),
+    })
+}
+
+/// What a manifest says of who can decrypt.
+pub(crate) fn recipient(recipient: &Recipient) -> Value {
+    json!({
+        "key_id": hex(&recipient.key_id.0),
+        "ephemeral": recipient.ephemeral.map(|point| json!({ "x": hex(&point.x), "y": hex(&point.y) })),
+        "wrapped": hex(&recipient.wrapped),
     })
 }
 

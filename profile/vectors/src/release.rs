@@ -1,7 +1,9 @@
 //! The image that all vectors are about, and what its publisher says of it.
 
+use crate::keys;
 use hmac_sha256::Hash;
-use sixfold_manifest::encryption::{ContentEncryptionKey, Encryption, KEY, KeyEncryptionKey};
+use sixfold_manifest::encryption::{ContentEncryptionKey, Encryption, KEY, KeyEncryptionKey, RecipientKey};
+use sixfold_manifest::keys::KeyError;
 use sixfold_manifest::{Manifest, chunk_index, class_identifier, vendor_identifier};
 use sixfold_profile::index::ChunkSize;
 
@@ -23,6 +25,14 @@ pub(crate) fn index() -> Vec<u8> {
 pub(crate) fn encryption() -> Encryption {
     let recipients = [0xb2, 0xb3].map(|byte| KeyEncryptionKey::new([byte; KEY]));
     Encryption::new(&ContentEncryptionKey::new([0xb1; KEY]), &recipients)
+}
+
+/// The same for a recipient with a key pair too, and the secret scalar of the publisher's ephemeral key, 32 bytes of b4.
+pub(crate) fn encryption_with_a_pair() -> Result<(Encryption, [u8; 32]), KeyError> {
+    let (mut encryption, seed) = (encryption(), [0xb4; 32]);
+    let key = ContentEncryptionKey::new([0xb1; KEY]);
+    encryption.add(&key, &keys::recipient()?.public_key(), &RecipientKey::from_seed(&seed)?);
+    Ok((encryption, seed))
 }
 
 /// Sequence number 8, for the class `lamp` of the vendor `example.com`, with its chunk index and the URI `lamp.bin`.

@@ -7,20 +7,22 @@ mod reader;
 use reader::{array, bytes, file, golden, list, number, text};
 use serde_json::Value;
 use sixfold_engine::{
-    Config, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Instant, LinkConfig, OriginEvent, Path,
-    Route, UnboundedStore, Validator,
+    Config, Engine, Failure, FetchCommand, FetchId, Freshness, Head, Id, Instant, LinkConfig, Master,
+    NewSession, OriginEvent, Path, Route, UnboundedStore, Validator,
 };
 use std::time::Duration;
 
 #[test]
 fn the_engine_answers_exactly_these_datagrams() {
     let file = file(reader::EXCHANGES);
-    let alone = list(&file, "vectors").map(|vector| (vector, None));
+    let alone = ["vectors", "sessions"].into_iter().flat_map(|key| list(&file, key));
+    let alone = alone.map(|vector| (vector, None));
     let with_group = ["preparations", "members"].into_iter().flat_map(|key| list(&file, key));
     let with_group = with_group.map(|vector| (vector, Some(LinkConfig::default())));
     for ((name, vector), link) in alone.chain(with_group) {
         let mut relay = Relay::new(&file["relay"]);
         relay.engine.set_link(Instant::ZERO, path(DEVICE).interface, link);
+        relay.agree(&vector["session"]);
         for step in vector["steps"].as_array().unwrap() {
             relay.play(name, step);
         }
@@ -44,6 +46,22 @@ impl Relay {
         let config = Config { routes: vec![route], ..Config::default() };
         let engine = Engine::new(config, UnboundedStore::default(), array(&fields["seed"]));
         Self { engine, fetch: None }
+    }
+
+    /// What it agreed on with the device, if it did.
+    fn agree(&mut self, session: &Value) {
+        if session.is_null() {
+            return;
+        }
+        let bytes = |key: &str| bytes(&session[key]);
+        let new = NewSession {
+            name: "device".into(),
+            recipient_id: Id::new(&bytes("device_id")).unwrap(),
+            sender_id: Id::new(&bytes("relay_id")).unwrap(),
+            master: Master { secret: bytes("master_secret"), salt: bytes("master_salt"), id_context: None },
+            lifetime: None,
+        };
+        self.engine.add_session(Instant::ZERO, new).unwrap();
     }
 
     fn play(&mut self, name: &str, step: &Value) {

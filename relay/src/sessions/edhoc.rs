@@ -258,3 +258,38 @@ fn outcome(failure: &Failure) -> Outcome {
         _ => Outcome::Malformed,
     }
 }
+
+#[cfg(test)]
+#[path = "../../../profile/vectors/tests/reader/mod.rs"]
+mod reader;
+
+#[cfg(test)]
+mod tests {
+    use super::reader::{EDHOC, array, bytes, file, golden, list};
+    use super::*;
+    use sixfold_engine::{Config, UnboundedStore};
+    use std::net::Ipv6Addr;
+
+    /// The answers of the vector; the device is the vector.
+    #[tokio::test]
+    async fn a_relay_answers_exactly_what_the_vectors_say() {
+        let file = file(EDHOC);
+        let (name, vector) = list(&file, "vectors").next().unwrap();
+        let key = include_str!("../../../profile/vectors/keys/edhoc-relay.key");
+        let identity = Identity::named(key, NAME).unwrap();
+        golden(name, identity.credential().as_bytes(), &bytes(&vector["relay"]["credential"]));
+        let device = Credential::parse(&bytes(&vector["device"]["credential"])).unwrap();
+        let mut engine = Engine::new(Config::default(), UnboundedStore::default(), [0; 32]);
+        let mut responder = Responder::new(identity, vec![device], Duration::from_secs(60));
+        for (request, answer) in [(0, "message_2"), (1, "message_4")] {
+            let (now, peer) = (Instant::ZERO, Ipv6Addr::LOCALHOST.into());
+            let (payload, random) = (bytes(&vector["requests"][request]), array(&vector["relay"]["seed"]));
+            let reaction = responder.handle(now, peer, &payload, random, &mut engine);
+            let EdhocAnswer::Message(found) = reaction.answer else { panic!("{reaction:?}") };
+            golden(name, found, bytes(&vector[answer]));
+        }
+        let sessions = engine.sessions(Instant::ZERO, 0, 9);
+        let found: Vec<_> = sessions.iter().map(|one| (&*one.name, one.recipient_id.as_slice())).collect();
+        golden(name, found, vec![("lamp-7", &bytes(&vector["c_r"])[..])]);
+    }
+}

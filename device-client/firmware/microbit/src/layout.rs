@@ -1,10 +1,10 @@
 //! What is where in the 256 KiB of flash.
 //!
 //! ```text
-//! 0x00000  boot program            24 KiB
-//! 0x06000  record A                 8 KiB: ticket 1, journal 1, chunk index up to 6
-//! 0x08000  record B                 8 KiB
-//! 0x0a000  slot: the main program 184 KiB
+//! 0x00000  boot program            28 KiB
+//! 0x07000  record A                10 KiB: ticket 1, journal up to 2, chunk index up to 6, count of a session 1
+//! 0x09800  record B                10 KiB
+//! 0x0c000  slot: the main program 176 KiB
 //! 0x38000  the main program's own  32 KiB
 //! ```
 //!
@@ -19,9 +19,9 @@ pub const PAGE: u32 = 1024;
 /// All of the flash.
 pub const FLASH: Range<u32> = 0..0x4_0000;
 /// Where the main program itself is.
-pub const SLOT: Range<u32> = 0xa000..0x3_8000;
+pub const SLOT: Range<u32> = 0xc000..0x3_8000;
 /// Where the main program leaves ticket, journal and chunk index.
-pub const RECORDS: [Range<u32>; 2] = [0x6000..0x8000, 0x8000..0xa000];
+pub const RECORDS: [Range<u32>; 2] = [0x7000..0x9800, 0x9800..0xc000];
 /// All of it.
 pub const LAYOUT: Layout = Layout::single(RECORDS, SLOT);
 /// All of the RAM.

@@ -17,8 +17,8 @@ use sixfold_microbit::layout::{LAYOUT, SLOT};
 use sixfold_microbit::{Nvmc, Uart, rng};
 use sixfold_profile::ticket::{MAX_TICKET, TicketError};
 
-/// To hear what the relay sends to many, in bytes: the map of the slot, and parity symbols for some 50 missing blocks of 64 bytes.
-const LISTENING: usize = 4096;
+/// To hear what the relay sends to many, in bytes: the map of the slot, and parity symbols for some 40 missing blocks of 64 bytes.
+const LISTENING: usize = 3328;
 
 #[entry]
 fn main() -> ! {

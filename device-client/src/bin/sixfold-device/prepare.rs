@@ -110,7 +110,7 @@ fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure>
             page_size: FlashFile::ERASE_SIZE as u32,
             last_sequence_number: what.last_sequence,
         },
-        keys: trust::key_encryption_keys(what)?,
+        keys: trust::decryption_keys(what)?,
         interface_identifier: identifier(what, &secret, address),
         szx: what.szx,
         group: !what.no_group,

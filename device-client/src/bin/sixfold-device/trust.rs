@@ -3,7 +3,7 @@
 use crate::cli::What;
 use crate::failure::Failure;
 use sixfold_manifest::cms::{self, TrustAnchors};
-use sixfold_manifest::encryption::KeyEncryptionKey;
+use sixfold_manifest::encryption::DecryptionKey;
 use sixfold_manifest::keys::VerifyingKey;
 use sixfold_manifest::{Distrust, Manifest, suit};
 use std::fmt;
@@ -87,9 +87,9 @@ impl Trust {
 }
 
 /// The keys that this device decrypts with.
-pub(crate) fn key_encryption_keys(what: &What) -> Result<Vec<KeyEncryptionKey>, Failure> {
+pub(crate) fn decryption_keys(what: &What) -> Result<Vec<DecryptionKey>, Failure> {
     let read = |path: &PathBuf| {
-        KeyEncryptionKey::from_text(&String::from_utf8_lossy(&read(path)?))
+        DecryptionKey::from_text(&String::from_utf8_lossy(&read(path)?))
             .map_err(|error| unusable(path, &error))
     };
     what.decrypt_with.iter().map(read).collect()

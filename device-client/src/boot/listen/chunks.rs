@@ -108,6 +108,7 @@ impl<F: NorFlash> Boot<'_, F> {
 
     /// Writes the next chunk of those that parity symbols made whole, if its digest says that they did.
     pub(super) fn use_solution(&mut self, now: Instant) -> Result<(), F::Error> {
+        self.finish_equations()?;
         let Listen { decoder, map, .. } = &self.listen;
         let chunk = decoder.missing(map).map(|offset| offset >> self.chunk_size.exponent());
         if let Some(chunk) = chunk {
@@ -121,6 +122,27 @@ impl<F: NorFlash> Boot<'_, F> {
         }
         self.listen.forget_equations();
         self.resume(now);
+        Ok(())
+    }
+
+    /// What was found of an encrypted image is decrypted, once.
+    #[cfg(feature = "encrypted")]
+    fn finish_equations(&mut self) -> Result<(), F::Error> {
+        let Self { listen: Listen { decoder, .. }, flash, slot, image_size, content, .. } = self;
+        let keystream = |offset, bytes: &mut [u8]| content.apply(offset, bytes);
+        let known = |offset, to: &mut [u8]| {
+            let mut piece = [0; UNIT];
+            flash.read(*slot + offset, &mut piece)?;
+            content.apply(offset, &mut piece);
+            to.iter_mut().zip(piece).for_each(|(to, from)| *to ^= from);
+            Ok(())
+        };
+        decoder.finish(*image_size, known, keystream)
+    }
+
+    #[cfg(not(feature = "encrypted"))]
+    #[inline(always)] // there is nothing to be called
+    const fn finish_equations(&mut self) -> Result<(), F::Error> {
         Ok(())
     }
 

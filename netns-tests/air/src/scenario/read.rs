@@ -149,6 +149,7 @@ fn fetch(top: &mut Section<'_, '_>, overrides: &Overrides) -> Fetch {
         section.read("listen_memory", &mut fetch.listen_memory, values::whole(0, MOST));
         let repairs = values::one_of(Repair::ALL.map(|repair| (repair.label(), repair)));
         section.read("repair", &mut fetch.repair, repairs);
+        section.read("encrypted", &mut fetch.encrypted, values::flag);
         section.read("power_on_within_s", &mut fetch.power_on_within, values::seconds_or_none);
         section.read("give_up_after_s", &mut fetch.give_up_after, values::seconds);
         section.read("restart_after_s", &mut fetch.restart_after, |value| {

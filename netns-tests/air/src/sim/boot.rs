@@ -13,7 +13,7 @@ use sixfold_engine::Fanout;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::index::ChunkSize;
-use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Ticket};
+use sixfold_profile::ticket::{ContentKey, Endpoint, Fields, Group, MAX_TICKET, Ticket};
 use std::collections::VecDeque;
 use std::net::SocketAddrV6;
 use std::rc::Rc;
@@ -31,6 +31,8 @@ pub(super) struct Told<'d> {
     pub(super) relay: SocketAddrV6,
     pub(super) group: Fanout,
     pub(super) etag: &'d [u8],
+    /// Where the image is encrypted.
+    pub(super) content_key: Option<ContentKey<'static>>,
 }
 
 /// What a main program left in every device's flash.
@@ -48,6 +50,7 @@ impl Prepared {
         let chunk_size = ChunkSize::from_bytes(PAGE as u32)?;
         let index: Vec<u8> = image.chunks(PAGE).flat_map(Hash::hash).collect();
         let image_size = u32::try_from(image.len()).ok()?;
+        let content_key = told.content_key;
         let record = Record::size(image_size, chunk_size, PAGE as u32, 4, false)?;
         let slot = 2 * record..(2 * record).checked_add(image_size.checked_next_multiple_of(PAGE as u32)?)?;
         let layout = Layout::single([0..record, record..2 * record], slot);
@@ -66,10 +69,10 @@ impl Prepared {
                 token: told.etag.get(..GROUP_TOKEN)?,
             }),
             session: None,
-            content_key: None,
+            content_key,
             options: target::bytes(number),
         };
-        let mut flash = Flash::new(2 * record as usize / PAGE, image);
+        let mut flash = Flash::new(2 * record as usize / PAGE, image, content_key.is_some());
         let which = install(&mut flash, &layout, &fields, &index).ok()?;
         // The main program took its time for that before the power went.
         flash.take_spent();

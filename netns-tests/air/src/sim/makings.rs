@@ -13,7 +13,9 @@ use crate::sim::{Device, Relay, Server};
 use crate::topology::{NodeId, Role};
 use bytes::Bytes;
 use sixfold_engine::{Fanout, LinkConfig};
+use sixfold_oscore::Keystream;
 use sixfold_profile::coap::Szx;
+use sixfold_profile::ticket::ContentKey;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,12 +27,15 @@ const STREAM_PORT: u16 = 61_616;
 const CLIENT_PORT: u16 = 49_152;
 /// What boot loaders usually ask for.
 const TFTP_TIMEOUT_S: u8 = 5;
+/// Of all images that are encrypted.
+const CONTENT_KEY: ContentKey<'static> = ContentKey { key: &[0x4b; 16], iv: &[0; 16] };
 /// The stream of a run's randomness that images are made of.
 const IMAGE_STREAM: u64 = 2;
 
 /// What all clients of a run are made of.
 pub(super) struct Makings<'s> {
     kind: Server,
+    /// As the origin has them.
     pub(super) images: Vec<Arc<[u8]>>,
     szx: Szx,
     /// For boot programs: for each link, for each image.
@@ -44,13 +49,15 @@ pub(super) struct Makings<'s> {
 impl<'s> Makings<'s> {
     pub(super) fn new(scenario: &Scenario, kind: Server, seed: u64, memory: &'s mut [Vec<u8>]) -> Self {
         let szx = Szx::from_size(usize::from(scenario.fetch.block_bytes)).unwrap_or(Szx::B64);
-        let images = images(scenario, seed);
+        let plain = images(scenario, seed);
+        let content_key = scenario.fetch.encrypted.then_some(CONTENT_KEY);
+        let images: Vec<_> = plain.iter().map(|image| published(image, content_key)).collect();
         let etags = if kind.is_boot() { etags(scenario, &images) } else { Vec::new() };
         let prepared = |root: NodeId| -> Vec<_> {
             let of = |(number, etag): (u32, &Option<Vec<u8>>)| {
                 let relay = server_endpoint(scenario, kind, root);
-                let told = Told { relay, group: fanout(scenario), etag: etag.as_deref()? };
-                Prepared::new(&told, number, images.get(number as usize)?, szx).map(Rc::new)
+                let told = Told { relay, group: fanout(scenario), etag: etag.as_deref()?, content_key };
+                Prepared::new(&told, number, plain.get(number as usize)?, szx).map(Rc::new)
             };
             (0..).zip(&etags).map(of).collect()
         };
@@ -116,6 +123,14 @@ impl<'s> Makings<'s> {
             }
         }
     }
+}
+
+/// What the origin has of an image.
+fn published(image: &Arc<[u8]>, key: Option<ContentKey<'_>>) -> Arc<[u8]> {
+    let Some(ContentKey { key, iv }) = key else { return image.clone() };
+    let mut bytes = image.to_vec();
+    Keystream::new(key, iv).apply(0, &mut bytes);
+    bytes.into()
 }
 
 /// The images of a run: random bytes, so that none can pass for another.

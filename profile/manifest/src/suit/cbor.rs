@@ -8,8 +8,8 @@ use ciborium::Value;
 const MAX_DEPTH: usize = 8;
 /// More items than any part of an envelope that follows the profile. It bounds what hostile bytes can make us allocate.
 const MAX_ITEMS: usize = 256;
-/// The same for the list of recipients, of which each has nine.
-const MAX_ITEMS_OF_RECIPIENTS: usize = 16 + 9 * MAX_RECIPIENTS;
+/// The same for the list of recipients, of which each has up to sixteen.
+const MAX_ITEMS_OF_RECIPIENTS: usize = 16 + 16 * MAX_RECIPIENTS;
 
 /// The deterministic encoding of a value whose maps are in order.
 pub(super) fn encode(value: &Value) -> Vec<u8> {

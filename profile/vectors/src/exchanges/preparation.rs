@@ -2,7 +2,7 @@
 
 use super::DEVICE_SEED;
 use super::script::PREPARATION;
-use super::simulation::{Device, Simulation, layout};
+use super::simulation::{Device, FLASH, Simulation, layout};
 use super::step::Step;
 use crate::flash::{Flash, PAGE};
 use crate::{hex, keys, release, tickets};
@@ -39,7 +39,7 @@ pub(super) fn vector() -> Result<(Value, Vec<u8>), Box<dyn Error>> {
         szx: Szx::B64,
         group: true,
     };
-    let mut flash = Flash::erased(12 * PAGE);
+    let mut flash = Flash::erased(FLASH);
     let mut relay = Relay { simulation: Simulation::new(&PREPARATION, true)?, seed: DEVICE_SEED };
     let trusted = [keys::ed25519()?.verifying_key()];
     let prepared =

@@ -68,6 +68,20 @@ pub(super) const SCENARIOS: [Scenario; 5] = [
     },
 ];
 
+/// In a session.
+pub(super) const SESSIONS: [Scenario; 2] = [
+    Scenario {
+        name: "in a session: a request and a response are lost",
+        fates: &[(4, Fate::Lost), (10, Fate::Lost)],
+        origin: &[Fetch::Image(Duration::ZERO)],
+    },
+    Scenario {
+        name: "in a session: a bit of a response is flipped, and the origin takes three seconds",
+        fates: &[(7, Fate::Flipped)],
+        origin: &[Fetch::Image(Duration::from_secs(3))],
+    },
+];
+
 /// A main program's.
 pub(super) const PREPARATION: Scenario = Scenario {
     name: "a manifest, the first block of its image, and a group",

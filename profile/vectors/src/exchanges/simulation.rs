@@ -6,8 +6,10 @@ use super::{RELAY_SEED, ROUTE};
 use crate::flash::PAGE;
 use crate::{manifests, release};
 use sixfold_device::boot::Layout;
+use sixfold_edhoc::Agreed;
 use sixfold_engine::{
-    Config, Engine, FetchCommand, FetchId, Instant, LinkConfig, OriginEvent, Path, Route, UnboundedStore,
+    Config, Engine, FetchCommand, FetchId, Id, Instant, LinkConfig, Master, NewSession, OriginEvent, Path,
+    Route, UnboundedStore,
 };
 use std::error::Error;
 use std::net::{Ipv6Addr, SocketAddr};
@@ -15,10 +17,16 @@ use std::net::{Ipv6Addr, SocketAddr};
 /// More than any of the scenarios needs.
 const MOST_STEPS: usize = 1000;
 
-/// Two records of four pages, and one slot of four.
+/// Pages of a record, with the count of a session, and of a slot.
+const RECORD: u32 = 8;
+const SLOT: u32 = 4;
+/// The bytes of a device's flash.
+pub(super) const FLASH: u32 = (2 * RECORD + SLOT) * PAGE;
+
+/// Two records, and one slot.
 pub(super) fn layout() -> Layout {
-    let place = |number: u32| 4 * number * PAGE..4 * (number + 1) * PAGE;
-    Layout::single([place(0), place(1)], place(2))
+    let place = |first: u32, pages: u32| first * PAGE..(first + pages) * PAGE;
+    Layout::single([place(0, RECORD), place(RECORD, RECORD)], place(2 * RECORD, SLOT))
 }
 
 fn path() -> Path {
@@ -86,6 +94,25 @@ impl<'a> Simulation<'a> {
     /// When it is now.
     pub(super) const fn now(&self) -> Instant {
         self.now
+    }
+
+    /// The relay has a session with the device.
+    pub(super) fn agree(&mut self, session: Option<&Agreed>) -> Result<(), Box<dyn Error>> {
+        let Some(session) = session else { return Ok(()) };
+        let id = |bytes: &[u8]| Id::new(bytes).ok_or("an identifier is too long");
+        let master = Master {
+            secret: session.master_secret.to_vec(),
+            salt: session.master_salt.to_vec(),
+            id_context: None,
+        };
+        let new = NewSession {
+            name: "lamp-7".into(),
+            recipient_id: id(&session.device_id)?,
+            sender_id: id(&session.relay_id)?,
+            master,
+            lifetime: None,
+        };
+        self.engine.add_session(self.now, new).map_err(|error| format!("{error:?}").into())
     }
 
     /// The other member asks.

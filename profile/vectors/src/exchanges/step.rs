@@ -135,6 +135,7 @@ fn describe(number: u16, value: &[u8]) -> String {
         option::SIZE2 => format!("Size2 {uint}"),
         option::BLOCK2 => format!("Block2 {}", block(value)),
         option::Q_BLOCK2 => format!("Q-Block2 {}", block(value)),
+        option::OSCORE => format!("OSCORE {}", hex(value)),
         option::MISSING => format!("MISSING {}", hex(value)),
         _ => format!("option {number} {}", hex(value)),
     }

@@ -2,30 +2,40 @@
 
 use super::DEVICE_SEED;
 use super::script::Scenario;
-use super::simulation::{Device, Simulation, layout};
+use super::simulation::{Device, FLASH, Simulation, layout};
 use super::step::Step;
-use crate::flash::{Flash, PAGE};
+use crate::flash::Flash;
 use crate::release;
 use sixfold_device::boot::{Boot, BootError, install, listening_memory};
+use sixfold_edhoc::Agreed;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Code, Full, Options, Type, Writer, option};
 use sixfold_profile::ticket::{Ticket, TicketError};
 use std::error::Error;
 
 /// Everything that happens, in order.
-pub(super) fn run(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Step>, Box<dyn Error>> {
-    let mut flash = Flash::erased(12 * PAGE);
+pub(super) fn run(
+    scenario: &Scenario,
+    ticket: &Ticket<'_>,
+    session: Option<&Agreed>,
+) -> Result<Vec<Step>, Box<dyn Error>> {
+    let mut flash = Flash::erased(FLASH);
     let fields = ticket.fields().map_err(TicketError::Field)?;
     let which = install(&mut flash, &layout(), &fields, &release::index()).map_err(say)?;
     let mut boot = Boot::new(flash, &layout(), which, *ticket, DEVICE_SEED).map_err(say)?;
     let mut simulation = Simulation::new(scenario, false)?;
+    simulation.agree(session)?;
     simulation.drive(&mut boot)?;
     Ok(simulation.steps)
 }
 
 /// The same of a member of a group, beside another one that has asked for the image already.
-pub(super) fn listen(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Step>, Box<dyn Error>> {
-    let mut flash = Flash::erased(12 * PAGE);
+pub(super) fn listen(
+    scenario: &Scenario,
+    ticket: &Ticket<'_>,
+    session: Option<&Agreed>,
+) -> Result<Vec<Step>, Box<dyn Error>> {
+    let mut flash = Flash::erased(FLASH);
     let fields = ticket.fields().map_err(TicketError::Field)?;
     let which = install(&mut flash, &layout(), &fields, &release::index()).map_err(say)?;
     let blocks = ticket.image_size().div_ceil(ticket.szx().size() as u32);
@@ -33,6 +43,7 @@ pub(super) fn listen(scenario: &Scenario, ticket: &Ticket<'_>) -> Result<Vec<Ste
     let mut boot = Boot::new(flash, &layout(), which, *ticket, DEVICE_SEED).map_err(say)?;
     boot.listen(&mut memory);
     let mut simulation = Simulation::new(scenario, true)?;
+    simulation.agree(session)?;
     simulation.other(first_request(ticket)?);
     simulation.drive(&mut boot)?;
     Ok(simulation.steps)

@@ -6,6 +6,8 @@ use serde_json::Value;
 use std::fmt::Debug;
 
 pub const AGREEMENTS: &str = include_str!("../../agreements.json");
+pub const ENCRYPTIONS: &str = include_str!("../../encryptions.json");
+pub const EDHOC: &str = include_str!("../../edhoc.json");
 pub const TICKETS: &str = include_str!("../../tickets.json");
 pub const INDEXES: &str = include_str!("../../indexes.json");
 pub const RECORDS: &str = include_str!("../../records.json");

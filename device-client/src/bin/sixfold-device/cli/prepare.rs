@@ -103,7 +103,8 @@ pub(crate) struct What {
     /// A revocation list (PEM). May be given several times; with one, the status of every certificate must be known.
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub(crate) crl: Vec<PathBuf>,
-    /// A key that encrypted images are for, as `sixfold-publish keygen --algorithm a128kw` makes it. May be given several times.
+    /// A key that encrypted images are for: one that the publisher has too (`sixfold-publish keygen --algorithm a128kw`), or this device's
+    /// private key (`--algorithm ecdh`). May be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) decrypt_with: Vec<PathBuf>,
     /// The vendor of this device: a domain name, or a UUID.

@@ -1,9 +1,12 @@
 //! Encrypted images: how a device gets at the key (draft-ietf-suit-firmware-encryption), and encryption itself (RFC 9459 §4).
 //!
 //! An image is encrypted once, with a content-encryption key that is made for it, and so it can be cached and sent to many. That
-//! key is in the manifest for each recipient, wrapped with a key-encryption key that recipient and publisher share (A128KW,
-//! RFC 3394, RFC 9053 §6.2.1). There is no key agreement with recipients' public keys here (ECDH-ES + A128KW): a device that has only a
-//! key pair cannot be a recipient.
+//! key is in the manifest for each recipient, wrapped with a key-encryption key: one that recipient and publisher share (A128KW,
+//! RFC 3394, RFC 9053 §6.2.1), or one that they agree on with the recipient's key pair ([`RecipientKey`], ECDH-ES + A128KW).
+
+mod agreement;
+
+pub use agreement::{Ephemeral, KDF_CONTEXT, RecipientKey, RecipientPublicKey};
 
 use crate::keys::{KeyError, KeyId};
 use aes_kw::KwAes128;
@@ -19,7 +22,7 @@ pub const WRAPPED: usize = KEY + 8;
 /// The most recipients of one image.
 pub const MAX_RECIPIENTS: usize = 1024;
 
-/// What a manifest says about the encryption of its image: SUIT_Encryption_Info for A128CTR and A128KW.
+/// What a manifest says about the encryption of its image: SUIT_Encryption_Info for A128CTR, and A128KW with and without ECDH-ES.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encryption {
     /// The first counter block.
@@ -31,8 +34,10 @@ pub struct Encryption {
 /// One who can decrypt an image, or many with the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipient {
-    /// Of the key-encryption key.
+    /// Of the key-encryption key that is shared, or of the recipient's public key.
     pub key_id: KeyId,
+    /// The publisher's public key, where the key-encryption key is agreed on with the recipient's.
+    pub ephemeral: Option<Ephemeral>,
     /// The content-encryption key, wrapped.
     pub wrapped: [u8; WRAPPED],
 }
@@ -42,7 +47,7 @@ pub struct Recipient {
 pub enum NoContentKey {
     /// The image is encrypted, and none of the device's keys is among the recipients': the publisher has to encrypt for it.
     NotForUs,
-    /// The wrapped key is not what this key-encryption key wrapped: two keys have one identifier, or the publisher's tool is wrong.
+    /// The wrapped key cannot be unwrapped with this key: two keys have one identifier, or the publisher's tool is wrong.
     Damaged(KeyId),
 }
 
@@ -62,6 +67,56 @@ impl std::error::Error for NoContentKey {}
 /// A key that publisher and recipients share, which encrypts keys and nothing else.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyEncryptionKey([u8; KEY]);
+
+/// What a recipient has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecryptionKey {
+    /// A key that the publisher has too.
+    Shared(KeyEncryptionKey),
+    /// A private key, whose public half the publisher has.
+    Own(RecipientKey),
+}
+
+impl From<KeyEncryptionKey> for DecryptionKey {
+    fn from(key: KeyEncryptionKey) -> Self {
+        Self::Shared(key)
+    }
+}
+
+impl From<RecipientKey> for DecryptionKey {
+    fn from(key: RecipientKey) -> Self {
+        Self::Own(key)
+    }
+}
+
+impl DecryptionKey {
+    /// Reads a PKCS#8 PEM with a key on P-256, or the text of [`KeyEncryptionKey::to_text`].
+    ///
+    /// # Errors
+    /// Those of [`RecipientKey::from_pem`] and [`KeyEncryptionKey::from_text`].
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        if text.trim_start().starts_with("-----") {
+            RecipientKey::from_pem(text).map(Self::Own)
+        } else {
+            KeyEncryptionKey::from_text(text).map(Self::Shared)
+        }
+    }
+
+    fn key_id(&self) -> KeyId {
+        match self {
+            Self::Shared(key) => key.key_id(),
+            Self::Own(key) => key.public_key().key_id(),
+        }
+    }
+
+    fn unwrap(&self, recipient: &Recipient) -> Option<ContentEncryptionKey> {
+        match (self, &recipient.ephemeral) {
+            (Self::Shared(key), None) => key.unwrap(&recipient.wrapped),
+            (Self::Own(key), Some(ephemeral)) => key.unwrap(ephemeral, &recipient.wrapped),
+            _ => None,
+        }
+    }
+}
 
 /// The key of one image.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,7 +175,7 @@ impl KeyEncryptionKey {
         let mut wrapped = [0; WRAPPED];
         #[expect(clippy::expect_used, reason = "both lengths are those of a key of 16 bytes")]
         KwAes128::new(&self.0.into()).wrap_key(&key.0, &mut wrapped).expect("the lengths fit");
-        Recipient { key_id: self.key_id(), wrapped }
+        Recipient { key_id: self.key_id(), ephemeral: None, wrapped }
     }
 
     fn unwrap(&self, wrapped: &[u8; WRAPPED]) -> Option<ContentEncryptionKey> {
@@ -151,21 +206,31 @@ impl ContentEncryptionKey {
 }
 
 impl Encryption {
-    /// With a key that is used for nothing else, for these recipients. Counting begins with zero, as the specification wants it.
+    /// With a key that is used for nothing else, for recipients that share these. Counting begins with zero, as the specification wants it.
     pub fn new(key: &ContentEncryptionKey, recipients: &[KeyEncryptionKey]) -> Self {
         Self { iv: [0; KEY], recipients: recipients.iter().map(|recipient| recipient.wrap(key)).collect() }
+    }
+
+    /// One recipient more, who has a key pair. `ephemeral` is a new key, for this recipient of this image.
+    pub fn add(
+        &mut self,
+        key: &ContentEncryptionKey,
+        recipient: &RecipientPublicKey,
+        ephemeral: &RecipientKey,
+    ) {
+        self.recipients.push(recipient.wrap(key, ephemeral));
     }
 
     /// The key of the image, for who has one of these.
     ///
     /// # Errors
     /// [`NoContentKey`].
-    pub fn content_key(&self, keys: &[KeyEncryptionKey]) -> Result<ContentEncryptionKey, NoContentKey> {
+    pub fn content_key(&self, keys: &[DecryptionKey]) -> Result<ContentEncryptionKey, NoContentKey> {
         let mut refused = NoContentKey::NotForUs;
         for key in keys {
             let id = key.key_id();
             for recipient in self.recipients.iter().filter(|recipient| recipient.key_id == id) {
-                match key.unwrap(&recipient.wrapped) {
+                match key.unwrap(recipient) {
                     Some(content_key) => return Ok(content_key),
                     None => refused = NoContentKey::Damaged(id),
                 }
@@ -191,6 +256,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "these are tests")]
 
     use super::*;
+    use crate::keys::{Algorithm, SigningKey};
+    use std::slice;
 
     /// RFC 3394 §4.1: wrap 128 bits of key data with a 128-bit KEK.
     #[test]
@@ -206,17 +273,43 @@ mod tests {
     #[test]
     fn each_recipient_has_the_key_and_nobody_else() {
         let keks = [1, 2, 3].map(|byte| KeyEncryptionKey::new([byte; KEY]));
+        let pairs = [4, 5, 6].map(|byte| RecipientKey::from_seed(&[byte; 32]).unwrap());
         let key = ContentEncryptionKey::generate().unwrap();
-        let encryption = Encryption::new(&key, &keks[..2]);
-        for kek in &keks[..2] {
-            assert_eq!(encryption.content_key(&[keks[2].clone(), kek.clone()]), Ok(key.clone()));
+        let mut encryption = Encryption::new(&key, &keks[..2]);
+        for pair in &pairs[..2] {
+            encryption.add(&key, &pair.public_key(), &RecipientKey::generate().unwrap());
         }
-        assert_eq!(encryption.content_key(&keks[2..]), Err(NoContentKey::NotForUs));
+        let keks = keks.map(DecryptionKey::from);
+        let pairs = pairs.map(DecryptionKey::from);
+        let stranger = [keks[2].clone(), pairs[2].clone()];
+        for ours in keks[..2].iter().chain(&pairs[..2]) {
+            let keys = [&stranger[..], slice::from_ref(ours)].concat();
+            assert_eq!(encryption.content_key(&keys), Ok(key.clone()));
+        }
+        assert_eq!(encryption.content_key(&stranger), Err(NoContentKey::NotForUs));
         assert_eq!(encryption.content_key(&[]), Err(NoContentKey::NotForUs));
-        let mut damaged = encryption;
-        damaged.recipients[0].wrapped[5] ^= 1;
-        assert_eq!(damaged.content_key(&keks[..1]), Err(NoContentKey::Damaged(keks[0].key_id())));
-        assert_eq!(damaged.content_key(&keks[..2]), Ok(key));
+        for (place, ours) in [(0, &keks[0]), (2, &pairs[0])] {
+            let mut damaged = encryption.clone();
+            damaged.recipients[place].wrapped[5] ^= 1;
+            let refused = Err(NoContentKey::Damaged(ours.key_id()));
+            assert_eq!(damaged.content_key(slice::from_ref(ours)), refused);
+            // One kind in place of the other.
+            damaged.recipients[place].ephemeral = encryption.recipients[2 - place].ephemeral;
+            assert_eq!(damaged.content_key(slice::from_ref(ours)), refused);
+            assert_eq!(damaged.content_key(&[ours.clone(), keks[1].clone()]), Ok(key.clone()));
+        }
+    }
+
+    #[test]
+    fn both_kinds_of_keys_are_read() {
+        let pair = RecipientKey::from_seed(&[4; 32]).unwrap();
+        let pem = SigningKey::from_seed(Algorithm::Es256, &[4; 32]).unwrap().to_pem().unwrap();
+        assert_eq!(DecryptionKey::from_text(&pem), Ok(pair.into()));
+        let shared = KeyEncryptionKey::new([4; KEY]);
+        assert_eq!(DecryptionKey::from_text(&shared.to_text()), Ok(shared.into()));
+        let other = SigningKey::from_seed(Algorithm::Ed25519, &[4; 32]).unwrap().to_pem().unwrap();
+        assert_eq!(DecryptionKey::from_text(&other), Err(KeyError::Curve));
+        assert!(!format!("{:?}", DecryptionKey::from_text(&pem)).contains("0404"));
     }
 
     #[test]
