@@ -1,9 +1,9 @@
 # ARGS goes to the program behind the target: make demo ARGS="--devices 100", make test ARGS="-p sixfold-engine".
-.PHONY: demo test vm-test bench fleet proof soak firmware size lint deny reproducible fuzz fuzz-long packages packages-test
+.PHONY: demo test vm-test bench fleet proof soak pictures firmware size lint deny reproducible fuzz fuzz-long packages packages-test
 
 demo:
-	@cargo build --locked --bin sixfold-device --bin sixfold-relay
-	@cargo run --quiet --locked --bin sixfold-relay -- demo $(ARGS)
+	@cargo build --locked --bin sixfold-device --bin sixfold-demo
+	@cargo run --quiet --locked --bin sixfold-demo -- $(ARGS)
 
 test: ; @scripts/test $(ARGS)
 
@@ -32,6 +32,9 @@ soak:
 	@cargo build --quiet --locked --release --bin sixfold-relay --bin sixfold-soak
 	@target/release/sixfold-soak --minutes $(MINUTES) $(ARGS)
 
+# docs/pictures: the status page in a browser, and what demo and status print. After what they show has changed.
+pictures: ; @scripts/pictures
+
 # Boot programs and a main program for machines that QEMU emulates, in target/firmware: device-client/firmware/README.md.
 firmware: ; @scripts/firmware
 
@@ -57,10 +60,8 @@ fuzz-long:
 # .deb, .ipk and .apk in target/packages: some minutes each. ARGS="x86_64 amd64" for some of them; docs/operations.md has the names.
 packages: ; @scripts/packages $(ARGS)
 
-# Whether they are small, can be read, and run (under qemu-user where foreign). REBUILD=1: and are made the same twice.
+# Whether they are small, can be read, and run (under qemu-user where foreign).
 packages-test: ; @scripts/packages-test
 
-# The packages, built twice in two places, are the same bytes: long, and not part of make test.
-reproducible:
-	@scripts/packages $(ARGS)
-	@REBUILD=1 scripts/packages-test
+# The packages, built twice in two places, are the same bytes: long, and not part of make test. ARGS as for make packages.
+reproducible: ; @scripts/reproducible $(ARGS)

@@ -3,12 +3,20 @@
 
     target/venv/bin/python grafana/dashboard.py >grafana/dashboard.json
 
-A test compares the two, and asks a real Prometheus for every query.
+Names with colons are recorded by recording.yml. A test compares the two files, and asks a real Prometheus for every query.
 """
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.common import BigValueGraphMode, LegendDisplayMode, LegendPlacement, StackingMode
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    StackingMode,
+    VizOrientation,
+)
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DataSourceRef,
@@ -35,10 +43,22 @@ def thresholds(*steps):
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def number(title, description, expression, unit="short", steps=((None, "green"),)):
+def number(title, description, expression, unit="short", steps=((None, "green"),), legend=""):
     panel = stat.Panel().title(title).description(description).unit(unit).height(4).span(4).datasource(SOURCE)
     panel = panel.thresholds(thresholds(*steps)).graph_mode(BigValueGraphMode.AREA)
-    return panel.with_target(query(expression).ref_id("A"))
+    if legend:
+        panel = panel.text_mode(BigValueTextMode.VALUE_AND_NAME)
+    return panel.with_target(query(expression, legend).ref_id("A"))
+
+
+def bars(title, description, unit, expression, legend, highest=None):
+    """The state of now, one bar a series."""
+    panel = bargauge.Panel().title(title).description(description).unit(unit).height(8).span(8).datasource(SOURCE)
+    panel = panel.orientation(VizOrientation.HORIZONTAL).display_mode(BarGaugeDisplayMode.BASIC).min(0)
+    panel = panel.thresholds(thresholds((None, "blue")))
+    if highest is not None:
+        panel = panel.max(highest)
+    return panel.with_target(query(expression, legend).instant().ref_id("A"))
 
 
 def chart(title, description, unit, *queries, stacked=False, span=12):
@@ -58,42 +78,73 @@ def choice(name, label, metric_label, within=""):
 
 
 def overview(board):
-    saved = "1 - sum(increase(sixfold_origin_bytes_total{}[1d])) / sum(increase(sixfold_block_bytes_sent_total{}[1d]))"
-    hits = 'sum(rate(sixfold_cache_requests_total{,result="hit"}[1h])) / sum(rate(sixfold_cache_requests_total{}[1h]))'
+    saved = "1 - sum(instance:sixfold_origin_bytes:increase1d{}) / sum(instance:sixfold_sent_bytes:increase1d{})"
+    hits = "sum(instance:sixfold_cache_hits:rate1h{}) / sum(instance:sixfold_cache_requests:rate1h{})"
+    good = ((None, "red"), (0.5, "orange"), (0.9, "green"))
     return (
         board.with_row(dashboard.Row("Overview"))
         .with_panel(
             number("Relays up", "Relays that Prometheus reaches.", "sum(up{})", steps=((None, "red"), (1, "green")))
         )
-        .with_panel(number("Versions", "Different versions that run.", "count(count by (version) (sixfold_build_info{}))"))
-        .with_panel(number("Devices updating", "In the middle of an image.", "sum(sixfold_transfers_active{})"))
         .with_panel(
-            number("Finished today", "Images delivered to the last block.", 'sum(increase(sixfold_transfers_total{,outcome="finished"}[1d]))')
+            number("Relays down", "Relays that Prometheus does not reach.", "count(up{}) - sum(up{})", steps=((None, "green"), (1, "red")))
         )
         .with_panel(
             number(
-                "Abandoned today",
+                "Versions",
+                "Which versions run, on how many relays each.",
+                "count by (version) (sixfold_build_info{})",
+                legend="{{version}}",
+            )
+        )
+        .with_panel(
+            number("Hit ratio", "Requests for images in the last hour that complete images in memory answered.", hits, "percentunit", good)
+        )
+        .with_panel(
+            number("Bytes saved today", "Of what left towards devices, what the origin did not have to send.", saved, "percentunit", good)
+        )
+        .with_panel(
+            number("Fetched today", "What origins sent.", "sum(instance:sixfold_origin_bytes:increase1d{})", "bytes")
+        )
+        .with_panel(number("Devices updating", "In the middle of an image.", "sum(sixfold_transfers_active{})"))
+        .with_panel(
+            number("Done today", "Images delivered to the last block.", 'sum(increase(sixfold_transfers_total{,outcome="finished"}[1d]))')
+        )
+        .with_panel(
+            number(
+                "Failed today",
                 "Devices that fell silent, or turned to another version, before the end.",
                 'sum(increase(sixfold_transfers_total{,outcome="abandoned"}[1d]))',
                 steps=((None, "green"), (1, "orange")),
             )
         )
-        .with_panel(number("Bytes saved today", "Of what devices got, what the origin did not have to send.", saved, "percentunit"))
+        .with_panel(
+            number("Devices in groups", "Devices that get an image together with others, as a stream.", "sum(sixfold_fanout_members{})")
+        )
+        .with_panel(
+            number(
+                "Answers waiting",
+                "Answers that wait for their turn on a link, now.",
+                "sum(sixfold_link_queue{})",
+            )
+        )
+        .with_panel(number("Youngest relay", "Time since the last start of any.", "time() - max(process_start_time_seconds{})", "s"))
         .with_panel(
             chart(
                 "Delivered and fetched",
-                "What devices get, against what the origin sends: the distance is what the relay is for.",
+                "What leaves towards devices (to a group each block counts once), against what the origin sends: the distance is what the relay is for.",
                 "Bps",
-                query("sum(rate(sixfold_block_bytes_sent_total{}[$__rate_interval]))", "delivered to devices"),
-                query("sum(rate(sixfold_origin_bytes_total{}[$__rate_interval]))", "fetched from origins"),
+                query("sum(instance:sixfold_sent_bytes:rate5m{})", "to devices"),
+                query("sum(instance:sixfold_origin_bytes:rate5m{})", "from origins"),
             )
         )
         .with_panel(
             chart(
-                "Share of hits",
-                "Requests that complete images in memory answered.",
+                "Hits and savings",
+                "By relay: requests that complete images in memory answered, in an hour; and bytes that the origin did not have to send, in a day.",
                 "percentunit",
-                query(hits, "hits"),
+                query("instance:sixfold_cache_hits:ratio1h{}", "hits {{instance}}"),
+                query("instance:sixfold_bytes_saved:ratio1d{}", "saved {{instance}}"),
             )
         )
     )
@@ -101,10 +152,37 @@ def overview(board):
 
 def devices(board):
     rate = "[$__rate_interval]"
-    retransmitted = f"sum(rate(sixfold_retransmitted_requests_total{{}}{rate})) / sum(rate(sixfold_requests_total{{}}{rate}))"
     quantile = "histogram_quantile({}, sum by (le) (rate(sixfold_transfer_duration_seconds_bucket{{}}[1h])))"
     return (
         board.with_row(dashboard.Row("Devices"))
+        .with_panel(
+            bars(
+                "Longest at it",
+                "The ten devices that have taken longest for an image so far. The status page says which ones they are; zero stands for nobody.",
+                "s",
+                "topk(10, sixfold_longest_transfer_seconds{})",
+                "{{instance}} #{{rank}}",
+            )
+        )
+        .with_panel(
+            bars(
+                "How far these are",
+                "The share of its image that each of the longest has been sent, by the same numbers.",
+                "percentunit",
+                "topk(10, sixfold_longest_transfer_progress_ratio{})",
+                "{{instance}} #{{rank}}",
+                highest=1,
+            )
+        )
+        .with_panel(
+            bars(
+                "Relays with most devices updating",
+                "The ten relays with the most devices in the middle of an image.",
+                "short",
+                "topk(10, sixfold_transfers_active{})",
+                "{{instance}}",
+            )
+        )
         .with_panel(
             chart("Devices updating", "In the middle of an image.", "short", query("sixfold_transfers_active{}"))
         )
@@ -138,9 +216,9 @@ def devices(board):
         .with_panel(
             chart(
                 "Requests that came again",
-                "The answer, or the request, was lost or late: loss on the radio side.",
+                "Of all requests. The answer, or the request, was lost or late: loss on the radio side, on any link.",
                 "percentunit",
-                query(retransmitted, "repeated"),
+                query("instance:sixfold_requests_repeated:ratio5m{}"),
             )
         )
         .with_panel(
@@ -164,7 +242,13 @@ def links(board):
             chart("Rate", "Payload delivered on each link.", "Bps", query("sixfold_link_rate_bytes_per_second{}", named))
         )
         .with_panel(
-            chart("Loss", "Share of the last answers that were lost.", "percentunit", query("sixfold_link_loss_ratio{}", named))
+            chart(
+                "Loss",
+                "Share of the last answers that were lost; and that of a relay's links together, in five minutes.",
+                "percentunit",
+                query("sixfold_link_loss_ratio{}", named),
+                query("instance:sixfold_link_loss:ratio5m{}", "{{instance}} all"),
+            )
         )
         .with_panel(
             chart(
@@ -176,8 +260,8 @@ def links(board):
         )
         .with_panel(
             chart(
-                "Airtime",
-                "How much may be on its way (window), and how much is.",
+                "Window",
+                "How much airtime may be on its way, and how much is.",
                 "s",
                 query("sixfold_link_window_seconds{}", "window " + named),
                 query("sixfold_link_in_flight_seconds{}", "in flight " + named),
@@ -185,7 +269,15 @@ def links(board):
         )
         .with_panel(
             chart(
-                "Busy",
+                "Queue",
+                "Answers that wait for their turn. A queue while a fleet updates is what pacing is; one that never ends says that the link is too small.",
+                "short",
+                query("sixfold_link_queue{}", named),
+            )
+        )
+        .with_panel(
+            chart(
+                "Airtime",
                 "Share of the time in which the relay sent; duty_cycle limits it.",
                 "percentunit",
                 query("sixfold_link_busy_ratio{}", named),
@@ -194,11 +286,10 @@ def links(board):
         .with_panel(
             chart(
                 "Devices on links",
-                "Served, missing (they should have asked again), and answers that wait for their turn.",
+                "Served, and missing: they should have asked again.",
                 "short",
                 query("sixfold_link_devices{}", "served " + named),
                 query("sixfold_link_missing_devices{}", "missing " + named),
-                query("sixfold_link_queue{}", "waiting " + named),
             )
         )
         .with_panel(
@@ -277,26 +368,51 @@ def sessions(board):
 
 def images(board):
     return (
-        board.with_row(dashboard.Row("Images and origins"))
+        board.with_row(dashboard.Row("Images"))
+        .with_panel(
+            chart(
+                "Images",
+                "That are known, by how they stand. Which ones they are is on the status page.",
+                "short",
+                query("sum by (state) (sixfold_images{})", "{{state}}"),
+                stacked=True,
+            )
+        )
         .with_panel(
             chart(
                 "Requests for images",
-                "By how they met the cache.",
+                "By how they met the cache. Many evicted: it is too small for what devices ask for.",
                 "reqps",
                 query("sum by (result) (rate(sixfold_cache_requests_total{}[$__rate_interval]))", "{{result}}"),
                 stacked=True,
             )
         )
-        .with_panel(chart("Memory of images", "The limit is cache.memory.", "bytes", query("sixfold_cache_bytes{}")))
         .with_panel(
             chart(
-                "Images fetched and changed",
-                "Versions fetched to the last byte, and those that took the place of an older one.",
+                "Memory of images",
+                "Complete images, and their limit: cache.memory.",
+                "bytes",
+                query("sixfold_cache_bytes{}", "{{instance}}"),
+                query("sixfold_cache_limit_bytes{}", "limit {{instance}}"),
+            )
+        )
+        .with_panel(
+            chart(
+                "Images fetched, changed and fetched anew",
+                "Versions fetched to the last byte, those that took the place of an older one, and requests for what had to make room.",
                 "short",
                 query("sum(increase(sixfold_images_fetched_total{}[1h]))", "fetched"),
                 query("sum(increase(sixfold_images_changed_total{}[1h]))", "changed"),
+                query("sum(instance:sixfold_cache_evicted:increase1h{})", "evicted"),
             )
         )
+        .with_panel(chart("Observers", "Devices registered to hear of new versions.", "short", query("sixfold_observers{}")))
+    )
+
+
+def origins(board):
+    return (
+        board.with_row(dashboard.Row("Origins"))
         .with_panel(
             chart(
                 "Requests to origins",
@@ -308,6 +424,15 @@ def images(board):
         )
         .with_panel(
             chart(
+                "Failures of origins",
+                "What could not be fetched or validated, by relay and reason.",
+                "reqps",
+                query("instance:sixfold_origin_failures:rate5m{}", "{{instance}} {{outcome}}"),
+            )
+        )
+        .with_panel(chart("Traffic of origins", "Bytes of bodies received.", "Bps", query("instance:sixfold_origin_bytes:rate5m{}")))
+        .with_panel(
+            chart(
                 "Trouble with origins",
                 "Requests made again after a failure, and transfers that went on in their middle.",
                 "short",
@@ -316,7 +441,13 @@ def images(board):
             )
         )
         .with_panel(
-            chart("Observers", "Devices registered to hear of new versions.", "short", query("sixfold_observers{}"))
+            bars(
+                "Certificates of origins",
+                "How long the certificate that each origin showed last is still valid.",
+                "s",
+                "min by (origin) (sixfold_origin_certificate_not_after_seconds{}) - time()",
+                "{{origin}}",
+            )
         )
     )
 
@@ -343,9 +474,8 @@ def process(board):
                 span=8,
             )
         )
-        .with_panel(
-            number("Youngest relay", "Time since the last start of any.", "time() - max(process_start_time_seconds{})", "s")
-        )
+        .with_panel(chart("Starts", "Within an hour, by relay.", "short", query("instance:sixfold_starts:changes1h{}"), span=8))
+        .with_panel(chart("Threads", "Of the process.", "short", query("process_threads{}"), span=8))
         .with_panel(
             number(
                 "Reloads refused today",
@@ -372,7 +502,7 @@ def main():
         .with_variable(choice("job", "Job", "job"))
         .with_variable(choice("instance", "Relay", "instance", '{job=~"$job"}'))
     )
-    for part in (overview, devices, links, sessions, images, process):
+    for part in (overview, links, images, devices, sessions, origins, process):
         board = part(board)
     print(JSONEncoder(sort_keys=True, indent=2).encode(board.build()))
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Reads an .apk of version 3 as apk-tools' apk-v3(5) describes it, and writes what it says as JSON: read_apk.py FILE FOLDER
+"""Reads an .apk of version 3, or an index, as apk-tools' apk-v3(5) describes it, and writes what it says as JSON: read_apk.py FILE FOLDER
 
-Files go below FOLDER. It knows nothing of how the package was written, and stops at whatever contradicts itself.
+A package's files go below FOLDER; of an index's signature: who made it ("key"), over what ("signed"), and itself ("signature"). It knows nothing of how the package was written, and stops at whatever contradicts itself.
 """
 
 import hashlib
@@ -76,6 +76,30 @@ def text(value):
     return [text(item) for item in value] if isinstance(value, list) else value
 
 
+def described(info):
+    """Package information under its names; digests, and what else is not text, in hexadecimal."""
+    found = {key: value for key, value in zip(INFO.split(), info) if value is not None}
+    digest = found.pop("hashes").hex()
+    return {key: text(value) for key, value in found.items()} | {"hashes": digest}
+
+
+def read_index(database, signatures, folder):
+    sure(len(signatures) <= 1, "more than one signature")
+    values = Values(database)
+    description, packages = values.read(values.root)
+    for signature in signatures:
+        version, digest = signature[:2]
+        sure((version, digest) == (0, 4), "a signature of another version, or over another digest than SHA-512")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "key").write_bytes(signature[2:18])
+        (folder / "signed").write_bytes(b"indx" + signature[:18] + hashlib.sha512(database).digest())
+        (folder / "signature").write_bytes(signature[18:])
+    listed = [described(info) for info in packages]
+    names = [package["name"] for package in listed]
+    sure(names == sorted(names), "packages that are not in order")
+    json.dump({"description": text(description), "packages": listed}, sys.stdout, indent=1)
+
+
 def main():
     package, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     packed = pathlib.Path(package).read_bytes()
@@ -83,14 +107,18 @@ def main():
     inflate = zlib.decompressobj(-zlib.MAX_WBITS)
     body = inflate.decompress(packed[4:]) + inflate.flush()
     sure(inflate.eof and not inflate.unused_data, "the compressed stream does not end with the file")
-    sure(body[:8] == b"ADB.pckg", "not the schema of packages")
+    sure(body[:8] in (b"ADB.pckg", b"ADB.indx"), "neither the schema of packages nor that of indices")
     (first, database), *data = blocks(body)
+    if body[4:8] == b"indx":
+        sure(first == 0 and all(kind == 1 for kind, _ in data), "one ADB block and then signatures")
+        return read_index(database, [signature for _, signature in data], folder)
     sure(first == 0 and all(kind == 2 for kind, _ in data), "one ADB block and then DATA blocks")
 
     values = Values(database)
     about, paths, scripts = values.read(values.root)
-    about = dict(zip(INFO.split(), about))
-    about.pop("hashes")
+    about = described(about)
+    # By this an index knows it; what it says of itself is not.
+    about["hashes"] = hashlib.sha256(database).hexdigest()
 
     content = {struct.unpack_from("<II", payload): payload[8:] for _, payload in data}
     names = [path[0] for path in paths]
@@ -111,7 +139,6 @@ def main():
             size += length
     sure(not content, "data of no file")
     sure(about["installed-size"] == size, "another installed size")
-    about = {key: text(value) for key, value in about.items() if value is not None}
     scripts = {key: text(value) for key, value in zip(SCRIPTS.split(), scripts) if value}
     json.dump({"info": about, "files": files, "scripts": scripts}, sys.stdout, indent=1)
 

@@ -41,6 +41,7 @@ impl<'a> Browser<'a> {
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            "--hide-scrollbars",
             "--disable-quic",
             "--no-first-run",
             "--disable-dev-shm-usage",
@@ -104,7 +105,15 @@ impl<'a> Browser<'a> {
 
     /// Keeps a picture of the whole page for people: `target/screenshots/NAME.png`.
     pub fn keep_picture(&self, name: &str) -> Result<()> {
-        let arguments = json!({"captureBeyondViewport": true});
+        self.capture(name, &json!({"captureBeyondViewport": true}))
+    }
+
+    /// The same of what is in the window.
+    pub fn keep_view(&self, name: &str) -> Result<()> {
+        self.capture(name, &json!({"captureBeyondViewport": false}))
+    }
+
+    fn capture(&self, name: &str, arguments: &Value) -> Result<()> {
         let command = json!({"cmd": "Page.captureScreenshot", "params": arguments});
         let answer = self.post("/goog/cdp/execute", &command)?;
         let picture = decode(answer["data"].as_str().context("no picture")?)?;

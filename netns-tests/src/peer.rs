@@ -57,6 +57,18 @@ pub enum Peer {
     Chromium,
     /// What tells the browser what to do.
     Chromedriver,
+    /// Makes and checks signatures in files of OpenBSD's and OpenWrt's form.
+    Signify,
+    /// Keys and signatures for Python, in the tests' virtual environment.
+    Cryptography,
+    /// Installs packages of Debian.
+    Dpkg,
+    /// Makes them.
+    CargoDeb,
+    /// Judges them.
+    Lintian,
+    /// Shows manual pages.
+    Man,
 }
 
 impl Peer {
@@ -83,8 +95,15 @@ impl Peer {
             Self::Varnish => in_path("varnishd"),
             Self::Chromium => in_path("chromium"),
             Self::Chromedriver => in_path("chromedriver"),
+            Self::Dpkg => in_path("dpkg"),
+            Self::CargoDeb => cargo_tool("cargo-deb"),
+            Self::Lintian => in_path("lintian"),
+            Self::Man => in_path("man"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
-            Self::Aiocoap | Self::FoundationSdk => Some(workspace::target_dir().join("venv/bin/python")),
+            Self::Signify => in_path("signify-openbsd"),
+            Self::Aiocoap | Self::Cryptography | Self::FoundationSdk => {
+                Some(workspace::target_dir().join("venv/bin/python"))
+            }
         }
         .filter(|program| program.exists())
     }
@@ -113,6 +132,14 @@ impl Peer {
             Self::Varnish => "varnishd is missing (Debian: varnish)",
             Self::Chromium => "chromium is missing (Debian: chromium)",
             Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
+            Self::Signify => "signify-openbsd is missing (Debian: signify-openbsd)",
+            Self::Cryptography => {
+                "Python's cryptography is missing (scripts/setup makes its virtual environment)"
+            }
+            Self::Dpkg => "this is no Debian: dpkg is missing",
+            Self::CargoDeb => "cargo-deb is missing (scripts/package-tools --cargo-deb)",
+            Self::Lintian => "lintian is missing (Debian: lintian)",
+            Self::Man => "man is missing (Debian: man-db)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }
@@ -122,6 +149,13 @@ impl Peer {
 /// The search path with the system directories that ordinary users' paths leave out.
 pub fn search_path() -> String {
     format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", env::var("PATH").unwrap_or_default())
+}
+
+/// A tool that `scripts/cargo-tool` has built, of whatever version.
+fn cargo_tool(name: &str) -> Option<PathBuf> {
+    let folders = workspace::target_dir().join("tools").read_dir().ok()?.flatten();
+    let mut programs = folders.map(|folder| folder.path().join("bin").join(name));
+    programs.find(|program| program.is_file())
 }
 
 /// The library, in the folder of this machine's architecture.

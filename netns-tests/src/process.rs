@@ -2,7 +2,7 @@
 
 use crate::netns::Netns;
 use crate::wait;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -35,14 +35,29 @@ impl Drop for Terminated {
 
 impl Process {
     /// Starts `command` in a namespace. `name` is for its output files and for errors.
-    pub fn start(netns: &Netns, name: &str, mut command: Command) -> Result<Self> {
+    pub fn start(netns: &Netns, name: &str, command: Command) -> Result<Self> {
+        Self::start_after(netns, name, command, || Ok(()))
+    }
+
+    /// The same by a thread that prepares itself before, and ends then: what it gives up the process never has.
+    pub fn start_after(
+        netns: &Netns,
+        name: &str,
+        mut command: Command,
+        prepare: impl FnOnce() -> Result<()> + Send,
+    ) -> Result<Self> {
         command
             .env_clear()
             .env("PATH", crate::peer::search_path())
             .stdin(Stdio::null())
             .stdout(File::create(output_file(name, "out"))?)
             .stderr(File::create(output_file(name, "log"))?);
-        let child = netns.enter(move || command.spawn())?.with_context(|| format!("starting {name}"))?;
+        let child = netns
+            .enter(move || {
+                prepare()?;
+                Ok::<_, anyhow::Error>(command.spawn()?)
+            })?
+            .with_context(|| format!("starting {name}"))?;
         Ok(Self { child, name: name.to_owned() })
     }
 
@@ -101,6 +116,20 @@ impl Drop for Process {
             }
         }
     }
+}
+
+/// Runs a command to its end, which must be a success: what it printed.
+pub fn run(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// A line of `/proc/PID/status`.
+pub fn status_field(pid: u32, name: &str) -> Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
+    Ok(line.with_context(|| format!("{name} is not in\n{status}"))?.to_owned())
 }
 
 fn output_file(name: &str, kind: &str) -> PathBuf {

@@ -101,7 +101,7 @@ impl<'a> Relay<'a> {
 
     /// The page at `path` of the admin server: status and body.
     pub fn ask(&self, path: &str) -> Result<(u16, String)> {
-        self.netns.enter(|| http_get(path))?
+        ask(self.netns, path)
     }
 
     /// Runs the relay's program beside it, as an operator would: exit code, and what it printed.
@@ -143,6 +143,11 @@ pub fn command(netns: &Netns, arguments: &[&str]) -> Result<(i32, String)> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().context("ended by a signal")?;
     Ok((code, text(&output.stdout) + &text(&output.stderr)))
+}
+
+/// The page at `path` of the admin server of a relay in this namespace: status and body.
+pub fn ask(netns: &Netns, path: &str) -> Result<(u16, String)> {
+    netns.enter(|| http_get(path))?
 }
 
 fn http_get(path: &str) -> Result<(u16, String)> {

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -29,13 +30,26 @@ pub fn target_dir() -> PathBuf {
 /// What the outer cargo tells this test about its package must not reach it: build scripts that look at these
 /// variables (ring's) would take them for a change and build everything anew.
 pub fn cargo() -> Command {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = outside_of_cargo(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["--offline", "--locked"]);
+    command
+}
+
+/// A command that runs a script of this workspace's `scripts/`, likewise.
+pub fn script(name: &str) -> Command {
+    let mut command = outside_of_cargo(root().join("scripts").join(name));
+    command.env("CARGO_NET_OFFLINE", "true");
+    command
+}
+
+fn outside_of_cargo(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|about| name.to_string_lossy().starts_with(about)) {
             command.env_remove(name);
         }
     }
-    command.current_dir(root()).args(["--offline", "--locked"]);
+    command.current_dir(root());
     command
 }
 

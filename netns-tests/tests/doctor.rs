@@ -33,14 +33,14 @@ fn the_doctor_finds_what_is_broken_and_nothing_else() -> Result<()> {
         let mut scene = Scene::create("")?;
         let (code, report) = examine(&scene, "healthy", CONFIG)?;
         ensure!(code == Some(0), "{report}");
-        for subject in ["clock", "addresses", "ports", "groups", "origin", "memory"] {
+        for subject in ["clock", "addresses", "ports", "groups", "dns", "tls", "origin", "memory"] {
             ensure!(says(&report, "ok", subject), "{subject}: {report}");
         }
 
         let wrong = CONFIG.replace("origin.test", "wrong.test");
         let broken = [
             ("certificate", wrong, "origin", "origin's certificate is not trusted"),
-            ("resolve", CONFIG.replace("origin.test", "absent.test"), "origin", "name server"),
+            ("resolve", CONFIG.replace("origin.test", "absent.test"), "dns", "name server"),
             (
                 "address",
                 CONFIG.replace("[listen]", "[listen]\ncoap = [\"[2001:db8:dead::1]:5683\"]"),
@@ -61,6 +61,7 @@ fn the_doctor_finds_what_is_broken_and_nothing_else() -> Result<()> {
         let relay = Relay::start(&scene.net.relay, CONFIG)?;
         let (code, report) = examine(&scene, "running", CONFIG)?;
         ensure!(code == Some(0) && report.contains("served by the relay that runs"), "{report}");
+        ensure!(report.contains("All CoAP Nodes are joined on lowpan0"), "{report}");
         let (code, report) = examine(&scene, "taken", &format!("{CONFIG}[admin]\nlisten = \"\"\n"))?;
         ensure!(code == Some(1) && report.contains("taken by another program"), "{report}");
         drop(relay);

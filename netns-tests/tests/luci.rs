@@ -99,11 +99,16 @@ fn the_defaults_that_the_form_shows_are_those_of_the_relay() -> Result<()> {
                 part.1.split("\n[").next().unwrap_or_default().split("\n#[[").next().unwrap_or_default();
             for option in section["options"].as_array().context("options")? {
                 let key = option["name"].as_str().context("a name")?;
+                let Some((_, value)) = part.split_once(&format!("\n#{key} = ")) else { continue };
+                let line = value.lines().next().unwrap_or_default();
+                if option["default"].is_array() {
+                    let manual: Value = serde_json::from_str(line)?;
+                    ensure!(manual == option["default"], "{name}.{key}: {option} here, {line} in the manual");
+                    compared += 1;
+                }
                 let Some(default) = option["default"].as_str().or(option["placeholder"].as_str()) else {
                     continue;
                 };
-                let Some((_, value)) = part.split_once(&format!("\n#{key} = ")) else { continue };
-                let line = value.lines().next().unwrap_or_default();
                 // Of a list the form shows the first entry.
                 let first = line.strip_prefix("[\"").and_then(|list| list.split('"').next());
                 let value = first.unwrap_or(line.trim_matches('"'));

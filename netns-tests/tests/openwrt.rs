@@ -3,103 +3,18 @@
 
 use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::router::{Router, WRITTEN, file, said};
 use sixfold_netns_tests::{sandbox, workspace};
-use sixfold_relay::config::Config;
+use sixfold_relay::config::{Config, Listen};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 
 const NEEDS: &[Peer] = &[Peer::Busybox];
-const INIT: &str = "/etc/init.d/sixfold";
-const WRITTEN: &str = "var/etc/sixfold/relay.toml";
 
 /// The smallest configuration that serves something.
 const SMALL: &str = "config sixfold 'main'\n\toption enabled '1'\nconfig route\n\toption path '/fw'\n\toption origin 'https://h/'\n";
-
-/// A file of the package.
-fn file(name: &str) -> PathBuf {
-    workspace::root().join("config/openwrt/sixfold/files").join(name)
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-/// A router's root file system, as far as the init script needs one.
-struct Router(PathBuf);
-
-impl Router {
-    fn create() -> Result<Self> {
-        let router = Self(PathBuf::from("/run/root"));
-        for folder in ["bin", "usr/bin", "etc/config", "etc/init.d", "lib/functions", "tmp", "dev", "var"] {
-            fs::create_dir_all(router.path(folder))?;
-        }
-        let busybox = Peer::Busybox.program().context(Peer::Busybox.remedy())?;
-        fs::copy(busybox, router.path("bin/busybox"))?;
-        for applet in ["sh", "sed", "mkdir", "mv", "rm", "cat", "cmp", "mktemp", "chmod"] {
-            symlink("busybox", router.path("bin").join(applet))?;
-        }
-        router.install_program(&workspace::program_dir().join("sixfold-relay"))?;
-        fs::copy(file("sixfold.init"), router.path(INIT))?;
-        fs::set_permissions(router.path(INIT), fs::Permissions::from_mode(0o755))?;
-        let shim = workspace::root().join("netns-tests/openwrt");
-        fs::copy(shim.join("rc.common"), router.path("etc/rc.common"))?;
-        fs::copy(shim.join("network.sh"), router.path("lib/functions/network.sh"))?;
-        fs::write(router.path("networks"), "lowpan wpan0\n")?;
-        fs::write(router.path("dev/null"), "")?;
-        let authority = rcgen::generate_simple_self_signed(["an authority".to_owned()])?;
-        fs::create_dir_all(router.path("etc/ssl/certs"))?;
-        fs::write(router.path("etc/ssl/certs/ca-certificates.crt"), authority.cert.pem())?;
-        Ok(router)
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.join(path.trim_start_matches('/'))
-    }
-
-    /// The relay and the libraries that this build of it wants.
-    fn install_program(&self, program: &Path) -> Result<()> {
-        fs::copy(program, self.path("usr/bin/sixfold-relay"))?;
-        let libraries = Command::new("ldd").arg(program).output()?;
-        for library in said(&libraries).split_whitespace().filter(|word| word.starts_with('/')) {
-            let place = self.path(library);
-            fs::create_dir_all(place.parent().context("a library without a folder")?)?;
-            fs::copy(library, place)?;
-        }
-        Ok(())
-    }
-
-    fn set_running(&self, running: bool) -> Result<()> {
-        let flag = self.path("running");
-        if running {
-            fs::write(flag, "")?;
-        } else if flag.exists() {
-            fs::remove_file(flag)?;
-        }
-        Ok(())
-    }
-
-    /// Runs an action of the init script: whether it succeeded, and what it told procd and the log, a call a line.
-    fn run(&self, action: &str, config: &str) -> Result<(bool, String)> {
-        let record = self.path("record");
-        fs::write(&record, "")?;
-        fs::write(self.path("etc/config/sixfold"), config)?;
-        let output = Command::new("chroot")
-            .arg(&self.0)
-            .args([INIT, action])
-            .env("PATH", "/bin:/usr/bin:/usr/sbin:/sbin")
-            .output()?;
-        let said = said(&output);
-        ensure!(said.is_empty(), "{action}: {said}");
-        Ok((output.status.success(), fs::read_to_string(record)?))
-    }
-
-    /// The configuration that was written for the relay.
-    fn written(&self) -> Result<Config> {
-        Ok(Config::parse(&fs::read_to_string(self.path(WRITTEN))?, Path::new(WRITTEN))?)
-    }
-}
 
 /// What procd would do to a running relay: it stops one whose service was opened and closed without an instance.
 fn stops(record: &str) -> bool {
@@ -111,8 +26,14 @@ fn scripts_are_clean() -> Result<()> {
     sandbox::run(&[Peer::Shellcheck], || {
         let program = Peer::Shellcheck.program().context(Peer::Shellcheck.remedy())?;
         let shim = workspace::root().join("netns-tests/openwrt");
-        let scripts =
-            [file("sixfold.init"), file("sixfold.defaults"), shim.join("rc.common"), shim.join("network.sh")];
+        let scripts = [
+            file("sixfold.init"),
+            file("sixfold.defaults"),
+            shim.join("rc.common"),
+            shim.join("network.sh"),
+            shim.join("functions.sh"),
+            shim.join("uci"),
+        ];
         // SC3043: busybox's shell has `local`.
         let output =
             Command::new(program).args(["--shell=dash", "--exclude=SC3043"]).args(scripts).output()?;
@@ -124,7 +45,7 @@ fn scripts_are_clean() -> Result<()> {
 #[test]
 fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let router = Router::create()?;
+        let router = Router::with_service()?;
         let table: &[(&str, &str)] = &[
             ("", ""),
             (
@@ -192,6 +113,21 @@ fn what_is_in_uci_is_what_the_relay_reads() -> Result<()> {
 }
 
 #[test]
+fn the_quick_start_of_the_readme_starts_a_relay() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let readme = fs::read_to_string(workspace::root().join("README.md"))?;
+        let (_, uci) = readme.split_once("```\nconfig sixfold").context("no configuration for OpenWrt")?;
+        let (uci, _) = uci.split_once("```").context("a block that does not end")?;
+        let (ok, record) = router.run("start", &format!("config sixfold{uci}"))?;
+        ensure!(ok && record.contains("procd_open_instance"), "{record}");
+        let written = router.written()?;
+        ensure!(written.routes.len() == 1 && written.link[0].interface == "wpan0", "{written:#?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn every_key_of_the_relay_has_its_option() -> Result<()> {
     let manual = fs::read_to_string(workspace::root().join("config/relay.toml"))?;
     let script = fs::read_to_string(file("sixfold.init"))?;
@@ -221,7 +157,7 @@ fn every_key_of_the_relay_has_its_option() -> Result<()> {
 #[test]
 fn the_service_is_confined_and_comes_back() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let router = Router::create()?;
+        let router = Router::with_service()?;
         let more = "\toption ca_file '/etc/sixfold/ca.pem'\nconfig listen 'listen'\n\tlist coap '[::]:5999'\nconfig cache 'cache'\n\toption disk_path '/tmp/spool'\n\toption disk_limit '1 MiB'\n";
         let folder = router.path("etc/sixfold");
         fs::create_dir_all(&folder)?;
@@ -268,7 +204,7 @@ fn the_service_is_confined_and_comes_back() -> Result<()> {
 #[test]
 fn a_mistake_never_stops_a_relay_that_runs() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let router = Router::create()?;
+        let router = Router::with_service()?;
         let mistakes = [
             ("wrong type", format!("{SMALL}config listen 'listen'\n\toption block_size '100'\n"), "listen"),
             ("wrong type, main", SMALL.replace("'1'", "'perhaps'"), "main"),
@@ -304,7 +240,7 @@ fn a_mistake_never_stops_a_relay_that_runs() -> Result<()> {
 #[test]
 fn a_reload_is_a_signal_and_only_when_something_changed() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let router = Router::create()?;
+        let router = Router::with_service()?;
         let hangup = "procd_send_signal sixfold * HUP";
         let (_, record) = router.run("start", SMALL)?;
         ensure!(!record.contains(hangup), "one that starts would die of it: {record}");
@@ -324,7 +260,7 @@ fn a_reload_is_a_signal_and_only_when_something_changed() -> Result<()> {
 #[test]
 fn changes_and_networks_trigger_a_reload() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let router = Router::create()?;
+        let router = Router::with_service()?;
         let (ok, record) =
             router.run("triggers", &format!("{SMALL}config listen 'listen'\n\toption network 'lowpan'\n"))?;
         ensure!(ok, "{record}");
@@ -342,7 +278,7 @@ fn changes_and_networks_trigger_a_reload() -> Result<()> {
 #[test]
 fn the_shipped_file_serves_nobody_until_it_is_enabled() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let router = Router::create()?;
+        let router = Router::with_service()?;
         let shipped = fs::read_to_string(file("sixfold.config"))?;
         let (ok, record) = router.run("start", &shipped)?;
         ensure!(ok && stops(&record), "{record}");
@@ -365,4 +301,31 @@ fn the_shipped_file_serves_nobody_until_it_is_enabled() -> Result<()> {
         ensure!(router.written()?.listen.interface.as_deref() == Some("wpan0"));
         Ok(())
     })
+}
+
+/// Members of groups ask at the second port: whoever is told of one has to be told of both.
+#[test]
+fn the_ports_are_those_that_the_relay_listens_on_by_default() -> Result<()> {
+    let default = Listen::default().coap;
+    let shipped = fs::read_to_string(file("sixfold.config"))?;
+    let listed =
+        shipped.lines().filter_map(|line| line.trim().strip_prefix("list coap '")?.strip_suffix('\''));
+    let listed = listed.map(str::parse).collect::<Result<Vec<SocketAddr>, _>>()?;
+    ensure!(listed == default, "/etc/config/sixfold has {listed:?}");
+    let ports: Vec<_> = default.iter().map(|address| address.port().to_string()).collect();
+    let rule = format!("dest_port='{}'", ports.join(" "));
+    ensure!(
+        fs::read_to_string(file("sixfold.defaults"))?.contains(&rule),
+        "the firewall's rule has not {rule}"
+    );
+    let words = format!("UDP ports {}", ports.join(" and "));
+    for document in ["config/openwrt/README.md", "docs/border-routers.md"] {
+        let text = fs::read_to_string(workspace::root().join(document))?;
+        ensure!(text.contains(&words), "{document} does not say {words:?}");
+    }
+    let script = fs::read_to_string(file("sixfold.init"))?;
+    let announced = fs::read_to_string(workspace::root().join("config/avahi/sixfold-relay.service"))?;
+    ensure!(script.contains(&format!("${{found:-{}}}", ports[0])), "umdns announces another port");
+    ensure!(announced.contains(&format!("<port>{}</port>", ports[0])), "avahi announces another port");
+    Ok(())
 }

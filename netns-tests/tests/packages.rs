@@ -1,19 +1,20 @@
 //! The OpenWrt packages as `config/openwrt/package.py` writes them, read by others: tar, and a reader of apk's format.
 //!
-//! The program in them is a stand-in here; `make packages` packs real ones, and `make packages-test` looks at those.
+//! The program in them is a stand-in here; `make packages` packs real ones, and `make packages-test` looks at those. What a relay takes of
+//! memory before it has served anything is measured here too, with the programs under test.
 
 use anyhow::{Context, Result, ensure};
-use sixfold_netns_tests::workspace;
+use sixfold_netns_tests::packed::{self, ARCHITECTURE, Feed, SBOM, files, read_apk, untar};
+use sixfold_netns_tests::{process, sandbox, workspace};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const ARCHITECTURE: &str = "aarch64_cortex-a53";
-
-/// A stand-in too: `tests/supply_chain.rs` reads a real one.
-const SBOM: &[u8] = b"{\"bomFormat\":\"CycloneDX\"}";
+/// What a relay with an empty cache may have for itself, in KiB. With the program's own pages it has to be 8 MiB at most where it is
+/// installed; those are other ones here.
+const MOST_ANONYMOUS: u32 = 3 << 10;
 
 /// What is installed, and with which mode; apk's own files are not among it.
 const FILES: &[(&str, u32)] = &[
@@ -28,73 +29,44 @@ const FILES: &[(&str, u32)] = &[
     ("usr/share/sixfold/sbom.cdx.json", 0o644),
 ];
 
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-/// Writes both packages below a folder, packed around a program of these bytes.
-fn write(folder: &Path, program: &[u8]) -> Result<(PathBuf, PathBuf)> {
-    let file = folder.join("program");
-    fs::write(&file, program)?;
-    let sbom = folder.join("sbom");
-    fs::write(&sbom, SBOM)?;
-    let script = workspace::root().join("config/openwrt/package.py");
-    run(Command::new("python3")
-        .arg(script)
-        .args([ARCHITECTURE.as_ref(), file.as_os_str(), sbom.as_os_str(), folder.as_os_str()])
-        .env("SOURCE_DATE_EPOCH", "1700000000"))?;
-    let version = concat!(env!("CARGO_PKG_VERSION"), "-r1");
-    let ipk = folder.join(format!("sixfold_{version}_{ARCHITECTURE}.ipk"));
-    let apk = folder.join(format!("{ARCHITECTURE}/sixfold-{version}.apk"));
-    Ok((ipk, apk))
-}
-
-fn untar(archive: &Path, into: &Path) -> Result<()> {
-    fs::create_dir_all(into)?;
-    run(Command::new("tar").arg("-xpzf").arg(archive).arg("-C").arg(into)).map(|_| ())
-}
-
-/// Regular files below a folder, with their modes.
-fn files(folder: &Path) -> Result<BTreeMap<String, u32>> {
-    let listed =
-        run(Command::new("find").args([".", "-type", "f", "-printf", "%P %m\\n"]).current_dir(folder))?;
-    listed
-        .lines()
-        .map(|line| {
-            let (path, mode) = line.rsplit_once(' ').context("find")?;
-            Ok((path.to_owned(), u32::from_str_radix(mode, 8)?))
-        })
-        .collect()
-}
-
 fn promised() -> BTreeMap<String, u32> {
     FILES.iter().map(|(path, mode)| ((*path).to_owned(), *mode)).collect()
+}
+
+/// Every file of a feed.
+fn contents(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
+    files(folder)?.into_keys().map(|name| Ok((name.clone(), fs::read(folder.join(name))?))).collect()
+}
+
+/// Unpacks a package of opkg: what is installed, and what is said about it.
+fn unpack(ipk: &Path, into: &Path) -> Result<(PathBuf, PathBuf)> {
+    let parts = into.join("parts");
+    untar(ipk, &parts)?;
+    ensure!(fs::read_to_string(parts.join("debian-binary"))? == "2.0\n");
+    let (data, control) = (into.join("data"), into.join("control"));
+    untar(&parts.join("data.tar.gz"), &data)?;
+    untar(&parts.join("control.tar.gz"), &control)?;
+    Ok((data, control))
 }
 
 #[test]
 fn the_same_input_makes_the_same_packages() -> Result<()> {
     let [one, other] = [tempfile::tempdir()?, tempfile::tempdir()?];
-    let first = write(one.path(), b"\x7fELF a program")?;
-    let second = write(other.path(), b"\x7fELF a program")?;
-    ensure!(fs::read(&first.0)? == fs::read(second.0)? && fs::read(&first.1)? == fs::read(second.1)?);
-    let before = (fs::read(&first.0)?, fs::read(&first.1)?);
-    let changed = write(one.path(), b"\x7fELF another program")?;
-    ensure!(fs::read(changed.0)? != before.0 && fs::read(changed.1)? != before.1);
+    let first = contents(Feed::write(one.path(), b"\x7fELF a program")?.folder())?;
+    let second = contents(Feed::write(other.path(), b"\x7fELF a program")?.folder())?;
+    ensure!(first.len() == 7, "{:?}", first.keys());
+    ensure!(first == second);
+    let changed = contents(Feed::write(one.path(), b"\x7fELF another program")?.folder())?;
+    let same: Vec<_> = first.iter().filter(|(name, data)| changed.get(*name) == Some(*data)).collect();
+    ensure!(same.len() == 2 && same.iter().all(|(name, _)| name.starts_with("luci-app-sixfold")), "{same:?}");
     Ok(())
 }
 
 #[test]
 fn tar_reads_the_ipk() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (ipk, _) = write(folder.path(), b"\x7fELF a program")?;
-    let parts = folder.path().join("parts");
-    untar(&ipk, &parts)?;
-    ensure!(fs::read_to_string(parts.join("debian-binary"))? == "2.0\n");
-    let (data, control) = (folder.path().join("data"), folder.path().join("control"));
-    untar(&parts.join("data.tar.gz"), &data)?;
-    untar(&parts.join("control.tar.gz"), &control)?;
+    let feed = Feed::write(folder.path(), b"\x7fELF a program")?;
+    let (data, control) = unpack(&feed.ipk("sixfold", ARCHITECTURE), folder.path())?;
     ensure!(files(&data)? == promised(), "{:?}", files(&data)?);
     ensure!(fs::read(data.join("usr/bin/sixfold-relay"))? == b"\x7fELF a program");
     ensure!(fs::read(data.join("usr/share/sixfold/sbom.cdx.json"))? == SBOM);
@@ -116,18 +88,12 @@ fn tar_reads_the_ipk() -> Result<()> {
     Ok(())
 }
 
-/// Reads an apk package with the reader in `netns-tests/openwrt/`, which extracts it.
-fn read_apk(apk: &Path, into: &Path) -> Result<serde_json::Value> {
-    let reader = workspace::root().join("netns-tests/openwrt/read_apk.py");
-    Ok(serde_json::from_str(&run(Command::new("python3").arg(reader).arg(apk).arg(into))?)?)
-}
-
 #[test]
 fn another_reader_reads_the_apk() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (_, apk) = write(folder.path(), b"\x7fELF a program")?;
+    let feed = Feed::write(folder.path(), b"\x7fELF a program")?;
     let data = folder.path().join("data");
-    let read = read_apk(&apk, &data)?;
+    let read = read_apk(&feed.apk("sixfold"), &data)?;
     let listed = read["files"].as_object().context("files")?;
     let (own, installed): (Vec<_>, Vec<_>) =
         listed.iter().partition(|(path, _)| path.starts_with("lib/apk/packages/sixfold."));
@@ -137,7 +103,7 @@ fn another_reader_reads_the_apk() -> Result<()> {
     });
     ensure!(modes.collect::<Result<BTreeMap<_, _>>>()? == promised(), "{listed:?}");
     ensure!(own.len() == 4, "{own:?}");
-    ensure!(listed.values().all(|file| file["time"] == 1_700_000_000), "{listed:?}");
+    ensure!(listed.values().all(|file| file["time"] == packed::TIME), "{listed:?}");
     ensure!(fs::read(data.join("usr/bin/sixfold-relay"))? == b"\x7fELF a program");
     ensure!(fs::read_to_string(data.join("lib/apk/packages/sixfold.rusers"))? == "sixfold:sixfold\n");
     ensure!(read["info"]["arch"] == ARCHITECTURE && read["info"]["depends"][0][0] == "ca-bundle", "{read}");
@@ -154,12 +120,60 @@ fn another_reader_reads_the_apk() -> Result<()> {
     Ok(())
 }
 
+/// Where LuCI's own build puts what is in the folder, and the bytes of each file.
+fn pages() -> Result<BTreeMap<String, Vec<u8>>> {
+    let source = packed::script("luci-app-sixfold");
+    let mut found = BTreeMap::new();
+    for (folder, place) in [("htdocs", "www/"), ("root", "")] {
+        for (path, data) in contents(&source.join(folder))? {
+            found.insert(format!("{place}{path}"), data);
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn the_pages_of_luci_are_packed_for_every_router() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let feed = Feed::write(folder.path(), b"\x7fELF a program")?;
+    let pages = pages()?;
+    ensure!(pages.len() == 4, "{:?}", pages.keys());
+
+    let (data, control) = unpack(&feed.ipk("luci-app-sixfold", "all"), folder.path())?;
+    ensure!(contents(&data)? == pages);
+    ensure!(files(&data)?.values().all(|mode| *mode == 0o644), "{:?}", files(&data)?);
+    ensure!(!control.join("conffiles").exists(), "an operator's file is among them");
+    let about = fs::read_to_string(control.join("control"))?;
+    for line in ["Package: luci-app-sixfold", "Architecture: all", "Depends: luci-base, sixfold"] {
+        ensure!(about.lines().any(|found| found == line), "no {line:?} in\n{about}");
+    }
+    let script = fs::read_to_string(control.join("postinst"))?;
+    ensure!(
+        script.contains("default_postinst $0 $@\n") && script.contains("/etc/init.d/rpcd reload"),
+        "{script}"
+    );
+
+    let data = folder.path().join("apk");
+    let read = read_apk(&feed.apk("luci-app-sixfold"), &data)?;
+    let own = "lib/apk/packages/luci-app-sixfold.list";
+    let listed: String = pages.keys().map(|path| format!("/{path}\n")).collect();
+    ensure!(fs::read_to_string(data.join(own))? == listed);
+    fs::remove_file(data.join(own))?;
+    ensure!(contents(&data)? == pages);
+    ensure!(read["info"]["arch"] == "noarch", "{read}");
+    ensure!(read["info"]["depends"] == serde_json::json!([["luci-base"], ["sixfold"]]), "{read}");
+    for script in ["post-install", "post-upgrade"] {
+        ensure!(read["scripts"][script].as_str().is_some_and(|text| text.contains("rpcd reload")), "{read}");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_reader_sees_a_package_that_was_changed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     // Longer than any of the other files, so that the middle of the package is its bytes.
     let noise: Vec<u8> = (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let (_, apk) = write(folder.path(), &noise)?;
+    let apk = Feed::write(folder.path(), &noise)?.apk("sixfold");
     let mut bytes = fs::read(&apk)?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -185,4 +199,17 @@ fn the_feed_installs_what_the_packages_hold() -> Result<()> {
         ensure!(feed.join("files").join(source).exists(), "the feed installs {source}, which is not there");
     }
     Ok(())
+}
+
+#[test]
+fn a_relay_that_has_just_started_takes_little_memory() -> Result<()> {
+    sandbox::run(&[], || {
+        let mut command = Command::new(workspace::root().join("scripts/resident"));
+        let printed = process::run(command.arg(workspace::program_dir().join("sixfold-relay")))?;
+        let kib: Vec<u32> = printed.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let [resident, most, anonymous] = kib[..] else { anyhow::bail!("{printed}") };
+        ensure!(anonymous <= resident && resident <= most, "{printed}");
+        ensure!(anonymous <= MOST_ANONYMOUS, "{anonymous} KiB, of {MOST_ANONYMOUS} that are allowed");
+        Ok(())
+    })
 }

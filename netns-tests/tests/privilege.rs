@@ -1,9 +1,10 @@
 //! A relay that was started as root serves as somebody else, with nothing but what it needs.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::nginx;
 use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::process::status_field;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::{device, sandbox, wait, workspace};
@@ -35,13 +36,6 @@ fn write_contexts() -> Result<()> {
     Ok(fs::write(CONTEXTS, CONTEXT)?)
 }
 
-/// A line of `/proc/PID/status`.
-fn of_status(pid: u32, name: &str) -> Result<String> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t"));
-    Ok(line.with_context(|| format!("{name} is not in\n{status}"))?.to_owned())
-}
-
 #[test]
 fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
     sandbox::run(NEEDS, || {
@@ -51,24 +45,25 @@ fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
         let relay = Relay::start(&scene.net.relay, &config(SPOOL, ""))?;
         let pid = relay.id();
         let four = format!("{NOBODY}\t{NOBODY}\t{NOBODY}\t{NOBODY}");
-        ensure!(of_status(pid, "Uid")? == four && of_status(pid, "Gid")? == four);
+        ensure!(status_field(pid, "Uid")? == four && status_field(pid, "Gid")? == four);
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
-            ensure!(of_status(pid, set)? == "0000000000000000", "{set}");
+            ensure!(status_field(pid, set)? == "0000000000000000", "{set}");
         }
-        ensure!(of_status(pid, "NoNewPrivs")? == "1");
+        ensure!(status_field(pid, "NoNewPrivs")? == "1");
         ensure!(
             relay.log().contains(&format!("confined: user {NOBODY}, no capabilities; landlock ")),
             "{}",
             relay.log()
         );
         if cfg!(target_arch = "x86_64") && fs::exists("/proc/sys/kernel/seccomp")? {
-            ensure!(of_status(pid, "Seccomp")? == "2");
+            ensure!(status_field(pid, "Seccomp")? == "2");
         }
         // Each thread, also those that were started later.
         for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
             let thread = thread?.file_name().to_string_lossy().parse()?;
             ensure!(
-                of_status(thread, "CapEff")? == "0000000000000000" && of_status(thread, "NoNewPrivs")? == "1"
+                status_field(thread, "CapEff")? == "0000000000000000"
+                    && status_field(thread, "NoNewPrivs")? == "1"
             );
         }
 
@@ -130,8 +125,8 @@ fn a_port_below_1024_keeps_one_capability() -> Result<()> {
         let config = config(SPOOL, "").replace("[listen]\n", "[listen]\ncoap = [\"[::]:683\"]\n");
         let relay = Relay::start(&scene.net.relay, &config)?;
         // CAP_NET_BIND_SERVICE is number 10.
-        ensure!(of_status(relay.id(), "CapEff")? == "0000000000000400", "{}", relay.log());
-        ensure!(of_status(relay.id(), "Uid")?.starts_with(&format!("{NOBODY}\t")));
+        ensure!(status_field(relay.id(), "CapEff")? == "0000000000000400", "{}", relay.log());
+        ensure!(status_field(relay.id(), "Uid")?.starts_with(&format!("{NOBODY}\t")));
         Ok(())
     })
 }

@@ -41,3 +41,35 @@ fn tun_devices_are_paced_as_the_samples_say() -> Result<()> {
     ensure!(read("linux-6lowpan.toml")?.link.is_empty());
     Ok(())
 }
+
+/// Each kind of border router is told with what differs between them.
+#[test]
+fn every_border_router_is_explained_in_the_same_terms() -> Result<()> {
+    let page = fs::read_to_string(workspace::root().join("docs/border-routers.md"))?;
+    let sections: Vec<&str> =
+        page.split("\n## ").skip(1).filter(|text| text.contains("config/samples/")).collect();
+    ensure!(sections.len() == 4, "{} sections", sections.len());
+    for section in sections {
+        let name = section.lines().next().unwrap_or_default();
+        for subject in ["Interface", "Prefix", "Multicast", "Time-outs"] {
+            ensure!(section.contains(&format!("- **{subject}.** ")), "{name}: nothing about {subject}");
+        }
+        let hop_limit = section.contains("hop limit");
+        ensure!(hop_limit && section.contains("::fd"), "{name}: which scope, and how far");
+    }
+    Ok(())
+}
+
+#[test]
+fn streams_go_as_far_as_the_page_says() -> Result<()> {
+    for (name, group, hop_limit) in
+        [("otbr.toml", "ff03::fd", 64), ("wi-sun.toml", "ff03::fd", 64), ("contiki-ng.toml", "ff02::fd", 1)]
+    {
+        let path = workspace::root().join("config/samples").join(name);
+        let config = Config::parse(&fs::read_to_string(&path)?, &path)?;
+        let fanout = config.link[0].pacing.fanout.with_context(|| format!("{name}: no streams"))?;
+        ensure!(fanout.group.to_string() == group, "{name}: {fanout:?}");
+        ensure!(fanout.hop_limit == hop_limit, "{name}: {fanout:?}");
+    }
+    Ok(())
+}

@@ -48,16 +48,52 @@ const CONTRAST: &str = "
     const worst = texts.map((element) => [ratio(element), element.outerHTML.slice(0, 80)]).sort((a, b) => a[0] - b[0])[0];
     return { ratio: worst[0], element: worst[1], texts: texts.length };";
 
-/// What a reader of the page by ear meets: every table and plot has a name, headings go down one by one.
+/// The first short word that is on two lines: names and URLs may be, states and numbers may not.
+const BROKEN: &str = "
+    for (const cell of document.querySelectorAll('td:not([data-name=Image])')) {
+        for (const node of cell.childNodes) {
+            if (node.nodeType !== 3) continue;
+            for (const word of node.data.matchAll(/[^ ]+/g)) {
+                const range = document.createRange();
+                range.setStart(node, word.index);
+                range.setEnd(node, word.index + word[0].length);
+                if (word[0].length < 20 && range.getClientRects().length > 1) return word[0];
+            }
+        }
+    }
+    return '';";
+
+/// What a reader of the page by ear meets: landmarks with names, headings that go down one by one, and a name for every table, row,
+/// bar and plot (WCAG 2.2, 1.1.1, 1.3.1, 2.4.1, 2.4.6, 3.1.1, 4.1.2).
 const OUTLINE: &str = "
     const levels = Array.from(document.querySelectorAll('h1, h2, h3'), (h) => Number(h.tagName[1]));
     const mistakes = [];
     levels.forEach((level, n) => { if (level > (levels[n - 1] ?? 0) + 1) mistakes.push(`heading ${n}`); });
     if (levels.filter((level) => level === 1).length !== 1) mistakes.push('one h1');
-    for (const table of document.querySelectorAll('table'))
-        if (!table.caption?.textContent || !table.querySelector('th[scope=col]')) mistakes.push(table.id);
+    for (const landmark of ['header', 'main', 'footer'])
+        if (document.querySelectorAll(`body > ${landmark}`).length !== 1) mistakes.push(`one ${landmark}`);
+    for (const region of document.querySelectorAll('section'))
+        if (!document.getElementById(region.getAttribute('aria-labelledby'))?.textContent) mistakes.push('a region without a name');
+    for (const element of document.querySelectorAll('main h2'))
+        if (!element.closest('section')) mistakes.push(`${element.textContent} is outside of its region`);
+    for (const way of document.querySelectorAll('nav'))
+        if (!way.getAttribute('aria-label')) mistakes.push('a nav without a name');
+    for (const table of document.querySelectorAll('table')) {
+        const heads = Array.from(table.tHead.rows[0].cells);
+        if (!table.caption?.textContent || !heads.every((head) => head.matches('th[scope=col]'))) mistakes.push(table.id);
+        for (const row of table.tBodies[0].rows)
+            if (row.cells.length !== heads.length || row.querySelectorAll('th[scope=row]').length !== 1
+                || !row.cells[0].matches('th[role=rowheader]') || row.getAttribute('role') !== 'row')
+                mistakes.push(`a row of ${table.id}`);
+    }
+    const bars = Array.from(document.querySelectorAll('progress'), (bar) => bar.getAttribute('aria-label'));
+    if (bars.some((name) => !name) || new Set(bars).size !== bars.length) mistakes.push(`bars: ${bars}`);
+    for (const link of document.querySelectorAll('a'))
+        if (!link.textContent.trim()) mistakes.push('a link without words');
+    const ids = Array.from(document.querySelectorAll('[id]'), (element) => element.id);
+    if (new Set(ids).size !== ids.length) mistakes.push('an id twice');
     for (const plot of document.querySelectorAll('svg'))
-        if (!plot.getAttribute('aria-label')) mistakes.push('a plot');
+        if (!plot.getAttribute('aria-label') || plot.getAttribute('role') !== 'img') mistakes.push('a plot');
     if (document.getElementById('news').getAttribute('aria-live') !== 'polite') mistakes.push('news');
     if (document.documentElement.lang !== 'en' || !document.title) mistakes.push('language, title');
     return mistakes.join(', ');";
@@ -69,6 +105,12 @@ fn number(value: &Value) -> Result<f64> {
 fn ensure_content(browser: &Browser<'_>) -> Result<()> {
     let complaints = browser.complaints()?;
     ensure!(complaints.is_empty(), "the browser complains: {complaints:#?}");
+    Ok(())
+}
+
+fn ensure_accessible(browser: &Browser<'_>) -> Result<()> {
+    let mistakes = browser.run(OUTLINE)?;
+    ensure!(mistakes == "", "{mistakes}");
     Ok(())
 }
 
@@ -100,6 +142,7 @@ fn the_page_follows_an_update() -> Result<()> {
         })?;
         let plots = "return document.querySelectorAll('#plots figure').length";
         ensure!(browser.run(plots)? == 2, "all, and the link");
+        ensure_accessible(&browser)?;
         browser.keep_picture("status-wide")?;
         ensure!(fetch.image(PATIENCE)? == image);
         wait::until_true("its end", PATIENCE, || {
@@ -121,7 +164,7 @@ fn the_page_fits_phones_and_is_legible_in_light_and_dark() -> Result<()> {
         let path = "/fw/firmware-with-a-long-name-1.4.2.bin";
         ensure!(device::fetch(&scene.net.devices[0], "device", path, &[])?.image(PATIENCE)? == image);
         let browser = Browser::start(&scene.net.relay)?;
-        for (width, phone) in [(320, true), (390, true), (1280, false)] {
+        for (width, phone) in [(320, true), (360, true), (1000, false), (1280, false)] {
             for scheme in ["light", "dark"] {
                 browser.resize(width, 800, phone)?;
                 browser.prefer(scheme)?;
@@ -140,8 +183,8 @@ fn the_page_fits_phones_and_is_legible_in_light_and_dark() -> Result<()> {
                 );
                 let back = browser.run("return getComputedStyle(document.body).backgroundColor")?;
                 ensure!((back == "rgb(18, 24, 29)") == (scheme == "dark"), "{scheme}: {back}");
-                let mistakes = browser.run(OUTLINE)?;
-                ensure!(mistakes == "", "{mistakes}");
+                ensure_accessible(&browser)?;
+                ensure!(browser.run(BROKEN)? == "", "{width} pixels: a word is broken");
                 browser.keep_picture(&format!("status-{width}-{scheme}"))?;
             }
         }
@@ -171,6 +214,7 @@ fn without_scripts_the_page_says_the_same() -> Result<()> {
         browser.allow_scripts(false)?;
         browser.open(PAGE)?;
         let without = browser.run(WORDS)?;
+        ensure_accessible(&browser)?;
         ensure!(browser.run("return document.getElementById('goodput').hidden")? == true, "the script ran");
         ensure!(without == with_script, "without: {without}\nwith: {with_script}");
         let words = without.as_str().context("no text")?;

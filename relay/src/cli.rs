@@ -2,7 +2,6 @@
 
 use crate::ops::status::Page;
 use clap::{Args, Parser, Subcommand};
-use sixfold_profile::coap::Szx;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ Examples:
   sixfold-relay prefetch /fw/lamp-1.4.bin
   sixfold-relay ban /fw/lamp-1.3.bin
   sixfold-relay sessions revoke meter-17
-  sixfold-relay demo --devices 100 --szx 2
 
 Signals (serve): SIGHUP reads the configuration again, SIGTERM and SIGINT finish what is under way and exit.
 
@@ -41,8 +39,6 @@ pub enum Command {
     /// Look for what keeps a relay with this configuration from serving on this machine: clock, interface, addresses,
     /// groups, ports, origins, disk, memory. Says what to do.
     Doctor(ConfigFile),
-    /// Run an HTTPS origin, a relay and devices on this machine, with nothing to configure.
-    Demo(DemoOptions),
     /// Show what a running relay is doing: refreshing on a terminal, once otherwise.
     Status(StatusOptions),
     /// Have a running relay fetch images before devices ask for them, and wait until all bytes are there.
@@ -101,20 +97,6 @@ pub struct ConfigFile {
     /// The configuration file; config/relay.toml in the source is its manual.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-}
-
-/// The scene of the demo.
-#[derive(Args, Debug)]
-pub struct DemoOptions {
-    /// How many devices fetch at the same time.
-    #[arg(long, default_value_t = 20, value_parser = at_least_one, value_name = "N")]
-    pub devices: usize,
-    /// The length of the image.
-    #[arg(long, default_value_t = 96 << 10, value_parser = at_least_one, value_name = "BYTES")]
-    pub size: usize,
-    /// The block size exponent, 0 to 6: blocks of 2^(N+4) bytes.
-    #[arg(long, default_value = "6", value_parser = szx, value_name = "N")]
-    pub szx: Szx,
 }
 
 /// Which relay.
@@ -176,13 +158,6 @@ pub struct StatusOptions {
     pub skip: usize,
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|&number| (1..=64 << 20).contains(&number))
-        .ok_or("give a number from 1 to 67108864".into())
-}
-
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = humantime::parse_duration(text).ok();
     interval
@@ -195,10 +170,6 @@ fn rows(text: &str) -> Result<usize, String> {
     rows.ok_or_else(|| format!("give a number from 1 to {}", Page::MOST))
 }
 
-fn szx(text: &str) -> Result<Szx, String> {
-    text.parse().ok().and_then(Szx::new).ok_or("give a number from 0 (16 bytes) to 6 (1024 bytes)".into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,14 +178,6 @@ mod tests {
     #[test]
     fn is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn refuses_impossible_scenes() {
-        for arguments in [["--szx", "7"], ["--devices", "0"], ["--size", "-1"]] {
-            let line = ["sixfold-relay", "demo"].into_iter().chain(arguments);
-            assert!(Cli::try_parse_from(line).is_err(), "{arguments:?}");
-        }
     }
 
     #[test]

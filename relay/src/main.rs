@@ -9,7 +9,7 @@ use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::confine::Confinement;
 use sixfold_relay::ops::status::{self, Form, Page};
 use sixfold_relay::ops::{Order, Report, logging, order};
-use sixfold_relay::{app, demo, doctor, output};
+use sixfold_relay::{app, doctor, output};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -19,7 +19,6 @@ fn main() -> ExitCode {
         Command::Serve(file) => serve(file),
         Command::Check(file) => check(file),
         Command::Doctor(file) => examine(file),
-        Command::Demo(options) => logging::init("warn", false).and_then(|()| run(demo::run(options))),
         Command::Status(options) => run(show_status(options)),
         Command::Prefetch(what) => run(prefetch(what)),
         Command::Purge(options) => run(purge(options)),

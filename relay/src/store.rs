@@ -40,6 +40,10 @@ impl Store for MemoryStore {
         self.0.get(&etag)
     }
 
+    fn holds(&self, etag: ETag) -> bool {
+        self.0.contains_key(&etag)
+    }
+
     fn insert(&mut self, image: Arc<Image>) {
         self.0.insert(image.etag, image);
         self.0.run_pending_tasks();
@@ -82,6 +86,18 @@ mod tests {
         assert!(store.image(ETag([2; 8])).is_none(), "least recently used");
         assert!(store.image(ETag([1; 8])).is_some());
         assert!(store.bytes() <= 10_000);
+    }
+
+    #[test]
+    fn whoever_looks_does_not_keep_an_image_from_making_room() {
+        let mut store = MemoryStore::new(10_000);
+        store.insert(image(1, 4000));
+        store.insert(image(2, 4000));
+        for _ in 0..100 {
+            assert!(store.holds(ETag([1; 8])));
+        }
+        store.insert(image(3, 4000));
+        assert!(!store.holds(ETag([1; 8])) && store.holds(ETag([2; 8])) && store.holds(ETag([3; 8])));
     }
 
     #[test]

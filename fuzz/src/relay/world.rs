@@ -335,6 +335,10 @@ impl Store for FewImages {
         self.0.iter().find(|image| image.etag == etag).cloned()
     }
 
+    fn holds(&self, etag: ETag) -> bool {
+        self.image(etag).is_some()
+    }
+
     fn insert(&mut self, image: Arc<Image>) {
         self.remove(image.etag);
         self.0.push_front(image);

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 /// Rows of the table over time.
 const ROWS: usize = 15;
-/// The relay's memory may grow by so much from the first third of a soak to the last: what allocators and the first use of
-/// everything need.
+/// The relay's memory may grow by so much from the first third of a soak, or of one of its lives, to the last: what allocators and the
+/// first use of everything need.
 const GROWTH_BYTES: u64 = 8 << 20;
+/// A life of fewer looks is too short for what grows to be told from what starts.
+const LONG_LIFE: usize = 60;
 /// Descriptors at the end, beyond those of an idle relay: what waits to be closed.
 const SPARE_DESCRIPTORS: u64 = 24;
 
@@ -17,6 +19,8 @@ const SPARE_DESCRIPTORS: u64 = 24;
 pub struct Sample {
     /// Since the start.
     pub at: Duration,
+    /// Which of the relay's lives this is, from 1.
+    pub life: u32,
     /// Memory held.
     pub rss_bytes: u64,
     /// File descriptors open.
@@ -65,16 +69,14 @@ impl Ledger {
         if self.images == 0 {
             found.push("no device got an image".to_owned());
         }
-        let third = self.samples.len() / 3;
-        let median = |samples: &[Sample]| {
-            let mut sizes: Vec<_> = samples.iter().map(|sample| sample.rss_bytes).collect();
-            sizes.sort_unstable();
-            sizes.get(sizes.len() / 2).copied().unwrap_or_default()
-        };
-        let (early, late) =
-            (median(&self.samples[..third]), median(&self.samples[self.samples.len() - third..]));
-        if late > early + GROWTH_BYTES {
+        if let Some((early, late)) = growth(&self.samples) {
             found.push(format!("memory grew from {early} to {late} bytes"));
+        }
+        for life in self.samples.chunk_by(|one, next| one.life == next.life) {
+            if let Some((early, late)) = growth(life).filter(|_| life.len() >= LONG_LIFE) {
+                let number = life[0].life;
+                found.push(format!("memory grew from {early} to {late} bytes in life {number}"));
+            }
         }
         let least = self.samples.iter().map(|sample| sample.descriptors).min().unwrap_or_default();
         let last = self.samples.last().map_or(0, |sample| sample.descriptors);
@@ -85,13 +87,30 @@ impl Ledger {
     }
 }
 
+/// The medians of the first third and the last, if memory grew too much between them.
+fn growth(samples: &[Sample]) -> Option<(u64, u64)> {
+    let third = samples.len() / 3;
+    let median = |samples: &[Sample]| {
+        let mut sizes: Vec<_> = samples.iter().map(|sample| sample.rss_bytes).collect();
+        sizes.sort_unstable();
+        sizes.get(sizes.len() / 2).copied().unwrap_or_default()
+    };
+    let (early, late) = (median(&samples[..third]), median(&samples[samples.len() - third..]));
+    (late > early + GROWTH_BYTES).then_some((early, late))
+}
+
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>8} {:>12} {:>12} {:>10}", "seconds", "RSS, KiB", "descriptors", "images")?;
+        writeln!(
+            f,
+            "{:>8} {:>6} {:>12} {:>12} {:>10}",
+            "seconds", "life", "RSS, KiB", "descriptors", "images"
+        )?;
         let step = self.samples.len().div_ceil(ROWS).max(1);
         for sample in self.samples.iter().step_by(step).chain(self.samples.last()) {
-            let Sample { at, rss_bytes, descriptors, images } = sample;
-            writeln!(f, "{:>8} {:>12} {descriptors:>12} {images:>10}", at.as_secs(), rss_bytes / 1024)?;
+            let Sample { at, life, rss_bytes, descriptors, images } = sample;
+            let (seconds, kibibytes) = (at.as_secs(), rss_bytes / 1024);
+            writeln!(f, "{seconds:>8} {life:>6} {kibibytes:>12} {descriptors:>12} {images:>10}")?;
         }
         writeln!(f, "\ntroubles:")?;
         self.troubles.iter().try_for_each(|(label, count)| writeln!(f, "{count:>8}  {label}"))?;
@@ -117,22 +136,32 @@ mod tests {
     type Case = (&'static str, fn(&mut Ledger));
 
     fn good() -> Ledger {
-        let sample =
-            |n: u64| Sample { at: Duration::from_secs(n), rss_bytes: 10 << 20, descriptors: 12, images: n };
-        Ledger { samples: (0..90).map(sample).collect(), images: 90, ..Ledger::default() }
+        let sample = |n: u64| Sample {
+            at: Duration::from_secs(n),
+            life: 1 + u32::from(n >= 70),
+            rss_bytes: 10 << 20,
+            descriptors: 12,
+            images: n,
+        };
+        Ledger { samples: (0..210).map(sample).collect(), images: 90, ..Ledger::default() }
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(good().verdict(), Vec::<String>::new());
-        let cases: [Case; 6] = [
+        let cases: [Case; 7] = [
             ("lost bytes", |ledger| ledger.wrong.push("device 1".to_owned())),
             ("3 devices", |ledger| ledger.stranded = 3),
             ("no device", |ledger| ledger.images = 0),
-            ("memory grew", |ledger| {
-                ledger.samples[60..].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20);
+            // The first life is short of memory, and the second has its own.
+            ("memory grew from 10485760 to 31457280 bytes", |ledger| {
+                ledger.samples[70..].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20);
             }),
-            ("descriptors grew", |ledger| ledger.samples[89].descriptors = 100),
+            // As much at the end as at the beginning, and yet it grew before the restart.
+            ("in life 1", |ledger| {
+                ledger.samples[47..70].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20);
+            }),
+            ("descriptors grew", |ledger| ledger.samples[209].descriptors = 100),
             ("by itself", |ledger| ledger.faults.push("the relay ended by itself".to_owned())),
         ];
         for (word, spoil) in cases {

@@ -19,7 +19,7 @@ use devices::{Fleet, Phase, Shared};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use trouble::{Chance, World};
+use trouble::{Chance, Deck, Trouble, World};
 
 /// What a soak needs of the machine.
 pub const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Faketime];
@@ -28,6 +28,10 @@ pub const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Faketime];
 const IMAGES: usize = 6;
 /// After the last trouble each device has to get one more image within this time.
 const SETTLING: Duration = Duration::from_secs(150);
+/// How often a relay is started in a soak: each of its lives is long enough for what grows to be seen.
+const LIVES: u32 = 5;
+/// How many kinds of trouble there are.
+pub const KINDS: usize = Trouble::KINDS;
 /// Between two looks at the relay's memory and descriptors.
 const SAMPLING: Duration = Duration::from_secs(1);
 
@@ -93,24 +97,28 @@ fn disturb(
     tell: &impl Fn(&str),
 ) -> Result<()> {
     let mut world = World::new(scene, shared)?;
+    let mut deck = Deck::default();
     let mut next = started + Duration::from_secs(2);
+    let mut ends = (1..LIVES).map(|life| started + plan.duration / LIVES * life).peekable();
+    let mut endings = [Trouble::Restart, Trouble::Kill].into_iter().cycle();
     while started.elapsed() < plan.duration {
         if Instant::now() >= next {
-            let trouble = chance.trouble();
+            let ending = ends.next_if(|end| *end <= Instant::now()).and_then(|_| endings.next());
+            let trouble = ending.unwrap_or_else(|| deck.draw(chance));
             tell(&format!("{:>6.1} s  {}", started.elapsed().as_secs_f64(), trouble.label()));
             ledger.trouble(trouble.label());
             world.make(trouble, chance, ledger).with_context(|| trouble.label())?;
             next = Instant::now() + Duration::from_millis(500 + chance.below(3_500));
         }
         world.mend_what_is_due(ledger)?;
-        sample(ledger, world.relay(), started, shared);
+        sample(ledger, &world, started, shared);
         thread::sleep(SAMPLING);
     }
     world.mend_all(ledger)?;
     tell(&format!("{:>6.1} s  all is well again", started.elapsed().as_secs_f64()));
     shared.set_phase(Phase::Settling);
     let settled = wait::until_true("a whole image for every device", SETTLING, || {
-        sample(ledger, world.relay(), started, shared);
+        sample(ledger, &world, started, shared);
         shared.waiting() == 0
     });
     ledger.stranded = if settled.is_ok() { 0 } else { shared.waiting() };
@@ -118,13 +126,13 @@ fn disturb(
     world.end(ledger)
 }
 
-fn sample(ledger: &mut Ledger, relay: Option<&Relay<'_>>, started: Instant, shared: &Shared) {
+fn sample(ledger: &mut Ledger, world: &World<'_>, started: Instant, shared: &Shared) {
     let at = started.elapsed();
     if ledger.samples.last().is_some_and(|last: &Sample| at - last.at < SAMPLING / 2) {
         return;
     }
     // Between two lives there is nobody to ask.
-    let Some(metrics) = relay.and_then(|relay| relay.metrics().ok()) else { return };
+    let Some(metrics) = world.relay().and_then(|relay| relay.metrics().ok()) else { return };
     let value = |name: &str| {
         let line =
             metrics.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')));
@@ -132,6 +140,7 @@ fn sample(ledger: &mut Ledger, relay: Option<&Relay<'_>>, started: Instant, shar
     };
     ledger.samples.push(Sample {
         at,
+        life: world.lives(),
         rss_bytes: value("process_resident_memory_bytes"),
         descriptors: value("process_open_fds"),
         images: shared.finished(),

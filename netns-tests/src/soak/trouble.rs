@@ -9,10 +9,17 @@ use crate::relay::{CONFIG, Relay};
 use crate::scene::Scene;
 use anyhow::{Context, Result, ensure};
 use std::fs;
+use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The relay's clock, as libfaketime reads it.
 const CLOCK: &str = "/run/soak-clock";
+/// A small disk, which holds what the relay keeps, and little else.
+const DISK: &str = "/run/soak-disk";
+const SPOOL: &str = "/run/soak-disk/spool";
+const BALLAST: &str = "/run/soak-disk/ballast";
+const ROTTEN: &str = "/run/soak-disk/rotten";
 /// A cache that holds all images, and one that holds one or two.
 const MEMORY: [&str; 2] = ["1 MiB", "48 KiB"];
 
@@ -36,9 +43,19 @@ impl Chance {
     pub(super) const fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
+}
 
-    pub(super) fn trouble(&mut self) -> Trouble {
-        Trouble::ALL[self.below(Trouble::ALL.len() as u64) as usize]
+/// Troubles in an order that chance decides, each kind as often as the others: a soak has all of them early.
+#[derive(Debug, Default)]
+pub(super) struct Deck(Vec<Trouble>);
+
+impl Deck {
+    pub(super) fn draw(&mut self, chance: &mut Chance) -> Trouble {
+        if self.0.is_empty() {
+            self.0.extend(Trouble::LASTING_LIFE);
+        }
+        let place = chance.below(self.0.len() as u64) as usize;
+        self.0.swap_remove(place)
     }
 }
 
@@ -52,6 +69,8 @@ pub(super) enum Trouble {
     Reload,
     BadReload,
     LittleMemory,
+    DiskFull,
+    DiskRots,
     Restart,
     Kill,
     ClockSteps,
@@ -60,7 +79,11 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    const ALL: [Self; 12] = [
+    /// How many kinds there are.
+    pub(super) const KINDS: usize = Self::LASTING_LIFE.len() + 2;
+
+    /// All that a relay has to live through: [`Self::Restart`] and [`Self::Kill`] have times of their own.
+    const LASTING_LIFE: [Self; 12] = [
         Self::OriginDies,
         Self::OriginFails,
         Self::OriginIsSlow,
@@ -68,8 +91,8 @@ impl Trouble {
         Self::Reload,
         Self::BadReload,
         Self::LittleMemory,
-        Self::Restart,
-        Self::Kill,
+        Self::DiskFull,
+        Self::DiskRots,
         Self::ClockSteps,
         Self::InterfaceFlaps,
         Self::Purge,
@@ -84,6 +107,8 @@ impl Trouble {
             Self::Reload => "reload",
             Self::BadReload => "reload with a mistake",
             Self::LittleMemory => "little memory for images",
+            Self::DiskFull => "the disk is full",
+            Self::DiskRots => "the disk changes bytes",
             Self::Restart => "restart",
             Self::Kill => "kill -9",
             Self::ClockSteps => "the clock steps",
@@ -102,12 +127,19 @@ pub(super) struct World<'s> {
     /// When the origin is itself again.
     origin_mends: Option<Instant>,
     interface_mends: Option<Instant>,
+    disk_mends: Option<Instant>,
     memory: usize,
+    lives: u32,
 }
 
 impl<'s> World<'s> {
     pub(super) fn new(scene: &'s Scene, shared: &'s Shared) -> Result<Self> {
         fs::write(CLOCK, "+0")?;
+        fs::create_dir(DISK)?;
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "tmpfs", DISK]).status()?;
+        ensure!(mounted.success(), "a small disk cannot be made");
+        fs::create_dir(SPOOL)?;
         let mut world = Self {
             scene,
             shared,
@@ -115,7 +147,9 @@ impl<'s> World<'s> {
             relay: None,
             origin_mends: None,
             interface_mends: None,
+            disk_mends: None,
             memory: 0,
+            lives: 0,
         };
         world.origin = Some(scene.another_nginx("")?);
         world.start_relay()?;
@@ -126,16 +160,22 @@ impl<'s> World<'s> {
         self.relay.as_ref()
     }
 
+    /// How often the relay was started.
+    pub(super) const fn lives(&self) -> u32 {
+        self.lives
+    }
+
     fn config(&self) -> String {
         let memory = MEMORY[self.memory];
         format!(
             "{CONFIG}max_age = \"3 s\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 1000000\nframe = 2047\n[cache]\nmemory = \"{memory}\"\n\
-             max_object = \"32 KiB\"\nnegative_ttl = \"1 s\"\n[origin]\nconnect_timeout = \"2 s\"\nheaders_timeout = \"5 s\"\n\
+             disk = {{ path = \"{SPOOL}\", limit = \"160 KiB\" }}\nmax_object = \"32 KiB\"\nnegative_ttl = \"1 s\"\n[origin]\nconnect_timeout = \"2 s\"\nheaders_timeout = \"5 s\"\n\
              retries = 2\n[limits]\nclient_rate = 0\n"
         )
     }
 
     fn start_relay(&mut self) -> Result<()> {
+        self.lives += 1;
         let library = Peer::Faketime.program().context(Peer::Faketime.remedy())?;
         let environment = [
             ("LD_PRELOAD", library.display().to_string()),
@@ -160,6 +200,11 @@ impl<'s> World<'s> {
                 let wrong = self.config().replace("path", "pth");
                 self.relay.as_ref().map_or(Ok(()), |relay| relay.reload(&wrong))
             }
+            Trouble::DiskFull => {
+                self.disk_mends = Some(Instant::now() + lasts);
+                fill(BALLAST)
+            }
+            Trouble::DiskRots => rot(chance),
             Trouble::Restart => self.restart(ledger),
             Trouble::Kill => {
                 self.relay.take().map_or(Ok(()), Relay::kill)?;
@@ -220,6 +265,10 @@ impl<'s> World<'s> {
             self.scene.net.create_device_interface()?;
             self.interface_mends = None;
         }
+        if self.disk_mends.is_some_and(|at| at <= now) {
+            fs::remove_file(BALLAST)?;
+            self.disk_mends = None;
+        }
         if self.origin_mends.is_some_and(|at| at <= now) {
             self.origin.take().map_or(Ok(()), Nginx::kill)?;
             self.origin = Some(self.scene.another_nginx("")?);
@@ -239,6 +288,7 @@ impl<'s> World<'s> {
     pub(super) fn mend_all(&mut self, ledger: &mut Ledger) -> Result<()> {
         let now = Instant::now();
         self.interface_mends = self.interface_mends.map(|_| now);
+        self.disk_mends = self.disk_mends.map(|_| now);
         self.origin_mends = Some(now);
         self.mend_what_is_due(ledger)?;
         fs::write(CLOCK, "+0")?;
@@ -253,4 +303,34 @@ impl<'s> World<'s> {
         }
         Ok(())
     }
+}
+
+/// Takes all the room that its disk has left.
+fn fill(file: &str) -> Result<()> {
+    let mut file = fs::File::create(file)?;
+    loop {
+        match file.write(&[0; 4096]) {
+            Ok(written) if written > 0 => {}
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// One byte of every file that the relay keeps becomes another: it has to notice before it serves them. What it reads at this moment
+/// stays as it is, because a digest holds for what was read.
+fn rot(chance: &mut Chance) -> Result<()> {
+    for entry in fs::read_dir(SPOOL)? {
+        let file = entry?.path();
+        // The relay may have removed it since.
+        let Ok(mut bytes) = fs::read(&file) else { continue };
+        if !bytes.is_empty() {
+            let place = chance.below(bytes.len() as u64) as usize;
+            bytes[place] ^= 1;
+            // A disk that is full keeps its files.
+            if fs::write(ROTTEN, bytes).is_ok() {
+                fs::rename(ROTTEN, &file)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -172,6 +172,8 @@ pub enum CacheResult {
     Joined,
     /// The origin had to be asked for the image.
     Miss,
+    /// The same, for an image that was here and is not any more: it had to make room for others, or was purged.
+    Evicted,
     /// The origin had to be asked whether the image is still current.
     Revalidation,
     /// Answered from an image past its freshness, because the origin failed.
@@ -182,8 +184,8 @@ pub enum CacheResult {
 
 impl CacheResult {
     /// Every variant.
-    pub const ALL: [Self; 6] =
-        [Self::Hit, Self::Joined, Self::Miss, Self::Revalidation, Self::Stale, Self::Negative];
+    pub const ALL: [Self; 7] =
+        [Self::Hit, Self::Joined, Self::Miss, Self::Evicted, Self::Revalidation, Self::Stale, Self::Negative];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -191,6 +193,7 @@ impl CacheResult {
             Self::Hit => "hit",
             Self::Joined => "joined",
             Self::Miss => "miss",
+            Self::Evicted => "evicted",
             Self::Revalidation => "revalidation",
             Self::Stale => "stale",
             Self::Negative => "negative",

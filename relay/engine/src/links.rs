@@ -321,7 +321,7 @@ impl<S: Store> Engine<S> {
     fn ask_again(&mut self, now: Instant, reply: Reply, wants: &Wants, url: &Arc<str>) {
         let fetch = match self.find(now, &reply, wants, url) {
             Found::Fetching(id) => Ok(id),
-            Found::Nothing { have } => self.fetch(now, url, None, have),
+            Found::Nothing { have, .. } => self.fetch(now, url, None, have),
             _ => return,
         };
         if let Err(refusal) = fetch.and_then(|id| self.wait(now, reply, wants, url.clone(), id)) {

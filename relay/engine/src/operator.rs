@@ -75,7 +75,7 @@ impl<S: Store> Engine<S> {
         }
         let resource = self.resources.peek(&url);
         let current = resource.and_then(|resource| resource.current.as_ref());
-        let held = current.filter(|current| self.store.image(current.etag).is_some());
+        let held = current.filter(|current| self.store.holds(current.etag));
         let id = match (resource.and_then(|resource| resource.fetch), held) {
             (Some(id), _) => id,
             (None, Some(current)) if now < current.fresh_until => return Ok(url),

@@ -45,7 +45,7 @@ pub(crate) enum Found {
     Image { image: Arc<Image>, max_age: u32, result: CacheResult },
     Fetching(FetchId),
     Negative(Refusal, u32),
-    Nothing { have: Option<ETag> },
+    Nothing { have: Option<ETag>, result: CacheResult },
 }
 
 impl<S: Store> Engine<S> {
@@ -159,15 +159,11 @@ impl<S: Store> Engine<S> {
                 self.deliver(now, reply, &ask.wants, url, answer);
                 Ok(())
             }
-            Found::Nothing { have } => {
+            Found::Nothing { have, result } => {
                 if ask.hop_limit == Some(1) {
                     return Err(Refusal::new(Code::HOP_LIMIT_REACHED, "relay: Hop-Limit reached"));
                 }
-                self.event(Event::Cache(if have.is_some() {
-                    CacheResult::Revalidation
-                } else {
-                    CacheResult::Miss
-                }));
+                self.event(Event::Cache(result));
                 let path = matches!(target, Target::Reverse { .. }).then(|| uri_path(message));
                 let id = self.fetch(now, url, path, have)?;
                 self.join(now, reply, &ask.wants, id)
@@ -184,8 +180,9 @@ impl<S: Store> Engine<S> {
         let transfer =
             self.peers.peek(&reply.path.peer).and_then(|peer| peer.transfer(url, reply.bound.is_some()));
         let pinned = transfer.filter(|_| !wants.starts_body()).map(|transfer| transfer.etag);
+        let missed = |result| Found::Nothing { have: None, result };
         let Some(resource) = self.resources.get_mut(url) else {
-            return Found::Nothing { have: None };
+            return missed(CacheResult::Miss);
         };
         if let Some(image) = pinned.and_then(|etag| self.store.image(etag)) {
             let current = resource.current.as_ref().filter(|current| current.etag == image.etag);
@@ -200,15 +197,18 @@ impl<S: Store> Engine<S> {
             return Found::Negative(gateway::refusal(negative.failure), left.max(1));
         }
         let Some(current) = &resource.current else {
-            return Found::Nothing { have: None };
+            return missed(CacheResult::Miss);
         };
         let Some(image) = self.store.image(current.etag) else {
-            return Found::Nothing { have: None };
+            return missed(CacheResult::Evicted);
         };
         if now < current.fresh_until {
             return Found::Image { image, max_age: current.max_age(now), result: CacheResult::Hit };
         }
-        Found::Nothing { have: current.validator.is_some().then_some(current.etag) }
+        if current.validator.is_none() {
+            return missed(CacheResult::Miss);
+        }
+        Found::Nothing { have: Some(current.etag), result: CacheResult::Revalidation }
     }
 
     /// Asks the origin, and remembers that it was asked: one question at a time for each resource.

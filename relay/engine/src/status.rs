@@ -7,6 +7,7 @@ use crate::links::Paced;
 use crate::origin::Failure;
 use crate::pacing::LinkConfig;
 use crate::peers::Transfer;
+use crate::resources::Resource;
 use crate::store::Store;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::Szx;
@@ -32,6 +33,10 @@ pub enum ImageState {
 }
 
 impl ImageState {
+    /// Every variant.
+    pub const ALL: [Self; 6] =
+        [Self::Fetching, Self::Validating, Self::Fresh, Self::Stale, Self::Evicted, Self::Failed];
+
     /// The word for it.
     pub const fn label(self) -> &'static str {
         match self {
@@ -175,6 +180,35 @@ impl<S: Store> Engine<S> {
         some.map(|resource| self.image_status(now, resource)).collect()
     }
 
+    /// How many resources stand how with the cache, in the order of [`ImageState::ALL`].
+    pub fn image_states(&self, now: Instant) -> [usize; ImageState::ALL.len()] {
+        let mut counts = [0; ImageState::ALL.len()];
+        for resource in self.resources.iter() {
+            counts[self.image_state(now, resource) as usize] += 1;
+        }
+        counts
+    }
+
+    /// How long the transfers in their middle have taken so far, the longest first, and which share of their image has been
+    /// sent, 0 to 1 (0 where its length is not known); nothing where there are fewer. Looks at every device.
+    pub fn longest_transfers<const N: usize>(&self, now: Instant) -> [Option<(Duration, f64)>; N] {
+        let mut longest: [Option<(Duration, &Transfer)>; N] = [None; N];
+        let transfers = self.peers.iter().flat_map(|(_, record)| &record.transfers);
+        for transfer in transfers.filter(|transfer| !transfer.finished) {
+            let mut next = Some((now.since(transfer.started), transfer));
+            for place in &mut longest {
+                if place.map(|(age, _)| age) < next.map(|(age, _)| age) {
+                    std::mem::swap(place, &mut next);
+                }
+            }
+        }
+        longest.map(|place| {
+            let (age, transfer) = place?;
+            let length = self.length_of(&transfer.url, transfer.etag).filter(|&length| length > 0);
+            Some((age, length.map_or(0.0, |length| transfer.sent as f64 / length as f64)))
+        })
+    }
+
     /// The paced links.
     pub fn link_status(&self, now: Instant) -> Vec<LinkStatus> {
         let groups = |interface| self.streams.on(interface).map(Group::describe).collect();
@@ -185,27 +219,17 @@ impl<S: Store> Engine<S> {
         self.links.iter().map(link).collect()
     }
 
-    pub(crate) fn image_status(&self, now: Instant, resource: &crate::resources::Resource) -> ImageStatus {
+    pub(crate) fn image_status(&self, now: Instant, resource: &Resource) -> ImageStatus {
         let fetch = resource.fetch.and_then(|id| self.fetches.get(id));
         let partial = fetch.and_then(|fetch| fetch.partial.as_ref());
         let current = resource.current.as_ref();
-        let stored = current.and_then(|current| self.store.image(current.etag));
-        let state = match (partial.is_some(), fetch, current, &stored) {
-            (true, ..) => ImageState::Fetching,
-            (_, Some(fetch), ..) if fetch.have.is_some() => ImageState::Validating,
-            (_, Some(_), ..) => ImageState::Fetching,
-            (_, None, Some(current), Some(_)) if now < current.fresh_until => ImageState::Fresh,
-            (_, None, Some(_), Some(_)) => ImageState::Stale,
-            (_, None, Some(_), None) => ImageState::Evicted,
-            (_, None, None, _) => ImageState::Failed,
-        };
+        let held = current.filter(|current| self.store.holds(current.etag));
         ImageStatus {
             url: resource.url.clone(),
             etag: partial.map(|partial| partial.etag).or(current.map(|current| current.etag)),
             digest: current.filter(|_| partial.is_none()).map(|current| current.digest),
-            state,
-            available: partial
-                .map_or(stored.map_or(0, |image| image.body.len()), |partial| partial.body.len()),
+            state: self.image_state(now, resource),
+            available: partial.map_or(held.map_or(0, |current| current.length), |partial| partial.body.len()),
             total: partial.map_or(current.map(|current| current.length), |partial| partial.total()),
             fresh_for: current.map_or(Duration::ZERO, |current| current.fresh_until.since(now)),
             observers: resource.observers,
@@ -213,6 +237,19 @@ impl<S: Store> Engine<S> {
                 .negative
                 .filter(|negative| now < negative.until)
                 .map(|negative| negative.failure),
+        }
+    }
+
+    fn image_state(&self, now: Instant, resource: &Resource) -> ImageState {
+        let fetch = resource.fetch.and_then(|id| self.fetches.get(id));
+        let current = resource.current.as_ref();
+        match (fetch, current) {
+            (Some(fetch), _) if fetch.partial.is_none() && fetch.have.is_some() => ImageState::Validating,
+            (Some(_), _) => ImageState::Fetching,
+            (None, Some(current)) if !self.store.holds(current.etag) => ImageState::Evicted,
+            (None, Some(current)) if now < current.fresh_until => ImageState::Fresh,
+            (None, Some(_)) => ImageState::Stale,
+            (None, None) => ImageState::Failed,
         }
     }
 

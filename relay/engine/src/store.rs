@@ -10,6 +10,9 @@ pub trait Store {
     /// The image of this ETag, if it is still here. Counts as a use of it.
     fn image(&self, etag: ETag) -> Option<Arc<Image>>;
 
+    /// Whether the image of this ETag is still here. Does not count as a use of it: whoever looks changes nothing.
+    fn holds(&self, etag: ETag) -> bool;
+
     /// Keeps an image, at the cost of others if need be.
     fn insert(&mut self, image: Arc<Image>);
 
@@ -27,6 +30,10 @@ pub struct UnboundedStore(HashMap<ETag, Arc<Image>>);
 impl Store for UnboundedStore {
     fn image(&self, etag: ETag) -> Option<Arc<Image>> {
         self.0.get(&etag).cloned()
+    }
+
+    fn holds(&self, etag: ETag) -> bool {
+        self.0.contains_key(&etag)
     }
 
     fn insert(&mut self, image: Arc<Image>) {

@@ -5,11 +5,14 @@
 mod support;
 
 use sixfold_engine::{
-    CacheResult, Event, Failure, FetchCommand, Freshness, Head, ImageState, OriginEvent, Store, Validator,
+    CacheResult, ETag, Engine, Event, Failure, FetchCommand, Freshness, Head, Image, ImageState, Instant,
+    OriginEvent, Store, UnboundedStore, Validator,
 };
 use sixfold_profile::coap::{Code, Szx, option};
+use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
-use support::{Ask, Bench, URL, body, config, head};
+use support::{Ask, Bench, URL, body, config, head, path};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -266,6 +269,107 @@ fn resources_are_bounded_and_those_in_use_stay() {
         .collect();
     assert_eq!(urls.len(), 3);
     assert!(urls.iter().all(|(url, state)| !url.ends_with("/a") && *state == ImageState::Fresh));
+}
+
+#[test]
+fn an_image_that_made_room_is_missed_as_such() {
+    let mut bench = Bench::new(config());
+    for (peer, result) in [(1, CacheResult::Miss), (2, CacheResult::Evicted)] {
+        bench.send(&Ask::get(peer, 1, "image.bin"));
+        let id = bench.fetch();
+        bench.deliver(id, 1, &body(1, 100), 60);
+        bench.answers();
+        let counted: Vec<_> =
+            bench.events.drain(..).filter(|event| matches!(event, Event::Cache(_))).collect();
+        assert_eq!(counted, [Event::Cache(result)]);
+        let etag = bench.engine.images(bench.now, 0, 100)[0].etag.unwrap();
+        bench.engine.store_mut().remove(etag);
+    }
+}
+
+/// A store that counts how often an image was used.
+#[derive(Default)]
+struct Watched(UnboundedStore, Cell<u32>);
+
+impl Store for Watched {
+    fn image(&self, etag: ETag) -> Option<Arc<Image>> {
+        self.1.set(self.1.get() + 1);
+        self.0.image(etag)
+    }
+    fn holds(&self, etag: ETag) -> bool {
+        self.0.holds(etag)
+    }
+    fn insert(&mut self, image: Arc<Image>) {
+        self.0.insert(image);
+    }
+    fn remove(&mut self, etag: ETag) {
+        self.0.remove(etag);
+    }
+    fn bytes(&self) -> u64 {
+        self.0.bytes()
+    }
+}
+
+#[test]
+fn whoever_looks_at_the_status_uses_no_image() {
+    let mut engine = Engine::new(config(), Watched::default(), [7; 32]);
+    let now = Instant::ZERO;
+    engine.handle_datagram(now, path(1), &Ask::get(1, 1, "image.bin").datagram());
+    let Some(FetchCommand::Start { id, .. }) = engine.poll_fetch() else { panic!() };
+    engine.handle_origin(now, id, head(1, 100, 60));
+    engine.handle_origin(now, id, OriginEvent::Data(body(1, 100).into()));
+    engine.handle_origin(now, id, OriginEvent::Complete);
+    let used = engine.store().1.get();
+    assert_eq!(engine.images(now, 0, 100)[0].available, 100);
+    assert_eq!(engine.image(now, URL).unwrap().state, ImageState::Fresh);
+    assert_eq!(engine.image_states(now).iter().sum::<usize>(), 1);
+    assert_eq!(engine.transfers(now, 0, 100).len(), 1);
+    assert_eq!(engine.store().1.get(), used);
+    engine.handle_datagram(now, path(2), &Ask::get(2, 1, "image.bin").datagram());
+    assert!(engine.store().1.get() > used, "a device does");
+}
+
+#[test]
+fn images_are_counted_by_their_state() {
+    let mut bench = Bench::with_image(100, 10);
+    let count = |bench: &Bench, state: ImageState| {
+        let counts = bench.engine.image_states(bench.now);
+        assert_eq!(counts.iter().sum::<usize>(), 1);
+        let listed = bench.engine.images(bench.now, 0, 100)[0].state;
+        counts[ImageState::ALL.iter().position(|one| *one == state).unwrap()] == 1 && listed == state
+    };
+    assert!(count(&bench, ImageState::Fresh));
+    bench.pass(11 * SECOND);
+    assert!(count(&bench, ImageState::Stale));
+    bench.send(&Ask::get(1, 1, "image.bin"));
+    assert!(count(&bench, ImageState::Validating));
+    let id = bench.fetch();
+    bench.origin(id, head(2, 200, 10));
+    assert!(count(&bench, ImageState::Fetching));
+    bench.deliver(id, 2, &body(2, 200), 10);
+    let etag = bench.engine.images(bench.now, 0, 100)[0].etag.unwrap();
+    bench.engine.store_mut().remove(etag);
+    assert!(count(&bench, ImageState::Evicted));
+}
+
+#[test]
+fn the_longest_transfers_come_first_and_finished_ones_not_at_all() {
+    // The device that the image was fetched for got all of it in one block.
+    let mut bench = Bench::with_image(1000, 600);
+    assert_eq!(bench.engine.longest_transfers::<2>(bench.now), [None; 2]);
+    for peer in 1..=3 {
+        bench.ask(&Ask::block(peer, 1, "image.bin", 0, 4));
+        bench.pass(SECOND);
+    }
+    let ages =
+        |bench: &Bench| bench.engine.longest_transfers::<3>(bench.now).map(|one| one.map(|(age, _)| age));
+    assert_eq!(ages(&bench), [Some(3 * SECOND), Some(2 * SECOND), Some(SECOND)]);
+    let [Some((_, share))] = bench.engine.longest_transfers::<1>(bench.now) else { panic!() };
+    assert!((share - 0.256).abs() < 1e-9, "{share}");
+    for num in 1..4 {
+        bench.ask(&Ask::block(1, 1 + num, "image.bin", num.into(), 4));
+    }
+    assert_eq!(ages(&bench), [Some(2 * SECOND), Some(SECOND), None], "the first is done");
 }
 
 #[test]

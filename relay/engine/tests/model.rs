@@ -79,6 +79,9 @@ impl Store for Forgetful {
     fn image(&self, etag: ETag) -> Option<Arc<Image>> {
         self.0.borrow().image(etag)
     }
+    fn holds(&self, etag: ETag) -> bool {
+        self.0.borrow().holds(etag)
+    }
     fn insert(&mut self, image: Arc<Image>) {
         self.0.borrow_mut().insert(image);
     }

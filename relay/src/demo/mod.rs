@@ -4,11 +4,13 @@
 //! The devices are `sixfold-device` processes, because that is what they are in the field; the relay itself has
 //! no client in it.
 
+mod options;
 pub mod origin;
 mod report;
 
+pub use options::Options;
+
 use crate::app::{self, Handle};
-use crate::cli::DemoOptions;
 use crate::config::Config;
 use crate::output;
 use anyhow::{Context, bail};
@@ -33,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// When the scene cannot be set up: the device program is missing, no port is free.
-pub async fn run(options: &DemoOptions) -> anyhow::Result<ExitCode> {
+pub async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let device_program = device_program()?;
     let mut image = vec![0; options.size];
     ChaCha12Rng::from_seed([6; 32]).fill_bytes(&mut image);
@@ -92,7 +94,7 @@ fn config(origin: &str, ca_file: &Path) -> anyhow::Result<Config> {
 async fn scene(
     program: &Path,
     relay: SocketAddr,
-    options: &DemoOptions,
+    options: &Options,
     scratch: &Path,
     handle: &Handle,
     image: &[u8],

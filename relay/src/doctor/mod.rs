@@ -5,11 +5,11 @@
 
 mod machine;
 mod network;
+mod origins;
 mod privilege;
 mod sessions;
 
 use crate::config::Config;
-use crate::origin;
 use std::fmt;
 
 /// How bad a finding is.
@@ -91,40 +91,15 @@ pub async fn examine(config: &Config) -> Findings {
     findings.extend(network::interfaces(config));
     let running = network::is_running(config).await;
     findings.extend(network::ports(config, running));
+    findings.extend(network::admin(config, running));
     findings.extend(sessions::examine(config, running));
-    findings.extend(network::groups(config));
-    findings.extend(origins(config).await);
+    findings.extend(network::groups(config, running));
+    findings.extend(origins::examine(config).await);
     findings.extend(machine::disk(config));
     findings.extend(machine::memory(config));
     findings.extend(machine::buffers());
     findings.extend(privilege::all(config));
     Findings(findings)
-}
-
-/// Name resolution, connection, TLS, and that something answers. Which status it has says nothing: the prefix of an
-/// origin is seldom a page.
-async fn origins(config: &Config) -> Vec<Finding> {
-    if config.routes.is_empty() && config.proxy.forward.is_empty() {
-        let remedy = "add a [[route]]: until then every request is answered with an error";
-        return vec![Finding::failure("origin", "none is configured", remedy)];
-    }
-    match origin::probe(config.origin_settings(None)).await {
-        Ok(probes) => probes.into_iter().map(judge).collect(),
-        Err(error) => vec![Finding::failure("origin", error.to_string(), "correct the route that names it")],
-    }
-}
-
-fn judge(probe: origin::Probe) -> Finding {
-    let origin = probe.origin;
-    match probe.outcome {
-        Ok(status) if status.is_server_error() => Finding::warning(
-            "origin",
-            format!("{origin} answers {status}"),
-            "whoever runs it finds more in its log",
-        ),
-        Ok(status) => Finding::ok("origin", format!("{origin} answers ({status})")),
-        Err((what, advice)) => Finding::failure("origin", format!("{origin}: {what}"), advice),
-    }
 }
 
 #[cfg(test)]
@@ -142,13 +117,5 @@ mod tests {
             "ok       clock      right\nwarning  memory     little\n                    lower cache.memory\n"
         );
         assert!(Findings(vec![warning, failure]).is_serving_prevented());
-    }
-
-    #[test]
-    fn an_origin_that_answers_anything_but_trouble_can_be_asked() {
-        let probe = |outcome| judge(origin::Probe { origin: "https://h/".into(), outcome }).severity;
-        assert_eq!(probe(Ok(http::StatusCode::FORBIDDEN)), Severity::Ok);
-        assert_eq!(probe(Ok(http::StatusCode::BAD_GATEWAY)), Severity::Warning);
-        assert_eq!(probe(Err(("refused".into(), "start it"))), Severity::Failure);
     }
 }

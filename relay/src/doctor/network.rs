@@ -3,13 +3,14 @@
 use super::Finding;
 use crate::config::Config;
 use crate::ops::status::{self, Page};
-use crate::udp::ALL_COAP_NODES;
+use crate::udp::{self, ALL_COAP_NODES};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// The interfaces that the configuration names.
 pub(super) fn interfaces(config: &Config) -> Vec<Finding> {
@@ -100,24 +101,73 @@ fn port(address: SocketAddr, running: bool) -> Finding {
     }
 }
 
-/// Whether discovery can be heard: the groups can be joined where devices are.
-pub(super) fn groups(config: &Config) -> Option<Finding> {
+/// Whether the admin address can be bound: without it there is no status, and there are no metrics.
+pub(super) fn admin(config: &Config, running: bool) -> Option<Finding> {
+    // One that answers is the relay's.
+    let address = config.admin.listen.filter(|_| !running)?;
+    Some(match TcpListener::bind(address) {
+        Ok(_) => Finding::ok("ports", format!("TCP {address} is free, for status and metrics")),
+        Err(error) => {
+            let remedy = "stop the program that has it (ss -ltnp lists them), or choose another admin.listen";
+            Finding::failure("ports", format!("TCP {address} cannot be bound: {error}"), remedy)
+        }
+    })
+}
+
+/// Whether discovery can be heard: the groups can be joined where devices are, or the relay that runs is in them.
+pub(super) fn groups(config: &Config, running: bool) -> Vec<Finding> {
     let everywhere = |address: &SocketAddr| address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     if !config.listen.coap.iter().any(everywhere) {
         let what = "no socket is on [::]: devices that look for a relay do not find this one";
-        return Some(Finding::warning("groups", what, "write \"[::]:5683\" in listen.coap if they are to"));
+        return vec![Finding::warning("groups", what, "write \"[::]:5683\" in listen.coap if they are to")];
     }
-    let name = config.listen.interface.as_deref()?;
-    let index = if_nametoindex(name).ok()?;
-    let joined = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        ALL_COAP_NODES.iter().try_for_each(|group| socket.join_multicast_v6(group, index))
-    });
-    Some(match joined {
-        Ok(()) => Finding::ok("groups", format!("All CoAP Nodes can be joined on {name}")),
-        Err(error) => {
-            let remedy = "set the interface's multicast flag, or let devices have the relay's address";
-            Finding::warning("groups", format!("All CoAP Nodes cannot be joined on {name}: {error}"), remedy)
+    let named = config.listen.interface.as_deref();
+    let all = udp::interfaces().unwrap_or_default().into_iter();
+    let wanted: Vec<_> = all.filter(|one| named.map_or(one.multicast, |name| one.name == name)).collect();
+    let members = fs::read_to_string("/proc/net/igmp6").ok().filter(|_| running);
+    let (mut fine, mut findings) = (Vec::new(), Vec::new());
+    for interface in &wanted {
+        let name = &interface.name;
+        match &members {
+            Some(list) if ALL_COAP_NODES.iter().all(|group| is_member(list, name, *group)) => {
+                fine.push(&**name);
+            }
+            Some(_) => {
+                let remedy = "the relay's log says why it could not join them there";
+                let what =
+                    format!("nobody on this machine is in All CoAP Nodes on {name}, although a relay runs");
+                findings.push(Finding::warning("groups", what, remedy));
+            }
+            None => match join(interface.index) {
+                Ok(()) => fine.push(name),
+                Err(error) => {
+                    let remedy =
+                        "set the interface's multicast flag, or let devices have the relay's address";
+                    let what = format!("All CoAP Nodes cannot be joined on {name}: {error}");
+                    findings.push(Finding::warning("groups", what, remedy));
+                }
+            },
         }
+    }
+    if !fine.is_empty() {
+        let verb = if members.is_some() { "are" } else { "can be" };
+        let what = format!("All CoAP Nodes {verb} joined on {}", fine.join(", "));
+        findings.push(Finding::ok("groups", what));
+    }
+    findings
+}
+
+fn join(index: u32) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
+    ALL_COAP_NODES.iter().try_for_each(|group| socket.join_multicast_v6(group, index))
+}
+
+/// Whether somebody on this machine is in a group, by `/proc/net/igmp6`: index, interface, group, how many, ...
+fn is_member(list: &str, interface: &str, group: Ipv6Addr) -> bool {
+    let group = format!("{:032x}", u128::from(group));
+    list.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next() == Some(interface) && fields.next() == Some(&group)
     })
 }
 
@@ -137,6 +187,26 @@ mod tests {
         assert_eq!(port(address, true).severity, Warning);
         let nowhere = "[2001:db8:dead::1]:5683".parse().unwrap();
         assert_eq!(port(nowhere, false).subject, "addresses");
+    }
+
+    #[test]
+    fn members_of_groups_are_found_by_interface_and_group() {
+        let list = "1 lo ff020000000000000000000000000001 1 0000000C 0\n\
+                    7 wpan0 ff0200000000000000000000000000fd 1 00000004 0\n";
+        let [link, site] = ALL_COAP_NODES;
+        assert!(is_member(list, "wpan0", link));
+        assert!(!is_member(list, "wpan0", site) && !is_member(list, "lo", link));
+    }
+
+    #[test]
+    fn an_admin_address_that_is_taken_prevents_serving() {
+        let taken = TcpListener::bind("[::1]:0").unwrap();
+        let mut config = Config::default();
+        config.admin.listen = Some(taken.local_addr().unwrap());
+        assert_eq!(admin(&config, false).unwrap().severity, Failure);
+        assert_eq!(admin(&config, true), None, "it is the relay's");
+        drop(taken);
+        assert_eq!(admin(&config, false).unwrap().severity, Fine);
     }
 
     #[test]

@@ -220,9 +220,12 @@ impl Driver {
         self.links.poll_interfaces();
         self.pace();
         self.door.sweep(self.config.limits.client_rate, self.config.limits.client_burst);
-        self.metrics.set_cache_bytes(self.engine.store().bytes());
+        let now = self.clock.now();
+        self.metrics.set_cache(self.engine.store().bytes(), self.config.cache.memory);
+        self.metrics.set_images(self.engine.image_states(now));
+        self.metrics.set_longest_transfers(self.engine.longest_transfers(now));
         self.metrics.set_fanout(self.engine.load());
-        let links = self.engine.link_status(self.clock.now());
+        let links = self.engine.link_status(now);
         let links = links.iter().map(|link| (self.paced.label(link.interface), link));
         self.metrics.set_links(links);
     }

@@ -3,12 +3,13 @@
 use super::status::printable;
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// How long the whole answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ pub(super) fn uri(url: &str, path_and_query: &str) -> anyhow::Result<Uri> {
 /// # Errors
 /// Who is not there, or is no relay, and what to check.
 pub(super) async fn get(uri: &Uri) -> anyhow::Result<Bytes> {
-    ask(Request::get(uri.clone()).body(Full::default())?).await
+    ask(uri, Request::get("/").body(Full::default())?).await
 }
 
 /// POST of a JSON text.
@@ -46,27 +47,40 @@ pub(super) async fn get(uri: &Uri) -> anyhow::Result<Bytes> {
 /// # Errors
 /// As [`get`]; and what the relay has against it.
 pub(super) async fn post(uri: &Uri, json: Vec<u8>) -> anyhow::Result<Bytes> {
-    let request = Request::builder().method(Method::POST).uri(uri.clone());
-    ask(request.header(CONTENT_TYPE, "application/json").body(Full::from(json))?).await
+    let request = Request::builder().method(Method::POST).header(CONTENT_TYPE, "application/json");
+    ask(uri, request.body(Full::from(json))?).await
 }
 
-async fn ask(request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
-    let uri = request.uri().clone();
-    tokio::time::timeout(PATIENCE, exchange(request)).await.map_err(|_| {
+async fn ask(uri: &Uri, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    tokio::time::timeout(PATIENCE, exchange(uri, request)).await.map_err(|_| {
         anyhow!("relay: no answer from {uri} within {PATIENCE:?}; is this its admin address (admin.listen)?")
     })?
 }
 
-async fn exchange(request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
-    let uri = request.uri().clone();
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let answer = client.request(request).await.map_err(|error| {
-        let hint = if error.is_connect() {
-            "is the relay running, and is this its admin address (admin.listen)?"
-        } else {
-            "whoever listens there does not speak HTTP; the admin address is the one in admin.listen"
-        };
-        anyhow::Error::new(error).context(format!("operator: cannot ask {uri}: {hint}"))
+/// A connection of its own for one request: of a pool there would be nothing to reuse.
+async fn exchange(uri: &Uri, mut request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
+    let (Some(authority), Some(path)) = (uri.authority(), uri.path_and_query()) else {
+        bail!("operator: {uri} is not a URL with a host");
+    };
+    *request.uri_mut() = Uri::from(path.clone());
+    request.headers_mut().insert(HOST, authority.as_str().rsplit('@').next().unwrap_or_default().parse()?);
+    let host = authority.host().trim_matches(['[', ']']);
+    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await.with_context(|| {
+        format!(
+            "operator: cannot ask {uri}: is the relay running, and is this its admin address (admin.listen)?"
+        )
+    })?;
+    let answer = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // It ends with the sender, or with the answer that it fails to read.
+        tokio::spawn(connection);
+        sender.send_request(request).await
+    };
+    let answer = answer.await.with_context(|| {
+        format!(
+            "operator: cannot ask {uri}: whoever listens there does not speak HTTP; the admin address is the one in \
+             admin.listen"
+        )
     })?;
     let code = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;

@@ -9,7 +9,9 @@ use std::io::IsTerminal;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, info, trace, warn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging to standard error: `off`, `error`, `warn`, `info`, `debug` or `trace` and what is worse, as
 /// text or as one JSON object a line. The environment variable `RUST_LOG`, with directives such as
@@ -20,19 +22,26 @@ use tracing_subscriber::EnvFilter;
 pub fn init(level: &str, json: bool) -> anyhow::Result<()> {
     let overriding = std::env::var("RUST_LOG").unwrap_or_default();
     let filter = filter(level, &overriding)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // The filter says what is written; the writer takes all of it.
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let outcome = if json { builder.json().try_init() } else { builder.with_ansi(colours).try_init() };
+    let outcome = if json {
+        builder.json().finish().with(filter).try_init()
+    } else {
+        builder.with_ansi(colours).finish().with(filter).try_init()
+    };
     outcome.map_err(|error| anyhow!("relay: logging cannot start: {error}"))
 }
 
-fn filter(level: &str, overriding: &str) -> anyhow::Result<EnvFilter> {
+fn filter(level: &str, overriding: &str) -> anyhow::Result<Targets> {
     let level: LevelFilter = level.parse().map_err(|_| {
         anyhow!("operator: log level {level:?} is none of off, error, warn, info, debug and trace")
     })?;
-    let builder = EnvFilter::builder().with_default_directive(level.into());
-    builder.parse(overriding).with_context(|| format!("operator: RUST_LOG={overriding:?} makes no sense"))
+    if overriding.is_empty() {
+        return Ok(Targets::new().with_default(level));
+    }
+    overriding.parse().with_context(|| format!("operator: RUST_LOG={overriding:?} makes no sense"))
 }
 
 /// Writes what an operator may want to read about an event. URLs and names, which devices may have a say in, are recorded
@@ -90,10 +99,11 @@ mod tests {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(filter(level, "").unwrap())
+            .with_max_level(LevelFilter::TRACE)
             .with_ansi(false)
             .with_writer(move || writer.clone())
-            .finish();
+            .finish()
+            .with(filter(level, "").unwrap());
         tracing::subscriber::with_default(subscriber, || log_event(event));
         String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
     }

@@ -10,17 +10,21 @@ use crate::origin::Traffic;
 use crate::sessions::Outcome;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
-use sixfold_engine::{CacheResult, DropReason, Event, LinkDecision, LinkEvent, LinkStatus, Load};
+use sixfold_engine::{CacheResult, DropReason, Event, ImageState, LinkDecision, LinkEvent, LinkStatus, Load};
 use sixfold_profile::coap::Code;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// In seconds: from a device on a fast link to one that is fed a block per minute.
 const DURATIONS: [f64; 14] =
     [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10_800.0, 36_000.0];
+
+/// Of how many devices it is shown how long they have been at it. They have ranks and no names, so that no device can add a
+/// time series.
+const LONGEST: usize = 10;
 
 /// What codes and methods without a name are counted as.
 const OTHER: &str = "other";
@@ -37,6 +41,9 @@ pub struct Metrics {
     link_decisions: [IntCounter; LinkDecision::ALL.len()],
     links: LinkGauges,
     cache_bytes: IntGauge,
+    cache_limit: IntGauge,
+    images: [IntGauge; ImageState::ALL.len()],
+    longest: [(Gauge, Gauge); LONGEST],
     blocks_sent: IntCounter,
     block_bytes_sent: IntCounter,
     retransmitted_requests: IntCounter,
@@ -88,6 +95,18 @@ impl Metrics {
             make.counters("transfers_total", "Transfers of an image to a device that ended.", "outcome")?;
         let reloads =
             make.counters("config_reloads_total", "Attempts to reload the configuration.", "outcome")?;
+        let images =
+            make.int_gauges("images", "Images that are known, by how they stand with the cache.", "state")?;
+        let longest = make.gauges(
+            "longest_transfer_seconds",
+            "How long the transfers in their middle have taken so far, the longest first.",
+            "rank",
+        )?;
+        let progress = make.gauges(
+            "longest_transfer_progress_ratio",
+            "Which share of its image each of these has been sent.",
+            "rank",
+        )?;
         let build = IntGauge::with_opts(
             Opts::new("sixfold_build_info", "Always 1; the label has the version.")
                 .const_label("version", env!("CARGO_PKG_VERSION")),
@@ -108,6 +127,13 @@ impl Metrics {
                 .map(|decision| by_decision.with_label_values(&[decision.label()])),
             links: LinkGauges::new(&make)?,
             cache_bytes: make.gauge("cache_bytes", "Memory taken by complete images.")?,
+            cache_limit: make
+                .gauge("cache_limit_bytes", "Memory that complete images may take: cache.memory.")?,
+            images: ImageState::ALL.map(|state| images.with_label_values(&[state.label()])),
+            longest: std::array::from_fn(|place| {
+                let rank = (place + 1).to_string();
+                (longest.with_label_values(&[&rank]), progress.with_label_values(&[&rank]))
+            }),
             blocks_sent: make.counter("blocks_sent_total", "Blocks of images sent.")?,
             block_bytes_sent: make.counter("block_bytes_sent_total", "Payload bytes in blocks sent.")?,
             retransmitted_requests: make.counter(
@@ -178,9 +204,26 @@ impl Metrics {
         }
     }
 
-    /// Sets how much memory complete images take.
-    pub fn set_cache_bytes(&self, bytes: u64) {
+    /// Sets how much memory complete images take, and may take, in bytes.
+    pub fn set_cache(&self, bytes: u64, limit: u64) {
         self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.cache_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many images stand how, in the order of [`ImageState::ALL`].
+    pub fn set_images(&self, states: [usize; ImageState::ALL.len()]) {
+        for (gauge, count) in self.images.iter().zip(states) {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Sets how long the longest transfers have taken, and which share of their image was sent; zero where there are fewer.
+    pub fn set_longest_transfers(&self, longest: [Option<(Duration, f64)>; LONGEST]) {
+        for ((age, progress), transfer) in self.longest.iter().zip(longest) {
+            let (since, share) = transfer.unwrap_or_default();
+            age.set(since.as_secs_f64());
+            progress.set(share);
+        }
     }
 
     /// Sets how many devices take part in how many groups.
@@ -265,6 +308,7 @@ struct OriginCounters {
     bytes: IntCounter,
     retries: IntCounter,
     resumes: IntCounter,
+    certificates: GaugeVec,
 }
 
 impl OriginCounters {
@@ -287,6 +331,11 @@ impl OriginCounters {
                 "origin_resumes_total",
                 "Transfers from origin servers that went on where they broke off.",
             )?,
+            certificates: make.gauges(
+                "origin_certificate_not_after_seconds",
+                "When an origin's certificate expires, in seconds since 1970, as the latest handshake showed.",
+                "origin",
+            )?,
         })
     }
 
@@ -300,6 +349,11 @@ impl OriginCounters {
         raise(&self.bytes, traffic.bytes());
         raise(&self.retries, traffic.retries());
         raise(&self.resumes, traffic.resumes());
+        self.certificates.reset();
+        for (origin, end) in traffic.certificates().all() {
+            let since = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.certificates.with_label_values(&[origin.as_str()]).set(since.as_secs_f64());
+        }
     }
 }
 
@@ -380,6 +434,12 @@ impl Maker<'_> {
         let gauge = IntGauge::new(format!("sixfold_{name}"), help)?;
         self.0.register(Box::new(gauge.clone()))?;
         Ok(gauge)
+    }
+
+    fn int_gauges(&self, name: &str, help: &str, label: &str) -> Result<IntGaugeVec, Error> {
+        let gauges = IntGaugeVec::new(Opts::new(format!("sixfold_{name}"), help), &[label])?;
+        self.0.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
     }
 
     fn gauge_of_float(&self, name: &str, help: &str) -> Result<Gauge, Error> {

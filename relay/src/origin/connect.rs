@@ -5,8 +5,9 @@
 //! them), with `http://` URLs and optional Basic credentials. `https` goes through a CONNECT tunnel, so the
 //! proxy sees no content; plain `http` is asked for in absolute form, so that it can cache.
 
-use super::Timeouts;
 use super::trouble::ResolveError;
+use super::{Timeouts, Traffic, target};
+use crate::sessions::certificate;
 use bytes::Bytes;
 use http::Uri;
 use http_body_util::Empty;
@@ -40,7 +41,13 @@ type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 /// An HTTP client for all origins that share their TLS settings.
 pub(super) type HttpClient = Client<Connector, Empty<Bytes>>;
 
-pub(super) fn client(tls: rustls::ClientConfig, proxy: &Arc<Matcher>, timeouts: Timeouts) -> HttpClient {
+/// What the certificates of origins say goes to `traffic`.
+pub(super) fn client(
+    tls: rustls::ClientConfig,
+    proxy: &Arc<Matcher>,
+    timeouts: Timeouts,
+    traffic: &Arc<Traffic>,
+) -> HttpClient {
     let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -62,7 +69,7 @@ pub(super) fn client(tls: rustls::ClientConfig, proxy: &Arc<Matcher>, timeouts: 
         // A dead connection must be noticed before the idle time-out, or the retry would use it again.
         .http2_keep_alive_interval(timeouts.idle / 3)
         .http2_keep_alive_timeout(timeouts.idle / 3)
-        .build(Connector { https, limit: timeouts.connect })
+        .build(Connector { https, limit: timeouts.connect, traffic: Arc::clone(traffic) })
 }
 
 /// Everything up to the end of the TLS handshake, within one time limit.
@@ -70,6 +77,7 @@ pub(super) fn client(tls: rustls::ClientConfig, proxy: &Arc<Matcher>, timeouts: 
 pub(super) struct Connector {
     https: HttpsConnector<Dialer>,
     limit: Duration,
+    traffic: Arc<Traffic>,
 }
 
 impl Service<Uri> for Connector {
@@ -82,11 +90,21 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let authority = target::authority(&uri);
+        let traffic = Arc::clone(&self.traffic);
         let connecting = tokio::time::timeout(self.limit, self.https.call(uri));
         Box::pin(async move {
-            connecting.await.unwrap_or_else(|_| {
+            let connected = connecting.await.unwrap_or_else(|_| {
                 Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within the time allowed").into())
-            })
+            })?;
+            if let MaybeHttpsStream::Https(stream) = &connected {
+                let chain = stream.inner().get_ref().1.peer_certificates();
+                let end = chain.and_then(<[_]>::first).and_then(certificate::not_after);
+                if let Some((authority, end)) = authority.zip(end) {
+                    traffic.certificates().note(authority, end);
+                }
+            }
+            Ok(connected)
         })
     }
 }

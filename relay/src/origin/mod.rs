@@ -8,6 +8,7 @@
 //! It deliberately decides nothing about *what* to fetch or when to ask again later, keeps no images in memory,
 //! and trusts no origin that the configuration does not name: also not after a redirect.
 
+mod certificates;
 mod connect;
 mod delivery;
 mod fetch;
@@ -20,7 +21,8 @@ mod tls;
 mod traffic;
 mod trouble;
 
-pub use probe::{Probe, probe};
+pub use certificates::Certificates;
+pub use probe::{Answer, Probe, RESOLVE_ADVICE, probe};
 pub use traffic::{Outcome, Traffic};
 
 use crate::spool::Spool;
@@ -144,14 +146,16 @@ impl OriginClient {
         settings: Settings,
         events: mpsc::Sender<(FetchId, OriginEvent)>,
     ) -> Result<Self, OriginSetupError> {
-        let origins = Arc::new(Origins::new(settings)?);
-        Ok(Self { origins, events, traffic: Arc::default(), running: HashMap::new() })
+        let traffic = Arc::default();
+        let origins = Arc::new(Origins::new(settings, &traffic)?);
+        Ok(Self { origins, events, traffic, running: HashMap::new() })
     }
 
     /// Applies new settings to fetches that start from now on, and reads the certificates again. Those that are
     /// under way go on with the old ones. On an error nothing changes.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), OriginSetupError> {
-        self.origins = Arc::new(Origins::new(settings)?);
+        self.origins = Arc::new(Origins::new(settings, &self.traffic)?);
+        self.traffic.certificates().retain(|authority| self.origins.has(authority));
         Ok(())
     }
 
@@ -186,7 +190,11 @@ pub fn mistakes(origin: &OriginSettings) -> Vec<(&'static str, String)> {
         return found;
     }
     let settings = Settings { origins: vec![origin.clone()], ..Settings::default() };
-    Origins::new(settings).err().map(|error| (error.key, error.message)).into_iter().collect()
+    Origins::new(settings, &Arc::default())
+        .err()
+        .map(|error| (error.key, error.message))
+        .into_iter()
+        .collect()
 }
 
 impl Drop for OriginClient {
@@ -243,12 +251,13 @@ struct Origins {
 #[derive(Debug)]
 struct Origin {
     prefix: Prefix,
+    authority: Option<String>,
     client: HttpClient,
     overrides: Overrides,
 }
 
 impl Origins {
-    fn new(settings: Settings) -> Result<Self, OriginSetupError> {
+    fn new(settings: Settings, traffic: &Arc<Traffic>) -> Result<Self, OriginSetupError> {
         let user_agent = HeaderValue::from_str(&settings.user_agent).map_err(|_| {
             OriginSetupError::new("*", "the user agent holds characters that HTTP does not allow")
         })?;
@@ -261,17 +270,23 @@ impl Origins {
                 Some((_, client)) => client.clone(),
                 None => {
                     let tls = credentials.load(&origin.prefix)?;
-                    let client = connect::client(tls, &settings.proxy, settings.timeouts);
+                    let client = connect::client(tls, &settings.proxy, settings.timeouts, traffic);
                     clients.push((credentials, client.clone()));
                     client
                 }
             };
             let overrides = Overrides { max_age: origin.max_age, stale_if_error: origin.stale_if_error };
-            origins.push(Origin { prefix, client, overrides });
+            let authority = origin.prefix.parse().ok().and_then(|uri| target::authority(&uri));
+            origins.push(Origin { prefix, authority, client, overrides });
         }
         origins.sort_by_key(|origin| std::cmp::Reverse(origin.prefix.length()));
         let Settings { max_object, timeouts, retries, spool, proxy, .. } = settings;
         Ok(Self { origins, max_object, timeouts, retries, spool, user_agent, proxy })
+    }
+
+    /// Whether one of them has this authority.
+    fn has(&self, authority: &str) -> bool {
+        self.origins.iter().any(|origin| origin.authority.as_deref() == Some(authority))
     }
 
     /// The origin with the longest prefix of this URL.

@@ -1,14 +1,17 @@
 //! One question to each origin, for an operator who wants to know whether it can be asked: no image, no retries.
 
 use super::trouble::{Trouble, advice};
-use super::{Origin, Origins, Settings};
+use super::{Origin, Origins, Settings, Traffic, target};
 use bytes::Bytes;
-use http::header::{PROXY_AUTHORIZATION, USER_AGENT};
+use http::header::{DATE, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Empty;
 use sixfold_engine::Failure;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 /// What became of the question.
@@ -16,8 +19,21 @@ use tokio::time::timeout;
 pub struct Probe {
     /// The prefix of the origin.
     pub origin: String,
-    /// Its status, whatever it is: the connection works then. Otherwise what happened, and what to do.
-    pub outcome: Result<StatusCode, (String, &'static str)>,
+    /// The addresses that this machine finds for its name; nothing where it has no name, or a proxy looks for them.
+    pub addresses: Option<Result<Vec<IpAddr>, String>>,
+    /// What it answers, or what happened, and what to do.
+    pub outcome: Result<Answer, (String, &'static str)>,
+}
+
+/// An answer, whatever it is: the connection works then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// The origin's clock when it answered (RFC 9110 section 6.6.1).
+    pub date: Option<SystemTime>,
+    /// Until when its certificate is valid, if it has one.
+    pub certificate_end: Option<SystemTime>,
 }
 
 /// Asks every origin for the head of its prefix, one after the other.
@@ -28,22 +44,50 @@ pub async fn probe(settings: Settings) -> Result<Vec<Probe>, super::OriginSetupE
     // Several routes may have one origin.
     let names: BTreeSet<String> = settings.origins.iter().map(|origin| origin.prefix.clone()).collect();
     let limit = settings.timeouts.connect + settings.timeouts.headers;
-    let origins = Origins::new(settings)?;
+    let traffic = Arc::default();
+    let origins = Origins::new(settings, &traffic)?;
     let mut probes = Vec::new();
     for name in names {
         let uri: Option<Uri> = name.parse().ok();
         let covered = uri.and_then(|uri| origins.covering(&uri).map(|origin| (uri, origin)));
+        let mut addresses = None;
         let outcome = match covered {
-            Some((uri, origin)) => ask(&origins, origin, uri, limit).await,
+            Some((uri, origin)) => {
+                addresses = resolve(&origins, &uri, limit).await;
+                ask(&origins, origin, uri, limit, &traffic).await
+            }
             None => Err(Trouble::new(Failure::NotConfigured, "no origin covers it")),
         };
         let outcome = outcome.map_err(|trouble| (trouble.detail, advice(trouble.failure)));
-        probes.push(Probe { origin: name, outcome });
+        probes.push(Probe { origin: name, addresses, outcome });
     }
     Ok(probes)
 }
 
-async fn ask(origins: &Origins, origin: &Origin, uri: Uri, limit: Duration) -> Result<StatusCode, Trouble> {
+/// What to do when a name has no address.
+pub const RESOLVE_ADVICE: &str = advice(Failure::Resolve);
+
+async fn resolve(origins: &Origins, uri: &Uri, limit: Duration) -> Option<Result<Vec<IpAddr>, String>> {
+    let host = uri.host()?;
+    let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
+    if is_address || origins.proxy.intercept(uri).is_some() {
+        return None;
+    }
+    Some(match timeout(limit, lookup_host((host, 0))).await {
+        Ok(Ok(found)) => Ok(found.map(|address| address.ip()).collect::<BTreeSet<_>>().into_iter().collect()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer within the time allowed".to_owned()),
+    })
+}
+
+async fn ask(
+    origins: &Origins,
+    origin: &Origin,
+    uri: Uri,
+    limit: Duration,
+    traffic: &Traffic,
+) -> Result<Answer, Trouble> {
+    let authority = target::authority(&uri);
     let proxy = if uri.scheme_str() == Some("http") { origins.proxy.intercept(&uri) } else { None };
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = Method::HEAD;
@@ -53,7 +97,14 @@ async fn ask(origins: &Origins, origin: &Origin, uri: Uri, limit: Duration) -> R
         request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
     }
     match timeout(limit, origin.client.request(request)).await {
-        Ok(Ok(response)) => Ok(response.status()),
+        Ok(Ok(response)) => {
+            let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+            Ok(Answer {
+                status: response.status(),
+                date: date.and_then(|date| httpdate::parse_http_date(date).ok()),
+                certificate_end: authority.and_then(|authority| traffic.certificates().of(&authority)),
+            })
+        }
         Ok(Err(error)) => Err(Trouble::diagnose(&error, Failure::Connect)),
         Err(_) => Err(Trouble::new(Failure::TimedOut, "no answer within the time allowed")),
     }

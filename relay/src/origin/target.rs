@@ -41,6 +41,14 @@ impl Prefix {
     }
 }
 
+/// Host and port of a URL as one name for them: `updates.example.com`, `updates.example.com:8443`.
+pub(super) fn authority(uri: &Uri) -> Option<String> {
+    let (https, port) = endpoint(uri)?;
+    let host = uri.host()?.to_ascii_lowercase();
+    let is_usual = port == if https { 443 } else { 80 };
+    Some(if is_usual { host } else { format!("{host}:{port}") })
+}
+
 /// Whether it is https, and the port.
 fn endpoint(uri: &Uri) -> Option<(bool, u16)> {
     let https = match uri.scheme_str()? {

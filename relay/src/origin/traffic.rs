@@ -1,5 +1,6 @@
-//! Counters of the origin side, for whoever exports them.
+//! Counters of the origin side, and what its certificates say, for whoever exports them.
 
+use super::certificates::Certificates;
 use sixfold_engine::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,6 +48,7 @@ pub struct Traffic {
     bytes: AtomicU64,
     retries: AtomicU64,
     resumes: AtomicU64,
+    certificates: Certificates,
 }
 
 impl Traffic {
@@ -68,6 +70,11 @@ impl Traffic {
     /// Transfers that went on in their middle (206).
     pub fn resumes(&self) -> u64 {
         self.resumes.load(Ordering::Relaxed)
+    }
+
+    /// Until when the origins' certificates are valid.
+    pub const fn certificates(&self) -> &Certificates {
+        &self.certificates
     }
 
     pub(super) fn request(&self, outcome: Outcome) {

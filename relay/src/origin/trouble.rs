@@ -91,7 +91,7 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
 }
 
 /// Whose fault it is and what to do, to follow the description of a failure in the log.
-pub(super) fn advice(failure: Failure) -> &'static str {
+pub(super) const fn advice(failure: Failure) -> &'static str {
     match failure {
         Failure::Status(401 | 403) => {
             "the origin denies access: operator, check the client certificate of the route and the permissions there"

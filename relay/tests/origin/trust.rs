@@ -6,6 +6,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use sixfold_engine::Failure;
 use sixfold_relay::origin::{OriginClient, OriginSettings, Settings};
 use std::fs;
+use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
 fn image() -> Resource {
@@ -39,6 +40,27 @@ async fn certificates_that_are_not_trusted() {
         assert_eq!(client.refused(&origin.url("/a")).await, failure);
         assert_eq!((client.outcome(failure.label()), client.inner.traffic().retries()), (1, 0));
     }
+}
+
+#[tokio::test]
+async fn the_end_of_an_origins_certificate_is_known_from_its_handshake() {
+    let authority = Authority::new();
+    let certificate = authority.issue(|params| params.not_after = date_time_ymd(2150, 1, 1));
+    let origin = TestOrigin::start(&Setup { certificate, ..Setup::new(&authority) }).await;
+    origin.serve("/a", image());
+    let settings = settings(&authority, &origin);
+    let mut client = Client::new(settings.clone());
+    let traffic = client.inner.traffic();
+    assert!(traffic.certificates().all().is_empty());
+    client.expect(&origin.url("/a"), &image().body, 1).await;
+    let name = format!("localhost:{}", origin.address.port());
+    let end = UNIX_EPOCH + Duration::from_secs(5_680_281_600);
+    assert_eq!(traffic.certificates().all(), [(name.clone(), end)]);
+    client.inner.reconfigure(settings.clone()).unwrap();
+    assert_eq!(traffic.certificates().of(&name), Some(end), "still configured");
+    let elsewhere = OriginSettings { prefix: "https://elsewhere/".to_owned(), ..settings.origins[0].clone() };
+    client.inner.reconfigure(Settings { origins: vec![elsewhere], ..settings }).unwrap();
+    assert!(traffic.certificates().all().is_empty(), "not configured any more");
 }
 
 #[tokio::test]

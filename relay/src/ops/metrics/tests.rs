@@ -167,7 +167,11 @@ fn transfers_and_observers_go_up_and_down() {
 #[test]
 fn what_is_set_or_counted_otherwise() {
     let metrics = Metrics::new().unwrap();
-    metrics.set_cache_bytes(5000);
+    metrics.set_cache(5000, 9000);
+    metrics.set_images([0, 1, 2, 3, 4, 5]);
+    let mut longest = [None; LONGEST];
+    longest[0] = Some((Duration::from_millis(1500), 0.25));
+    metrics.set_longest_transfers(longest);
     metrics.record(&Event::BlockSent(64));
     metrics.record(&Event::BlockSent(36));
     metrics.config_reload(true);
@@ -176,6 +180,12 @@ fn what_is_set_or_counted_otherwise() {
     assert_eq!(metrics.blocks_sent(), 2);
     assert_eq!(value(&metrics, "sixfold_block_bytes_sent_total"), 100.0);
     assert_eq!(value(&metrics, "sixfold_cache_bytes"), 5000.0);
+    assert_eq!(value(&metrics, "sixfold_cache_limit_bytes"), 9000.0);
+    assert_eq!(value(&metrics, "sixfold_images{state=\"fetching\"}"), 0.0);
+    assert_eq!(value(&metrics, "sixfold_images{state=\"failed\"}"), 5.0);
+    assert_eq!(value(&metrics, "sixfold_longest_transfer_seconds{rank=\"1\"}"), 1.5);
+    assert_eq!(value(&metrics, "sixfold_longest_transfer_progress_ratio{rank=\"1\"}"), 0.25);
+    assert_eq!(value(&metrics, "sixfold_longest_transfer_seconds{rank=\"10\"}"), 0.0);
     assert_eq!(value(&metrics, "sixfold_config_reloads_total{outcome=\"ok\"}"), 1.0);
     assert_eq!(value(&metrics, "sixfold_config_reloads_total{outcome=\"refused\"}"), 2.0);
     let build = concat!("sixfold_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
@@ -186,6 +196,12 @@ fn what_is_set_or_counted_otherwise() {
 fn with_a_link() -> Metrics {
     let metrics = Metrics::new().unwrap();
     metrics.set_links([("wpan0".to_owned(), &link())].into_iter());
+    let traffic = Arc::<Traffic>::default();
+    let end = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    traffic.certificates().note("h:8443".to_owned(), end);
+    metrics.watch_origin(traffic);
+    // The origin's are brought up to date when they are looked at.
+    metrics.gather();
     metrics
 }
 
@@ -206,6 +222,15 @@ fn link() -> LinkStatus {
         missing: 2,
         groups: Vec::new(),
     }
+}
+
+#[test]
+fn certificates_of_origins_have_their_end() {
+    let metrics = with_a_link();
+    let series = "sixfold_origin_certificate_not_after_seconds{origin=\"h:8443\"}";
+    assert_eq!(value(&metrics, series), 2e9);
+    metrics.watch_origin(Arc::default());
+    assert!(!metrics.gather().contains("h:8443"), "it is not configured any more");
 }
 
 #[test]
@@ -270,7 +295,7 @@ fn the_page_names_the_values_of_the_relays_own_labels() {
             continue;
         };
         // The RFCs list methods and codes; the version and bucket limits go without saying.
-        if ["`method`", "`code`", "`version`", "histogram"].iter().any(|cell| row.contains(cell)) {
+        if ["`method`", "`code`", "`version`", "`rank`", "histogram"].iter().any(|cell| row.contains(cell)) {
             continue;
         }
         assert!(row.contains(&format!("`{value}`")), "{name}: {value} is not described");

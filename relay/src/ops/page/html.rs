@@ -93,21 +93,28 @@ fn table<const N: usize>(
     writeln!(page, "</tr></thead>\n<tbody role=\"rowgroup\">")?;
     for cells in rows {
         write!(page, "<tr role=\"row\">")?;
-        for (name, cell) in head.iter().zip(cells) {
-            write!(page, "<td role=\"cell\" data-name=\"{name}\">")?;
+        let whose = match &cells[0] {
+            Cell::Text(text) => text.clone(),
+            Cell::Bar { .. } => String::new(),
+        };
+        for (n, (name, cell)) in head.iter().zip(cells).enumerate() {
+            // What a row is about is its header, so that each cell is read with it.
+            let (element, role) = if n == 0 { ("th", "rowheader\" scope=\"row") } else { ("td", "cell") };
+            write!(page, "<{element} role=\"{role}\" data-name=\"{name}\">")?;
             match cell {
                 Cell::Text(text) => write!(page, "{}", Escaped(&text))?,
                 Cell::Bar { done, total: Some(total) } if total > 0 => {
                     let value = done.min(total);
                     write!(
                         page,
-                        "<progress max=\"{total}\" value=\"{value}\" aria-label=\"{name}\"></progress> "
+                        "<progress max=\"{total}\" value=\"{value}\" aria-label=\"{name} of {}\"></progress> ",
+                        Escaped(&whose)
                     )?;
                     write!(page, "{} %", u128::from(value) * 100 / u128::from(total))?;
                 }
                 Cell::Bar { done, total } => write!(page, "{}", progress(done, total))?,
             }
-            write!(page, "</td>")?;
+            write!(page, "</{element}>")?;
         }
         writeln!(page, "</tr>")?;
     }
@@ -122,7 +129,7 @@ fn pages(page: &mut String, what: &str, part: Page, shown: usize, total: u64) ->
     if skip == 0 && more == 0 {
         return Ok(());
     }
-    write!(page, "<p class=\"pages\">")?;
+    write!(page, "<nav class=\"pages\" aria-label=\"More {what}\">")?;
     if skip > 0 {
         write!(
             page,
@@ -133,7 +140,7 @@ fn pages(page: &mut String, what: &str, part: Page, shown: usize, total: u64) ->
     if more > 0 {
         write!(page, "<a href=\"?limit={limit}&amp;skip={end}\">{more} more {what}</a>")?;
     }
-    writeln!(page, "</p>")
+    writeln!(page, "</nav>")
 }
 
 /// Text that is no markup.
@@ -165,7 +172,7 @@ mod tests {
         status.links[0].interface = "<b>".to_owned();
         let page = page(&status, Page::default());
         assert!(page.contains(
-            "<td role=\"cell\" data-name=\"Image\">https://h/&lt;script&gt;alert(&#39;1&#39;)&lt;"
+            "<th role=\"rowheader\" scope=\"row\" data-name=\"Image\">https://h/&lt;script&gt;alert(&#39;1&#39;)&lt;"
         ));
         assert!(page.contains("https://h/&quot;onload=&amp;x") && page.contains("&lt;b&gt;"), "{page}");
         assert_eq!(page.matches("<script").count(), 1, "{page}");
@@ -175,7 +182,9 @@ mod tests {
     fn bars_show_how_far_a_device_is() {
         let page = page(&half_way(Page::default()), Page::default());
         assert!(
-            page.contains("<progress max=\"200\" value=\"128\" aria-label=\"Progress\"></progress> 64 %"),
+            page.contains(
+                "<progress max=\"200\" value=\"128\" aria-label=\"Progress of [::1]:5683\"></progress> 64 %"
+            ),
             "{page}"
         );
         assert!(page.contains("<table id=\"groups\" role=\"table\" hidden>"), "{page}");

@@ -94,16 +94,17 @@ function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function writeCell(cell, name, value) {
+// What a bar says is read with whose it is.
+function writeCell(cell, name, whose, value) {
   const bar = typeof value === "object" && value.total > 0;
   if (!bar) return write(cell, typeof value === "object" ? progress(value.done, value.total) : printable(String(value)));
   const done = Math.min(value.done, value.total);
   let meter = cell.querySelector("progress");
   if (!meter) {
     meter = document.createElement("progress");
-    meter.setAttribute("aria-label", name);
     cell.replaceChildren(meter, "");
   }
+  meter.setAttribute("aria-label", `${name} of ${whose}`);
   meter.max = value.total;
   meter.value = done;
   const text = ` ${Math.floor((done * 100) / value.total)} %`;
@@ -121,10 +122,11 @@ function writeTable(id, rows) {
     const row = body.rows[n] ?? body.insertRow();
     row.setAttribute("role", "row");
     values.forEach((value, column) => {
-      const cell = row.cells[column] ?? row.insertCell();
-      cell.setAttribute("role", "cell");
+      const cell = row.cells[column] ?? row.appendChild(document.createElement(column ? "td" : "th"));
+      cell.setAttribute("role", column ? "cell" : "rowheader");
+      if (!column) cell.scope = "row";
       cell.dataset.name = names[column];
-      writeCell(cell, names[column], value);
+      writeCell(cell, names[column], printable(String(values[0])), value);
     });
   });
 }

@@ -15,7 +15,7 @@ const choice = (values, fallback) => ({ kind: 'ListValue', values, default: fall
 const yesOrNo = { kind: 'ListValue', values: ['1', '0'], labels: { 1: _('yes'), 0: _('no') }, optional: true };
 const text = (placeholder) => ({ kind: 'Value', placeholder });
 const number = (datatype, placeholder) => ({ kind: 'Value', datatype, placeholder });
-const list = (placeholder) => ({ kind: 'DynamicList', placeholder });
+const list = (placeholder, fallback) => ({ kind: 'DynamicList', placeholder, default: fallback });
 
 const SECTIONS = [
 	['sixfold', _('Relay'), _('Fetches firmware once over HTTPS and feeds every device behind this router over CoAP.'), { name: 'main' }, [
@@ -23,7 +23,7 @@ const SECTIONS = [
 		['mdns', _('Announce'), _('By DNS-SD (_coap._udp), through umdns.'), flag('1')],
 	]],
 	['listen', _('Devices'), _('Where devices reach the relay.'), { name: 'listen' }, [
-		['coap', _('Addresses'), _('Address and port; the first port is announced.'), list('[::]:5683')],
+		['coap', _('Addresses'), _('Address and port; the first port is announced. Members of groups ask at the second, which takes fewer bytes on the radio.'), list('[::]:5683', ['[::]:5683', '[::]:61616'])],
 		['network', _('Network'), _('Serve the device of this network only. The relay starts when it is up.'), { kind: 'NetworkSelect', optional: true }],
 		['interface', _('Device'), _('In place of a network: the name of a device, which may appear later.'), text('wpan0')],
 		['block_size', _('Largest block'), _('In bytes. 64 fits one IEEE 802.15.4 frame.'), choice(BLOCKS, '1024')],

@@ -1,0 +1,157 @@
+//! A router with OpenWrt's ways: a root file system with busybox, in which the real init script runs.
+//!
+//! `netns-tests/openwrt/` stands for rc.common, procd, uci and opkg's functions: what the script tells procd is recorded, and
+//! [`procd`] does it. Whether packages are what they should be is not seen here ([`crate::packed`]).
+
+mod package;
+pub mod procd;
+
+use crate::netns::Netns;
+use crate::peer::Peer;
+use crate::workspace;
+use anyhow::{Context, Result, ensure};
+use sixfold_relay::config::Config;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const ROOT: &str = "/run/root";
+const INIT: &str = "/etc/init.d/sixfold";
+const PROGRAM: &str = "usr/bin/sixfold-relay";
+/// What the package's file of UCI is called.
+pub const UCI: &str = "etc/config/sixfold";
+/// What the init script writes for the relay.
+pub const WRITTEN: &str = "var/etc/sixfold/relay.toml";
+const APPLETS: &[&str] = &[
+    "basename", "cat", "chmod", "chown", "cmp", "dirname", "grep", "mkdir", "mktemp", "mv", "rm", "sed", "sh",
+];
+/// Where opkg keeps what it knows of packages.
+const INFO: &str = "usr/lib/opkg/info";
+
+/// A file of the package's sources.
+pub fn file(name: &str) -> PathBuf {
+    workspace::root().join("config/openwrt/sixfold/files").join(name)
+}
+
+/// What a command printed.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A router's root file system, as far as the package needs one.
+#[derive(Debug)]
+pub struct Router(PathBuf);
+
+impl Router {
+    /// One without the package.
+    pub fn create() -> Result<Self> {
+        let router = Self(PathBuf::from(ROOT));
+        for folder in
+            ["bin", "usr/bin", "etc/config", "etc/init.d", "lib/functions", "tmp", "dev", "var", INFO]
+        {
+            fs::create_dir_all(router.path(folder))?;
+        }
+        let busybox = Peer::Busybox.program().context(Peer::Busybox.remedy())?;
+        fs::copy(busybox, router.path("bin/busybox"))?;
+        for applet in APPLETS {
+            symlink("busybox", router.path("bin").join(applet))?;
+        }
+        let shim = workspace::root().join("netns-tests/openwrt");
+        for (name, place) in [
+            ("rc.common", "etc/rc.common"),
+            ("network.sh", "lib/functions/network.sh"),
+            ("functions.sh", "lib/functions.sh"),
+            ("uci", "bin/uci"),
+        ] {
+            fs::copy(shim.join(name), router.path(place))?;
+            fs::set_permissions(router.path(place), fs::Permissions::from_mode(0o755))?;
+        }
+        fs::write(router.path("networks"), "lowpan wpan0\n")?;
+        fs::write(router.path("dev/null"), "")?;
+        let authority = rcgen::generate_simple_self_signed(["an authority".to_owned()])?;
+        fs::create_dir_all(router.path("etc/ssl/certs"))?;
+        fs::write(router.path("etc/ssl/certs/ca-certificates.crt"), authority.cert.pem())?;
+        Ok(router)
+    }
+
+    /// One with the init script and the relay alone, put there without a package.
+    pub fn with_service() -> Result<Self> {
+        let router = Self::create()?;
+        let program = workspace::program_dir().join("sixfold-relay");
+        fs::copy(&program, router.path(PROGRAM))?;
+        router.install_libraries(&program)?;
+        fs::copy(file("sixfold.init"), router.path(INIT))?;
+        fs::set_permissions(router.path(INIT), fs::Permissions::from_mode(0o755))?;
+        Ok(router)
+    }
+
+    /// Where `path` of the router is.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    /// The libraries that this build of a program wants. What is shipped is static.
+    pub fn install_libraries(&self, program: &Path) -> Result<()> {
+        for library in libraries(program)? {
+            let place = self.path(&library);
+            fs::create_dir_all(place.parent().context("a library without a folder")?)?;
+            fs::copy(library, place)?;
+        }
+        Ok(())
+    }
+
+    /// Whether procd is to say that the service runs.
+    pub fn set_running(&self, running: bool) -> Result<()> {
+        let flag = self.path("running");
+        if running {
+            fs::write(flag, "")?;
+        } else if flag.exists() {
+            fs::remove_file(flag)?;
+        }
+        Ok(())
+    }
+
+    /// Runs an action of the init script with this `/etc/config/sixfold`: whether it succeeded, and what it told procd and
+    /// the log, a call a line.
+    pub fn run(&self, action: &str, config: &str) -> Result<(bool, String)> {
+        fs::write(self.path(UCI), config)?;
+        self.act(action, None)
+    }
+
+    /// The same with the file that is there, in a namespace.
+    pub fn act(&self, action: &str, netns: Option<&Netns>) -> Result<(bool, String)> {
+        fs::write(self.path("record"), "")?;
+        let mut command = self.command(INIT);
+        command.arg(action);
+        let output = match netns {
+            Some(netns) => netns.enter(|| command.output())??,
+            None => command.output()?,
+        };
+        let said = said(&output);
+        ensure!(said.is_empty(), "{action}: {said}");
+        Ok((output.status.success(), self.record()?))
+    }
+
+    /// What was told procd, uci and the log since the last action began.
+    pub fn record(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.path("record"))?)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("chroot");
+        command.arg(&self.0).arg(program).env("PATH", "/bin:/usr/bin:/usr/sbin:/sbin");
+        command
+    }
+
+    /// The configuration that was written for the relay.
+    pub fn written(&self) -> Result<Config> {
+        Ok(Config::parse(&fs::read_to_string(self.path(WRITTEN))?, Path::new(WRITTEN))?)
+    }
+}
+
+fn libraries(program: &Path) -> Result<Vec<String>> {
+    let listed = Command::new("ldd").arg(program).output()?;
+    let words = said(&listed);
+    Ok(words.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect())
+}

@@ -1,0 +1,231 @@
+//! The Debian packages as dpkg installs, upgrades and removes them, around the programs of this workspace. `make packages` packs static
+//! ones, and `make packages-test` looks at those.
+
+use anyhow::{Context, Result, ensure};
+use sixfold_netns_tests::debian::{self, Debian, NEEDS, PROGRAMS, another_version, package};
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::sandbox;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::process::Command;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(240);
+const CONFIG: &str = "etc/sixfold/relay.toml";
+const WANTED: &str = "etc/systemd/system/multi-user.target.wants/sixfold-relay.service";
+
+/// What dpkg keeps of packages that were there, and the caches that it keeps up to date, of manual pages say.
+const DPKGS: &[&str] =
+    &["var/lib/dpkg/", "var/log/", "var/cache/man", "var/cache/debconf/", "var/lib/systemd/"];
+/// What making a user leaves: Debian's packages do not remove theirs, so that nobody else gets its number and its files.
+const USERS: &[&str] = &["etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/.pwd.lock"];
+
+fn run<F: FnOnce() -> Result<()>>(more: &[Peer], body: F) -> Result<()> {
+    debian::build_packages()?;
+    sandbox::run_within(LIMIT, &[NEEDS, more].concat(), body)
+}
+
+/// What is there now and was not before, as far as it is the packages'.
+fn left(before: &BTreeSet<String>, now: &BTreeSet<String>) -> Vec<String> {
+    let new = now
+        .difference(before)
+        .filter(|path| !DPKGS.iter().any(|start| path.starts_with(start)) && !USERS.contains(&path.as_str()));
+    new.cloned().collect()
+}
+
+#[test]
+fn installing_makes_the_user_and_its_folders_and_starts_nothing_without_systemd() -> Result<()> {
+    run(&[], || {
+        let debian = Debian::create()?;
+        for name in ["sixfold-relay", "sixfold-tools"] {
+            debian.install(&package(name)?, &[])?;
+        }
+        let orders = debian.orders()?;
+        ensure!(orders.is_empty(), "without a service manager it wants {orders:?}");
+        let account = debian.expect(&["getent", "passwd", "sixfold"])?;
+        ensure!(account.trim_end().ends_with(":/nonexistent:/usr/sbin/nologin"), "{account}");
+        let group: u32 = account.split(':').nth(3).context("no group")?.parse()?;
+        let keys = fs::metadata(debian.path("etc/sixfold/keys"))?;
+        ensure!((keys.uid(), keys.gid(), keys.mode() & 0o7777) == (0, group, 0o750), "{keys:?}");
+        ensure!(debian.path(WANTED).is_symlink(), "it does not start with the system");
+        for program in PROGRAMS {
+            let version = debian.expect(&[program, "--version"])?;
+            ensure!(version.trim_end() == format!("{program} {}", env!("CARGO_PKG_VERSION")), "{version}");
+        }
+        // As the user that the service is.
+        let check = ["setpriv", "--reuid=sixfold", "--regid=sixfold", "--clear-groups", "--no-new-privs"];
+        let check = [&check[..], &["sixfold-relay", "check", "--config", "/etc/sixfold/relay.toml"]].concat();
+        let said = debian.expect(&check)?;
+        ensure!(said.contains("[::]:5683") && said.contains("[::]:61616"), "{said}");
+        debian.expect(&["dpkg", "--verify", "sixfold-relay", "sixfold-tools"])?;
+        Ok(())
+    })
+}
+
+#[test]
+fn the_service_is_started_restarted_and_stopped_as_the_machine_allows() -> Result<()> {
+    run(&[], || {
+        let debian = Debian::create()?;
+        let relay = package("sixfold-relay")?;
+        debian.boot()?;
+        debian.allow_starts(false)?;
+        debian.install(&relay, &[])?;
+        let orders = debian.orders()?;
+        ensure!(orders == ["daemon-reload"], "against the machine's policy: {orders:?}");
+
+        debian.allow_starts(true)?;
+        debian.expect(&["dpkg", "--purge", "sixfold-relay"])?;
+        debian.orders()?;
+        debian.install(&relay, &[])?;
+        let orders = debian.orders()?;
+        ensure!(orders == ["daemon-reload", "start sixfold-relay.service"], "{orders:?}");
+        debian.install(&another_version("0.1.0-2", "")?, &[])?;
+        let orders = debian.orders()?;
+        ensure!(orders == ["daemon-reload", "restart sixfold-relay.service"], "{orders:?}");
+        // systemctl disable
+        fs::remove_file(debian.path(WANTED))?;
+        debian.install(&another_version("0.1.0-3", "")?, &[])?;
+        ensure!(!debian.path(WANTED).is_symlink(), "an upgrade enables what the operator disabled");
+        debian.orders()?;
+        debian.expect(&["dpkg", "--remove", "sixfold-relay"])?;
+        let orders = debian.orders()?;
+        ensure!(orders.first().is_some_and(|order| order == "stop sixfold-relay.service"), "{orders:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn an_upgrade_keeps_what_the_operator_wrote() -> Result<()> {
+    run(&[], || {
+        let debian = Debian::create()?;
+        debian.install(&package("sixfold-relay")?, &[])?;
+        let config = debian.path(CONFIG);
+        let shipped = fs::read_to_string(&config)?;
+
+        debian.install(&another_version("0.1.0-2", "# new\n")?, &[])?;
+        ensure!(
+            fs::read_to_string(&config)? == shipped.clone() + "# new\n",
+            "what nobody edited is not kept up to date"
+        );
+
+        let edited = shipped.replace("#level = \"info\"", "level = \"debug\"");
+        ensure!(edited != shipped);
+        fs::write(&config, &edited)?;
+        debian.install(&another_version("0.1.0-3", "# new\n")?, &[])?;
+        ensure!(fs::read_to_string(&config)? == edited);
+        // Both changed it: dpkg asks, and the operator says what unattended upgrades say.
+        debian.install(&another_version("0.1.0-4", "# newer\n")?, &["--force-confold"])?;
+        ensure!(fs::read_to_string(&config)? == edited);
+        ensure!(fs::read_to_string(config.with_extension("toml.dpkg-dist"))?.ends_with("# newer\n"));
+        debian.expect(&["sixfold-relay", "check", "--config", "/etc/sixfold/relay.toml"])?;
+
+        debian.expect(&["dpkg", "--remove", "sixfold-relay"])?;
+        ensure!(fs::read_to_string(&config)? == edited, "removing the package took the configuration");
+        debian.install(&package("sixfold-relay")?, &["--force-confold"])?;
+        ensure!(fs::read_to_string(&config)? == edited);
+        Ok(())
+    })
+}
+
+#[test]
+fn what_is_purged_leaves_nothing_but_its_user() -> Result<()> {
+    run(&[], || {
+        let debian = Debian::create()?;
+        let before = debian.files()?;
+        let packages = ["sixfold-relay", "sixfold-tools"];
+        for name in packages {
+            debian.install(&package(name)?, &[])?;
+        }
+        // As systemd makes the folders of a DynamicUser.
+        for folder in ["var/cache", "var/lib"] {
+            fs::create_dir_all(debian.path(folder).join("private/sixfold"))?;
+            fs::write(debian.path(folder).join("private/sixfold/one"), "")?;
+            symlink("private/sixfold", debian.path(folder).join("sixfold"))?;
+        }
+        debian.expect(&[&["dpkg", "--remove"][..], &packages].concat())?;
+        let kept = left(&before, &debian.files()?);
+        for path in
+            [CONFIG, "etc/sixfold/keys", "var/cache/private/sixfold/one", "var/lib/private/sixfold/one"]
+        {
+            ensure!(kept.iter().any(|it| it == path), "removing took {path}");
+        }
+        ensure!(!kept.iter().any(|path| path.starts_with("usr/")), "removing leaves {kept:?}");
+
+        debian.expect(&[&["dpkg", "--purge"][..], &packages].concat())?;
+        let mut rest = left(&before, &debian.files()?);
+        // systemd's, for all services.
+        rest.retain(|path| !["var/cache/private", "var/lib/private"].contains(&path.as_str()));
+        ensure!(rest.is_empty(), "purging leaves {rest:?}");
+        let gone: Vec<_> = before.difference(&debian.files()?).cloned().collect();
+        ensure!(
+            gone.iter().all(|path| DPKGS.iter().any(|start| path.starts_with(start))),
+            "purging took {gone:?}"
+        );
+        debian.expect(&["getent", "passwd", "sixfold"])?;
+
+        // A key is the operator's.
+        debian.install(&package("sixfold-relay")?, &[])?;
+        fs::write(debian.path("etc/sixfold/keys/origin.key"), "")?;
+        debian.expect(&["dpkg", "--purge", "sixfold-relay"])?;
+        let rest = left(&before, &debian.files()?);
+        let mut rest: Vec<_> = rest.iter().filter(|path| path.starts_with("etc/")).collect();
+        rest.sort();
+        ensure!(rest == ["etc/sixfold", "etc/sixfold/keys", "etc/sixfold/keys/origin.key"], "{rest:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn lintian_has_nothing_to_say() -> Result<()> {
+    run(&[Peer::Lintian], || {
+        let mut command = Command::new(Peer::Lintian.program().context(Peer::Lintian.remedy())?);
+        // What is shipped is static, and what is packed here is not: it says no more of the libraries that it needs.
+        command.args(["--suppress-tags", "missing-dependency-on-libc,undeclared-elf-prerequisites"]);
+        command
+            .args(["--fail-on", "error,warning"])
+            .arg(package("sixfold-relay")?)
+            .arg(package("sixfold-tools")?);
+        let output = command.output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success() && said.is_empty(), "{said}");
+        Ok(())
+    })
+}
+
+#[test]
+fn every_program_has_its_pages_and_completions() -> Result<()> {
+    run(&[Peer::Man], || {
+        let debian = Debian::create()?;
+        for name in ["sixfold-relay", "sixfold-tools"] {
+            debian.install(&package(name)?, &[])?;
+        }
+        let files = debian.files()?;
+        for program in PROGRAMS {
+            for place in [
+                format!("usr/share/man/man1/{program}.1.gz"),
+                format!("usr/share/bash-completion/completions/{program}"),
+                format!("usr/share/zsh/vendor-completions/_{program}"),
+                format!("usr/share/fish/vendor_completions.d/{program}.fish"),
+            ] {
+                ensure!(files.contains(&place), "no {place}");
+            }
+            let completion = format!("/usr/share/bash-completion/completions/{program}");
+            debian.expect(&["bash", "-n", &completion])?;
+            let script = format!(". {completion} && complete -p {program}");
+            let known = debian.expect(&["bash", "-c", &script])?;
+            ensure!(known.contains(" -F ") && known.trim_end().ends_with(program), "{known}");
+        }
+        let pages = files.iter().filter(|path| path.starts_with("usr/share/man/man1/sixfold-"));
+        let mut count = 0;
+        for page in pages {
+            let shown = debian.run(&["man", "--warnings", "--local-file", &format!("/{page}")])?;
+            let (text, complaint) = (String::from_utf8(shown.stdout)?, String::from_utf8(shown.stderr)?);
+            ensure!(shown.status.success() && complaint.is_empty(), "{page}: {complaint}");
+            ensure!(text.contains("NAME") && text.contains("SYNOPSIS"), "{page}: {text}");
+            count += 1;
+        }
+        ensure!(count > 20, "{count} pages");
+        Ok(())
+    })
+}

@@ -1,0 +1,89 @@
+//! The pictures of the status page and the recordings of the terminal in `docs/pictures/`: `make pictures` makes them with the
+//! ignored test of this file; the other one looks at what is there.
+
+use anyhow::{Context, Result, ensure};
+use sixfold_netns_tests::browser::{self, Browser};
+use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::relay::{CONFIG, Relay};
+use sixfold_netns_tests::scene::Scene;
+use sixfold_netns_tests::{device, nginx, sandbox, wait, workspace};
+use std::fs;
+use std::time::Duration;
+
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Chromium, Peer::Chromedriver];
+const PAGE: &str = "http://[::1]:9683/";
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Slow enough for a minute of update.
+const LINK: &str = "max_age = \"1 h\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 250000\n";
+/// A picture that is larger does not belong into a repository.
+const MOST_BYTES: usize = 150_000;
+const NAMES: [&str; 3] = ["status-light", "status-dark", "status-phone"];
+
+#[test]
+#[ignore = "makes files for the documents: make pictures"]
+fn make_pictures_of_an_update() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::with_devices(3, "")?;
+        nginx::publish_image("lamp-1.4.bin", 1, 200_000)?;
+        nginx::publish_image("meter-2.0.bin", 2, 160_000)?;
+        let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        let browser = Browser::start(&scene.net.relay)?;
+        browser.resize(1024, 800, false)?;
+        browser.prefer("light")?;
+        browser.open(PAGE)?;
+        let fetches: Vec<_> = ["/fw/lamp-1.4.bin", "/fw/lamp-1.4.bin", "/fw/meter-2.0.bin"]
+            .into_iter()
+            .enumerate()
+            .map(|(n, path)| device::fetch(&scene.net.devices[n], &format!("device{n}"), path, &[]))
+            .collect::<Result<_>>()?;
+        let least = "return Math.min(...Array.from(document.querySelectorAll('#transfers progress'), (bar) => bar.value / bar.max))";
+        wait::until_true("every device to be half way", PATIENCE, || {
+            browser.run(least).is_ok_and(|share| share.as_f64().is_some_and(|share| share > 0.5))
+        })?;
+        // The page stays as it is, so that its plots are in each picture.
+        for (name, width, scheme, phone) in [
+            (NAMES[0], 1024, "light", false),
+            (NAMES[1], 1024, "dark", false),
+            (NAMES[2], 390, "light", true),
+        ] {
+            browser.resize(width, 800, phone)?;
+            browser.prefer(scheme)?;
+            wait::until_true("the plots to have the width of the window", PATIENCE, || {
+                let fits = "const svg = document.querySelector('#plot svg');
+                    return Math.abs(svg.viewBox.baseVal.width - svg.getBoundingClientRect().width) < 1;";
+                browser.run(fits).is_ok_and(|fits| fits == true)
+            })?;
+            browser.keep_view(name)?;
+        }
+        let (code, status) = relay.command(&["status"])?;
+        ensure!(code == 0, "{status}");
+        fs::write(browser::pictures().join("status.txt"), format!("$ sixfold-relay status\n{status}"))?;
+        for fetch in fetches {
+            fetch.image(PATIENCE)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_documents_have_their_pictures() -> Result<()> {
+    let folder = workspace::root().join("docs/pictures");
+    let readme = fs::read_to_string(workspace::root().join("README.md"))?;
+    for name in NAMES {
+        let file = folder.join(format!("{name}.png"));
+        let picture = fs::read(&file).with_context(|| file.display().to_string())?;
+        ensure!(picture.starts_with(b"\x89PNG\r\n\x1a\n"), "{name} is no PNG");
+        ensure!(picture.len() < MOST_BYTES, "{name}: {} bytes", picture.len());
+        ensure!(readme.contains(&format!("(docs/pictures/{name}.png)")), "the readme does not show {name}");
+    }
+    for (name, command, words) in [
+        ("status.txt", "$ sixfold-relay status", ["lamp-1.4.bin", "lowpan0"]),
+        ("demo.txt", "$ make demo", ["devices", "image.bin"]),
+    ] {
+        let text = fs::read_to_string(folder.join(name)).with_context(|| name.to_owned())?;
+        ensure!(text.starts_with(command), "{name} does not begin with what was typed");
+        ensure!(words.iter().all(|word| text.contains(word)), "{name}: {text}");
+        ensure!(!text.contains('\x1b'), "{name} is plain text");
+    }
+    Ok(())
+}

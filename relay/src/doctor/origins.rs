@@ -1,0 +1,200 @@
+//! Origins: their names, the way to them, TLS, certificates of both sides, and whether their clock and ours agree.
+//!
+//! What an origin answers says nothing, as long as it answers: its prefix is seldom a page.
+
+use super::Finding;
+use crate::config::Config;
+use crate::origin::{self, Answer, Probe, RESOLVE_ADVICE};
+use crate::pem;
+use crate::sessions::certificate;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// Origins renew theirs by themselves, mostly, and some every week. Who has less left than this has forgotten it.
+const RENEWAL: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Clocks that differ by less are as good as equal: an answer takes some seconds, and certificates end at midnight.
+const AGREEMENT: Duration = Duration::from_secs(120);
+
+pub(super) async fn examine(config: &Config) -> Vec<Finding> {
+    if config.routes.is_empty() && config.proxy.forward.is_empty() {
+        let remedy = "add a [[route]]: until then every request is answered with an error";
+        return vec![Finding::failure("origin", "none is configured", remedy)];
+    }
+    let settings = config.origin_settings(None);
+    let mut own: Vec<PathBuf> =
+        settings.origins.iter().filter_map(|origin| origin.client_cert_file.clone()).collect();
+    own.sort_unstable();
+    own.dedup();
+    let now = SystemTime::now();
+    let mut findings: Vec<Finding> = own.iter().filter_map(|file| client_certificate(file, now)).collect();
+    match origin::probe(settings).await {
+        Ok(probes) => {
+            let now = SystemTime::now();
+            findings.extend(probes.iter().flat_map(|probe| judge(probe, now)));
+            findings.extend(clock(&probes, now));
+        }
+        Err(error) => {
+            findings.push(Finding::failure("origin", error.to_string(), "correct the route that names it"));
+        }
+    }
+    findings
+}
+
+fn judge(probe: &Probe, now: SystemTime) -> Vec<Finding> {
+    let name = &probe.origin;
+    let mut findings = Vec::new();
+    match &probe.addresses {
+        Some(Ok(addresses)) => {
+            let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            findings.push(Finding::ok("dns", format!("{name} is at {}", shown.join(", "))));
+        }
+        // Nothing else can be said of it.
+        Some(Err(what)) => return vec![Finding::failure("dns", format!("{name}: {what}"), RESOLVE_ADVICE)],
+        None => {}
+    }
+    match &probe.outcome {
+        Ok(answer) => {
+            findings.extend(answer.certificate_end.map(|end| origin_certificate(name, end, now)));
+            findings.push(connection(name, answer));
+        }
+        Err((what, advice)) => findings.push(Finding::failure("origin", format!("{name}: {what}"), *advice)),
+    }
+    findings
+}
+
+fn connection(name: &str, answer: &Answer) -> Finding {
+    let status = answer.status;
+    if status.is_server_error() {
+        let remedy = "whoever runs it finds more in its log";
+        return Finding::warning("origin", format!("{name} answers {status}"), remedy);
+    }
+    Finding::ok("origin", format!("{name} answers ({status})"))
+}
+
+fn origin_certificate(name: &str, end: SystemTime, now: SystemTime) -> Finding {
+    let what = format!("{name} has a certificate until {}", humantime::format_rfc3339_seconds(end));
+    if end.duration_since(now).is_ok_and(|left| left >= RENEWAL) {
+        return Finding::ok("tls", what);
+    }
+    let remedy = "whoever runs it has to renew it, or devices get no new images from then on";
+    Finding::warning("tls", what, remedy)
+}
+
+/// Whether the relay's own certificate is one that an origin still accepts.
+fn client_certificate(file: &Path, now: SystemTime) -> Option<Finding> {
+    let chain = pem::certificates("client_cert_file", file).ok()?;
+    let end = certificate::not_after(chain.first()?)?;
+    let what = format!(
+        "client certificate {} is valid until {}",
+        file.display(),
+        humantime::format_rfc3339_seconds(end)
+    );
+    let remedy = "get another one of who runs the origin, put it in place, and reload";
+    Some(match end.duration_since(now) {
+        Ok(left) if left >= RENEWAL => Finding::ok("tls", what),
+        Ok(_) => Finding::warning("tls", what, remedy),
+        Err(_) => Finding::failure("tls", what, remedy),
+    })
+}
+
+/// What the clocks of origins say of ours: nothing, unless one differs.
+fn clock(probes: &[Probe], now: SystemTime) -> Option<Finding> {
+    let differences = probes.iter().filter_map(|probe| {
+        let date = probe.outcome.as_ref().ok()?.date?;
+        let (difference, direction) = match now.duration_since(date) {
+            Ok(ahead) => (ahead, "ahead of"),
+            Err(behind) => (behind.duration(), "behind"),
+        };
+        Some((difference, direction, &probe.origin))
+    });
+    let (difference, direction, name) = differences.max()?;
+    if difference < AGREEMENT {
+        return None;
+    }
+    let shown = humantime::format_duration(Duration::from_secs(difference.as_secs()));
+    let remedy = "one of both is wrong. If it is this one: set it, or see that NTP reaches a server";
+    Some(Finding::warning("clock", format!("it is {shown} {direction} that of {name}"), remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Severity;
+    use super::*;
+    use http::StatusCode;
+    use std::time::UNIX_EPOCH;
+
+    const NOW: Duration = Duration::from_secs(1_800_000_000);
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + NOW
+    }
+
+    fn answer(status: StatusCode) -> Answer {
+        Answer { status, date: None, certificate_end: None }
+    }
+
+    fn probe(outcome: Result<Answer, (String, &'static str)>) -> Probe {
+        Probe { origin: "https://h/".to_owned(), addresses: None, outcome }
+    }
+
+    #[test]
+    fn an_origin_that_answers_anything_but_trouble_can_be_asked() {
+        let severity = |outcome| judge(&probe(outcome), now())[0].severity;
+        assert_eq!(severity(Ok(answer(StatusCode::FORBIDDEN))), Severity::Ok);
+        assert_eq!(severity(Ok(answer(StatusCode::BAD_GATEWAY))), Severity::Warning);
+        assert_eq!(severity(Err(("refused".into(), "start it"))), Severity::Failure);
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_all_that_is_said_of_an_origin() {
+        let missing = Probe {
+            addresses: Some(Err("unknown".to_owned())),
+            ..probe(Err(("unknown".into(), "look at the name server")))
+        };
+        let findings = judge(&missing, now());
+        assert_eq!(
+            (findings.len(), findings[0].subject, findings[0].severity),
+            (1, "dns", Severity::Failure)
+        );
+        let found = Probe {
+            addresses: Some(Ok(vec!["2001:db8::1".parse().unwrap(), "192.0.2.1".parse().unwrap()])),
+            ..probe(Ok(answer(StatusCode::OK)))
+        };
+        assert_eq!(judge(&found, now())[0].what, "https://h/ is at 2001:db8::1, 192.0.2.1");
+    }
+
+    #[test]
+    fn certificates_of_origins_that_end_soon_are_told() {
+        let severity = |left: Duration| origin_certificate("https://h/", now() + left, now()).severity;
+        assert_eq!(severity(4 * DAY), Severity::Ok);
+        assert_eq!(severity(2 * DAY), Severity::Warning);
+    }
+
+    #[test]
+    fn the_relays_own_certificate_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("client.pem");
+        let mut params = rcgen::CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2050, 1, 1);
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(&file, certificate.pem()).unwrap();
+        let end = UNIX_EPOCH + Duration::from_secs(2_524_608_000);
+        let severity = |now| client_certificate(&file, now).unwrap().severity;
+        assert_eq!(severity(end - 4 * DAY), Severity::Ok);
+        assert_eq!(severity(end - DAY), Severity::Warning);
+        assert_eq!(severity(end + DAY), Severity::Failure);
+        assert_eq!(client_certificate(&folder.path().join("absent"), end), None, "the configuration says so");
+    }
+
+    #[test]
+    fn clocks_that_differ_are_told_with_the_worst_of_them() {
+        let at = |date: SystemTime| probe(Ok(Answer { date: Some(date), ..answer(StatusCode::OK) }));
+        assert_eq!(clock(&[at(now() - AGREEMENT / 2), probe(Err((String::new(), "")))], now()), None);
+        let found = clock(&[at(now() - 5 * AGREEMENT), at(now() + DAY)], now()).unwrap();
+        assert_eq!(found.severity, Severity::Warning);
+        assert_eq!(found.what, "it is 1day behind that of https://h/");
+        assert!(clock(&[at(now() - 5 * AGREEMENT)], now()).unwrap().what.contains("10m ahead of"));
+    }
+}
