@@ -6,7 +6,8 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
     date_time_ymd,
 };
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 const FOLDER: &str = "/run/ca";
@@ -125,6 +126,7 @@ impl Ca {
         let identity = Identity { certificate: file("crt"), key: file("key") };
         fs::write(&identity.certificate, certificate.pem())?;
         fs::write(&identity.key, key.serialize_pem())?;
+        fs::set_permissions(&identity.key, Permissions::from_mode(0o600))?;
         Ok(identity)
     }
 }

@@ -11,8 +11,9 @@ use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::RELAY;
-use sixfold_netns_tests::{device, sandbox, wait};
+use sixfold_netns_tests::{device, sandbox, wait, workspace};
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::CoapClient];
@@ -102,6 +103,27 @@ fn libcoap_discovers_and_is_told_errors() -> Result<()> {
         ensure_error(&ask(&scene, "/fw/image.bin", &["-m", "delete"])?, "4.05")?;
         ensure_error(&ask(&scene, "/fw/image.bin", &["-m", "post", "-e", "x"])?, "4.05")
     })
+}
+
+/// libcoap knows OSCORE since 4.3.2, where it was built with it (`-E`): the client that Debian 12 has was not. When this fails,
+/// libcoap can be a peer of sessions: let it fetch in one here, and say so in docs/sessions.md.
+#[test]
+fn libcoap_of_this_system_knows_no_oscore() -> Result<()> {
+    let Some(program) = Peer::CoapClient.program() else {
+        return sandbox::skip_or_fail("libcoap_of_this_system_knows_no_oscore", Peer::CoapClient.remedy());
+    };
+    // Without arguments it says how it is used.
+    let output = Command::new(program).output()?;
+    let usage = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    ensure!(usage.contains("-P scheme://"), "this is not its usage: {usage}");
+    let knows = usage.to_lowercase().contains("oscore") || usage.contains("[-E");
+    ensure!(
+        !knows,
+        "this libcoap has OSCORE: make it a peer of sessions, and correct docs/sessions.md: {usage}"
+    );
+    let page = fs::read_to_string(workspace::root().join("docs/sessions.md"))?;
+    ensure!(page.contains("`libcoap_of_this_system_knows_no_oscore`"), "docs/sessions.md does not say so");
+    Ok(())
 }
 
 #[test]

@@ -58,6 +58,41 @@ fn an_image_comes_through_a_session_over_resets() -> Result<()> {
     })
 }
 
+/// What a forward proxy fetches is named by Proxy-Scheme and Uri-*, which are outside of what is protected (RFC 8613 §4.1.3.2), and paths
+/// are inside.
+#[test]
+fn an_image_comes_through_a_forward_proxy_in_a_session() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let site = Ca::create("site")?;
+        let proxy = "[proxy]\nforward = [\"https://origin.test/\"]\n";
+        let config = configuration(&site, "2001:db8:6::1")?;
+        let relay = Relay::start(&scene.net.relay, &format!("{config}{proxy}"))?;
+        let netns = &scene.net.devices[0];
+        equip(netns, IMAGE)?;
+        let mut lamp = prepare(&site, &site.issue_device("lamp-7.example")?);
+        for word in &mut lamp {
+            if word == "/fw/lamp.bin.suit" {
+                "https://origin.test/lamp.bin.suit".clone_into(word);
+            }
+        }
+        expect_prepare(netns, &lamp, 0, "a session with the relay")?;
+        let ticket = expect(netns, "sixfold-publish", &["inspect", FLASH], 0, "")?;
+        ensure!(ticket.contains("origin.test"), "{ticket}");
+        relay.reload(&format!("{config}allow_plain = false\n{proxy}"))?;
+        let through = ["--proxy", "coap://[2001:db8:6::1]", "--output", "/run/plain"];
+        let fetch = [&["fetch", "https://origin.test/lamp.bin"], &through[..]].concat();
+        expect(netns, "sixfold-device", &fetch, 6, "4.01")?;
+        let output = expect(netns, "sixfold-device", &["boot", "--flash", FLASH], 0, "")?;
+        ensure!(output.contains("sequence number 1, 409600 bytes"), "{output}");
+        ensure!(relay.metric(REQUIRED)? == 1.0, "the boot program asked in plain: {}", relay.log());
+        let elsewhere = ["fetch", "https://elsewhere.test/lamp.bin"];
+        expect(netns, "sixfold-device", &[&elsewhere, &through[..]].concat(), 6, "5.05")?;
+        ensure!(session(netns)?.ends_with("; numbers are left"), "{}", session(netns)?);
+        Ok(())
+    })
+}
+
 /// A relay may ask whoever has no session to show that it is there, also on its own link (RFC 9175 §2.3): what the main program asks,
 /// and what the boot program does, in plain.
 #[test]

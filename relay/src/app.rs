@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::confine::Confinement;
 use crate::directory::Directory;
-use crate::driver::{Command, Driver, SessionCommand};
+use crate::driver::{Command, Driver, SessionCommand, Untold};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Order, Readiness, Report, Status, StatusSource};
@@ -74,11 +74,11 @@ impl Handle {
         self.ask_session(SessionCommand::FreshId).await
     }
 
-    /// Takes a session into use that was agreed on.
+    /// Takes a session into use that was agreed on, and whose device has to be told.
     ///
     /// # Errors
     /// When it has stopped. What is wrong with the session is the inner result.
-    pub async fn add_session(&self, session: NewSession) -> anyhow::Result<Result<(), SessionError>> {
+    pub async fn add_session(&self, session: NewSession) -> anyhow::Result<Result<Untold, SessionError>> {
         self.ask_session(|reply| SessionCommand::Add(Box::new(session), reply)).await
     }
 

@@ -1,5 +1,6 @@
 //! Certificates, keys and revocation lists in PEM files. Every message names the configuration key, the file, and what to do.
 
+use crate::secret;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -29,8 +30,9 @@ pub(crate) fn revocation_lists(
     all(key, file, "revocation list")
 }
 
-/// The first private key.
+/// The first private key, of a file that others may not read.
 pub(crate) fn private_key(key: &str, file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    secret::guarded(file).map_err(|message| format!("{key} {message}"))?;
     PrivateKeyDer::from_pem_file(file).map_err(|error| unreadable(key, file, "private key", &error))
 }
 

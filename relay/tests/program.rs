@@ -1,7 +1,9 @@
 //! The program as an operator or a script meets it: what it says, and its exit codes.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 use tempfile::NamedTempFile;
 
@@ -51,6 +53,60 @@ fn serve_refuses_what_check_refuses() {
     let file = file("[listen]\ncoap = []\n");
     let output = relay(&["serve", "--config", file.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// Whichever of them it is, and whoever looks.
+#[test]
+fn a_secret_that_others_may_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let allow = |name: &str, mode| fs::set_permissions(path(name), Permissions::from_mode(mode)).unwrap();
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = own.signing_key.serialize_pem();
+    fs::write(path("own.pem"), own.cert.pem()).unwrap();
+    fs::write(path("devices"), "").unwrap();
+    let secrets = [
+        ("route.client_key_file", "origin.key", key.as_bytes()),
+        ("sessions.key", "port.key", key.as_bytes()),
+        ("sessions.edhoc_key", "edhoc.key", key.as_bytes()),
+        ("sessions.contexts", "contexts", b""),
+        ("sessions.store", "sessions.key", &[0; 32]),
+    ];
+    for (_, name, content) in secrets {
+        fs::write(path(name), content).unwrap();
+        allow(name, 0o600);
+    }
+    let text = "\
+[[route]]
+path = \"/fw\"
+origin = \"https://h/\"
+client_cert_file = \"own.pem\"
+client_key_file = \"origin.key\"
+[sessions]
+listen = \"[::1]:0\"
+certificate = \"own.pem\"
+key = \"port.key\"
+client_ca = \"own.pem\"
+edhoc_key = \"edhoc.key\"
+edhoc_devices = \"devices\"
+store = \"sessions\"
+contexts = \"contexts\"
+";
+    fs::write(path("relay.toml"), text).unwrap();
+    let file = path("relay.toml").display().to_string();
+    let fine = relay(&["check", "--config", &file]);
+    assert!(fine.status.success(), "{}", String::from_utf8_lossy(&fine.stderr));
+    for (key, name, _) in secrets {
+        allow(name, 0o644);
+        for command in ["check", "serve", "doctor"] {
+            let output = relay(&[command, "--config", &file]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{command} {name}: {said}");
+            assert!(said.contains(&format!("{key}: ")) && said.contains("others may read"), "{said}");
+            assert!(said.contains(&format!("chmod 600 {}", path(name).display())), "{said}");
+        }
+        allow(name, 0o600);
+    }
 }
 
 #[test]

@@ -229,6 +229,5 @@ fn agreed(agreed: &sixfold_edhoc::Agreed) -> Result<Agreed, AgreeError> {
         lifetime: None,
         port: None,
         plain_allowed: false,
-        is_resumed: false,
     })
 }

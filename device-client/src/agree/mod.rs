@@ -15,7 +15,7 @@ use crate::prepare::Agreed;
 use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, Stream, crypto};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream, crypto};
 use sixfold_oscore::{Derived, Secret};
 use sixfold_profile::agreement::{
     ALPN, ANSWER, Answer, Ask, Grant, MASTER_SALT, MASTER_SECRET, SALT_LABEL, SECRET_LABEL, exporter_context,
@@ -133,6 +133,5 @@ fn take(connection: &ClientConnection, grant: Grant<'_>) -> Result<Agreed, Agree
         lifetime: Some(Duration::from_secs(lifetime.into())),
         port,
         plain_allowed: false,
-        is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
     })
 }

@@ -23,8 +23,6 @@ pub struct Agreed {
     pub port: Option<u16>,
     /// Whether the boot program may go on without protection when the relay does not know the session any more.
     pub plain_allowed: bool,
-    /// The agreement was cheap: it went on from an earlier one.
-    pub is_resumed: bool,
 }
 
 /// What is left of a session that went into a ticket: no keys, because the numbers are the ticket's from then on.

@@ -11,9 +11,9 @@ use crate::library::run;
 pub(crate) const BLOCK: usize = 16;
 
 /// Flags of the first block: additional data is there, M' is 3, L' is 1 (RFC 3610 §2.2).
-const FIRST: u8 = 0x40 | 3 << 3 | COUNTER;
+pub(crate) const FIRST: u8 = 0x40 | 3 << 3 | COUNTER;
 /// Flags of the blocks that make the key stream: L' is 1 (RFC 3610 §2.3).
-const COUNTER: u8 = 1;
+pub(crate) const COUNTER: u8 = 1;
 
 /// Encrypts in place and gives the tag. The text is shorter than 2^16 bytes; the additional data has its length in front, in
 /// two bytes (RFC 3610 §2.2).
@@ -81,14 +81,21 @@ impl<C: Encrypt> Ccm<'_, C> {
     /// Flags, nonce, and a number of 16 bits, encrypted.
     #[cfg_attr(feature = "fast", inline(always))]
     fn encrypted(&self, flags: u8, number: usize) -> [u8; BLOCK] {
-        let mut block = [0; BLOCK];
-        let [first, rest @ .., high, low] = &mut block;
-        *first = flags;
-        xor(rest, self.nonce);
-        [*high, *low] = (number as u16).to_be_bytes();
+        let mut block = block(self.nonce, flags, number);
         self.cipher.encrypt(&mut block);
         block
     }
+}
+
+/// Flags, nonce, and a number of 16 bits.
+#[inline(always)]
+pub(crate) fn block(nonce: &[u8; NONCE], flags: u8, number: usize) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    let [first, rest @ .., high, low] = &mut block;
+    *first = flags;
+    xor(rest, nonce);
+    [*high, *low] = (number as u16).to_be_bytes();
+    block
 }
 
 #[cfg(test)]

@@ -101,11 +101,13 @@ pub enum SessionEvent {
     Expired,
     /// The operator ended it.
     Revoked,
+    /// Its device could not be told of it.
+    Withdrawn,
 }
 
 impl SessionEvent {
     /// Every variant.
-    pub const ALL: [Self; 4] = [Self::Added, Self::Replaced, Self::Expired, Self::Revoked];
+    pub const ALL: [Self; 5] = [Self::Added, Self::Replaced, Self::Expired, Self::Revoked, Self::Withdrawn];
 
     /// The metric label.
     pub const fn label(self) -> &'static str {
@@ -114,6 +116,7 @@ impl SessionEvent {
             Self::Replaced => "replaced",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -73,14 +73,19 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    fn covers(&self, path: Path) -> bool {
+    /// Whether an address is on the link, as far as the address says.
+    pub fn contains(&self, address: IpAddr) -> bool {
         let bits = |address: IpAddr| match address.to_canonical() {
             IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
             IpAddr::V6(address) => (address.to_bits(), 128),
         };
-        let ((ours, width), (theirs, their_width)) = (bits(self.address), bits(path.peer.ip()));
+        let ((ours, width), (theirs, their_width)) = (bits(self.address), bits(address));
         let differ = (ours ^ theirs).checked_shr(128 - u32::from(self.length.min(128))).unwrap_or(0);
-        width == their_width && differ == 0 && (path.interface == 0 || path.interface == self.interface)
+        width == their_width && differ == 0
+    }
+
+    fn covers(&self, path: Path) -> bool {
+        self.contains(path.peer.ip()) && (path.interface == 0 || path.interface == self.interface)
     }
 }
 

@@ -266,6 +266,8 @@ impl Config {
                 origin: origin::mistakes,
                 port: crate::sessions::file_mistakes,
                 edhoc: crate::sessions::edhoc::file_mistakes,
+                contexts: crate::secret::guarded,
+                store: crate::sessions::store::guarded,
             },
         )
     }

@@ -27,12 +27,21 @@ pub(super) struct Files {
     pub(super) port: fn(&Port) -> FileMistakes,
     /// The files of EDHOC.
     pub(super) edhoc: fn(&EdhocFiles) -> FileMistakes,
+    /// The file with contexts that were agreed on elsewhere.
+    pub(super) contexts: fn(&Path) -> Result<(), String>,
+    /// The key of the file that sessions are kept in.
+    pub(super) store: fn(&Path) -> Result<(), String>,
 }
 
 impl Files {
     /// Nobody does.
-    pub(super) const NONE: Self =
-        Self { origin: |_| Vec::new(), port: |_| Vec::new(), edhoc: |_| Vec::new() };
+    pub(super) const NONE: Self = Self {
+        origin: |_| Vec::new(),
+        port: |_| Vec::new(),
+        edhoc: |_| Vec::new(),
+        contexts: |_| Ok(()),
+        store: |_| Ok(()),
+    };
 }
 
 /// Reads a whole file.

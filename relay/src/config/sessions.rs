@@ -54,11 +54,11 @@ pub struct EdhocFiles {
 pub struct Handshakes {
     /// Connections at the same time.
     pub total: usize,
-    /// Connections of one address at the same time.
+    /// Connections of one source at the same time: an address, or off the relay's links a /64.
     pub per_client: usize,
-    /// New connections of one address in a second, and at once.
+    /// New connections of one source in a second, and at once.
     pub rate: u32,
-    /// How long the handshake may take, and what follows it.
+    /// How long the handshake and what follows it may take together.
     pub timeout: Duration,
 }
 

@@ -113,7 +113,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (key, devices) = (folder.path().join("key"), folder.path().join("devices"));
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        std::fs::write(&key, pair.serialize_pem()).unwrap();
+        crate::secret::write(&key, pair.serialize_pem().as_bytes()).unwrap();
         let severity = |list: &str| {
             std::fs::write(&devices, list).unwrap();
             known(&EdhocFiles { key: key.clone(), devices: devices.clone() }).severity

@@ -204,6 +204,7 @@ fn written(store: &SessionStore, contents: Contents) -> Option<Vec<KeptSession>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret;
     use sixfold_engine::{Config, Limits};
     use std::path::Path;
 
@@ -233,7 +234,7 @@ mod tests {
     fn starts(files: &[&str]) -> Vec<usize> {
         let directory = tempfile::tempdir().unwrap();
         let start = |text: &&str| {
-            std::fs::write(directory.path().join("contexts"), text).unwrap();
+            secret::write(&directory.path().join("contexts"), text.as_bytes()).unwrap();
             start(directory.path(), 10).1.load().sessions
         };
         files.iter().map(start).collect()
@@ -264,7 +265,7 @@ mod tests {
     fn a_context_that_was_never_taken_is_not_spent() {
         let directory = tempfile::tempdir().unwrap();
         let both = context("6d", SECRET) + &context("6e", OTHER);
-        std::fs::write(directory.path().join("contexts"), both).unwrap();
+        secret::write(&directory.path().join("contexts"), both.as_bytes()).unwrap();
         for (limit, count) in [(1, 1), (2, 2)] {
             assert_eq!(start(directory.path(), limit).1.load().sessions, count);
         }
@@ -273,7 +274,7 @@ mod tests {
     #[tokio::test]
     async fn a_clock_that_was_set_is_written() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("contexts"), "").unwrap();
+        secret::write(&directory.path().join("contexts"), b"").unwrap();
         let (mut keeper, mut engine) = start(directory.path(), 1);
         let now = Instant::ZERO + Duration::from_secs(1000);
         let wall = UNIX_EPOCH + keeper.epoch + Duration::from_secs(1000);
@@ -299,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_revoked_is_kept_or_said_not_to_be() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("contexts"), context("01", SECRET)).unwrap();
+        secret::write(&directory.path().join("contexts"), context("01", SECRET).as_bytes()).unwrap();
         let (mut keeper, mut engine) = start(directory.path(), 1);
         assert_eq!(engine.revoke_all(), 1);
         // As a power cut would find it: nobody has closed the keeper.

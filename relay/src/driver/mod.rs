@@ -1,7 +1,8 @@
 //! The event loop: sockets, timers, origin client and commands around one engine.
 //!
 //! It makes no protocol decisions and keeps no datagrams: what the engine says leaves at once or is counted as
-//! dropped. When several things are ready, commands come first (they are rare and people wait for them), then
+//! dropped. When several things are ready, commands come first (they are rare and people wait for them; what ends sessions comes before what
+//! shows them), then
 //! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
 
 mod clock;
@@ -12,7 +13,7 @@ mod links;
 mod paced;
 mod sessions;
 
-pub use sessions::SessionCommand;
+pub use sessions::{SessionCommand, Untold};
 
 use crate::config::Config;
 use crate::ops::status::{Around, Image, Page};
@@ -21,15 +22,14 @@ use crate::origin::OriginClient;
 use crate::sessions::edhoc::Responder;
 use crate::spool::Spool;
 use crate::store::MemoryStore;
-use crate::udp::{RecvBatch, interfaces};
+use crate::udp::{Interface, RecvBatch, interfaces};
 use clock::Clock;
 use door::{Door, Entry};
 use keeper::Keeper;
 use links::Links;
 use paced::Paced;
-use sixfold_engine::{
-    DropReason, Engine, Event, FetchId, Instant, OriginEvent, Prefix, Store, Transmit, Unable,
-};
+use sessions::Withdrawals;
+use sixfold_engine::{DropReason, Engine, Event, FetchId, Instant, OriginEvent, Store, Transmit, Unable};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,6 +78,7 @@ pub struct Driver {
     batch: RecvBatch,
     outbox: Vec<Transmit>,
     edhoc: Option<Responder>,
+    withdrawals: Withdrawals,
 }
 
 impl Driver {
@@ -118,6 +119,7 @@ impl Driver {
             batch: RecvBatch::new(),
             outbox: Vec::new(),
             edhoc,
+            withdrawals: Withdrawals::new(),
         };
         driver.pace();
         Ok(driver)
@@ -138,6 +140,7 @@ impl Driver {
             let deadline = [self.engine.poll_timeout(), draining].into_iter().flatten().min();
             tokio::select! {
                 biased;
+                Some(id) = self.withdrawals.next() => drop(self.engine.withdraw_session(id)),
                 Some(command) = self.commands.recv() => match command {
                     Command::Drain => draining = Some(self.clock.now() + DRAIN),
                     Command::Turn(reply) => drop(reply.send(())),
@@ -236,12 +239,7 @@ impl Driver {
             Ok(interfaces) => interfaces,
             Err(error) => return tracing::debug!("looking for interfaces: {error}"),
         };
-        let prefixes = interfaces.iter().flat_map(|interface| {
-            let index = interface.index;
-            let prefixes = interface.prefixes.iter();
-            prefixes.map(move |&(address, length)| Prefix { interface: index, address, length })
-        });
-        self.engine.set_prefixes(prefixes.collect());
+        self.engine.set_prefixes(interfaces.iter().flat_map(Interface::prefixes).collect());
         let now = self.clock.now();
         for (interface, config) in self.paced.update(&interfaces, &self.config.link) {
             tracing::debug!(interface, paced = config.is_some(), "link");

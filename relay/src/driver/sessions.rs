@@ -1,9 +1,9 @@
-//! What can be told to, and asked of, the sessions of a running relay.
+//! What can be told to, and asked of, the sessions of a running relay; and that none stays whose device could not be told of it.
 
 use super::Driver;
 use crate::ops::status::Page;
 use sixfold_engine::{Id, NewSession, SessionError, SessionStatus};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// A question about sessions, with the way back for its answer.
 #[derive(Debug)]
@@ -11,9 +11,55 @@ pub enum SessionCommand {
     /// A Recipient ID for a new session; `None` when there are as many as there may be.
     FreshId(oneshot::Sender<Option<Id>>),
     /// Take a session into use.
-    Add(Box<NewSession>, oneshot::Sender<Result<(), SessionError>>),
+    Add(Box<NewSession>, oneshot::Sender<Result<Untold, SessionError>>),
     /// Part of the list, and how many there are.
     List(Page, oneshot::Sender<(Vec<SessionStatus>, usize)>),
+}
+
+/// A session in use whose device has not been told of it yet. The session ends when this is dropped before [`Untold::told`].
+#[derive(Debug)]
+pub struct Untold {
+    recipient_id: Id,
+    withdrawals: Option<mpsc::UnboundedSender<Id>>,
+}
+
+impl Untold {
+    /// The device has been told: the session stays.
+    pub fn told(mut self) {
+        self.withdrawals = None;
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        if let Some(withdrawals) = &self.withdrawals {
+            // A driver that is gone has no sessions any more.
+            let _ = withdrawals.send(self.recipient_id);
+        }
+    }
+}
+
+/// Sessions that have to end because their devices could not be told of them: no more than there are sessions.
+#[derive(Debug)]
+pub(super) struct Withdrawals {
+    sender: mpsc::UnboundedSender<Id>,
+    receiver: mpsc::UnboundedReceiver<Id>,
+}
+
+impl Withdrawals {
+    pub(super) fn new() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self { sender, receiver }
+    }
+
+    /// The next one. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Id> {
+        self.receiver.recv().await
+    }
+
+    fn untold(&self, recipient_id: Id) -> Untold {
+        Untold { recipient_id, withdrawals: Some(self.sender.clone()) }
+    }
 }
 
 impl Driver {
@@ -22,7 +68,12 @@ impl Driver {
         let now = self.clock.now();
         match command {
             SessionCommand::FreshId(reply) => drop(reply.send(self.fresh_recipient_id())),
-            SessionCommand::Add(session, reply) => drop(reply.send(self.engine.add_session(now, *session))),
+            SessionCommand::Add(session, reply) => {
+                let recipient_id = session.recipient_id;
+                let added = self.engine.add_session(now, *session);
+                // Where nobody takes the answer, the session ends with it.
+                drop(reply.send(added.map(|()| self.withdrawals.untold(recipient_id))));
+            }
             SessionCommand::List(page, reply) => {
                 let list = self.engine.sessions(now, page.skip, page.limit);
                 drop(reply.send((list, self.engine.load().sessions)));

@@ -1,12 +1,12 @@
 //! The admin address: metrics, health, status and orders over plain HTTP/1.1.
 //!
 //! It has no passwords; that is why it listens on loopback unless the operator wants otherwise, and takes orders from nowhere
-//! else even then. A client
-//! that is slow, or greedy, cannot take more than [`MAX_CONNECTIONS`] places for [`PATIENCE`] each: every
-//! connection is for one request.
+//! else even then. A client that is slow keeps nobody out: every connection is for one request, ends after [`PATIENCE`] at the latest,
+//! and makes room when [`MAX_CONNECTIONS`] are there and another one comes ([`crate::guests`]).
 
 use super::status::{self, Page};
 use super::{Order, Report, Status, order, page};
+use crate::guests::{Guests, Limits, Neighbours, Place};
 use anyhow::anyhow;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
@@ -26,14 +26,14 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-/// Connections served at the same time; more wait in the system's backlog.
+/// Connections served at the same time.
 const MAX_CONNECTIONS: usize = 16;
 
-/// How long the header of a request may take.
-const HEADER_PATIENCE: Duration = Duration::from_secs(5);
+/// Everything on this machine is one source, so there is no other limit for a source.
+const LIMITS: Limits = Limits { total: MAX_CONNECTIONS, per_source: MAX_CONNECTIONS };
 
-/// How long a connection may take from its first byte to its last.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take.
+const PATIENCE: Patience = Patience { header: Duration::from_secs(5), all: Duration::from_secs(10) };
 
 /// The longest header of a request, in bytes.
 const MAX_HEADER: usize = 16 << 10;
@@ -93,6 +93,16 @@ impl Readiness {
 pub struct Admin {
     listener: TcpListener,
     router: Router,
+    patience: Patience,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// For the header of its request.
+    header: Duration,
+    /// From the first byte of its connection to the last.
+    all: Duration,
 }
 
 impl Admin {
@@ -109,7 +119,7 @@ impl Admin {
             let remedy = remedy(error.kind());
             anyhow!("operator: admin.listen = \"{address}\" cannot be bound ({error}): {remedy}")
         })?;
-        Ok(Self { listener, router: router(source, readiness) })
+        Ok(Self { listener, router: router(source, readiness), patience: PATIENCE })
     }
 
     /// The address bound, for those who asked for any free port.
@@ -123,13 +133,15 @@ impl Admin {
     /// Serves for ever. Connections end when this is dropped.
     pub async fn run(self) {
         let mut connections = JoinSet::new();
+        let (guests, mut neighbours) = (Guests::default(), Neighbours::default());
         loop {
-            if connections.len() >= MAX_CONNECTIONS {
-                connections.join_next().await;
-            }
             match self.listener.accept().await {
                 Ok((stream, client)) => {
-                    connections.spawn(serve(stream, self.router.clone().layer(Extension(client))));
+                    let source = neighbours.source(client.ip(), None);
+                    // Each of those that are there would make room.
+                    let Ok(place) = guests.admit(source, LIMITS) else { continue };
+                    let router = self.router.clone().layer(Extension(client));
+                    connections.spawn(serve(stream, router, place, self.patience));
                 }
                 Err(error) => {
                     warn!("relay: the admin address cannot accept a connection: {error}");
@@ -152,14 +164,19 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-async fn serve(stream: TcpStream, router: Router) {
+async fn serve(stream: TcpStream, router: Router, place: Place, patience: Patience) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
+        .header_read_timeout(patience.header)
         .max_buf_size(MAX_HEADER)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match timeout(PATIENCE, connection).await {
+    let served = tokio::select! {
+        biased;
+        () = place.displaced() => return debug!("a client of the admin address made room for another one"),
+        served = timeout(patience.all, connection) => served,
+    };
+    match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!("a client of the admin address failed: {error}"),
         Err(_) => debug!("a client of the admin address was too slow"),
@@ -213,7 +230,6 @@ mod tests {
     use std::net::{IpAddr, Ipv6Addr};
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::Instant;
 
     const ANY: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
 
@@ -260,8 +276,13 @@ mod tests {
     }
 
     async fn start(status: Option<Status>) -> (SocketAddr, Readiness) {
+        start_with(status, PATIENCE).await
+    }
+
+    async fn start_with(status: Option<Status>, patience: Patience) -> (SocketAddr, Readiness) {
         let readiness = Readiness::default();
-        let admin = Admin::bind(ANY, Relay(status.map(Arc::new)), readiness.clone()).await.unwrap();
+        let mut admin = Admin::bind(ANY, Relay(status.map(Arc::new)), readiness.clone()).await.unwrap();
+        admin.patience = patience;
         let address = admin.local_addr().unwrap();
         tokio::spawn(admin.run());
         (address, readiness)
@@ -414,19 +435,55 @@ mod tests {
         assert!(error.contains(&address.to_string()), "{error}");
     }
 
+    /// So many slow clients, which are connected. Each ends when the relay closes its connection.
+    async fn dawdlers(address: SocketAddr, count: usize) -> JoinSet<()> {
+        let mut all = JoinSet::new();
+        for turn in 0..count {
+            let stream = TcpStream::connect(address).await.unwrap();
+            all.spawn(dawdle(stream, SLOW[turn % SLOW.len()]));
+        }
+        all
+    }
+
+    /// Sends this, and then a byte now and then.
+    async fn dawdle(mut stream: TcpStream, first: &str) {
+        let _ = stream.write_all(first.as_bytes()).await;
+        let (mut incoming, mut outgoing) = stream.into_split();
+        let drip = async {
+            while outgoing.write_all(b"a").await.is_ok() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let mut answer = Vec::new();
+        tokio::select! {
+            _ = incoming.read_to_end(&mut answer) => {}
+            () = drip => {}
+        }
+    }
+
+    /// Silent, a header byte by byte, and a body byte by byte.
+    const SLOW: [&str; 3] = [
+        "",
+        "GET /metrics HTTP/1.1\r\nX: ",
+        "POST /api/order HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n",
+    ];
+
+    #[tokio::test]
+    async fn slow_clients_keep_nobody_out() {
+        let hour = Duration::from_secs(3600);
+        let (address, _) = start_with(Some(idle()), Patience { header: hour, all: hour }).await;
+        let _slow = dawdlers(address, 4 * MAX_CONNECTIONS).await;
+        for _ in 0..3 {
+            let answer = timeout(Duration::from_secs(60), get(address, "/healthz")).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
+
     #[tokio::test]
     async fn slow_clients_make_room_in_time() {
         let (address, _) = start(Some(idle())).await;
-        let started = Instant::now();
-        let mut slow = Vec::new();
-        for _ in 0..MAX_CONNECTIONS {
-            let mut stream = TcpStream::connect(address).await.unwrap();
-            stream.write_all(b"GET /metrics HT").await.unwrap();
-            slow.push(stream);
-        }
-        let answer = timeout(Duration::from_secs(60), get(address, "/healthz")).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        assert!(started.elapsed() >= HEADER_PATIENCE, "not served beside {MAX_CONNECTIONS} others");
+        let slow = dawdlers(address, SLOW.len()).await;
+        timeout(Duration::from_secs(60), slow.join_all()).await.unwrap();
     }
 
     #[tokio::test]

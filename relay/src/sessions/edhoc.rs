@@ -8,6 +8,7 @@ use super::Outcome;
 use super::credentials::FileMistakes;
 use crate::config::EdhocFiles;
 use crate::driver::door::{Door, Entry};
+use crate::secret;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use sixfold_edhoc::{BEFORE_MESSAGE_1, Credential, Failure, Identity, responder};
@@ -74,6 +75,7 @@ enum State {
 /// What is wrong, and what to do.
 pub fn identity(file: &Path) -> Result<Identity, String> {
     let shown = file.display();
+    secret::guarded(file).map_err(|message| format!("edhoc_key {message}"))?;
     let text = std::fs::read_to_string(file).map_err(|error| {
         format!("edhoc_key {shown} cannot be read ({error}): check the path, and that the relay's user may read it")
     })?;

@@ -1,9 +1,11 @@
-//! One connection: handshake, question, answer, end.
+//! One connection: handshake, question, answer, end. A session whose device does not get the answer is taken back at once.
 
 use super::certificate;
 use super::outcome::Outcome;
 use super::port::Settings;
 use crate::app::Handle;
+use crate::driver::Untold;
+use crate::guests::Place;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::{HandshakeKind, ServerConnection};
 use sixfold_engine::{Id, Master, NewSession, SessionError};
@@ -13,9 +15,8 @@ use sixfold_profile::agreement::{
 };
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -36,25 +37,32 @@ impl From<Outcome> for Report {
     }
 }
 
-/// Serves a connection to its end, which comes after [`Settings::patience`] for each of its parts at the latest.
-pub(super) async fn serve(stream: TcpStream, settings: &Settings, relay: &Handle) -> Report {
-    // The answer is small, and nothing follows that it could wait for.
-    let _ = stream.set_nodelay(true);
+/// Serves a connection to its end, which comes after [`Settings::patience`] at the latest, however its bytes come. Whoever has shown
+/// its certificate keeps its place until then.
+pub(super) async fn serve<S>(stream: S, settings: &Settings, relay: &Handle, place: &Place) -> Report
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let end = Instant::now() + settings.patience;
     let acceptor = TlsAcceptor::from(settings.credentials.tls.clone());
-    let mut tls = match timeout(settings.patience, acceptor.accept(stream)).await {
+    let mut tls = match timeout_at(end, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return Outcome::of_handshake(&error).into(),
         Err(_) => return Outcome::Timeout.into(),
     };
-    let report = timeout(settings.patience, agree(&mut tls, settings, relay)).await;
+    place.keep();
+    let report = timeout_at(end, agree(&mut tls, settings, relay)).await;
     let report = report.unwrap_or_else(|_| Outcome::Timeout.into());
     // Whoever does not hear the end has its answer all the same.
-    let _ = timeout(settings.patience, tls.shutdown()).await;
+    let _ = timeout_at(end, tls.shutdown()).await;
     report
 }
 
 /// What follows the handshake.
-async fn agree(tls: &mut TlsStream<TcpStream>, settings: &Settings, relay: &Handle) -> Report {
+async fn agree<S>(tls: &mut TlsStream<S>, settings: &Settings, relay: &Handle) -> Report
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let connection = tls.get_ref().1;
     if connection.alpn_protocol() != Some(ALPN) {
         return Outcome::Protocol.into();
@@ -66,30 +74,38 @@ async fn agree(tls: &mut TlsStream<TcpStream>, settings: &Settings, relay: &Hand
     if let Err(error) = tls.read_exact(&mut question).await {
         return Outcome::of_handshake(&error).into();
     }
-    let (answer, report) = match decide(tls.get_ref().1, &chain, &question, settings, relay).await {
-        Ok((answer, name, lifetime)) => {
+    let (answer, report, untold) = match decide(tls.get_ref().1, &chain, &question, settings, relay).await {
+        Ok(Granted { answer, name, lifetime, untold }) => {
             let outcome = if is_resumed { Outcome::Resumed } else { Outcome::Granted };
-            (answer, Report { outcome, name: Some(name), lifetime: Some(lifetime) })
+            (answer, Report { outcome, name: Some(name), lifetime: Some(lifetime) }, Some(untold))
         }
         Err((refusal, outcome)) => {
             let report = Report { name: certificate_name(&chain), ..outcome.into() };
             let answer = refusal.and_then(|refusal| Answer::Refused(refusal).encode().ok());
             let Some(answer) = answer else { return report };
-            (answer, report)
+            (answer, report, None)
         }
     };
-    match tls.write_all(&answer).await {
-        Ok(()) => report,
-        Err(_) => Report { outcome: Outcome::Broken, ..report },
+    if tls.write_all(&answer).await.is_err() || tls.flush().await.is_err() {
+        return Report { outcome: Outcome::Broken, lifetime: None, ..report };
     }
+    if let Some(untold) = untold {
+        untold.told();
+    }
+    report
 }
 
 fn certificate_name(chain: &[CertificateDer<'_>]) -> Option<Arc<str>> {
     chain.first().and_then(certificate::name).map(Arc::from)
 }
 
-/// What is granted: the answer, to whom, and for how long.
-type Granted = ([u8; ANSWER], Arc<str>, Duration);
+/// A session in force, and what its device is told.
+struct Granted {
+    answer: [u8; ANSWER],
+    name: Arc<str>,
+    lifetime: Duration,
+    untold: Untold,
+}
 
 /// The answer to a question, with the session in force; or what the device is told, if anything, and what is counted.
 async fn decide(
@@ -126,7 +142,7 @@ async fn decide(
     let session =
         NewSession { name: name.clone(), recipient_id, sender_id, master, lifetime: Some(lifetime) };
     match relay.add_session(session).await {
-        Ok(Ok(())) => Ok((answer, name, lifetime)),
+        Ok(Ok(untold)) => Ok(Granted { answer, name, lifetime, untold }),
         Ok(Err(SessionError::Full)) => Err(full),
         Ok(Err(SessionError::Taken | SessionError::Context(_))) | Err(_) => Err(unavailable),
     }
@@ -149,3 +165,6 @@ fn export(connection: &ServerConnection, grant: &Grant<'_>) -> Option<Master> {
     let salt = connection.export_keying_material(vec![0; MASTER_SALT], SALT_LABEL, context).ok()?;
     Some(Master { secret, salt, id_context: None })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,6 @@
 //! | [`credentials`] | who the relay is, and whose devices it trusts: files into TLS settings |
 //! | [`certificate`] | a device's name, and until when a certificate is valid |
 //! | `tickets` | what makes the second handshake of a device cheap |
-//! | `guests` | how many may shake hands at once, from one address and in all |
 //! | [`port`] | the listener, and what it is told |
 //! | [`edhoc`] | the same without TCP and certificates: EDHOC (RFC 9528) |
 //! | `exchange` | one connection, from its first byte to its last |
@@ -21,7 +20,6 @@ pub mod certificate;
 pub mod credentials;
 pub mod edhoc;
 mod exchange;
-mod guests;
 pub mod outcome;
 pub mod port;
 pub mod preshared;

@@ -11,9 +11,11 @@ pub enum Outcome {
     Granted,
     /// There is a session, after a resumed handshake.
     Resumed,
-    /// The address connects more often than it may, or has as many connections as it may.
+    /// The source connects more often than it may, or has as many connections as it may.
     Rate,
-    /// Handshake or exchange took too long.
+    /// Its place went to another connection before the handshake was over.
+    Displaced,
+    /// Handshake and exchange took too long.
     Timeout,
     /// The connection broke.
     Broken,
@@ -41,10 +43,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Granted,
         Self::Resumed,
         Self::Rate,
+        Self::Displaced,
         Self::Timeout,
         Self::Broken,
         Self::Malformed,
@@ -65,6 +68,7 @@ impl Outcome {
             Self::Granted => "granted",
             Self::Resumed => "resumed",
             Self::Rate => "rate",
+            Self::Displaced => "displaced",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
             Self::Malformed => "malformed",
@@ -85,6 +89,7 @@ impl Outcome {
         match self {
             Self::Granted | Self::Resumed => "",
             Self::Rate => "device: it connects too often; see sessions.handshakes_per_client",
+            Self::Displaced => "device: it was slow, and others wanted its place; see sessions.handshakes",
             Self::Timeout => "device: too slow, or silent; see sessions.handshake_timeout",
             Self::Broken => "link: the connection broke",
             Self::Malformed => "device: what it sends is no TLS handshake; is this its port?",

@@ -1,15 +1,15 @@
 //! The listener of the session port: who is let in, what is counted and logged, and how it changes with the configuration.
 //!
-//! Only so many connections are held as the configuration says; more wait in the system's backlog. Each is for one agreement and
-//! ends after a time, so that whoever is slow, or silent, gives its place to others.
+//! Only so many connections are held as the configuration says. Each is for one agreement and ends after a time, and earlier if
+//! others come before its handshake is over ([`crate::guests`]), so that whoever is slow, or silent, keeps nobody out.
 
 use super::credentials::{Credentials, RENEWAL};
 use super::exchange::{self, Report};
-use super::guests::{Guests, Place};
 use super::outcome::Outcome;
 use crate::app::Handle;
 use crate::config::{self, Config};
 use crate::driver::door::{Door, Entry};
+use crate::guests::{Guests, Limits, Neighbours, NoPlace, Place, Source};
 use crate::ops::Metrics;
 use anyhow::anyhow;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -32,11 +32,27 @@ pub(super) struct Settings {
     pub(super) credentials: Credentials,
     /// The longest session.
     pub(super) lifetime: Duration,
-    /// How long the handshake may take, and what follows it.
+    /// How long the handshake and what follows it may take together.
     pub(super) patience: Duration,
     /// The port of CoAP, which devices are told.
     pub(super) coap_port: Option<u16>,
     handshakes: config::Handshakes,
+    /// The only interface that is served, if there is just one.
+    interface: Option<String>,
+}
+
+impl Settings {
+    pub(super) fn new(config: &Config, credentials: Credentials) -> Self {
+        let sessions = &config.sessions;
+        Self {
+            credentials,
+            lifetime: sessions.lifetime,
+            patience: sessions.handshakes.timeout,
+            coap_port: config.listen.coap.first().map(SocketAddr::port).filter(|port| *port != 0),
+            handshakes: sessions.handshakes,
+            interface: config.listen.interface.clone(),
+        }
+    }
 }
 
 /// The port, open or closed.
@@ -91,13 +107,7 @@ impl SessionPort {
         if let Some(open) = &self.open {
             credentials.remember(&open.settings.borrow().credentials);
         }
-        let settings = Settings {
-            credentials,
-            lifetime: sessions.lifetime,
-            patience: sessions.handshakes.timeout,
-            coap_port: config.listen.coap.first().map(SocketAddr::port).filter(|port| *port != 0),
-            handshakes: sessions.handshakes,
-        };
+        let settings = Settings::new(config, credentials);
         let is_open = self.open.as_ref().is_some_and(|open| open.listen == port.listen);
         let listener = if is_open { None } else { Some(bind(port.listen).await?) };
         Ok(Prepared(Some((settings, port.listen, listener))))
@@ -166,7 +176,7 @@ struct Host {
 impl Host {
     async fn run(self) {
         let mut connections = JoinSet::new();
-        let guests = Guests::default();
+        let (guests, mut neighbours) = (Guests::default(), Neighbours::default());
         let lines = Arc::new(RateLimiter::direct(Quota::per_minute(LINES_A_MINUTE)));
         let (mut rate, mut door) = (0, Door::new(0, 0));
         loop {
@@ -176,10 +186,6 @@ impl Host {
                 (rate, door) = (limits.rate, Door::new(limits.rate, limits.rate));
             }
             while connections.try_join_next().is_some() {}
-            if connections.len() >= limits.total {
-                connections.join_next().await;
-                continue;
-            }
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -189,8 +195,11 @@ impl Host {
                 }
             };
             door.sweep(rate, rate);
-            let place = Some(door.judge(peer.ip())).filter(|entry| *entry == Entry::Admitted);
-            let Some(place) = place.and_then(|_| guests.admit(peer.ip(), limits.per_client)) else {
+            let source = neighbours.source(peer.ip(), settings.interface.as_deref());
+            let is_admitted = door.judge(source.address()) == Entry::Admitted;
+            let place =
+                if is_admitted { seat(&guests, source, limits, &mut connections).await } else { None };
+            let Some(place) = place else {
                 note(&self.relay.metrics, &lines, peer, &Outcome::Rate.into());
                 continue;
             };
@@ -207,11 +216,35 @@ impl Host {
         place: Place,
         lines: Arc<DefaultDirectRateLimiter>,
     ) -> impl Future<Output = ()> + Send + 'static {
+        // The answer is small, and nothing follows that it could wait for.
+        let _ = stream.set_nodelay(true);
         let (settings, relay) = (self.settings.borrow().clone(), self.relay.clone());
         async move {
-            let report = exchange::serve(stream, &settings, &relay).await;
+            let report = tokio::select! {
+                biased;
+                () = place.displaced() => Outcome::Displaced.into(),
+                report = exchange::serve(stream, &settings, &relay, &place) => report,
+            };
             drop(place);
             note(&relay.metrics, &lines, peer, &report);
+        }
+    }
+}
+
+/// A place for a connection, as soon as there is one; `None` when its source has too many.
+async fn seat(
+    guests: &Guests,
+    source: Source,
+    limits: config::Handshakes,
+    connections: &mut JoinSet<()>,
+) -> Option<Place> {
+    let limits = Limits { total: limits.total, per_source: limits.per_client };
+    loop {
+        match guests.admit(source, limits) {
+            Ok(place) => return Some(place),
+            Err(NoPlace::OfSource) => return None,
+            // All have shown a certificate: none of them stays for long.
+            Err(NoPlace::AtAll) => drop(connections.join_next().await?),
         }
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! All but the name are hexadecimal digits; salt and ID Context may be left out.
 
+use crate::secret;
 use anyhow::{Context, anyhow, bail, ensure};
 use serde::Deserialize;
 use sixfold_engine::{Id, Master, NewSession, ShortBytes};
@@ -45,6 +46,7 @@ struct Entry {
 /// # Errors
 /// What is wrong with it: the operator's to mend.
 pub fn read(file: &Path) -> anyhow::Result<Vec<NewSession>> {
+    secret::guarded(file).map_err(|message| anyhow!("operator: {message}"))?;
     let shown = file.display();
     let text = std::fs::read_to_string(file).with_context(|| format!("operator: {shown} cannot be read"))?;
     parse(&text).with_context(|| format!("operator: {shown}: not the contexts that it should have"))

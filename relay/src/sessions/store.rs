@@ -10,6 +10,7 @@
 //! synced, and renamed into place. Nothing is trusted on the way back but what the key opens. It does not decide when to write, and
 //! what of a session may be used after a restart: the driver and the engine do.
 
+use crate::secret;
 use anyhow::{Context, anyhow, bail, ensure};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,6 @@ use sha2::{Digest, Sha256};
 use sixfold_engine::{Id, IdContext, KeptSession, Keys, ShortBytes};
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::NamedTempFile;
@@ -243,6 +243,14 @@ fn bytes<const N: usize>(short: &ShortBytes<N>) -> Vec<u8> {
     short.as_slice().to_vec()
 }
 
+/// Whether the key of this store is a secret.
+///
+/// # Errors
+/// What is wrong with it, and what to do.
+pub(crate) fn guarded(file: &Path) -> Result<(), String> {
+    secret::guarded(&key_file(file))
+}
+
 /// Where the key of this store is.
 pub(crate) fn key_file(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
@@ -252,16 +260,12 @@ pub(crate) fn key_file(file: &Path) -> PathBuf {
 
 fn read_key(file: &Path) -> anyhow::Result<Option<[u8; KEY]>> {
     let shown = file.display();
-    let mode = match fs::metadata(file) {
-        Ok(metadata) => metadata.permissions().mode(),
+    secret::guarded(file).map_err(|message| anyhow!("operator: {message}"))?;
+    let key = match fs::read(file) {
+        Ok(key) => key,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("operator: {shown} cannot be read")),
     };
-    ensure!(
-        mode & 0o077 == 0,
-        "operator: others may read {shown}, the key of the session store; chmod 600 {shown}"
-    );
-    let key = fs::read(file).with_context(|| format!("operator: {shown} cannot be read"))?;
     let key =
         key.try_into().map_err(|_| anyhow!("operator: {shown} is no key of a session store: {KEY} bytes"))?;
     Ok(Some(key))
@@ -287,6 +291,7 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn contents(left: Option<Duration>) -> Contents {
         let keys = Keys {

@@ -3,6 +3,7 @@
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::SockaddrStorage;
+use sixfold_engine::Prefix;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -20,6 +21,13 @@ pub(crate) struct Interface {
     pub(crate) multicast: bool,
     /// The addresses that are on its link: one of them each, and how many bits they share.
     pub(crate) prefixes: Vec<(IpAddr, u8)>,
+}
+
+impl Interface {
+    /// The addresses that are on its link.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = Prefix> {
+        self.prefixes.iter().map(|&(address, length)| Prefix { interface: self.index, address, length })
+    }
 }
 
 /// Every interface. TUN devices are among them although they have no link-layer address.

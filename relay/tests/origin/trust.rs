@@ -1,11 +1,10 @@
 //! Certificates: whom the client trusts, how it says why not, and what it says about unusable files.
 
 use crate::client::{Client, World, settings};
-use crate::support::{Authority, Resource, Setup, TestOrigin, pattern};
+use crate::support::{Authority, Resource, Setup, TestOrigin, pattern, write_secret};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use sixfold_engine::Failure;
 use sixfold_relay::origin::{OriginClient, OriginSettings, Settings};
-use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 use tempfile::TempDir;
 
@@ -129,7 +128,8 @@ fn unusable_settings_name_the_file_and_the_remedy() {
     let directory = TempDir::new().unwrap();
     let file = |content: &str| {
         let path = directory.path().join("file.pem");
-        fs::write(&path, content).unwrap();
+        // One of them is a key.
+        write_secret(&path, content);
         Some(path)
     };
     let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";

@@ -1,5 +1,6 @@
 //! Devices that agree by EDHOC over CoAP, through the sockets of a whole relay; and those who try.
 
+use super::support::write_secret;
 use super::world::World;
 use sixfold_edhoc::{BEFORE_MESSAGE_1, Credential, Identity, initiator};
 use sixfold_profile::coap::{Code, Message, Type, Writer, content_format, option};
@@ -22,7 +23,7 @@ fn device(name: &str, kid: u8) -> Identity {
 async fn start() -> (World, TempDir, Credential) {
     let folder = TempDir::new().unwrap();
     let files = EdhocFiles { key: folder.path().join("key"), devices: folder.path().join("devices") };
-    std::fs::write(&files.key, RELAY_KEY).unwrap();
+    write_secret(&files.key, RELAY_KEY);
     let line: String =
         device("lamp-7", 7).credential().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     std::fs::write(&files.devices, format!("# those in the hall\n\n{line} # by the door\n")).unwrap();

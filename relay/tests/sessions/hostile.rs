@@ -3,9 +3,11 @@
 use super::support::Authority;
 use super::world::{Device, World, call, issue};
 use sixfold_profile::agreement::{Answer, Ask, Refusal};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 /// Nothing may be left of a device that was refused, and the next one must be served.
 async fn assert_unharmed(world: &World) {
@@ -123,34 +125,73 @@ async fn nonsense_after_the_handshake_gets_no_session() {
     assert_unharmed(&world).await;
 }
 
-/// Silent from the start, silent within the handshake, and a byte at a time: each is ended by the time-out, and whoever waits
-/// behind them is served then.
+/// Silent from the start, silent within the handshake, and a byte at a time: each is ended by the time-out.
 #[tokio::test]
 async fn slow_devices_make_room_in_time() {
-    let world = World::start(|config| {
-        let handshakes = &mut config.sessions.handshakes;
-        (handshakes.total, handshakes.per_client) = (3, 8);
-        handshakes.timeout = Duration::from_secs(2);
-    })
-    .await;
+    let world = World::start(|config| config.sessions.handshakes.timeout = Duration::from_secs(2)).await;
     let mut slow = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..2 {
         slow.push(TcpStream::connect(world.address()).await.unwrap());
     }
     slow[1].write_all(&[0x16, 3, 1, 0, 200, 1]).await.unwrap();
-    let mut drop_by_drop = slow.pop().unwrap();
-    let drip = tokio::spawn(async move {
-        for byte in [0x16, 3, 1, 2, 0].into_iter().chain([0; 500]) {
-            if drop_by_drop.write_all(&[byte]).await.is_err() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    let mut honest = Device::new(&world.authority, world.issue("honest"));
-    honest.agree(&world).await.unwrap();
+    let drip = tokio::spawn(dawdle(TcpStream::connect(world.address()).await.unwrap()));
     world.wait_until_counted("timeout", 3.0).await;
     drip.abort();
+    assert_unharmed(&world).await;
+}
+
+/// A handshake whose bytes come one by one, for as long as the relay takes them.
+async fn dawdle(mut stream: TcpStream) {
+    for byte in [0x16, 3, 1, 2, 0].into_iter().chain([0; 500]) {
+        if stream.write_all(&[byte]).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A connection from an address of its own.
+async fn connect_from(n: u8, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 1, n], 0))).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// No time-out helps the honest device here. On this machine's own link each address is a source.
+#[tokio::test]
+async fn slow_devices_of_many_addresses_keep_nobody_out() {
+    let world = World::start(|config| {
+        config.sessions.handshakes.timeout = Duration::from_secs(3600);
+        let port = config.sessions.port.as_mut().unwrap();
+        port.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    })
+    .await;
+    let total = world.config.sessions.handshakes.total;
+    let mut slow = JoinSet::new();
+    // Eight have all places, then each of many one.
+    for n in (0..total / 4).flat_map(|n| [n; 4]).chain(100..100 + 2 * total) {
+        slow.spawn(dawdle(connect_from(n as u8, world.address()).await));
+    }
+    world.wait_until_counted("displaced", 2.0 * total as f64).await;
+    assert_unharmed(&world).await;
+    assert_eq!(world.counted("displaced"), (2 * total + 1) as f64);
+    assert_eq!(world.counted("rate") + world.counted("timeout"), 0.0);
+}
+
+/// Whoever has shown a certificate keeps its place, whoever comes.
+#[tokio::test]
+async fn a_device_that_has_shown_its_certificate_is_not_displaced() {
+    let world = World::start(|config| config.sessions.handshakes.total = 1).await;
+    let mut honest = Device::new(&world.authority, world.issue("honest"));
+    let mut tls = honest.shake_hands(&world).await.unwrap();
+    // The relay knows the certificate before it sends this.
+    let hasty = TcpStream::connect(world.address()).await.unwrap();
+    tls.write_all(&honest.ask).await.unwrap();
+    tls.read_exact(&mut [0; sixfold_profile::agreement::ANSWER]).await.unwrap();
+    assert_eq!(world.sessions().await, ["honest"]);
+    drop((tls, hasty));
+    world.wait_until_counted("broken", 1.0).await;
+    assert_eq!((world.counted("granted"), world.counted("displaced")), (1.0, 0.0));
 }
 
 #[tokio::test]
@@ -174,7 +215,19 @@ async fn one_address_has_only_so_many_connections() {
     for _ in 0..4 {
         held.push(TcpStream::connect(world.address()).await.unwrap());
     }
-    world.wait_until_counted("rate", 2.0).await;
+    world.wait_until_counted("displaced", 2.0).await;
+    drop(held);
+    world.wait_until_counted("broken", 2.0).await;
+    assert_unharmed(&world).await;
+}
+
+#[tokio::test]
+async fn one_address_has_only_so_many_connections_that_keep_their_places() {
+    let world = World::start(|config| config.sessions.handshakes.per_client = 2).await;
+    let mut device = Device::new(&world.authority, world.issue("lamp"));
+    let held = [device.shake_hands(&world).await.unwrap(), device.shake_hands(&world).await.unwrap()];
+    assert!(device.agree(&world).await.is_err());
+    world.wait_until_counted("rate", 1.0).await;
     drop(held);
     world.wait_until_counted("broken", 2.0).await;
     assert_unharmed(&world).await;

@@ -28,6 +28,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub type Files = (PathBuf, PathBuf);
 
@@ -187,12 +188,29 @@ impl Device {
         Self { tls, ask: Ask { lifetime: 0 }.encode().to_vec() }
     }
 
+    /// A handshake that the relay has ended too: it has sent its ticket.
+    pub async fn shake_hands(&mut self, world: &World) -> io::Result<TlsStream<Counting>> {
+        let mut tls = self.connect(world).await?;
+        let (stream, connection) = tls.get_mut();
+        while connection.tls13_tickets_received() == 0 {
+            let mut records = [0; 4096];
+            let count = stream.read(&mut records).await?;
+            connection.read_tls(&mut &records[..count])?;
+            connection.process_new_packets().map_err(io::Error::other)?;
+        }
+        Ok(tls)
+    }
+
+    async fn connect(&self, world: &World) -> io::Result<TlsStream<Counting>> {
+        let stream = Counting::new(TcpStream::connect(world.address()).await?);
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(self.tls.clone())).connect(name, stream).await
+    }
+
     /// The whole agreement.
     pub async fn agree(&mut self, world: &World) -> io::Result<Agreed> {
-        let stream = Counting::new(TcpStream::connect(world.address()).await?);
-        let bytes = stream.count.clone();
-        let name = ServerName::try_from("localhost").unwrap();
-        let mut tls = TlsConnector::from(Arc::new(self.tls.clone())).connect(name, stream).await?;
+        let mut tls = self.connect(world).await?;
+        let bytes = tls.get_ref().0.count.clone();
         tls.write_all(&self.ask).await?;
         let mut answer = [0; ANSWER];
         tls.read_exact(&mut answer).await?;
@@ -247,7 +265,8 @@ impl KeyLog for Secrets {
 }
 
 /// A connection whose bytes are counted.
-struct Counting {
+#[derive(Debug)]
+pub struct Counting {
     stream: TcpStream,
     count: Arc<AtomicU64>,
 }

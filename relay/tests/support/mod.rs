@@ -21,7 +21,8 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -71,7 +72,7 @@ impl Authority {
         let file = |name: &str| self.directory.path().join(format!("{number}-{name}.pem"));
         let (certificate_file, key_file) = (file("certificate"), file("key"));
         std::fs::write(&certificate_file, certificate.pem()).unwrap();
-        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        write_secret(&key_file, &key.serialize_pem());
         (certificate_file, key_file)
     }
 }
@@ -97,6 +98,12 @@ impl Authority {
         std::fs::write(&file, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
         file
     }
+}
+
+/// A file that its owner alone may read.
+pub fn write_secret(file: &Path, content: &str) {
+    std::fs::write(file, content).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// What the origin serves at a path.

@@ -70,6 +70,12 @@ impl<S: Store> Engine<S> {
         self.end_sessions(&serials, SessionEvent::Revoked)
     }
 
+    /// Ends a session that its device was never told of, which cannot have been used; whether there was one.
+    pub fn withdraw_session(&mut self, recipient_id: Id) -> bool {
+        let Some((serial, _)) = self.sessions.find((recipient_id, None)) else { return false };
+        self.end_sessions(&[serial], SessionEvent::Withdrawn) > 0
+    }
+
     /// A page of the sessions, in the order in which they were agreed on.
     pub fn sessions(&self, now: Instant, skip: usize, limit: usize) -> Vec<SessionStatus> {
         self.sessions.describe(now, skip, limit)

@@ -13,9 +13,15 @@ pub(super) fn read(section: &mut Section<'_, '_>, sessions: &mut Sessions, files
         let message = "is a directory; name a file, in a directory of its own";
         section.mistake(store_line, "store", message);
     }
+    if let Some(Err(message)) = sessions.store.as_deref().map(files.store) {
+        section.mistake(store_line, "store", message);
+    }
     let line = section.read_path("contexts", &mut sessions.contexts);
     if sessions.contexts.is_some() && sessions.store.is_none() {
         let message = "needs sessions.store: a restart would use numbers of these contexts twice, and give their secrets away";
+        section.mistake(line, "contexts", message);
+    }
+    if let Some(Err(message)) = sessions.contexts.as_deref().map(files.contexts) {
         section.mistake(line, "contexts", message);
     }
     section.read("allow_plain", &mut sessions.allow_plain, values::flag);

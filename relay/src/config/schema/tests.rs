@@ -250,8 +250,11 @@ fn every_file_of_an_origin_is_looked_at() {
     let path = |name: &str| directory.path().join(name).display().to_string();
     let [one, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap());
     std::fs::write(path("cert.pem"), one.cert.pem()).unwrap();
-    std::fs::write(path("key.pem"), one.signing_key.serialize_pem()).unwrap();
-    std::fs::write(path("other.pem"), other.signing_key.serialize_pem()).unwrap();
+    let secret = |name: &str, text: String| {
+        crate::secret::write(&directory.path().join(name), text.as_bytes()).unwrap();
+    };
+    secret("key.pem", one.signing_key.serialize_pem());
+    secret("other.pem", other.signing_key.serialize_pem());
     std::fs::write(path("empty.pem"), "nothing here").unwrap();
     let route = |ca: &str, cert: &str, key: &str| {
         let [ca, cert, key] = [ca, cert, key].map(path);

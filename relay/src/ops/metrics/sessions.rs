@@ -36,7 +36,10 @@ impl SessionCounters {
         self.events[event as usize].inc();
         match event {
             SessionEvent::Added => self.sessions.inc(),
-            SessionEvent::Replaced | SessionEvent::Expired | SessionEvent::Revoked => self.sessions.dec(),
+            SessionEvent::Replaced
+            | SessionEvent::Expired
+            | SessionEvent::Revoked
+            | SessionEvent::Withdrawn => self.sessions.dec(),
         }
     }
 }
