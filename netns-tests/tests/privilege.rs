@@ -8,8 +8,8 @@ use sixfold_netns_tests::process::status_field;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::{device, sandbox, wait, workspace};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 use std::time::Duration;
 
@@ -30,10 +30,12 @@ fn config(spool: &str, more: &str) -> String {
     )
 }
 
-/// One session, for the relay to keep.
+/// One session, for the relay to keep: a secret of the user that it becomes.
 fn write_contexts() -> Result<()> {
     fs::create_dir_all("/run/known")?;
-    Ok(fs::write(CONTEXTS, CONTEXT)?)
+    fs::write(CONTEXTS, CONTEXT)?;
+    fs::set_permissions(CONTEXTS, Permissions::from_mode(0o600))?;
+    Ok(chown(CONTEXTS, Some(NOBODY), Some(NOBODY))?)
 }
 
 #[test]

@@ -51,6 +51,9 @@ fn an_image_comes_through_a_session_over_resets() -> Result<()> {
         }
         let output = expect(netns, "sixfold-device", &["boot", "--flash", FLASH], 0, "")?;
         ensure!(output.contains("sequence number 1, 409600 bytes"), "{output}");
+        let (_, named) = relay.ask("/metrics/devices")?;
+        ensure!(named.contains("sixfold_device_sessions{device=\"lamp-7.example\"} 1\n"), "{named}");
+        ensure!(named.contains("sixfold_device_heard_seconds{device=\"lamp-7.example\"} "), "{named}");
         ensure!(relay.metric(REQUIRED)? == 1.0, "{}", relay.log());
         let said = session(netns)?;
         ensure!(said.ends_with("; numbers are left") && !said.starts_with("0 of "), "{said}");

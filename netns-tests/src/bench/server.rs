@@ -7,9 +7,10 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use sixfold_profile::coap::Szx;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -94,6 +95,7 @@ impl Programs {
             Kind::Protected => {
                 let contexts = directory.path().join("contexts.toml");
                 fs::write(&contexts, contexts_of(self.sessions))?;
+                fs::set_permissions(&contexts, Permissions::from_mode(0o600))?;
                 let store = directory.path().join("kept/sessions");
                 fs::create_dir(directory.path().join("kept"))?;
                 let sessions = format!("\n[sessions]\nstore = {store:?}\ncontexts = {contexts:?}\n");

@@ -4,6 +4,7 @@
 //! else even then. A client that is slow keeps nobody out: every connection is for one request, ends after [`PATIENCE`] at the latest,
 //! and makes room when [`MAX_CONNECTIONS`] are there and another one comes ([`crate::guests`]).
 
+use super::metrics::devices;
 use super::status::{self, Page};
 use super::{Order, Report, Status, order, page};
 use crate::guests::{Guests, Limits, Neighbours, Place};
@@ -37,6 +38,9 @@ const PATIENCE: Patience = Patience { header: Duration::from_secs(5), all: Durat
 
 /// The longest header of a request, in bytes.
 const MAX_HEADER: usize = 16 << 10;
+
+/// What a scraper that asks for no part gets: [`Page::MOST`].
+const ALL: &str = "limit=1000";
 
 /// Whom the admin address asks.
 pub trait StatusSource {
@@ -188,7 +192,11 @@ fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness:
     let metrics = move || async move { ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.metrics()) };
     let show = {
         let source = source.clone();
-        move |uri: Uri| async move { describe(source, &uri, show).await }
+        move |uri: Uri| async move { describe(source, uri.query().unwrap_or_default(), show).await }
+    };
+    let named = {
+        let source = source.clone();
+        move |uri: Uri| async move { describe(source, uri.query().unwrap_or(ALL), named).await }
     };
     let router = page::ASSETS
         .into_iter()
@@ -196,24 +204,39 @@ fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness:
     router
         .route("/", get(show))
         .route("/metrics", get(metrics))
+        .route(devices::PATH, get(named))
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(move || async move { readiness.answer() }))
         .route(
             status::PATH,
             get(move |uri: Uri| async move {
-                describe(source, &uri, |status, _| Json(status).into_response()).await
+                let query = uri.query().unwrap_or_default();
+                describe(source, query, |status, _| Json(status).into_response()).await
             }),
         )
-        .fallback((StatusCode::NOT_FOUND, "not found: / /metrics /healthz /readyz /api/status\n"))
+        .fallback((
+            StatusCode::NOT_FOUND,
+            "not found: / /metrics /metrics/devices /healthz /readyz /api/status\n",
+        ))
 }
 
 fn show(status: Status, part: Page) -> Response {
     page::guarded("text/html; charset=utf-8", page::page(&status, part))
 }
 
+fn named(status: Status, _: Page) -> Response {
+    match devices::text(&status.sessions) {
+        Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("relay: metrics cannot be written: {error}\n"))
+                .into_response()
+        }
+    }
+}
+
 /// Answers with the part of the status that the query asks for, in the form that `form` gives it.
-async fn describe(source: impl StatusSource, uri: &Uri, form: fn(Status, Page) -> Response) -> Response {
-    let part = match Page::from_query(uri.query().unwrap_or_default()) {
+async fn describe(source: impl StatusSource, query: &str, form: fn(Status, Page) -> Response) -> Response {
+    let part = match Page::from_query(query) {
         Ok(part) => part,
         Err(mistake) => return (StatusCode::BAD_REQUEST, format!("{mistake}\n")).into_response(),
     };

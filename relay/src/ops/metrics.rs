@@ -463,6 +463,7 @@ impl Maker<'_> {
 }
 
 mod agreement;
+pub(super) mod devices;
 mod fanout;
 mod sessions;
 #[cfg(test)]

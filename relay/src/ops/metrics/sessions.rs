@@ -1,4 +1,4 @@
-//! Sessions, counted. Names of devices are in the status alone: a device must not be able to add a time series.
+//! Sessions, counted. Names of devices are in [`super::devices`]: a device must not be able to add a time series here.
 
 use super::Maker;
 use prometheus::{Error, IntCounter, IntGauge};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ops::status::Session;
 use crate::origin::{OriginClient, OriginSettings, Retries, Settings};
 use hyper_util::client::proxy::matcher::Matcher;
 use prometheus::proto::{MetricFamily, MetricType};
@@ -280,7 +281,10 @@ fn exported(family: &MetricFamily) -> [String; 3] {
 fn the_page_describes_exactly_what_is_exported() {
     let described: Vec<_> = PAGE.lines().filter_map(described).collect();
     let metrics = with_a_link();
-    let exported: BTreeSet<_> = metrics.registry.gather().iter().map(exported).collect();
+    let (name, kid) = ("lamp-7".to_owned(), "01".to_owned());
+    let session = Session { name, kid, kid_context: None, left_s: Some(60), heard_s: Some(1.0), peer: None };
+    let named = devices::families(&[session]).unwrap();
+    let exported: BTreeSet<_> = metrics.registry.gather().iter().chain(&named).map(exported).collect();
     assert_eq!(described.len(), exported.len(), "described twice, or not at all");
     assert_eq!(described.into_iter().collect::<BTreeSet<_>>(), exported);
 }
