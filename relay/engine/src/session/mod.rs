@@ -6,8 +6,9 @@
 //! | `agreed` | §3.2 | what comes in: from an agreement, from a file |
 //! | `table` | §8.2 | which context a request is of; expiry, limit, revocation |
 //! | `open` | §8.2 | requests; what is answered to those that cannot be opened |
+//! | `refusals` | | how often such an answer leaves |
 //! | `seal` | §8.3 | answers and notifications |
-//! | `echo` | RFC 9175 | values that show freshness, of a session or an address |
+//! | `echo` | RFC 9175 | values that show that a request is fresh, or its address live |
 //!
 //! It does not agree on keys, and does not read or write files: who owns the engine does.
 
@@ -15,13 +16,15 @@ mod agreed;
 mod echo;
 mod id;
 mod open;
+mod refusals;
 mod seal;
 mod table;
 
 pub use agreed::{KeptSession, Keys, Master, NewSession, SessionError};
 pub(crate) use echo::{ECHO, Echo};
 pub use id::{Id, IdContext, ShortBytes};
-pub(crate) use open::{Bound, Refusals};
+pub(crate) use open::Bound;
+pub(crate) use refusals::Refusals;
 pub(crate) use seal::AROUND_PROTECTED;
 pub use table::SessionStatus;
 pub(crate) use table::{Serial, Sessions};

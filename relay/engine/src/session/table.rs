@@ -2,7 +2,7 @@
 
 use super::agreed::{KeptSession, Keys, NewSession, SessionError};
 use super::id::{Id, IdContext};
-use super::open::Refusals;
+use super::refusals::Questions;
 use crate::exchanges::Reply;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
@@ -59,8 +59,8 @@ pub(crate) struct Session {
     pub(crate) timer: Option<TimerId>,
     /// When and where its latest request came from.
     pub(crate) heard: Option<(Instant, SocketAddr)>,
-    /// How often it was asked to show that a request is fresh.
-    pub(crate) questions: Refusals,
+    /// What it was asked to show.
+    pub(crate) questions: Questions,
 }
 
 /// A request of a session.
@@ -111,7 +111,7 @@ impl Session {
     ) -> Self {
         let (reserved, numbers) = (numbers.end, SenderSequence::new(numbers));
         let expires = lifetime.map(|lifetime| now + lifetime);
-        let (recent, questions) = (VecDeque::new(), Refusals::default());
+        let (recent, questions) = (VecDeque::new(), Questions::default());
         Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None, questions }
     }
 
