@@ -307,6 +307,28 @@ fn who_agrees_anew_keeps_the_session_before() {
     assert!(bench.engine.sessions(bench.now, 1, 1)[0].recipient_id == Id::new(b"c").unwrap());
 }
 
+/// Where all places are taken a device gets its next session all the same, in the place of its own oldest; another one gets none.
+#[test]
+fn who_agrees_anew_needs_no_place_for_the_session_that_ends() {
+    let mut config = config();
+    config.limits.sessions = 3;
+    let mut bench = Bench::new(config);
+    for (name, kid) in [("one", b"a"), ("one", b"b"), ("other", b"x")] {
+        bench.engine.add_session(bench.now, agreed(name, kid)).unwrap();
+    }
+    let fresh = bench.engine.fresh_recipient_id([7; 8]).unwrap();
+    bench.engine.add_session(bench.now, agreed("one", fresh.as_slice())).unwrap();
+    let full = Err(SessionError::Full);
+    for name in ["other", "third"] {
+        assert_eq!(bench.engine.add_session(bench.now, agreed(name, b"y")), full, "{name}");
+    }
+    let pinned = NewSession { lifetime: None, ..agreed("one", b"z") };
+    assert_eq!(bench.engine.add_session(bench.now, pinned), full, "it ends none");
+    let list = bench.engine.sessions(bench.now, 0, 10);
+    let kids: Vec<_> = list.iter().map(|session| session.recipient_id.as_slice().to_vec()).collect();
+    assert_eq!(kids, [b"b".to_vec(), b"x".to_vec(), fresh.as_slice().to_vec()]);
+}
+
 /// Agreements whose answers were lost do not take the session that the boot program has.
 #[test]
 fn a_session_in_use_outlives_those_that_nobody_used() {
@@ -400,7 +422,6 @@ fn sessions_are_bounded_and_end() {
     let second = bench.engine.fresh_recipient_id([7; 8]).unwrap();
     assert_ne!(first, second, "whatever is drawn");
     bench.engine.add_session(bench.now, agreed("b", second.as_slice())).unwrap();
-    assert_eq!(bench.engine.fresh_recipient_id([8; 8]), None);
     assert_eq!(bench.engine.add_session(bench.now, agreed("c", b"x")), Err(SessionError::Full));
     bench.pass(HOUR + SECOND);
     assert_eq!(bench.engine.load().sessions, 0, "expired");

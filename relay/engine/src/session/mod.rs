@@ -36,9 +36,10 @@ use sixfold_profile::Instant;
 
 impl<S: Store> Engine<S> {
     /// A Recipient ID that no session has: for a new one, which the device will be found by (its Sender ID, `kid`). `random` are
-    /// 8 bytes that nobody can predict. `None`: there are `limits.sessions` sessions already, and none of them ends soon.
-    pub fn fresh_recipient_id(&mut self, random: [u8; 8]) -> Option<Id> {
-        self.sessions.fresh_id(self.config.limits.sessions, random)
+    /// 8 bytes that nobody can predict. `None`: all that were tried are taken. Whether there is room for a session shows when it is
+    /// added, because it may end one of its own device.
+    pub fn fresh_recipient_id(&self, random: [u8; 8]) -> Option<Id> {
+        self.sessions.fresh_id(random)
     }
 
     /// Takes a session into use. One with the same name stays in force, because a boot program may still use it; of three that
@@ -101,11 +102,10 @@ impl<S: Store> Engine<S> {
 
     fn take_session(&mut self, session: table::Session) -> Result<(), SessionError> {
         let (ends, name) = (session.expires, session.name.clone());
-        let serial = self.sessions.add(session, self.config.limits.sessions)?;
+        let (serial, superseded) = self.sessions.add(session, self.config.limits.sessions)?;
         if let Some(timer) = ends.map(|at| self.timers.set(at, Timer::EndSession(serial))) {
             self.sessions.set_timer(serial, timer);
         }
-        let superseded = self.sessions.superseded(&name, serial);
         self.event(Event::Session { name, event: SessionEvent::Added });
         self.end_sessions(&superseded, SessionEvent::Replaced);
         Ok(())
