@@ -375,9 +375,8 @@ fn nothing_is_believed_when_numbers_are_used_up() {
         assert_eq!(device.boot(&mut relay), Ok(End::StillTrying));
         assert_eq!((relay.relay.ledger.len(), relay.relay.plain), (256, 0), "guess {n}");
         assert!(relay.at.is_some_and(|at| at > Instant::ZERO + Duration::from_secs(10_000)), "it goes on");
-        let is_expected = |event: &Event| {
-            matches!(event, Event::Chunks { .. } | Event::Sleep { cause: Cause::UsedUp, .. })
-        };
+        let is_expected =
+            |event: &Event| matches!(event, Event::Chunks { .. } | Event::Sleep { cause: Cause::UsedUp, .. });
         assert!(device.events.iter().all(is_expected), "guess {n}: {:?}", device.events);
         assert!(device.slot(Which::B, 70 * CHUNK)[64 * CHUNK..].iter().all(|byte| *byte == 0xff));
     }

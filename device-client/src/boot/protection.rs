@@ -22,6 +22,9 @@ use sixfold_profile::ticket::Ticket;
 /// is three minutes at least.
 const ROUNDS: u8 = 4;
 
+/// How an RST begins, which has four bytes (RFC 7252 §3, §4.1).
+const RESET: u8 = 0x70;
+
 /// What is remembered of a session.
 #[derive(Debug)]
 pub(super) struct Protection<'t> {
@@ -115,12 +118,11 @@ impl<F: NorFlash> Boot<'_, F> {
         else {
             return Some(datagram);
         };
-        // Whoever sees a Message ID can make an RST (RFC 7252 §4.2): retransmission goes on.
-        if datagram.first().is_some_and(|first| first & 0x30 == 0x30) {
-            return None;
-        }
-        // Other empty messages are not protected (§4.2), and what has not the Token of the latest request changes nothing.
-        let &mut [first, code, _, _, a, b, c, d, ..] = datagram else { return Some(datagram) };
+        // Whoever sees a Message ID can make an RST (RFC 7252 §4.2, §4.3): retransmission goes on. Other empty messages are as ever
+        // (§4.2), and what has not the Token of the latest request changes nothing.
+        let &mut [first, code, _, _, a, b, c, d, ..] = datagram else {
+            return if let [RESET, ..] = datagram { None } else { Some(datagram) };
+        };
         let code = Code(code);
         if first & 0x0f != 4 || code == Code::EMPTY || !self.blocks.exchange().is_latest([a, b, c, d]) {
             return Some(datagram);
