@@ -400,10 +400,34 @@ fn numbers_go_on_behind_what_was_reserved_at_each_of_many_resets() {
     assert_eq!((relay.plain, state(&mut device)), (0, SessionState::Usable));
 }
 
+/// What a life is to be like.
+#[derive(Clone, Copy)]
+struct Life {
+    /// How many numbers the ticket has, as a power of two.
+    exponent: u8,
+    /// A block comes at the last of so many requests for it; the others are put off, which takes a number and no flash.
+    requests: usize,
+}
+
+/// 21 requests, all with numbers of one entry.
+const SHORT: Life = Life { exponent: 16, requests: 1 };
+/// More than 1100: over four entries, until the numbers are used up and the device goes on without.
+const WHOLE: Life = Life { exponent: 10, requests: 55 };
+
 /// The life of a device with power cuts, each counted from the last: every datagram of it is in the ledger of one relay.
-fn live<const WRITE: usize, const ERASE: usize>(release: &Release, cuts: &[Cut], seed: u64) -> (u32, bool) {
-    let mut device = device::<WRITE, ERASE>(release, 16, false);
+fn live<const WRITE: usize, const ERASE: usize>(
+    release: &Release,
+    life: Life,
+    cuts: &[Cut],
+    seed: u64,
+) -> (u32, bool) {
+    let is_short = life.requests == 1;
+    let mut device = device::<WRITE, ERASE>(release, life.exponent, !is_short);
     let mut relay = relay(release);
+    relay.server = relay.server.script(move |n, server| {
+        let is_put_off = n % life.requests < life.requests - 1;
+        server.error = is_put_off.then_some((Code::SERVICE_UNAVAILABLE, 1));
+    });
     let mut later = cuts.iter().copied();
     device.flash.power_on(later.next(), seed);
     let mut came = 0;
@@ -415,7 +439,10 @@ fn live<const WRITE: usize, const ERASE: usize>(release: &Release, cuts: &[Cut],
             }
             End::Runs(which) => {
                 assert_eq!(device.slot(which, release.image.len()), release.image);
-                assert_eq!(relay.plain, 0);
+                assert_eq!(relay.plain > 0, !is_short);
+                // A cut costs the rest of an entry, and one more when it tears that.
+                let least = (1 << life.exponent) - 512 * cuts.len();
+                assert!(is_short || relay.ledger.len() >= least, "{} numbers", relay.ledger.len());
                 return (device.flash.operations, came == cuts.len());
             }
             end => panic!("{end:?}"),
@@ -424,16 +451,22 @@ fn live<const WRITE: usize, const ERASE: usize>(release: &Release, cuts: &[Cut],
     panic!("the image never came");
 }
 
-fn every_cut<const WRITE: usize, const ERASE: usize>() {
+/// A cut at each operation, and torn operations in `ways` ways.
+fn every_cut<const WRITE: usize, const ERASE: usize>(life: Life, ways: u64) {
     let release = release();
-    let (operations, _) = live::<WRITE, ERASE>(&release, &[], 0);
+    let (operations, _) = live::<WRITE, ERASE>(&release, life, &[], 0);
     for at in 0..operations {
         for how in How::ALL {
-            for seed in 0..if how == How::Torn { 8 } else { 1 } {
-                assert!(live::<WRITE, ERASE>(&release, &[Cut { at, how }], seed).1, "{at} {how:?}");
+            for seed in 0..if how == How::Torn { ways } else { 1 } {
+                assert!(live::<WRITE, ERASE>(&release, life, &[Cut { at, how }], seed).1, "{at} {how:?}");
             }
         }
     }
+}
+
+fn pairs_of_cuts<const WRITE: usize, const ERASE: usize>() {
+    let release = release();
+    let (operations, _) = live::<WRITE, ERASE>(&release, SHORT, &[], 0);
     let mut both = 0;
     for seed in 0..500_u64 {
         let cut = |salt: u64| {
@@ -442,14 +475,25 @@ fn every_cut<const WRITE: usize, const ERASE: usize>() {
             let at = (x >> 33) as u32 % if salt == 0 { operations } else { 6 };
             Cut { at, how: How::ALL[(x >> 20) as usize % 3] }
         };
-        both += u32::from(live::<WRITE, ERASE>(&release, &[cut(0), cut(1)], seed).1);
+        both += u32::from(live::<WRITE, ERASE>(&release, SHORT, &[cut(0), cut(1)], seed).1);
     }
     assert!(both > 300, "{both}");
 }
 
 #[test]
 fn a_power_cut_at_any_flash_operation_repeats_no_nonce() {
-    every_cut::<4, 256>();
-    every_cut::<1, 256>();
-    every_cut::<16, 256>();
+    every_cut::<4, 256>(SHORT, 8);
+    every_cut::<1, 256>(SHORT, 8);
+    every_cut::<16, 256>(SHORT, 8);
+    pairs_of_cuts::<4, 256>();
+    pairs_of_cuts::<1, 256>();
+    pairs_of_cuts::<16, 256>();
+}
+
+/// Over the whole life of a ticket: the numbers of one entry after the other, until they are used up.
+#[test]
+fn a_power_cut_in_the_whole_life_of_a_ticket_repeats_no_nonce() {
+    every_cut::<4, 256>(WHOLE, 4);
+    every_cut::<1, 256>(WHOLE, 4);
+    every_cut::<16, 256>(WHOLE, 4);
 }
