@@ -8,7 +8,7 @@ mod model;
 use coap_lite::MessageType;
 use model::device::{DEVICE, Device, End, Release};
 use model::flash::{Cut, How};
-use model::session::{Agreement, Guarded, answer, empty};
+use model::session::{Agreement, Forge, Guarded, answer, empty};
 use model::{Peer, Server, image};
 use sixfold_device::boot::{BootError, Cause, Event, SessionState, Which, install, session_state};
 use sixfold_oscore::ReplayWindow;
@@ -129,7 +129,7 @@ fn nothing_unprotected_is_believed() {
         [&answer(request, Code::CONTENT)[..], b"\xd1\x0a\x02\xff", &[0xee; 64]].concat()
     }
     let release = release();
-    let forgeries: [fn(&Message<'_>) -> Vec<Vec<u8>>; 11] = [
+    let forgeries: [Forge; 11] = [
         |request| vec![wrong(request)],
         |request| vec![answer(request, Code::UNAUTHORIZED)],
         |request| vec![answer(request, Code::BAD_REQUEST)],

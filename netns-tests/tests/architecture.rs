@@ -42,6 +42,19 @@ fn sessions_need_the_profile_alone() -> Result<()> {
     ensure_without("sixfold-oscore", &["--all-features"], IMPURE)
 }
 
+/// Where all packages are built together, others ask for the feature `fast`; a boot program has the AES in little code.
+#[test]
+fn sessions_in_little_code_pass_the_tests_of_the_standard() -> Result<()> {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--locked", "--package", "sixfold-oscore", "--lib"]);
+    command.args(["--test", "client", "--test", "rfc8613", "--target-dir"]).arg(workspace::target_dir());
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let is_tested = output.status.success() && said.matches("test result: ok. ").count() == 3;
+    ensure!(is_tested, "{said}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 #[test]
 fn the_engine_is_pure() -> Result<()> {
     ensure_without("sixfold-engine", &[], IMPURE)

@@ -44,6 +44,9 @@ impl Agreement {
     }
 }
 
+/// Makes datagrams about a request.
+pub type Forge = fn(&Message<'_>) -> Vec<Vec<u8>>;
+
 pub struct Guarded {
     pub server: Server,
     /// `None`: it does not know the session.
@@ -56,7 +59,7 @@ pub struct Guarded {
     /// Requests without protection that were answered.
     pub plain: usize,
     /// Sent before every answer that is due, made from the request: what somebody on the link says.
-    pub forge: Option<fn(&Message<'_>) -> Vec<Vec<u8>>>,
+    pub forge: Option<Forge>,
     /// Sees every protected datagram that leaves.
     pub sent: Vec<Vec<u8>>,
     numbers: SenderSequence,
