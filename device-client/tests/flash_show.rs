@@ -1,5 +1,5 @@
 //! What `sixfold-device flash show` and `prepare` say of the session that the boot program left in flash.
-#![allow(clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod model;
 
