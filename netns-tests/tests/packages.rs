@@ -62,6 +62,48 @@ fn the_same_input_makes_the_same_packages() -> Result<()> {
     Ok(())
 }
 
+/// `scripts/reproducible` in a folder of its own, around a script that stands for `scripts/packages`: whether it is content, and what it
+/// said.
+fn reproducible(packages: &str) -> Result<(bool, String)> {
+    let folder = tempfile::tempdir()?;
+    let scripts = folder.path().join("scripts");
+    fs::create_dir(&scripts)?;
+    fs::copy(workspace::root().join("scripts/reproducible"), scripts.join("reproducible"))?;
+    let stand_in = scripts.join("packages");
+    // As that one does it, with what earlier runs have left among the sums.
+    let rest = "out=${PACKAGES:-target/packages}; mkdir -p $out";
+    let sums = "(cd $out && sha256sum *.deb >SHA256SUMS 2>/dev/null || true)";
+    fs::write(&stand_in, format!("#!/bin/sh\n{rest}\n{packages}\n{sums}\n"))?;
+    fs::set_permissions(&stand_in, fs::Permissions::from_mode(0o755))?;
+    let earlier = folder.path().join("target/packages");
+    fs::create_dir_all(&earlier)?;
+    fs::write(earlier.join("earlier.deb"), "of another architecture")?;
+    let commit =
+        "git init -q && git add scripts && git -c user.name=a -c user.email=a@example.com commit -q -m one";
+    process::run(Command::new("sh").args(["-c", commit]).current_dir(folder.path()))?;
+    let output = Command::new(scripts.join("reproducible")).arg("amd64").output()?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    Ok((output.status.success(), said.into_owned()))
+}
+
+#[test]
+fn packages_are_compared_with_what_the_same_run_made() -> Result<()> {
+    let (is_content, said) = reproducible("echo same >$out/$1.deb")?;
+    ensure!(
+        is_content && said.contains("same: amd64.deb\n") && said.contains("same: SHA256SUMS\n"),
+        "{said}"
+    );
+    ensure!(!said.contains("earlier"), "{said}");
+    let (is_content, said) = reproducible("pwd >$out/$1.deb")?;
+    ensure!(!is_content && said.contains("differs: amd64.deb\n"), "{said}");
+    let (is_content, said) =
+        reproducible("echo same >$out/$1.deb; case $PWD in *deeper*) echo more >$out/more.deb ;; esac")?;
+    ensure!(!is_content && said.contains("differs: more.deb\n"), "{said}");
+    let (is_content, said) = reproducible("")?;
+    ensure!(!is_content && said.contains("no package was made"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn tar_reads_the_ipk() -> Result<()> {
     let folder = tempfile::tempdir()?;
