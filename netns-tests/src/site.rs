@@ -89,7 +89,7 @@ link set lowpan0 mtu 1280 up
             ("/etc/nginx/sixfold/cache.pem", identity.certificate.as_path()),
             ("/etc/nginx/sixfold/cache.key", identity.key.as_path()),
             ("/etc/ssl/certs/ca-certificates.crt", ca),
-            ("/var/cache/nginx/sixfold", Path::new("/run/cache/images")),
+            ("/var/lib/nginx/sixfold", Path::new("/run/cache/images")),
         ];
         for (name, place) in places {
             ensure!(sample.contains(name), "the sample does not name {name}");

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::debian::{self, Debian, NEEDS, PROGRAMS, another_version, package};
 use sixfold_netns_tests::peer::Peer;
-use sixfold_netns_tests::sandbox;
+use sixfold_netns_tests::{process, sandbox};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -91,6 +91,49 @@ fn the_service_is_started_restarted_and_stopped_as_the_machine_allows() -> Resul
         debian.expect(&["dpkg", "--remove", "sixfold-relay"])?;
         let orders = debian.orders()?;
         ensure!(orders.first().is_some_and(|order| order == "stop sixfold-relay.service"), "{orders:?}");
+        Ok(())
+    })
+}
+
+/// Kernel settings are files here, in place of those of the machine.
+#[test]
+fn buffers_are_larger_before_the_service_starts() -> Result<()> {
+    const USUAL: &str = "212992\n";
+    run(&[], || {
+        let debian = Debian::create()?;
+        let settings = debian.path("proc/sys/net/core");
+        let mount = |options: &str| {
+            let tmpfs = ["-t", "tmpfs", "-o", options, "tmpfs"];
+            process::run(Command::new("mount").args(tmpfs).arg(&settings)).map(|_| ())
+        };
+        mount("mode=755")?;
+        let limits = ["rmem_max", "wmem_max"].map(|name| settings.join(name));
+        for limit in &limits {
+            fs::write(limit, USUAL)?;
+        }
+        debian.install(&package("sixfold-relay")?, &[])?;
+        for limit in &limits {
+            ensure!(
+                fs::read_to_string(limit)? == USUAL,
+                "a system that is being made has no kernel of its own"
+            );
+        }
+
+        debian.boot()?;
+        mount("remount,ro")?;
+        debian.install(&another_version("0.1.0-2", "")?, &[])?;
+        mount("remount,rw")?;
+        let said = debian.install(&another_version("0.1.0-3", "")?, &[])?;
+        for limit in &limits {
+            let now = fs::read_to_string(limit)?;
+            ensure!(now.trim() == "4194304", "{}: {now}{said}", limit.display());
+        }
+
+        let file = debian.path("etc/sysctl.d/99-operator.conf");
+        fs::write(file, "net.core.rmem_max = 8388608\n")?;
+        debian.install(&another_version("0.1.0-4", "")?, &[])?;
+        let now = fs::read_to_string(&limits[0])?;
+        ensure!(now.trim() == "8388608", "the operator's {now}");
         Ok(())
     })
 }

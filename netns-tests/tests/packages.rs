@@ -62,6 +62,48 @@ fn the_same_input_makes_the_same_packages() -> Result<()> {
     Ok(())
 }
 
+/// `scripts/reproducible` in a folder of its own, around a script that stands for `scripts/packages`: whether it is content, and what it
+/// said.
+fn reproducible(packages: &str) -> Result<(bool, String)> {
+    let folder = tempfile::tempdir()?;
+    let scripts = folder.path().join("scripts");
+    fs::create_dir(&scripts)?;
+    fs::copy(workspace::root().join("scripts/reproducible"), scripts.join("reproducible"))?;
+    let stand_in = scripts.join("packages");
+    // As that one does it, with what earlier runs have left among the sums.
+    let rest = "out=${PACKAGES:-target/packages}; mkdir -p $out";
+    let sums = "(cd $out && sha256sum *.deb >SHA256SUMS 2>/dev/null || true)";
+    fs::write(&stand_in, format!("#!/bin/sh\n{rest}\n{packages}\n{sums}\n"))?;
+    fs::set_permissions(&stand_in, fs::Permissions::from_mode(0o755))?;
+    let earlier = folder.path().join("target/packages");
+    fs::create_dir_all(&earlier)?;
+    fs::write(earlier.join("earlier.deb"), "of another architecture")?;
+    let commit =
+        "git init -q && git add scripts && git -c user.name=a -c user.email=a@example.com commit -q -m one";
+    process::run(Command::new("sh").args(["-c", commit]).current_dir(folder.path()))?;
+    let output = Command::new(scripts.join("reproducible")).arg("amd64").output()?;
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    Ok((output.status.success(), said.into_owned()))
+}
+
+#[test]
+fn packages_are_compared_with_what_the_same_run_made() -> Result<()> {
+    let (is_content, said) = reproducible("echo same >$out/$1.deb")?;
+    ensure!(
+        is_content && said.contains("same: amd64.deb\n") && said.contains("same: SHA256SUMS\n"),
+        "{said}"
+    );
+    ensure!(!said.contains("earlier"), "{said}");
+    let (is_content, said) = reproducible("pwd >$out/$1.deb")?;
+    ensure!(!is_content && said.contains("differs: amd64.deb\n"), "{said}");
+    let (is_content, said) =
+        reproducible("echo same >$out/$1.deb; case $PWD in *deeper*) echo more >$out/more.deb ;; esac")?;
+    ensure!(!is_content && said.contains("differs: more.deb\n"), "{said}");
+    let (is_content, said) = reproducible("")?;
+    ensure!(!is_content && said.contains("no package was made"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn tar_reads_the_ipk() -> Result<()> {
     let folder = tempfile::tempdir()?;
@@ -76,7 +118,7 @@ fn tar_reads_the_ipk() -> Result<()> {
         "Package: sixfold",
         "Architecture: aarch64_cortex-a53",
         "Require-User: sixfold:sixfold",
-        "Depends: ca-bundle",
+        "Depends: ca-bundle, procd-ujail",
     ] {
         ensure!(about.lines().any(|found| found == line), "no {line:?} in\n{about}");
     }
@@ -106,7 +148,8 @@ fn another_reader_reads_the_apk() -> Result<()> {
     ensure!(listed.values().all(|file| file["time"] == packed::TIME), "{listed:?}");
     ensure!(fs::read(data.join("usr/bin/sixfold-relay"))? == b"\x7fELF a program");
     ensure!(fs::read_to_string(data.join("lib/apk/packages/sixfold.rusers"))? == "sixfold:sixfold\n");
-    ensure!(read["info"]["arch"] == ARCHITECTURE && read["info"]["depends"][0][0] == "ca-bundle", "{read}");
+    ensure!(read["info"]["arch"] == ARCHITECTURE, "{read}");
+    ensure!(read["info"]["depends"] == serde_json::json!([["ca-bundle"], ["procd-ujail"]]), "{read}");
     for (script, action) in [
         ("post-install", "default_postinst"),
         ("pre-deinstall", "default_prerm"),
@@ -190,9 +233,22 @@ fn the_feed_installs_what_the_packages_hold() -> Result<()> {
         makefile.contains(concat!("PKG_VERSION:=", env!("CARGO_PKG_VERSION"), "\n")),
         "the feed has another version"
     );
+    let recipe = makefile.split("define Package/sixfold/install\n").nth(1).context("no recipe")?;
+    let recipe = recipe.split("\nendef").next().unwrap_or_default();
+    let installed: Vec<_> = recipe.lines().filter(|line| !line.contains("$(INSTALL_DIR)")).collect();
     for (path, _) in FILES {
-        let folder = path.rsplit_once('/').context("a file without a folder")?.0;
-        ensure!(makefile.contains(&format!("$(1)/{folder}")), "the feed does not install {path}");
+        let (folder, name) = path.rsplit_once('/').context("a file without a folder")?;
+        let is_there = installed.iter().any(|line| {
+            let target = line.split_whitespace().last().and_then(|word| word.strip_prefix("$(1)/"));
+            target == Some(path)
+                || target == Some(&format!("{folder}/")) && line.contains(&format!("/{name} "))
+        });
+        // Of a program that another toolchain builds there is no bill of materials.
+        ensure!(is_there != (*path == "usr/share/sixfold/sbom.cdx.json"), "the feed: {path}: {is_there}");
+    }
+    let depends = makefile.lines().find(|line| line.contains("DEPENDS:=$(")).context("no dependencies")?;
+    for name in ["+ca-bundle", "+procd-ujail"] {
+        ensure!(depends.split_whitespace().any(|word| word == name), "{name}: {depends}");
     }
     let sources = makefile.split_whitespace().filter_map(|word| word.strip_prefix("./files/"));
     for source in sources {

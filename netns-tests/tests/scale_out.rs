@@ -8,6 +8,8 @@ use sixfold_netns_tests::relay::Relay;
 use sixfold_netns_tests::site::Site;
 use sixfold_netns_tests::{device, sandbox, workspace};
 use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -104,6 +106,37 @@ fn what_changes_at_the_origin_never_mixes_in_the_cache() -> Result<()> {
             let image = nginx::publish_image("large.bin", version, LARGE)?;
             let (code, said) = relay.command(&["prefetch", "/fw/large.bin"])?;
             ensure!(code == 0 && said.contains(&sha256(&image)), "version {version}: {said}");
+        }
+        Ok(())
+    })
+}
+
+/// nginx makes the folder of its cache, but not the one above it.
+#[test]
+fn the_folder_of_nginx_is_one_that_debian_has() -> Result<()> {
+    sandbox::run(&[Peer::Nginx, Peer::Dpkg], || {
+        let sample = fs::read_to_string(workspace::root().join("config/scale-out/nginx.conf"))?;
+        let folder = sample
+            .lines()
+            .find_map(|line| line.strip_prefix("proxy_cache_path ")?.split(' ').next())
+            .context("no proxy_cache_path")?;
+        let parent = Path::new(folder).parent().and_then(Path::to_str).context("no parent")?;
+        let output = Command::new("dpkg").args(["--listfiles", "nginx-common"]).output()?;
+        let files = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(files.lines().any(|file| file == parent), "no {parent} in\n{files}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_cache_takes_connections_over_both_versions_of_ip() -> Result<()> {
+    sandbox::run(&[Peer::Nginx], || {
+        let site = Site::create(1)?;
+        let ca = Ca::create("ca")?;
+        let _cache = site.start_cache(&ca.issue(&["cache.test"])?, "/run/ca/ca.pem".as_ref())?;
+        for address in ["[::1]:443", "127.0.0.1:443"] {
+            site.cache.enter(|| TcpStream::connect(address))?.context(address)?;
         }
         Ok(())
     })
