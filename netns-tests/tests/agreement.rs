@@ -23,11 +23,14 @@ fn prepare_leaves_a_session_in_the_ticket_that_the_relay_knows() -> Result<()> {
         let output = expect_prepare(netns, &prepare(&site, &lamp), 0, "a session with the relay, for ")?;
         let result: Value = serde_json::from_str(&output)?;
         let id = result["session"]["id"].as_str().unwrap_or_default();
-        ensure!(id.len() == 10, "{result}");
+        ensure!(id.len() == 10 && result["last_session"].is_null(), "{result}");
         let shown = expect(netns, "sixfold-publish", &["inspect", FLASH], 0, "")?;
         ensure!(shown.contains(&format!("Sender ID '{id}', Recipient ID ''")), "{shown}");
         ensure!(relay.metric("sixfold_agreements_total{result=\"granted\"}")? == 1.0, "{}", relay.log());
         ensure!(relay.log().contains("device=\"lamp-7.example\""), "{}", relay.log());
+        let output = expect_prepare(netns, &prepare(&site, &lamp), 0, "a session with the relay, for ")?;
+        let result: Value = serde_json::from_str(&output)?;
+        ensure!(result["last_session"] == "usable", "{result}");
         Ok(())
     })
 }
