@@ -83,7 +83,8 @@ def relay(architecture, program, sbom):
         description="Firmware updates for devices behind a 6LoWPAN border router: a caching CoAP-to-HTTPS proxy",
         architecture=architecture,
         section="net",
-        depends=["ca-bundle"],
+        # Without ujail procd would not start what has to be in a jail.
+        depends=["ca-bundle", "procd-ujail"],
         files=sorted((path, mode, source.read_bytes()) for path, mode, source in files),
         conffiles=["etc/config/sixfold"],
         user="sixfold:sixfold",

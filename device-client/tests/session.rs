@@ -6,15 +6,18 @@
 mod model;
 
 use coap_lite::MessageType;
-use model::device::{Device, End, Release};
+use model::device::{DEVICE, Device, End, Release};
 use model::flash::{Cut, How};
-use model::session::{Agreement, Guarded, answer};
-use model::{Server, image};
+use model::session::{Agreement, Forge, Guarded, answer, empty};
+use model::{Peer, Server, image};
 use sixfold_device::boot::{BootError, Cause, Event, SessionState, Which, install, session_state};
 use sixfold_oscore::ReplayWindow;
+use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Message};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::{Fields, MAX_TICKET, Numbers, Session};
+use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const CHUNK: usize = 256;
@@ -122,25 +125,33 @@ fn what_gets_lost_comes_again_with_the_same_number() {
 /// that OSCORE has, and whatever else ends an exchange.
 #[test]
 fn nothing_unprotected_is_believed() {
-    let release = release();
-    let wrong = |request: &Message<'_>| {
+    fn wrong(request: &Message<'_>) -> Vec<u8> {
         [&answer(request, Code::CONTENT)[..], b"\xd1\x0a\x02\xff", &[0xee; 64]].concat()
-    };
-    let forgeries: [fn(&Message<'_>) -> Vec<u8>; 8] = [
-        wrong,
-        |request| answer(request, Code::UNAUTHORIZED),
-        |request| answer(request, Code::BAD_REQUEST),
-        |request| answer(request, Code::BAD_OPTION),
-        |request| answer(request, Code::NOT_FOUND),
-        |request| answer(request, Code::SERVICE_UNAVAILABLE),
+    }
+    let release = release();
+    let forgeries: [Forge; 11] = [
+        |request| vec![wrong(request)],
+        |request| vec![answer(request, Code::UNAUTHORIZED)],
+        |request| vec![answer(request, Code::BAD_REQUEST)],
+        |request| vec![answer(request, Code::BAD_OPTION)],
+        |request| vec![answer(request, Code::NOT_FOUND)],
+        |request| vec![answer(request, Code::SERVICE_UNAVAILABLE)],
         // Confirmable.
         |request| {
             let mut separate = answer(request, Code::CONTENT);
             separate[0] = 0x44;
-            separate
+            vec![separate]
         },
         // A request, as an acknowledgement.
-        |request| answer(request, Code::GET),
+        |request| vec![answer(request, Code::GET)],
+        |request| vec![empty(request, 0x70)],
+        // What is no RST, but has its type.
+        |request| {
+            let mut reset = answer(request, Code::CONTENT);
+            reset[0] |= 0x30;
+            vec![reset]
+        },
+        |request| [vec![empty(request, 0x60); 50], vec![empty(request, 0x70); 50]].concat(),
     ];
     for (n, forge) in forgeries.into_iter().enumerate() {
         let mut device = device::<4, 256>(&release, 16, true);
@@ -150,6 +161,24 @@ fn nothing_unprotected_is_believed() {
         assert_eq!((relay.plain, relay.ledger.len(), causes(&device)), (0, 21, vec![]), "forgery {n}");
         assert_eq!(state(&mut device), SessionState::Usable);
     }
+}
+
+/// After an RST for each transmission the request is transmitted again, as if the RST had got lost (RFC 7252 §4.2).
+#[test]
+fn an_rst_does_not_end_retransmission() {
+    let release = release();
+    let mut device = device::<4, 256>(&release, 16, true);
+    let mut relay = relay(&release);
+    relay.forge = Some(|request| vec![empty(request, 0x70)]);
+    let mut seen = HashSet::new();
+    device.link = Box::new(move |datagram| {
+        let is_answer = datagram[1] != Code::EMPTY.0;
+        let is_first = is_answer && seen.insert(datagram.clone());
+        if is_first { vec![] } else { vec![datagram] }
+    });
+    runs(&mut device, &mut relay, &release);
+    assert_eq!((relay.plain, relay.ledger.len(), causes(&device)), (0, 21, vec![]));
+    assert_eq!(state(&mut device), SessionState::Usable);
 }
 
 #[test]
@@ -291,6 +320,68 @@ fn numbers_are_used_up() {
     }
 }
 
+/// A relay, and somebody who guesses Tokens and Message IDs once all numbers are used up: both count up.
+struct Guesser {
+    relay: Guarded,
+    latest: Option<(u16, u32)>,
+    /// When it guessed last.
+    at: Option<Instant>,
+    guess: fn(u16, u32) -> Vec<u8>,
+}
+
+impl Peer for Guesser {
+    fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, datagram: &[u8]) {
+        if let &[_, code, a, b, c, d, e, f, ..] = datagram
+            && code != Code::EMPTY.0
+        {
+            self.latest = Some((u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])));
+        }
+        self.relay.handle_datagram(now, peer, datagram);
+    }
+
+    fn poll_transmit(&mut self, now: Instant) -> Vec<(SocketAddr, Vec<u8>)> {
+        let mut all = self.relay.poll_transmit(now);
+        if let Some((message_id, token)) = self.latest.filter(|_| self.relay.ledger.len() == 256)
+            && self.at.replace(now) != Some(now)
+        {
+            let guesses =
+                (1..40).map(|n| (self.guess)(message_id.wrapping_add(n), token.wrapping_add(n.into())));
+            all.extend(guesses.map(|guess| (DEVICE, guess)));
+        }
+        all
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.relay.poll_timeout()
+    }
+}
+
+/// Section 9.4 of the profile: without flag P nothing unprotected is taken, also when nothing can be protected any more.
+#[test]
+fn nothing_is_believed_when_numbers_are_used_up() {
+    let release = Release::new(image(70 * CHUNK, 2), ChunkSize::from_bytes(CHUNK as u32).unwrap(), 8);
+    let guesses: [fn(u16, u32) -> Vec<u8>; 3] = [
+        // Block 256, with wrong bytes.
+        |_, token| {
+            [&[0x54, 0x45, 0, 1], &token.to_be_bytes()[..], b"\xd2\x0a\x10\x0a\xff", &[0xee; 64]].concat()
+        },
+        |_, token| [&[0x54, 0xa3, 0, 1][..], &token.to_be_bytes()].concat(),
+        |message_id, _| [&[0x70, 0][..], &message_id.to_be_bytes()].concat(),
+    ];
+    for (n, guess) in guesses.into_iter().enumerate() {
+        let mut device = device::<4, 256>(&release, 8, false);
+        device.patience = Duration::from_secs(20_000);
+        let mut relay = Guesser { relay: relay(&release), latest: None, at: None, guess };
+        assert_eq!(device.boot(&mut relay), Ok(End::StillTrying));
+        assert_eq!((relay.relay.ledger.len(), relay.relay.plain), (256, 0), "guess {n}");
+        assert!(relay.at.is_some_and(|at| at > Instant::ZERO + Duration::from_secs(10_000)), "it goes on");
+        let is_expected =
+            |event: &Event| matches!(event, Event::Chunks { .. } | Event::Sleep { cause: Cause::UsedUp, .. });
+        assert!(device.events.iter().all(is_expected), "guess {n}: {:?}", device.events);
+        assert!(device.slot(Which::B, 70 * CHUNK)[64 * CHUNK..].iter().all(|byte| *byte == 0xff));
+    }
+}
+
 #[test]
 fn numbers_go_on_behind_what_was_reserved_at_each_of_many_resets() {
     let release = release();
@@ -309,10 +400,34 @@ fn numbers_go_on_behind_what_was_reserved_at_each_of_many_resets() {
     assert_eq!((relay.plain, state(&mut device)), (0, SessionState::Usable));
 }
 
+/// What a life is to be like.
+#[derive(Clone, Copy)]
+struct Life {
+    /// How many numbers the ticket has, as a power of two.
+    exponent: u8,
+    /// A block comes at the last of so many requests for it; the others are put off, which takes a number and no flash.
+    requests: usize,
+}
+
+/// 21 requests, all with numbers of one entry.
+const SHORT: Life = Life { exponent: 16, requests: 1 };
+/// More than 1100: over four entries, until the numbers are used up and the device goes on without.
+const WHOLE: Life = Life { exponent: 10, requests: 55 };
+
 /// The life of a device with power cuts, each counted from the last: every datagram of it is in the ledger of one relay.
-fn live<const WRITE: usize, const ERASE: usize>(release: &Release, cuts: &[Cut], seed: u64) -> (u32, bool) {
-    let mut device = device::<WRITE, ERASE>(release, 16, false);
+fn live<const WRITE: usize, const ERASE: usize>(
+    release: &Release,
+    life: Life,
+    cuts: &[Cut],
+    seed: u64,
+) -> (u32, bool) {
+    let is_short = life.requests == 1;
+    let mut device = device::<WRITE, ERASE>(release, life.exponent, !is_short);
     let mut relay = relay(release);
+    relay.server = relay.server.script(move |n, server| {
+        let is_put_off = n % life.requests < life.requests - 1;
+        server.error = is_put_off.then_some((Code::SERVICE_UNAVAILABLE, 1));
+    });
     let mut later = cuts.iter().copied();
     device.flash.power_on(later.next(), seed);
     let mut came = 0;
@@ -324,7 +439,10 @@ fn live<const WRITE: usize, const ERASE: usize>(release: &Release, cuts: &[Cut],
             }
             End::Runs(which) => {
                 assert_eq!(device.slot(which, release.image.len()), release.image);
-                assert_eq!(relay.plain, 0);
+                assert_eq!(relay.plain > 0, !is_short);
+                // A cut costs the rest of an entry, and one more when it tears that.
+                let least = (1 << life.exponent) - 512 * cuts.len();
+                assert!(is_short || relay.ledger.len() >= least, "{} numbers", relay.ledger.len());
                 return (device.flash.operations, came == cuts.len());
             }
             end => panic!("{end:?}"),
@@ -333,16 +451,22 @@ fn live<const WRITE: usize, const ERASE: usize>(release: &Release, cuts: &[Cut],
     panic!("the image never came");
 }
 
-fn every_cut<const WRITE: usize, const ERASE: usize>() {
+/// A cut at each operation, and torn operations in `ways` ways.
+fn every_cut<const WRITE: usize, const ERASE: usize>(life: Life, ways: u64) {
     let release = release();
-    let (operations, _) = live::<WRITE, ERASE>(&release, &[], 0);
+    let (operations, _) = live::<WRITE, ERASE>(&release, life, &[], 0);
     for at in 0..operations {
         for how in How::ALL {
-            for seed in 0..if how == How::Torn { 8 } else { 1 } {
-                assert!(live::<WRITE, ERASE>(&release, &[Cut { at, how }], seed).1, "{at} {how:?}");
+            for seed in 0..if how == How::Torn { ways } else { 1 } {
+                assert!(live::<WRITE, ERASE>(&release, life, &[Cut { at, how }], seed).1, "{at} {how:?}");
             }
         }
     }
+}
+
+fn pairs_of_cuts<const WRITE: usize, const ERASE: usize>() {
+    let release = release();
+    let (operations, _) = live::<WRITE, ERASE>(&release, SHORT, &[], 0);
     let mut both = 0;
     for seed in 0..500_u64 {
         let cut = |salt: u64| {
@@ -351,14 +475,25 @@ fn every_cut<const WRITE: usize, const ERASE: usize>() {
             let at = (x >> 33) as u32 % if salt == 0 { operations } else { 6 };
             Cut { at, how: How::ALL[(x >> 20) as usize % 3] }
         };
-        both += u32::from(live::<WRITE, ERASE>(&release, &[cut(0), cut(1)], seed).1);
+        both += u32::from(live::<WRITE, ERASE>(&release, SHORT, &[cut(0), cut(1)], seed).1);
     }
     assert!(both > 300, "{both}");
 }
 
 #[test]
 fn a_power_cut_at_any_flash_operation_repeats_no_nonce() {
-    every_cut::<4, 256>();
-    every_cut::<1, 256>();
-    every_cut::<16, 256>();
+    every_cut::<4, 256>(SHORT, 8);
+    every_cut::<1, 256>(SHORT, 8);
+    every_cut::<16, 256>(SHORT, 8);
+    pairs_of_cuts::<4, 256>();
+    pairs_of_cuts::<1, 256>();
+    pairs_of_cuts::<16, 256>();
+}
+
+/// Over the whole life of a ticket: the numbers of one entry after the other, until they are used up.
+#[test]
+fn a_power_cut_in_the_whole_life_of_a_ticket_repeats_no_nonce() {
+    every_cut::<4, 256>(WHOLE, 4);
+    every_cut::<1, 256>(WHOLE, 4);
+    every_cut::<16, 256>(WHOLE, 4);
 }

@@ -1,9 +1,12 @@
-// Runs a view of LuCI without LuCI, and prints what it made as JSON: node luci.js VIEW [STATUS].
+// Runs a view of LuCI without LuCI, and prints what it made as JSON: node luci.js VIEW STATUS CONFIGURATION, which is what
+// /etc/config/sixfold has: the sections of each type.
 // Of a form: its sections with their options. Of the status view, which gets STATUS for what the relay answers: its words.
 'use strict';
 const fs = require('fs');
 
-const [, , file, status] = process.argv;
+const [, , file, status, configuration] = process.argv;
+const configured = JSON.parse(configuration);
+let loaded = false;
 const sections = [];
 
 class Option {
@@ -11,7 +14,7 @@ class Option {
   value(value) { this.values.push(value); }
 }
 class Section {
-  constructor(kind, type) { Object.assign(this, { kind, type, options: [] }); }
+  constructor(kind, type, name) { Object.assign(this, { kind, type, name, options: [] }); }
   option(kind, name, title) {
     if (!title) throw new Error(`${name} has no title`);
     const option = new Option(kind, name);
@@ -22,7 +25,7 @@ class Section {
 class FormMap {
   constructor(config) { if (config !== 'sixfold') throw new Error(config); }
   section(kind, ...names) {
-    const section = new Section(kind, kind === 'NamedSection' ? names[1] : names[0]);
+    const section = kind === 'NamedSection' ? new Section(kind, names[1], names[0]) : new Section(kind, names[0]);
     sections.push(section);
     return section;
   }
@@ -56,7 +59,16 @@ const stubs = {
     },
   },
   poll: { add() {} },
-  uci: { load: () => Promise.resolve(), sections: () => [{ listen: '[::]:9999' }] },
+  uci: {
+    load() {
+      loaded = true;
+      return Promise.resolve();
+    },
+    sections(file, type) {
+      if (!loaded) throw new Error(`${file} was not loaded`);
+      return configured[type] ?? [];
+    },
+  },
 };
 const view = new Function(...Object.keys(stubs), fs.readFileSync(file, 'utf8'))(...Object.values(stubs));
 Promise.resolve(view.load ? view.load() : null)

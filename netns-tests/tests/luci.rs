@@ -18,13 +18,13 @@ fn json(name: &str) -> Result<Value> {
     serde_json::from_str(&fs::read_to_string(file(name))?).with_context(|| name.to_owned())
 }
 
-/// Runs a view: what it made.
-fn run(view: &str, status: &str) -> Result<Value> {
+/// Runs a view, with the relay's status and the sections of UCI by their types: what it made.
+fn run(view: &str, status: &str, configuration: &str) -> Result<Value> {
     let program = Peer::Node.program().context(Peer::Node.remedy())?;
     let output = Command::new(program)
         .arg(workspace::root().join("netns-tests/openwrt/luci.js"))
         .arg(file(&format!("htdocs/luci-static/resources/view/sixfold/{view}.js")))
-        .arg(status)
+        .args([status, configuration])
         .output()?;
     ensure!(output.status.success(), "{view}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
@@ -50,7 +50,7 @@ fn the_form_has_every_option_of_uci_with_its_type() -> Result<()> {
     sandbox::run(&[Peer::Node], || {
         let mut schema = schema()?;
         ensure!(schema.len() > 50, "{schema:?}");
-        let made = run("config", "")?;
+        let made = run("config", "", "{}")?;
         for section in made["sections"].as_array().context("sections")? {
             let name = section["type"].as_str().context("a type")?;
             for option in section["options"].as_array().context("options")? {
@@ -86,10 +86,51 @@ fn the_form_has_every_option_of_uci_with_its_type() -> Result<()> {
 }
 
 #[test]
+fn what_the_relay_takes_once_can_be_added_once() -> Result<()> {
+    sandbox::run(&[Peer::Node], || {
+        let by_hand = r#"{"cache": [{".name": "cfg0a"}], "listen": [{".name": "listen"}]}"#;
+        for (configuration, cache) in [("{}", "cache"), (by_hand, "cfg0a")] {
+            let made = run("config", "", configuration)?;
+            let mut once = 0;
+            for section in made["sections"].as_array().context("sections")? {
+                let kind = section["type"].as_str().context("a type")?;
+                let is_always_there = ["sixfold", "listen"].contains(&kind);
+                ensure!(section["addremove"] == !is_always_there, "{section}");
+                if ["route", "link"].contains(&kind) {
+                    ensure!(section["kind"] == "TypedSection" && section["anonymous"] == true, "{section}");
+                    continue;
+                }
+                let name = match kind {
+                    "sixfold" => "main",
+                    "cache" => cache,
+                    other => other,
+                };
+                ensure!(section["kind"] == "NamedSection" && section["name"] == name, "{section}");
+                once += 1;
+            }
+            ensure!(once > 5, "{once}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_relay_that_answers_nowhere_is_not_asked() -> Result<()> {
+    sandbox::run(&[Peer::Node], || {
+        let made = run("status", "", r#"{"admin": [{"listen": "off"}]}"#)?;
+        let words: Vec<_> =
+            made["words"].as_array().context("words")?.iter().filter_map(Value::as_str).collect();
+        ensure!(!words.iter().any(|word| word.starts_with("EXEC ")), "{words:?}");
+        ensure!(words.iter().any(|word| word.contains("There is no status")), "{words:?}");
+        Ok(())
+    })
+}
+
+#[test]
 fn the_defaults_that_the_form_shows_are_those_of_the_relay() -> Result<()> {
     sandbox::run(&[Peer::Node], || {
         let manual = fs::read_to_string(workspace::root().join("config/relay.toml"))?;
-        let made = run("config", "")?;
+        let made = run("config", "", "{}")?;
         let mut compared = 0;
         for section in made["sections"].as_array().context("sections")? {
             let name = section["type"].as_str().context("a type")?;
@@ -186,7 +227,8 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             sessions: Vec::new(),
             transfers: vec![transfer],
         };
-        let made = run("status", &serde_json::to_string(&status)?)?;
+        let made =
+            run("status", &serde_json::to_string(&status)?, r#"{"admin": [{"listen": "[::]:9999"}]}"#)?;
         let words: Vec<_> =
             made["words"].as_array().context("words")?.iter().filter_map(Value::as_str).collect();
         for word in [
@@ -224,6 +266,8 @@ fn menu_and_rights_name_each_other_and_what_is_there() -> Result<()> {
     let top = &menu["admin/services/sixfold"];
     ensure!(top["depends"]["acl"][0] == "luci-app-sixfold", "{top}");
     ensure!(rights["luci-app-sixfold"]["write"]["uci"][0] == "sixfold", "{rights}");
+    // LuCI itself lets accounts that may write alone run anything: who may only read sees the status by this.
+    ensure!(rights["luci-app-sixfold"]["read"]["ubus"] == serde_json::json!({"file": ["exec"]}), "{rights}");
     ensure!(
         rights["luci-app-sixfold"]["write"].as_object().is_some_and(|write| write.len() == 1),
         "{rights}"

@@ -3,11 +3,12 @@
 
 use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::peer::Peer;
-use sixfold_netns_tests::router::{Router, WRITTEN, file, said};
+use sixfold_netns_tests::router::{Router, USER, WRITTEN, file, said};
 use sixfold_netns_tests::{sandbox, workspace};
 use sixfold_relay::config::{Config, Listen};
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -173,7 +174,7 @@ fn the_service_is_confined_and_comes_back() -> Result<()> {
             "procd_set_param no_new_privs 1",
             "procd_set_param capabilities /etc/capabilities/sixfold.json",
             "procd_add_jail sixfold log procfs sysfs requirejail",
-            "procd_add_jail_mount /etc/sixfold/ca.pem",
+            "procd_add_jail_mount /etc/sixfold",
             "procd_add_jail_mount_rw /tmp/spool",
             "chown sixfold:sixfold /tmp/spool",
             "procd_add_mdns coap udp 5999",
@@ -248,11 +249,143 @@ fn a_reload_is_a_signal_and_only_when_something_changed() -> Result<()> {
         let (_, record) = router.run("reload", SMALL)?;
         ensure!(!record.contains(hangup) && !stops(&record), "{record}");
         let (_, record) = router.run("reload", &SMALL.replace("/fw", "/other"))?;
-        let (signal, instance) = (record.find(hangup), record.find("procd_open_instance"));
-        ensure!(signal.is_some() && signal < instance, "{record}");
+        let (signal, closed) = (record.find(hangup), record.find("service closed"));
+        ensure!(signal > closed, "procd would be told nothing: {record}");
         ensure!(router.written()?.routes[0].path == ["other"]);
+        // Procd restarts a service that is announced at another port: it reads the new file then, or would die of the signal.
+        let moved = format!("{SMALL}config listen 'listen'\n\tlist coap '[::]:5999'\n");
+        let (_, record) = router.run("reload", &moved)?;
+        ensure!(!record.contains(hangup) && !stops(&record), "{record}");
         let (ok, record) = router.run("reload", &SMALL.replace("'1'", "'0'"))?;
         ensure!(ok && stops(&record), "turned off: {record}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_file_that_only_root_can_read_is_a_mistake() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::with_service()?;
+        let folder = router.path("etc/sixfold");
+        fs::create_dir_all(&folder)?;
+        let pair = rcgen::generate_simple_self_signed(["relay".to_owned()])?;
+        fs::write(folder.join("relay.pem"), pair.cert.pem())?;
+        let key = folder.join("relay.key");
+        fs::write(&key, pair.signing_key.serialize_pem())?;
+        let config = format!(
+            "{SMALL}\toption client_cert_file '/etc/sixfold/relay.pem'\n\toption client_key_file '/etc/sixfold/relay.key'\n"
+        );
+        std::os::unix::fs::chown(&key, None, Some(USER))?;
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o640))?;
+        for action in ["start", "check"] {
+            let (ok, record) = router.run(action, &config)?;
+            ensure!(ok, "{action}: {record}");
+        }
+        router.set_running(true)?;
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+        let (ok, record) = router.run("check", &config)?;
+        ensure!(!ok && record.contains("client_key_file"), "{record}");
+        let (ok, record) = router.run("reload", &config)?;
+        ensure!(ok && !stops(&record) && record.contains("client_key_file"), "{record}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_file_that_took_the_place_of_another_is_passed_on() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::with_service()?;
+        let hangup = "procd_send_signal sixfold * HUP";
+        fs::create_dir_all(router.path("etc/sixfold"))?;
+        let replace = |path: &str| -> Result<()> {
+            let authority = rcgen::generate_simple_self_signed(["h".to_owned()])?;
+            fs::write(router.path("tmp/new.pem"), authority.cert.pem())?;
+            Ok(fs::rename(router.path("tmp/new.pem"), router.path(path))?)
+        };
+        for (path, has_folder) in [("/etc/sixfold/ca.pem", true), ("/etc/ca.pem", false)] {
+            let config = format!("{SMALL}\toption ca_file '{path}'\n");
+            router.set_running(false)?;
+            replace(path)?;
+            router.run("start", &config)?;
+            router.set_running(true)?;
+            let (_, record) = router.run("reload", &config)?;
+            ensure!(!record.contains(hangup), "{path}: {record}");
+            replace(path)?;
+            let (ok, record) = router.run("reload", &config)?;
+            // The jail shows what lies beside other things by itself, and goes on to show what it was: procd restarts the relay.
+            let watched = record.contains("procd_set_param file /usr/bin/sixfold-relay /etc/ca.pem\n");
+            ensure!(ok && record.contains(hangup) == has_folder && watched != has_folder, "{path}: {record}");
+            let shown = if has_folder { "/etc/sixfold" } else { path };
+            ensure!(record.contains(&format!("procd_add_jail_mount {shown}\n")), "{path}: {record}");
+        }
+        // Where a link leads is shown too.
+        std::os::unix::fs::symlink("../acme/ca.pem", router.path("etc/sixfold/link.pem"))?;
+        fs::create_dir_all(router.path("etc/acme"))?;
+        replace("/etc/acme/ca.pem")?;
+        let (_, record) =
+            router.run("reload", &format!("{SMALL}\toption ca_file '/etc/sixfold/link.pem'\n"))?;
+        for line in ["procd_add_jail_mount /etc/sixfold\n", "procd_add_jail_mount /etc/acme\n"] {
+            ensure!(record.contains(line), "{line}: {record}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn nothing_is_written_to_flash_where_a_disk_is_missing() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::with_service()?;
+        let config = format!(
+            "{SMALL}config cache\n\toption disk_path '/mnt/sda1/sixfold'\n\toption disk_limit '1 MiB'\n\
+             config sessions\n\toption store '/mnt/sda1/kept/sessions'\n"
+        );
+        fs::create_dir_all(router.path("mnt/sda1"))?;
+        let (ok, record) = router.run("start", &config)?;
+        ensure!(ok && !stops(&record), "{record}");
+        for option in ["cache.disk_path: nothing is mounted", "sessions.store: nothing is mounted"] {
+            ensure!(record.contains(option), "{option}: {record}");
+        }
+        ensure!(fs::read_dir(router.path("mnt/sda1"))?.next().is_none() && !record.contains("mount_rw"));
+        let written = router.written()?;
+        ensure!(written.cache.disk.is_none() && written.sessions.store.is_none(), "{written:#?}");
+
+        router.set_mounted(&["/mnt/sda"])?;
+        let (_, record) = router.run("start", &config)?;
+        ensure!(!record.contains("mount_rw"), "another disk whose name begins alike: {record}");
+
+        router.set_mounted(&["/mnt/sda1"])?;
+        let (ok, record) = router.run("start", &config)?;
+        ensure!(ok && !record.contains("nothing is mounted"), "{record}");
+        for line in
+            ["procd_add_jail_mount_rw /mnt/sda1/sixfold\n", "procd_add_jail_mount_rw /mnt/sda1/kept\n"]
+        {
+            ensure!(record.contains(line), "{line}: {record}");
+        }
+        let written = router.written()?;
+        ensure!(written.cache.disk.is_some() && written.sessions.store.is_some(), "{written:#?}");
+        let (_, record) = router.run("triggers", &config)?;
+        for place in ["/mnt/sda1/sixfold\n", "/mnt/sda1/kept/sessions\n"] {
+            ensure!(record.contains(&format!("procd_add_reload_mount_trigger {place}")), "{place}: {record}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn the_rule_of_the_firewall_is_in_force_at_once() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::create()?;
+        let record = router.first_settings(&file("sixfold.defaults"))?;
+        ensure!(record.contains("uci commit firewall"), "a router without a firewall: {record}");
+        let firewall = router.path("etc/init.d/firewall");
+        fs::write(&firewall, "#!/bin/sh\necho \"firewall $*\" >>/record\necho noise\nexit 1\n")?;
+        fs::set_permissions(&firewall, fs::Permissions::from_mode(0o755))?;
+        let record = router.first_settings(&file("sixfold.defaults"))?;
+        ensure!(!record.contains("firewall reload"), "the rule was there already: {record}");
+        fs::write(router.path("record"), "")?;
+        let record = router.first_settings(&file("sixfold.defaults"))?;
+        let (committed, reloaded) = (record.find("uci commit firewall"), record.find("firewall reload"));
+        ensure!(committed.is_some() && committed < reloaded, "{record}");
         Ok(())
     })
 }

@@ -8,7 +8,7 @@ use sixfold_netns_tests::packed::Feed;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::process::{self, Process, status_field};
 use sixfold_netns_tests::router::procd::Instance;
-use sixfold_netns_tests::router::{Router, UCI, WRITTEN, file};
+use sixfold_netns_tests::router::{Router, UCI, USER, WRITTEN, file};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::RELAY;
 use sixfold_netns_tests::{device, nginx, relay, sandbox, wait, workspace};
@@ -22,8 +22,6 @@ use std::time::Duration;
 const NEEDS: &[Peer] = &[Peer::Busybox, Peer::CoapClient, Peer::Nginx, Peer::Radvd];
 const ARCHITECTURE: &str = "x86_64";
 const SPOOL: &str = "/tmp/spool";
-/// The first number that OpenWrt gives to a package's user.
-const USER: u32 = 65536;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an operator makes of the file that is installed.
@@ -206,6 +204,39 @@ fn the_installed_service_reloads_and_ends_when_it_is_told() -> Result<()> {
         service.signal(Signal::SIGTERM)?;
         let status = service.wait(wait::SOON)?;
         ensure!(status.success(), "{status}: {}", service.log());
+        Ok(())
+    })
+}
+
+#[test]
+fn a_certificate_that_took_the_place_of_another_is_used_after_a_reload() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let (net, client) = (&scene.net.relay, &scene.net.devices[0]);
+        nginx::publish_image("early.bin", 1, 1_000)?;
+        let image = nginx::publish_image("late.bin", 1, 1_000)?;
+        let (router, _folder) = installed(&scene)?;
+        let stranger = rcgen::generate_simple_self_signed(["another authority".to_owned()])?;
+        fs::write(router.path("etc/sixfold/ca.pem"), stranger.cert.pem())?;
+        fs::write(router.path(UCI), edited(&fs::read_to_string(router.path(UCI))?))?;
+        let instance = told(&router, net, "start")?;
+        let service = start(&router, net, &instance)?;
+        let ask = |name: &str| coap_client::request(client, &format!("coap://{RELAY}/fw/{name}"), &[]);
+        ensure!(
+            !matches!(ask("early.bin")?, Outcome::Body(_)),
+            "the origin is believed without its authority"
+        );
+
+        let new = router.path("etc/sixfold/ca.pem.new");
+        fs::copy(scene.ca.certificate(), &new)?;
+        fs::rename(new, router.path("etc/sixfold/ca.pem"))?;
+        ensure!(told(&router, net, "reload")? == instance, "procd would restart it");
+        ensure!(router.record()?.contains("procd_send_signal sixfold * HUP"));
+        service.signal(Signal::SIGHUP)?;
+        wait::until_true("the new configuration", wait::SOON, || {
+            service.log().contains("configuration reloaded")
+        })?;
+        ensure!(ask("late.bin")? == Outcome::Body(image));
         Ok(())
     })
 }

@@ -66,7 +66,7 @@ impl Handle {
         answer.await.map_err(|_| stopped())
     }
 
-    /// A Recipient ID for a new session; `None` when there are as many as `sessions.limit` allows.
+    /// A Recipient ID for a new session; `None` when none was found, or there is no randomness.
     ///
     /// # Errors
     /// When it has stopped.

@@ -5,7 +5,7 @@
 //! datagram again, with the same number.
 //!
 //! Whoever is on the link can send an unprotected refusal. One of them ends nothing: the response is still waited for. When
-//! [`ROUNDS`] requests in a row got refusals and no response, the session is taken for lost, and flash says so. What comes to a group
+//! [`ROUNDS`] requests in a row got refusals and no response, the session is taken for lost, and flash says so. An RST is as good as nothing. What comes to a group
 //! is not protected; digests say what is right there as everywhere.
 
 use super::core::{Boot, Cause};
@@ -21,6 +21,9 @@ use sixfold_profile::ticket::Ticket;
 /// After so many requests in a row that were refused, and not answered, the session is lost: with the sleeps between them, that
 /// is three minutes at least.
 const ROUNDS: u8 = 4;
+
+/// How an RST begins, which has four bytes (RFC 7252 §3, §4.1).
+const RESET: u8 = 0x70;
 
 /// What is remembered of a session.
 #[derive(Debug)]
@@ -111,17 +114,21 @@ impl<F: NorFlash> Boot<'_, F> {
 
     /// What of a datagram is for the exchange: `None` when it says that it is an answer, and nobody knows whose.
     pub(super) fn unprotect<'d>(&mut self, datagram: &'d mut [u8]) -> Option<&'d [u8]> {
-        let Protection { client: Some(client), number: Some(number), is_refused, refusals, .. } =
-            &mut self.protection
+        let Protection { client: Some(client), number, is_refused, refusals, .. } = &mut self.protection
         else {
             return Some(datagram);
         };
-        // Empty messages are not protected (§4.2), and what has not the Token of the latest request changes nothing.
-        let &mut [first, code, _, _, a, b, c, d, ..] = datagram else { return Some(datagram) };
+        // Whoever sees a Message ID can make an RST (RFC 7252 §4.2, §4.3): retransmission goes on. Other empty messages are as ever
+        // (§4.2), and what has not the Token of the latest request changes nothing.
+        let &mut [first, code, _, _, a, b, c, d, ..] = datagram else {
+            return if let [RESET, ..] = datagram { None } else { Some(datagram) };
+        };
         let code = Code(code);
         if first & 0x0f != 4 || code == Code::EMPTY || !self.blocks.exchange().is_latest([a, b, c, d]) {
             return Some(datagram);
         }
+        // Without a number the request never left: whatever claims to be its answer is somebody's guess.
+        let Some(number) = number else { return None };
         match client.unprotect(number, datagram) {
             Ok(length) => {
                 (*is_refused, *refusals) = (false, 0);

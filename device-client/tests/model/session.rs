@@ -44,6 +44,9 @@ impl Agreement {
     }
 }
 
+/// Makes datagrams about a request.
+pub type Forge = fn(&Message<'_>) -> Vec<Vec<u8>>;
+
 pub struct Guarded {
     pub server: Server,
     /// `None`: it does not know the session.
@@ -56,7 +59,7 @@ pub struct Guarded {
     /// Requests without protection that were answered.
     pub plain: usize,
     /// Sent before every answer that is due, made from the request: what somebody on the link says.
-    pub forge: Option<fn(&Message<'_>) -> Vec<u8>>,
+    pub forge: Option<Forge>,
     /// Sees every protected datagram that leaves.
     pub sent: Vec<Vec<u8>>,
     numbers: SenderSequence,
@@ -167,6 +170,12 @@ pub fn answer(request: &Message<'_>, code: Code) -> Vec<u8> {
     [&[0x60 | request.token.len() as u8, code.0, high, low][..], request.token].concat()
 }
 
+/// An empty message about a request (RFC 7252 §4.1): an ACK with 0x60, an RST with 0x70.
+pub fn empty(request: &Message<'_>, first: u8) -> Vec<u8> {
+    let [high, low] = request.message_id.to_be_bytes();
+    vec![first, Code::EMPTY.0, high, low]
+}
+
 impl Peer for Guarded {
     fn handle_datagram(&mut self, now: Instant, peer: SocketAddr, datagram: &[u8]) {
         let message = Message::parse(datagram).unwrap();
@@ -174,7 +183,7 @@ impl Peer for Guarded {
             return self.server.handle_datagram(now, peer, datagram);
         }
         if let Some(forge) = self.forge {
-            self.outbox.push((peer, forge(&message)));
+            self.outbox.extend(forge(&message).into_iter().map(|forged| (peer, forged)));
         }
         if message.option(option::OSCORE).is_some() {
             return self.request(now, peer, datagram, &message);

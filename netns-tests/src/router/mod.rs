@@ -18,13 +18,30 @@ use std::process::{Command, Output};
 
 const ROOT: &str = "/run/root";
 const INIT: &str = "/etc/init.d/sixfold";
+/// The first number that OpenWrt gives to a package's user.
+pub const USER: u32 = 65536;
 const PROGRAM: &str = "usr/bin/sixfold-relay";
 /// What the package's file of UCI is called.
 pub const UCI: &str = "etc/config/sixfold";
 /// What the init script writes for the relay.
 pub const WRITTEN: &str = "var/etc/sixfold/relay.toml";
 const APPLETS: &[&str] = &[
-    "basename", "cat", "chmod", "chown", "cmp", "dirname", "grep", "mkdir", "mktemp", "mv", "rm", "sed", "sh",
+    "basename",
+    "cat",
+    "chmod",
+    "chown",
+    "cmp",
+    "dirname",
+    "grep",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "readlink",
+    "rm",
+    "sed",
+    "sh",
+    "sha256sum",
+    "start-stop-daemon",
 ];
 /// Where opkg keeps what it knows of packages.
 const INFO: &str = "usr/lib/opkg/info";
@@ -69,6 +86,8 @@ impl Router {
         }
         fs::write(router.path("networks"), "lowpan wpan0\n")?;
         fs::write(router.path("dev/null"), "")?;
+        fs::create_dir_all(router.path("proc"))?;
+        router.set_mounted(&[])?;
         let authority = rcgen::generate_simple_self_signed(["an authority".to_owned()])?;
         fs::create_dir_all(router.path("etc/ssl/certs"))?;
         fs::write(router.path("etc/ssl/certs/ca-certificates.crt"), authority.cert.pem())?;
@@ -83,7 +102,19 @@ impl Router {
         router.install_libraries(&program)?;
         fs::copy(file("sixfold.init"), router.path(INIT))?;
         fs::set_permissions(router.path(INIT), fs::Permissions::from_mode(0o755))?;
+        fs::write(
+            router.path("etc/passwd"),
+            format!("sixfold:x:{USER}:{USER}:sixfold:/var/run/sixfold:/bin/false\n"),
+        )?;
+        fs::write(router.path("etc/group"), format!("sixfold:x:{USER}:sixfold\n"))?;
         Ok(router)
+    }
+
+    /// What the kernel is to say of mounts, beside the root on flash and `/tmp` in RAM: the places of disks.
+    pub fn set_mounted(&self, disks: &[&str]) -> Result<()> {
+        let mut mounts = "overlayfs:/overlay / overlay rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n".to_owned();
+        disks.iter().for_each(|place| mounts += &format!("/dev/sda1 {place} ext4 rw 0 0\n"));
+        Ok(fs::write(self.path("proc/mounts"), mounts)?)
     }
 
     /// Where `path` of the router is.
@@ -131,6 +162,14 @@ impl Router {
         let said = said(&output);
         ensure!(said.is_empty(), "{action}: {said}");
         Ok((output.status.success(), self.record()?))
+    }
+
+    /// Applies a script of `uci-defaults`: what it told uci and services, after what is in [`Router::record`].
+    pub fn first_settings(&self, script: &Path) -> Result<String> {
+        fs::copy(script, self.path("tmp/defaults"))?;
+        let output = self.command("/bin/sh").arg("/tmp/defaults").output()?;
+        ensure!(output.status.success() && said(&output).is_empty(), "{}", said(&output));
+        self.record()
     }
 
     /// What was told procd, uci and the log since the last action began.

@@ -47,13 +47,18 @@ fn unprotect(derived: &Derived, iv: u64, response: &[u8]) -> Result<Vec<u8>, Unp
     Ok(bytes)
 }
 
-/// RFC 8613, Appendix C.4, C.7 and C.8.
+/// RFC 8613, Appendix C.4, C.5, C.7 and C.8; C.6 has an ID Context, which no ticket has.
 #[test]
 fn the_messages_of_the_standard() {
     let master_secret: Vec<u8> = (1..=16).collect();
-    let secret =
-        Secret { master_secret: &master_secret, master_salt: &hex("9e7ca92223786340"), id_context: None };
-    let client = Derived::new(secret, &[], &[1]).unwrap();
+    let of_salt = |master_salt: &[u8], sender_id: &[u8]| {
+        let secret = Secret { master_secret: &master_secret, master_salt, id_context: None };
+        Derived::new(secret, sender_id, &[1]).unwrap()
+    };
+    let client = of_salt(&[], &[0]);
+    let request = protect(&client, 20, &hex("440171c30000b932396c6f63616c686f737483747631"), ROOM);
+    assert_eq!(request, Ok(hex("440271c30000b932396c6f63616c686f737463091400ff4ed339a5a379b0b8bc731fffb0")));
+    let client = of_salt(&hex("9e7ca92223786340"), &[]);
     let request = protect(&client, 20, &hex("44015d1f00003974396c6f63616c686f737483747631"), ROOM);
     assert_eq!(request, Ok(hex("44025d1f00003974396c6f63616c686f7374620914ff612f1092f1776f1c1668b3825e")));
     for response in [

@@ -14,7 +14,7 @@ use crate::outgoing::{Outgoing, Purpose};
 use crate::path::{Path, Transmit};
 use crate::peers::{Peer, Peers};
 use crate::resources::Resources;
-use crate::session::{Echo, Refusals, Serial, Sessions};
+use crate::session::{Echo, Serial, Sessions};
 use crate::store::Store;
 use crate::streams::Streams;
 use crate::timers::Timers;
@@ -66,7 +66,6 @@ pub struct Engine<S> {
     /// The URLs that are refused.
     pub(crate) bans: BTreeSet<String>,
     pub(crate) sessions: Sessions,
-    pub(crate) session_refusals: Refusals,
     pub(crate) echo: Echo,
     /// Where requests are unprotected.
     pub(crate) plain: Vec<u8>,
@@ -129,7 +128,6 @@ impl<S: Store> Engine<S> {
             streams: Streams::default(),
             bans: BTreeSet::new(),
             sessions: Sessions::new(hasher.clone()),
-            session_refusals: Refusals::default(),
             echo,
             plain: Vec::new(),
             prefixes: Vec::new(),

@@ -132,7 +132,8 @@ pub enum SessionRefusal {
     Replayed,
     /// 4.00: not made with the session's key, or changed on the way.
     Forged,
-    /// 4.01 with Echo: the relay lost the session's window when it restarted, and the device has to show that it is there.
+    /// 4.01 with Echo: the relay lost the session's window when it restarted, or the address is not live, and the device has to show
+    /// that it is there.
     Freshness,
     /// 4.01: plain, where a session is required.
     Required,

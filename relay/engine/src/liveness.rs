@@ -3,8 +3,8 @@
 //! Source addresses can be forged, and blocks are much longer than their requests. So an address from elsewhere gets no more than
 //! [`FACTOR`] times what came from it, until it has brought back an Echo value: blocks that are small
 //! enough, with an Echo value in them that a client may bring back; and where no block is, 4.01 with one. Clients that do not know
-//! Echo are served with small blocks for as long as they like. A request in a session is answered in full, because it is answered once;
-//! it proves a key and not an address.
+//! Echo are served with small blocks for as long as they like. A request in a session proves a key and not an address, and is served when
+//! its address is live; before that it is answered 4.01 with an Echo value of the session, which both sides know how to use.
 //!
 //! Addresses of paced links, and those that are on the link of an interface of ours, are trusted: whoever forges them is behind the
 //! same router as they are. An acknowledgement of a Confirmable message of ours proves nothing here, because a Message ID has no more
@@ -34,6 +34,9 @@ const AROUND: usize = 4 + 9 + 3 + 5 + 5 + 1;
 
 /// Size2, if it was asked for.
 const SIZE2: usize = 6;
+
+/// An address and its port, in bytes.
+pub(crate) const ADDRESS: usize = 16 + 2;
 
 /// Which addresses have to be shown to be live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -180,8 +183,8 @@ const fn is_local(address: IpAddr) -> bool {
 }
 
 /// What an address's Echo values are made for: the same address at another port is another client.
-fn subject(peer: SocketAddr) -> [u8; 18] {
-    let mut subject = [0; 18];
+pub(crate) fn subject(peer: SocketAddr) -> [u8; ADDRESS] {
+    let mut subject = [0; ADDRESS];
     let address = match peer.ip() {
         IpAddr::V4(address) => address.to_ipv6_mapped(),
         IpAddr::V6(address) => address,

@@ -5,6 +5,7 @@
 
 use crate::exchanges::ExchangeId;
 use crate::image::ETag;
+use crate::session::Refusals;
 use foldhash::quality::FixedState;
 use lru::LruCache;
 use sixfold_profile::Instant;
@@ -56,6 +57,8 @@ pub(crate) struct Peer {
     pub(crate) transfers: Vec<Transfer>,
     /// Until when the address counts as live (RFC 9175).
     pub(crate) live_until: Option<Instant>,
+    /// How often it was told that what it sent could not be opened.
+    pub(crate) refusals: Refusals,
     /// Requests of this device that wait, for the origin or for the link: unprotected and protected ones.
     waiting: [usize; 2],
     /// The separate response that it has not acknowledged yet.
@@ -144,6 +147,7 @@ impl Peers {
             recent,
             transfers: Vec::new(),
             live_until: None,
+            refusals: Refusals::default(),
             waiting: [0; 2],
             separate: None,
         };

@@ -172,15 +172,89 @@ fn a_request_that_is_too_short_for_any_block_is_asked_for_echo() {
     assert!(bench.command().is_some(), "the origin is asked now");
 }
 
+/// A request for the largest block, as devices in a session make it.
+fn in_session(message_id: u16) -> Ask {
+    Ask::block(1, message_id, "image.bin", 0, 6)
+}
+
+/// Sends a request of a session from an address, and reads the one answer.
+fn ask_in_session(bench: &mut Bench, path: Path, device: &mut Device, ask: &Ask) -> Answer {
+    let (datagram, number) = device.protect(ask);
+    let answers = answers(bench, path, &datagram);
+    assert_eq!(answers.len(), 1, "{answers:02x?}");
+    let answer = device.open(number.number(), &answers[0]).unwrap().0;
+    assert!(answer.code == Code::CONTENT || answers[0].len() <= 3 * datagram.len());
+    answer
+}
+
 #[test]
-fn a_request_in_a_session_is_answered_in_full_and_proves_no_address() {
-    let mut bench = Bench::with_image(5000, 600);
+fn a_request_in_a_session_is_answered_in_full_where_its_address_is_live() {
+    let mut bench = Bench::with_image(5000, 6000);
     let mut device = Device::with_session(&mut bench, 1, b"kid");
-    let (datagram, number) = device.protect(&Ask::block(1, 1, "image.bin", 0, 6));
-    let answer = answers(&mut bench, from(1), &datagram).remove(0);
-    assert_eq!(device.open(number.number(), &answer).unwrap().0.payload.len(), 1024);
-    let plain = ask(&mut bench, from(1), &Ask::block(1, 2, "image.bin", 0, 6));
-    assert!(plain.payload.len() <= 64, "{plain:?}");
+    let asked = ask_in_session(&mut bench, from(1), &mut device, &in_session(1));
+    assert_eq!((asked.code, asked.payload.len()), (Code::UNAUTHORIZED, 0));
+    let brings = |id: u16| in_session(id).with(option::ECHO, &asked.value(option::ECHO));
+    let elsewhere = ask_in_session(&mut bench, from(2), &mut device, &brings(2));
+    assert_eq!(elsewhere.code, Code::UNAUTHORIZED, "the value is for one address");
+    let plain = ask(&mut bench, from(1), &brings(3));
+    assert!(plain.payload.len() <= 64, "and for the session: {plain:?}");
+    let (datagram, number) = device.protect(&brings(4));
+    for turn in 0..2 {
+        let answer = answers(&mut bench, from(1), &datagram).remove(0);
+        let answer = device.open(number.number(), &answer).unwrap().0;
+        assert_eq!(answer.payload.len(), 1024, "{turn}");
+    }
+    let without = ask_in_session(&mut bench, from(1), &mut device, &in_session(5));
+    assert_eq!(without.payload.len(), 1024, "for a while");
+    bench.pass(Duration::from_secs(601));
+    let late = ask_in_session(&mut bench, from(1), &mut device, &in_session(6));
+    assert_eq!(late.code, Code::UNAUTHORIZED, "and no longer");
+}
+
+/// Whoever recorded one request, and whoever has a key: neither makes the relay send more than three times what it got.
+#[test]
+fn replays_and_forged_sources_in_a_session_get_three_times_what_they_sent() {
+    let observe = |id: u16| in_session(id).uint(option::OBSERVE, 0);
+    let total = |bench: &mut Bench, path: Path, datagram: &[u8]| {
+        let sent: usize = answers(bench, path, datagram).iter().map(Vec::len).sum();
+        assert!(sent <= 3 * datagram.len(), "{sent} for {}", datagram.len());
+        sent
+    };
+    let mut bench = Bench::with_image(5000, 10);
+    let mut device = Device::with_session(&mut bench, 1, b"kid");
+    let (recorded, _) = device.protect(&observe(1));
+    assert!(total(&mut bench, from(1), &recorded) > 0);
+    let again: usize = (0..1000).map(|_| total(&mut bench, from(1), &recorded)).sum();
+    assert!(again <= 4 * 3 * recorded.len(), "{again}: a number each, so not all are answered");
+    for n in 0..1000 {
+        let (datagram, _) = device.protect(&observe(n));
+        assert!(total(&mut bench, from(u32::from(n) + 2), &datagram) > 0);
+    }
+    assert_eq!(bench.engine.load().observers, 0);
+    assert_eq!(bench.engine.load().outgoing, 0, "nothing is repeated to them");
+    let asked = ask_in_session(&mut bench, from(1), &mut device, &observe(2000));
+    let shown = observe(2001).with(option::ECHO, &asked.value(option::ECHO));
+    assert_eq!(ask_in_session(&mut bench, from(1), &mut device, &shown).code, Code::CONTENT);
+    assert_eq!(bench.engine.load().observers, 1);
+}
+
+/// After a restart, too, an Echo value shows one address to be live.
+#[test]
+fn freshness_of_a_session_is_shown_at_one_address() {
+    let mut before = Bench::with_image(5000, 600);
+    let mut device = Device::with_session(&mut before, 1, b"kid");
+    let kept = before.engine.keep_sessions(before.now);
+    let mut after = Bench::with_image(5000, 600);
+    kept.into_iter().for_each(|kept| after.engine.restore_session(after.now, kept).unwrap());
+    let kept = after.engine.keep_sessions(after.now);
+    after.engine.sessions_kept(&kept);
+    let asked = ask_in_session(&mut after, from(1), &mut device, &in_session(1));
+    let brings = |id: u16| in_session(id).with(option::ECHO, &asked.value(option::ECHO));
+    let elsewhere = ask_in_session(&mut after, from(2), &mut device, &brings(2));
+    assert_eq!(elsewhere.code, Code::UNAUTHORIZED);
+    assert_eq!(after.engine.sessions(after.now, 0, 1)[0].heard, None);
+    let here = ask_in_session(&mut after, from(1), &mut device, &brings(3));
+    assert_eq!(here.payload.len(), 1024, "one round trip, for freshness and the address");
 }
 
 #[test]

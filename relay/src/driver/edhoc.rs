@@ -28,7 +28,8 @@ impl Driver {
             }
             let now = self.clock.now();
             let peer = request.peer.ip();
-            let reaction = responder.handle(now, peer, &request.payload, random, &mut self.engine);
+            let source = self.neighbours.source(peer, self.config.listen.interface.as_deref());
+            let reaction = responder.handle(now, source, &request.payload, random, &mut self.engine);
             if let Some(outcome) = reaction.outcome {
                 self.metrics.agreement(outcome);
                 let device = reaction.name.as_deref().unwrap_or_default();

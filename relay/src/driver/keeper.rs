@@ -5,13 +5,16 @@
 
 use crate::config::Sessions;
 use crate::sessions::preshared;
-use crate::sessions::store::{Contents, Fingerprint, SessionStore, fingerprint};
+use crate::sessions::store::{Contents, Fingerprint, SessionStore, fingerprints};
 use crate::store::MemoryStore;
 use sixfold_engine::{Engine, Id, IdContext, Instant, KeptSession, Keys, NewSession};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 type Name = (Id, Option<IdContext>);
+
+/// What is not to be used again when its session has ended.
+type Used = (Name, [Fingerprint; 2]);
 
 /// How far wall clock and engine clock may come apart before what is written says a wrong time.
 const CLOCK_SET: Duration = Duration::from_secs(60);
@@ -20,7 +23,7 @@ const CLOCK_SET: Duration = Duration::from_secs(60);
 pub(super) struct Keeper {
     store: SessionStore,
     /// Pre-shared contexts that were in use in this run or before.
-    preshared: Vec<(Name, Fingerprint)>,
+    preshared: Vec<Used>,
     spent: Vec<Name>,
     spent_keys: Vec<Fingerprint>,
     writing: Option<JoinHandle<Option<Vec<KeptSession>>>>,
@@ -76,7 +79,7 @@ impl Keeper {
         now: Instant,
     ) {
         if session.left.is_none() {
-            let used = (name_of(&session.keys), fingerprint(&session.keys));
+            let used = (name_of(&session.keys), fingerprints(&session.keys));
             let is_named = |new: &NewSession| new.keys().is_ok_and(|keys| keys == session.keys);
             if named.is_some_and(|named| !named.iter().any(is_named)) {
                 tracing::error!(
@@ -101,8 +104,8 @@ impl Keeper {
                 return tracing::error!(name = &*name, "operator: a context was not taken: {error}");
             }
         };
-        let used = (name_of(&keys), fingerprint(&keys));
-        if self.spent.contains(&used.0) || self.spent_keys.contains(&used.1) {
+        let used = (name_of(&keys), fingerprints(&keys));
+        if self.spent.contains(&used.0) || used.1.iter().any(|key| self.spent_keys.contains(key)) {
             return tracing::error!(
                 name = &*name,
                 "operator: this context was used and has ended; give it another secret, and another recipient_id"
@@ -117,9 +120,9 @@ impl Keeper {
         }
     }
 
-    fn spend(&mut self, (name, keys): (Name, Fingerprint)) {
+    fn spend(&mut self, (name, keys): Used) {
         self.spent.push(name);
-        self.spent_keys.push(keys);
+        self.spent_keys.extend(keys);
     }
 
     /// Writes if there is something to be written; call it about once a second.
@@ -164,8 +167,7 @@ impl Keeper {
 
     fn contents(&mut self, engine: &mut Engine<MemoryStore>, now: Instant) -> Contents {
         let sessions = engine.keep_sessions(now);
-        let is_there =
-            |(name, _): &(Name, Fingerprint)| sessions.iter().any(|kept| name_of(&kept.keys) == *name);
+        let is_there = |(name, _): &Used| sessions.iter().any(|kept| name_of(&kept.keys) == *name);
         let (still, gone): (Vec<_>, Vec<_>) = self.preshared.drain(..).partition(is_there);
         self.preshared = still;
         gone.into_iter().for_each(|used| self.spend(used));
@@ -253,6 +255,21 @@ mod tests {
         assert_eq!(starts(&[x, renamed]), [1, 0]);
         assert_eq!(starts(&[x, "", renamed]), [1, 0, 0]);
         assert_eq!(starts(&[x, "", &context("6e", OTHER)]), [1, 0, 1]);
+    }
+
+    /// The relay would seal with what the device sealed with, or the other way round.
+    #[test]
+    fn a_secret_that_was_used_does_not_come_back_with_its_identifiers_exchanged() {
+        let of = |recipient: &str, sender: &str, secret: &str| {
+            format!("{}sender_id = \"{sender}\"\n", context(recipient, secret))
+        };
+        let x = &*of("6d", "01", SECRET);
+        for (recipient, sender) in [("01", "6d"), ("01", "6e"), ("6e", "6d"), ("6e", "01")] {
+            let back = &*of(recipient, sender, SECRET);
+            assert_eq!(starts(&[x, "", back]), [1, 0, 0], "{recipient} {sender}");
+            assert_eq!(starts(&[x, back]), [1, 0], "{recipient} {sender}");
+        }
+        assert_eq!(starts(&[x, "", &of("01", "6d", OTHER)]), [1, 0, 1]);
     }
 
     #[test]

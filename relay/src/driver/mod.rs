@@ -16,6 +16,7 @@ mod sessions;
 pub use sessions::{SessionCommand, Untold};
 
 use crate::config::Config;
+use crate::guests::Neighbours;
 use crate::ops::status::{Around, Image, Page};
 use crate::ops::{Metrics, Order, Report, Status, logging};
 use crate::origin::OriginClient;
@@ -78,6 +79,7 @@ pub struct Driver {
     batch: RecvBatch,
     outbox: Vec<Transmit>,
     edhoc: Option<Responder>,
+    neighbours: Neighbours,
     withdrawals: Withdrawals,
 }
 
@@ -119,6 +121,7 @@ impl Driver {
             batch: RecvBatch::new(),
             outbox: Vec::new(),
             edhoc,
+            neighbours: Neighbours::default(),
             withdrawals: Withdrawals::new(),
         };
         driver.pace();

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 /// A question about sessions, with the way back for its answer.
 #[derive(Debug)]
 pub enum SessionCommand {
-    /// A Recipient ID for a new session; `None` when there are as many as there may be.
+    /// A Recipient ID for a new session; `None` when none was found, or there is no randomness.
     FreshId(oneshot::Sender<Option<Id>>),
     /// Take a session into use.
     Add(Box<NewSession>, oneshot::Sender<Result<Untold, SessionError>>),

@@ -1,9 +1,9 @@
-//! Which addresses count as one client where connections are counted.
+//! Which addresses count as one client where connections, or agreements, are counted.
 //!
 //! A host of the Internet often has a whole /64 (RFC 4291 §2.5.4, RFC 8981): there, all addresses of a /64 are one source. The devices
 //! of a 6LoWPAN link have such a prefix together, so on the link of an interface that is served each address is a source. TCP has
-//! shown that whoever connects is where its address says: an answer to an address of a link's prefix goes to that link. An IPv4
-//! address is a source wherever it is.
+//! shown that whoever connects is where its address says, as Echo (RFC 9175) has for agreements over CoAP: an answer to an address of a
+//! link's prefix goes to that link. An IPv4 address is a source wherever it is.
 //!
 //! A host on the link itself may have as many addresses as it likes, and on a link alone its own security is against that.
 
@@ -24,7 +24,7 @@ pub(crate) struct Source(IpAddr);
 
 impl Source {
     /// Of an address, where these are on the links that are served.
-    pub(super) fn of(address: IpAddr, on_link: &[Prefix]) -> Self {
+    pub(crate) fn of(address: IpAddr, on_link: &[Prefix]) -> Self {
         match address.to_canonical() {
             IpAddr::V6(own) if !on_link.iter().any(|prefix| prefix.contains(address)) => {
                 Self(Ipv6Addr::from_bits(own.to_bits() & NETWORK).into())

@@ -2,19 +2,20 @@
 //! devices that it knows.
 //!
 //! The work of public keys, a millisecond or so, is done between two datagrams, so there are only so many a second. What is half
-//! finished is forgotten after a while, and the oldest goes first.
+//! finished is forgotten after a while. Where there are too many the oldest makes room, of the source that has the most
+//! ([`crate::guests`]).
 
 use super::Outcome;
 use super::credentials::FileMistakes;
 use crate::config::EdhocFiles;
 use crate::driver::door::{Door, Entry};
+use crate::guests::Source;
 use crate::secret;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use sha2::{Digest, Sha256};
 use sixfold_edhoc::{BEFORE_MESSAGE_1, Credential, Failure, Identity, responder};
 use sixfold_engine::{EdhocAnswer, Engine, Id, Instant, Master, NewSession, Store};
-use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use std::time::Duration;
 const NAME: &str = "sixfold-relay";
 /// Messages a second that are answered, of all devices.
 const RATE: NonZeroU32 = NonZeroU32::new(20).unwrap();
-/// Messages a second of one device, and at once.
+/// Messages a second of one source, and at once.
 const CLIENT_RATE: (u32, u32) = (2, 6);
 /// Exchanges that wait for message_3, or may see it again.
 const HALF_OPEN: usize = 64;
@@ -49,12 +50,14 @@ pub(crate) struct Responder {
     identity: Identity,
     devices: Vec<Credential>,
     lifetime: Duration,
+    /// The oldest first.
     exchanges: VecDeque<Exchange>,
     door: Door,
     rate: DefaultDirectRateLimiter,
 }
 
 struct Exchange {
+    source: Source,
     device_id: Id,
     since: Instant,
     state: State,
@@ -140,7 +143,7 @@ impl Responder {
     pub(crate) fn handle<S: Store>(
         &mut self,
         now: Instant,
-        peer: IpAddr,
+        source: Source,
         payload: &[u8],
         random: [u8; sixfold_edhoc::SEED],
         engine: &mut Engine<S>,
@@ -149,11 +152,11 @@ impl Responder {
             self.exchanges.pop_front();
         }
         self.door.sweep(CLIENT_RATE.0, CLIENT_RATE.1);
-        if self.door.judge(peer) != Entry::Admitted || self.rate.check().is_err() {
+        if self.door.judge(source.address()) != Entry::Admitted || self.rate.check().is_err() {
             return Reaction::end(EdhocAnswer::Later, Outcome::Rate);
         }
         match payload {
-            [BEFORE_MESSAGE_1, message_1 @ ..] => self.open(now, message_1, random, engine),
+            [BEFORE_MESSAGE_1, message_1 @ ..] => self.open(now, source, message_1, random, engine),
             [HEAD, rest @ ..] if rest.len() > ID => {
                 let (device_id, message_3) = rest.split_at(ID);
                 self.close(now, device_id, message_3, engine)
@@ -165,6 +168,7 @@ impl Responder {
     fn open<S: Store>(
         &mut self,
         now: Instant,
+        source: Source,
         message_1: &[u8],
         random: [u8; sixfold_edhoc::SEED],
         engine: &mut Engine<S>,
@@ -175,18 +179,31 @@ impl Responder {
         let fresh = engine.fresh_recipient_id([a, b, c, d, e, f, g, h]);
         let is_ours = |id: &Id| self.exchanges.iter().any(|exchange| exchange.device_id == *id);
         let Some(device_id) = fresh.filter(|id| !is_ours(id)) else {
-            return Reaction::end(EdhocAnswer::Later, Outcome::Full);
+            return Reaction::end(EdhocAnswer::Later, Outcome::Unavailable);
         };
         match responder::respond(&self.identity, message_1, device_id.as_slice(), random) {
             Ok((waiting, message_2)) => {
                 if self.exchanges.len() >= HALF_OPEN {
-                    self.exchanges.pop_front();
+                    self.make_room();
                 }
                 let state = State::Waiting(Box::new(waiting));
-                self.exchanges.push_back(Exchange { device_id, since: now, state });
+                self.exchanges.push_back(Exchange { source, device_id, since: now, state });
                 Reaction { answer: EdhocAnswer::Message(message_2), outcome: None, name: None }
             }
             Err(failure) => Reaction::refused(&failure, outcome(&failure)),
+        }
+    }
+
+    /// Forgets the oldest exchange of the source that has the most; of two that have as many, the one whose oldest is older.
+    fn make_room(&mut self) {
+        let mut counts: HashMap<Source, usize> = HashMap::new();
+        for exchange in &self.exchanges {
+            *counts.entry(exchange.source).or_default() += 1;
+        }
+        let most = counts.values().max().copied().unwrap_or_default();
+        let of_busiest = |exchange: &Exchange| counts.get(&exchange.source) == Some(&most);
+        if let Some(place) = self.exchanges.iter().position(of_busiest) {
+            self.exchanges.remove(place);
         }
     }
 
@@ -229,13 +246,13 @@ impl Responder {
             id_context: None,
         };
         let lifetime = Some(self.lifetime);
-        let recipient_id = exchange.device_id;
+        let (source, recipient_id) = (exchange.source, exchange.device_id);
         let session = NewSession { name: name.clone(), recipient_id, sender_id, master, lifetime };
         if engine.add_session(now, session).is_err() {
             return Reaction { name: Some(name), ..Reaction::end(EdhocAnswer::Later, Outcome::Full) };
         }
         let state = State::Done { message_3: message_3.to_vec(), message_4: message_4.clone() };
-        self.exchanges.push_back(Exchange { device_id: recipient_id, since: now, state });
+        self.exchanges.push_back(Exchange { source, device_id: recipient_id, since: now, state });
         Reaction { name: Some(name), ..Reaction::end(EdhocAnswer::Message(message_4), Outcome::Granted) }
     }
 }
@@ -267,6 +284,7 @@ mod reader;
 mod tests {
     use super::reader::{EDHOC, array, bytes, file, golden, list};
     use super::*;
+    use sixfold_edhoc::initiator;
     use sixfold_engine::{Config, UnboundedStore};
     use std::net::Ipv6Addr;
 
@@ -282,14 +300,46 @@ mod tests {
         let mut engine = Engine::new(Config::default(), UnboundedStore::default(), [0; 32]);
         let mut responder = Responder::new(identity, vec![device], Duration::from_secs(60));
         for (request, answer) in [(0, "message_2"), (1, "message_4")] {
-            let (now, peer) = (Instant::ZERO, Ipv6Addr::LOCALHOST.into());
+            let (now, source) = (Instant::ZERO, Source::of(Ipv6Addr::LOCALHOST.into(), &[]));
             let (payload, random) = (bytes(&vector["requests"][request]), array(&vector["relay"]["seed"]));
-            let reaction = responder.handle(now, peer, &payload, random, &mut engine);
+            let reaction = responder.handle(now, source, &payload, random, &mut engine);
             let EdhocAnswer::Message(found) = reaction.answer else { panic!("{reaction:?}") };
             golden(name, found, bytes(&vector[answer]));
         }
         let sessions = engine.sessions(Instant::ZERO, 0, 9);
         let found: Vec<_> = sessions.iter().map(|one| (&*one.name, one.recipient_id.as_slice())).collect();
         golden(name, found, vec![("lamp-7", &bytes(&vector["c_r"])[..])]);
+    }
+
+    /// One network begins exchanges without end from ever new addresses: the device's own, which is older than all of them, waits on.
+    #[test]
+    fn one_network_does_not_push_out_the_exchange_of_another() {
+        let key = include_str!("../../../profile/vectors/keys/edhoc-relay.key");
+        let mut engine = Engine::new(Config::default(), UnboundedStore::default(), [0; 32]);
+        let mut responder =
+            Responder::new(Identity::named(key, NAME).unwrap(), Vec::new(), Duration::from_secs(60));
+        let mut sources = Vec::new();
+        for n in 0..=HALF_OPEN as u8 + 1 {
+            // Two devices come first, from networks of their own.
+            let network = u16::from(n.min(2));
+            let address = Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, n.into());
+            let source = Source::of(address.into(), &[]);
+            let (_, message_1) = initiator::begin(&[], [n; 32]).unwrap();
+            let reaction = responder.open(Instant::ZERO, source, &message_1, [n; 32], &mut engine);
+            assert!(matches!(reaction.answer, EdhocAnswer::Message(_)), "{reaction:?}");
+            sources.push(source);
+        }
+        assert_eq!(responder.exchanges.len(), HALF_OPEN);
+        for device in &sources[..2] {
+            assert!(responder.exchanges.iter().any(|exchange| exchange.source == *device));
+        }
+        let (mut admitted, now) = (0, Instant::ZERO);
+        for n in 0..20 {
+            let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 9, 0, 0, 0, n);
+            let source = Source::of(address.into(), &[]);
+            let reaction = responder.handle(now, source, &[], [0; 32], &mut engine);
+            admitted += usize::from(reaction.outcome != Some(Outcome::Rate));
+        }
+        assert!(admitted < 10, "{admitted}: a network is one source");
     }
 }

@@ -127,8 +127,7 @@ async fn decide(
     let name = certificate_name(chain).ok_or((Some(Refusal::Nameless), Outcome::Nameless))?;
     let seconds = lifetime(chain, ask, settings).ok_or((Some(Refusal::Certificate), Outcome::Expired))?;
     let unavailable = (Some(Refusal::Unavailable), Outcome::Unavailable);
-    let full = (Some(Refusal::Full), Outcome::Full);
-    let recipient_id = relay.fresh_recipient_id().await.map_err(|_| unavailable)?.ok_or(full)?;
+    let recipient_id = relay.fresh_recipient_id().await.ok().flatten().ok_or(unavailable)?;
     let sender_id = Id::new(RELAY_ID).ok_or(unavailable)?;
     let grant = Grant {
         port: settings.coap_port,
@@ -143,7 +142,7 @@ async fn decide(
         NewSession { name: name.clone(), recipient_id, sender_id, master, lifetime: Some(lifetime) };
     match relay.add_session(session).await {
         Ok(Ok(untold)) => Ok(Granted { answer, name, lifetime, untold }),
-        Ok(Err(SessionError::Full)) => Err(full),
+        Ok(Err(SessionError::Full)) => Err((Some(Refusal::Full), Outcome::Full)),
         Ok(Err(SessionError::Taken | SessionError::Context(_))) | Err(_) => Err(unavailable),
     }
 }

@@ -48,12 +48,14 @@ pub struct Contents {
     pub spent_keys: Vec<Fingerprint>,
 }
 
-/// The SHA-256 of what the relay sealed with in a session.
+/// The SHA-256 of what one side sealed with in a session.
 pub type Fingerprint = [u8; 32];
 
-/// The fingerprint of a session's keys.
-pub fn fingerprint(keys: &Keys) -> Fingerprint {
-    Sha256::new().chain_update(keys.sender_key).chain_update(keys.common_iv).finalize().into()
+/// The fingerprints of a session's keys, the relay's own and the device's: a secret that comes back with its identifiers exchanged
+/// makes the relay seal with what the device sealed with.
+pub fn fingerprints(keys: &Keys) -> [Fingerprint; 2] {
+    [keys.sender_key, keys.recipient_key]
+        .map(|key| Sha256::new().chain_update(key).chain_update(keys.common_iv).finalize().into())
 }
 
 #[derive(Serialize, Deserialize)]

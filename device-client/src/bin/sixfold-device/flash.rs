@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::failure::Failure;
 use embedded_storage::nor_flash::NorFlash;
-use sixfold_device::boot::{Choice, Record, Which, choose, record};
+use sixfold_device::boot::{Choice, Record, SessionState, Which, choose, record, session_state};
 use sixfold_device::flash_file::{FlashFile, Geometry, PAGE};
 use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 use std::fmt::Write as _;
@@ -62,6 +62,8 @@ fn describe(flash: &mut FlashFile) -> Result<String, Error> {
             Ok(ticket) => {
                 let record = Record::new::<FlashFile>(place, &ticket)?;
                 describe_record(flash, &record, &ticket, &mut text)?;
+                let state = session_state(flash, place, &mut [0; MAX_TICKET]);
+                text += &describe_session(&ticket, state)?;
             }
             Err(error @ Error::Flash(_)) => return Err(error),
             Err(_) if record::is_retired(flash, place)? => text += "  retired: its image was replaced\n",
@@ -109,6 +111,47 @@ fn describe_record(
         ticket.chunk_size().bytes(),
     );
     Ok(())
+}
+
+/// A line about the ticket's session, if it has one.
+fn describe_session(ticket: &Ticket<'_>, state: Result<SessionState, Error>) -> Result<String, Error> {
+    let (Ok(session), Ok(state)) = (ticket.session(), &state) else {
+        return match state {
+            Err(error @ Error::Flash(_)) => Err(error),
+            _ => Ok("  a session that cannot be used: prepare again\n".to_owned()),
+        };
+    };
+    let Some(session) = session else { return Ok(String::new()) };
+    let state = words(*state).unwrap_or("has numbers left");
+    let plain = if session.plain_allowed { ", and may be done without then" } else { "" };
+    Ok(format!("  the session of {} {state}{plain}\n", hex(session.sender_id)))
+}
+
+/// Why another session is wanted; `None` when the one that is there will do, or none is there.
+pub(crate) const fn words(state: SessionState) -> Option<&'static str> {
+    match state {
+        SessionState::None | SessionState::Usable => None,
+        SessionState::Refused => {
+            Some("was lost: the relay, or somebody on the link, said that it does not know it")
+        }
+        SessionState::UsedUp => Some("has no numbers left"),
+    }
+}
+
+/// What became of the session of the record in force; [`SessionState::None`], too, where there is no ticket that can be used.
+pub(crate) fn last_session(flash: &mut FlashFile) -> Result<SessionState, Failure> {
+    let layout = flash.layout().clone();
+    let mut buffer = [0; MAX_TICKET];
+    let state = choose(flash, &layout, &mut buffer).and_then(|choice| match choice {
+        Choice::Run(which) | Choice::Update { record: which, .. } => {
+            session_state(flash, layout.record(which), &mut buffer)
+        }
+        Choice::Nothing | Choice::Lost => Ok(SessionState::None),
+    });
+    match state {
+        Err(error @ Error::Flash(_)) => Err(Failure::Flash(error.to_string())),
+        state => Ok(state.unwrap_or(SessionState::None)),
+    }
 }
 
 /// Lower-case hexadecimal.

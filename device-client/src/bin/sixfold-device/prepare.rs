@@ -2,7 +2,7 @@
 
 use crate::cli::{self, What};
 use crate::failure::Failure;
-use crate::flash::{hex, open};
+use crate::flash::{hex, last_session, open, words};
 use crate::progress::print_line;
 use crate::relay::Relay;
 use crate::session::Wanted;
@@ -11,6 +11,7 @@ use crate::wire::Wire;
 use crate::{boot, discover};
 use embedded_storage::nor_flash::NorFlash;
 use serde_json::json;
+use sixfold_device::boot::SessionState;
 use sixfold_device::flash_file::FlashFile;
 use sixfold_device::prepare::{
     InTicket, Origin, Prepared, Request, SHORTEST_SECRET, Target, Told, interface_identifier, prepare,
@@ -25,6 +26,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 /// Leaves a ticket, and says for what.
 pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
     let mut flash = open(&arguments.flash)?;
+    let last = last_session(&mut flash)?;
+    if !arguments.quiet {
+        tell_of_last_session(last);
+    }
     let prepared = leave_ticket(&mut flash, &arguments.what)?;
     let digest = hex(&prepared.manifest.image_digest);
     let (sequence, bytes) = (prepared.manifest.sequence_number, prepared.manifest.image_size);
@@ -39,6 +44,7 @@ pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
             "record": record,
             "group": group,
             "session": session,
+            "last_session": json_of_state(last),
         });
         result.to_string()
     } else {
@@ -53,6 +59,9 @@ pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
 /// Leaves a ticket, and then does what the boot program would do.
 pub(crate) fn update(arguments: &cli::Update) -> Result<(), Failure> {
     let mut flash = open(&arguments.flash)?;
+    if !arguments.run.quiet {
+        tell_of_last_session(last_session(&mut flash)?);
+    }
     let prepared = leave_ticket(&mut flash, &arguments.what)?;
     if !arguments.run.quiet {
         tell(&prepared);
@@ -71,6 +80,22 @@ fn tell(prepared: &Prepared) {
     if let Some(session) = &prepared.session {
         let lifetime = session.lifetime.map(|time| format!(", for {} s", time.as_secs()));
         print_line(&format!("a session with the relay{}", lifetime.unwrap_or_default()));
+    }
+}
+
+fn tell_of_last_session(state: SessionState) {
+    if let Some(words) = words(state) {
+        print_line(&format!("the last session {words}"));
+    }
+}
+
+/// What became of the session that the device had before; `null` when it had none.
+const fn json_of_state(state: SessionState) -> Option<&'static str> {
+    match state {
+        SessionState::None => None,
+        SessionState::Usable => Some("usable"),
+        SessionState::Refused => Some("lost"),
+        SessionState::UsedUp => Some("used up"),
     }
 }
 

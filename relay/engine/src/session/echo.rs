@@ -36,7 +36,7 @@ impl Echo {
         Self { secret }
     }
 
-    /// What `subject`, a session or an address, has to bring back.
+    /// What `subject`, an address or a session at an address, has to bring back.
     pub(crate) fn value(&self, now: Instant, subject: &[u8]) -> [u8; ECHO] {
         self.of_epoch(epoch(now), subject)
     }

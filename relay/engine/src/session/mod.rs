@@ -6,8 +6,9 @@
 //! | `agreed` | §3.2 | what comes in: from an agreement, from a file |
 //! | `table` | §8.2 | which context a request is of; expiry, limit, revocation |
 //! | `open` | §8.2 | requests; what is answered to those that cannot be opened |
+//! | `refusals` | | how often such an answer leaves |
 //! | `seal` | §8.3 | answers and notifications |
-//! | `echo` | RFC 9175 | values that show freshness, of a session or an address |
+//! | `echo` | RFC 9175 | values that show that a request is fresh, or its address live |
 //!
 //! It does not agree on keys, and does not read or write files: who owns the engine does.
 
@@ -15,13 +16,15 @@ mod agreed;
 mod echo;
 mod id;
 mod open;
+mod refusals;
 mod seal;
 mod table;
 
 pub use agreed::{KeptSession, Keys, Master, NewSession, SessionError};
 pub(crate) use echo::{ECHO, Echo};
 pub use id::{Id, IdContext, ShortBytes};
-pub(crate) use open::{Bound, Refusals};
+pub(crate) use open::Bound;
+pub(crate) use refusals::Refusals;
 pub(crate) use seal::AROUND_PROTECTED;
 pub use table::SessionStatus;
 pub(crate) use table::{Serial, Sessions};
@@ -33,9 +36,10 @@ use sixfold_profile::Instant;
 
 impl<S: Store> Engine<S> {
     /// A Recipient ID that no session has: for a new one, which the device will be found by (its Sender ID, `kid`). `random` are
-    /// 8 bytes that nobody can predict. `None`: there are `limits.sessions` sessions already, and none of them ends soon.
-    pub fn fresh_recipient_id(&mut self, random: [u8; 8]) -> Option<Id> {
-        self.sessions.fresh_id(self.config.limits.sessions, random)
+    /// 8 bytes that nobody can predict. `None`: all that were tried are taken. Whether there is room for a session shows when it is
+    /// added, because it may end one of its own device.
+    pub fn fresh_recipient_id(&self, random: [u8; 8]) -> Option<Id> {
+        self.sessions.fresh_id(random)
     }
 
     /// Takes a session into use. One with the same name stays in force, because a boot program may still use it; of three that
@@ -98,11 +102,10 @@ impl<S: Store> Engine<S> {
 
     fn take_session(&mut self, session: table::Session) -> Result<(), SessionError> {
         let (ends, name) = (session.expires, session.name.clone());
-        let serial = self.sessions.add(session, self.config.limits.sessions)?;
+        let (serial, superseded) = self.sessions.add(session, self.config.limits.sessions)?;
         if let Some(timer) = ends.map(|at| self.timers.set(at, Timer::EndSession(serial))) {
             self.sessions.set_timer(serial, timer);
         }
-        let superseded = self.sessions.superseded(&name, serial);
         self.event(Event::Session { name, event: SessionEvent::Added });
         self.end_sessions(&superseded, SessionEvent::Replaced);
         Ok(())

@@ -1,41 +1,23 @@
 //! Requests that are protected (RFC 8613 §8.2): found, opened, and handed to the engine as what they are within.
 //!
-//! What cannot be opened is answered unprotected, in a few bytes, and not oftener than [`REFUSALS_A_SECOND`], whoever asks.
+//! What cannot be opened is answered unprotected, in a few bytes, and each address not oftener than a device asks ([`Refusals`]): so
+//! junk from others keeps nobody from being told that its session is gone.
+//!
+//! [`Refusals`]: super::Refusals
 
+use super::seal::MOST_ADDED;
 use super::table::{Serial, Session};
 use super::{Id, IdContext};
 use crate::coap::{Refusal, Response, Wants};
 use crate::engine::Engine;
 use crate::event::{DropReason, Event, SessionRefusal};
 use crate::exchanges::Reply;
+use crate::liveness::{self, ADDRESS};
 use crate::store::Store;
 use sixfold_oscore::{OscoreOption, Repetition, ReplayWindow, Request, UnprotectError};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Message, option};
-use std::time::Duration;
-
-/// Refusals that prove nothing: a fleet whose sessions are gone is told within seconds, a flood is not answered.
-const REFUSALS_A_SECOND: u32 = 64;
-
-/// Questions whether a request is fresh, for each session: its device retransmits after two seconds at the earliest.
-const QUESTIONS_A_SECOND: u32 = 4;
-
-/// How many refusals may still leave within this second.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    since: Option<Instant>,
-    sent: u32,
-}
-
-impl Refusals {
-    fn may_leave(&mut self, now: Instant, a_second: u32) -> bool {
-        if self.since.is_none_or(|since| now.since(since) >= Duration::from_secs(1)) {
-            (self.since, self.sent) = (Some(now), 0);
-        }
-        self.sent = self.sent.saturating_add(1);
-        self.sent <= a_second
-    }
-}
+use std::net::SocketAddr;
 
 /// What an answer is bound to: a session, and the number of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +30,18 @@ pub(crate) struct Bound {
 struct Opened {
     bound: Bound,
     length: usize,
+    age: Age,
+}
+
+/// What is known of when a request was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// Its number came for the first time.
+    New,
+    /// A retransmission, or a replay that looks like one.
+    Repeated,
     /// The session lost its window, and so may have seen the request before.
-    is_stale: bool,
+    Unknown,
 }
 
 impl<S: Store> Engine<S> {
@@ -65,13 +57,12 @@ impl<S: Store> Engine<S> {
         buffer.resize(2 * length, 0);
         match self.open(now, &reply, message, &mut buffer) {
             Ok(opened) => {
-                let reply = Reply { bound: Some(opened.bound), ..reply };
+                // What protection adds is of the answer, too.
+                let room = reply.room.map(|room| room.saturating_sub(MOST_ADDED));
+                let reply = Reply { bound: Some(opened.bound), room, ..reply };
                 let inner = buffer.get(..opened.length).map(Message::parse);
                 match inner {
-                    Some(Ok(inner)) if opened.is_stale => self.refresh(now, reply, &inner),
-                    // Its answer has no bounds, but the address is not live: whoever is on the way can send what was protected from
-                    // another address, once.
-                    Some(Ok(inner)) => self.serve(now, Reply { room: None, ..reply }, &inner),
+                    Some(Ok(inner)) => self.opened(now, reply, &inner, opened),
                     // RFC 8613 §8.2 step 7: what is within is no CoAP request.
                     _ => self.refuse_session(now, reply, UnprotectError::Undecodable),
                 }
@@ -112,16 +103,26 @@ impl<S: Store> Engine<S> {
         if !is_lost {
             session.heard = Some((now, reply.path.peer));
         }
-        Ok(Opened { bound: Bound { session: serial, number }, length, is_stale: is_lost })
+        let age = match (is_lost, is_repetition) {
+            (true, _) => Age::Unknown,
+            (false, true) => Age::Repeated,
+            (false, false) => Age::New,
+        };
+        Ok(Opened { bound: Bound { session: serial, number }, length, age })
     }
 
-    /// A request in a session whose window was lost: taken if it brings back the Echo value that the session was given, else the
-    /// value is given (RFC 8613 Appendix B.1.2, RFC 9175 §2.3).
-    fn refresh(&mut self, now: Instant, reply: Reply, inner: &Message<'_>) {
-        let Some(Bound { session, number }) = reply.bound else { return };
-        let subject = session.to_bytes();
-        if inner.option(option::ECHO).is_some_and(|value| self.echo.is_ours(now, &subject, value)) {
-            if let Some(session) = self.sessions.get_mut(session) {
+    /// Serves a request that is fresh, and whose address is live: if one of both is not known, it has to bring back the Echo value that
+    /// the session was given at this address (RFC 8613 Appendix B.1.2, RFC 9175 §2.3). A key proves no address: whoever is on the way
+    /// can send from another one what was protected, and who has the key can send from any. A repetition proves nothing, whatever it
+    /// brings.
+    fn opened(&mut self, now: Instant, reply: Reply, inner: &Message<'_>, opened: Opened) {
+        let Opened { bound: Bound { session: serial, number }, age, .. } = opened;
+        let subject = subject(serial, reply.path.peer);
+        let echo = inner.option(option::ECHO).filter(|_| age != Age::Repeated);
+        if echo.is_some_and(|value| self.echo.is_ours(now, &subject, value)) {
+            if age == Age::Unknown
+                && let Some(session) = self.sessions.get_mut(serial)
+            {
                 session.window = ReplayWindow::up_to(number);
                 session.remember(number, &reply, None);
                 session.heard = Some((now, reply.path.peer));
@@ -129,10 +130,13 @@ impl<S: Store> Engine<S> {
             let reply = self.prove(now, reply);
             return self.serve(now, reply, inner);
         }
+        if age != Age::Unknown && reply.room.is_none() {
+            return self.serve(now, reply, inner);
+        }
         self.event(Event::SessionRefused(SessionRefusal::Freshness));
         // Each takes a number of the session, and whoever recorded a request can replay it.
-        let may_leave = |session: &mut Session| session.questions.may_leave(now, QUESTIONS_A_SECOND);
-        if !self.sessions.get_mut(session).is_some_and(may_leave) {
+        let may_leave = |session: &mut Session| session.questions.may_leave(now, number, &reply);
+        if !self.sessions.get_mut(serial).is_some_and(may_leave) {
             return self.drop(DropReason::Refused);
         }
         let echo = Some(self.echo.value(now, &subject));
@@ -149,7 +153,9 @@ impl<S: Store> Engine<S> {
             _ => SessionRefusal::Undecodable,
         }));
         let reply = Reply { bound: None, ..reply };
-        if !self.session_refusals.may_leave(now, REFUSALS_A_SECOND) {
+        // A flood of addresses pushes peers out, and who comes then has a budget like a new one.
+        let peer = self.peers.peek_mut(&reply.path.peer);
+        if !peer.is_none_or(|peer| peer.refusals.may_leave(now)) {
             return self.drop(DropReason::Refused);
         }
         // §8.2: no cache on the way keeps it.
@@ -161,4 +167,12 @@ impl<S: Store> Engine<S> {
             Response::refusal(Refusal::new(code, diagnostic), max_age),
         );
     }
+}
+
+/// What Echo values of a session are made for: an address that it sends from, which another one does not show to be live.
+fn subject(session: Serial, peer: SocketAddr) -> [u8; 8 + ADDRESS] {
+    let mut subject = [0; 8 + ADDRESS];
+    let bytes = session.to_bytes().into_iter().chain(liveness::subject(peer));
+    subject.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    subject
 }

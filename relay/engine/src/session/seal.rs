@@ -9,7 +9,7 @@ use sixfold_oscore::{Plain, Received};
 use sixfold_profile::coap::{Code, Message, Type, option};
 
 /// What protection adds to an answer at most: the OSCORE option with a number, the inner code, and the tag.
-const MOST_ADDED: usize = 2 + 6 + 1 + 1 + sixfold_oscore::TAG;
+pub(super) const MOST_ADDED: usize = 2 + 6 + 1 + 1 + sixfold_oscore::TAG;
 
 /// What it adds to a block: an empty OSCORE option, a payload marker more, the inner code, and the tag.
 pub(crate) const AROUND_PROTECTED: usize = 1 + 1 + 1 + sixfold_oscore::TAG;

@@ -2,7 +2,7 @@
 
 use super::agreed::{KeptSession, Keys, NewSession, SessionError};
 use super::id::{Id, IdContext};
-use super::open::Refusals;
+use super::refusals::Questions;
 use crate::exchanges::Reply;
 use crate::timers::TimerId;
 use foldhash::quality::FixedState;
@@ -59,8 +59,8 @@ pub(crate) struct Session {
     pub(crate) timer: Option<TimerId>,
     /// When and where its latest request came from.
     pub(crate) heard: Option<(Instant, SocketAddr)>,
-    /// How often it was asked to show that a request is fresh.
-    pub(crate) questions: Refusals,
+    /// What it was asked to show.
+    pub(crate) questions: Questions,
 }
 
 /// A request of a session.
@@ -111,7 +111,7 @@ impl Session {
     ) -> Self {
         let (reserved, numbers) = (numbers.end, SenderSequence::new(numbers));
         let expires = lifetime.map(|lifetime| now + lifetime);
-        let (recent, questions) = (VecDeque::new(), Refusals::default());
+        let (recent, questions) = (VecDeque::new(), Questions::default());
         Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None, questions }
     }
 
@@ -169,10 +169,7 @@ impl Sessions {
         self.by_serial.len()
     }
 
-    pub(crate) fn fresh_id(&self, limit: usize, random: [u8; 8]) -> Option<Id> {
-        if self.len() >= limit {
-            return None;
-        }
+    pub(crate) fn fresh_id(&self, random: [u8; 8]) -> Option<Id> {
         (0..TRIES).find_map(|turn| {
             let mut bytes = random;
             bytes[0] = bytes[0].wrapping_add(turn);
@@ -181,12 +178,18 @@ impl Sessions {
         })
     }
 
-    pub(crate) fn add(&mut self, session: Session, limit: usize) -> Result<Serial, SessionError> {
+    /// Adds a session, if there is room when those have ended that it supersedes: which these are, for the owner to end.
+    pub(crate) fn add(
+        &mut self,
+        session: Session,
+        limit: usize,
+    ) -> Result<(Serial, Vec<Serial>), SessionError> {
         let found_by = session.found_by();
         if self.by_name.contains_key(&found_by) {
             return Err(SessionError::Taken);
         }
-        if self.len() >= limit {
+        let superseded = self.superseded(&session);
+        if self.len() - superseded.len() >= limit {
             return Err(SessionError::Full);
         }
         let serial = Serial(self.next);
@@ -194,7 +197,7 @@ impl Sessions {
         self.by_name.insert(found_by, serial);
         self.by_serial.insert(serial, session);
         self.changed = true;
-        Ok(serial)
+        Ok((serial, superseded))
     }
 
     pub(crate) fn remove(&mut self, serial: Serial) -> Option<Session> {
@@ -235,16 +238,17 @@ impl Sessions {
     /// The sessions of a name that are too many with a new one: those first in which no request came, because their device may never
     /// have got the answer, then the oldest. What does not expire was agreed on elsewhere, and no device gets it a second time: it
     /// stays.
-    pub(crate) fn superseded(&self, name: &str, new: Serial) -> Vec<Serial> {
+    fn superseded(&self, new: &Session) -> Vec<Serial> {
         let was_used = |session: &Session| session.heard.is_some() || session.is_lost();
         let mut sessions: Vec<_> = self
             .by_serial
             .iter()
-            .filter(|(_, session)| &*session.name == name && session.expires.is_some())
-            .map(|(&serial, session)| (serial == new || was_used(session), serial))
+            .filter(|(_, session)| session.name == new.name && session.expires.is_some())
+            .map(|(&serial, session)| (was_used(session), serial))
             .collect();
         sessions.sort_unstable();
-        sessions.truncate(sessions.len().saturating_sub(PER_NAME));
+        let stay = PER_NAME - usize::from(new.expires.is_some());
+        sessions.truncate(sessions.len().saturating_sub(stay));
         sessions.into_iter().map(|(_, serial)| serial).collect()
     }
 

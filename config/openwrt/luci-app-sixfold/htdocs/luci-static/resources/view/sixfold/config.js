@@ -1,5 +1,6 @@
 'use strict';
 'require form';
+'require uci';
 'require view';
 'require tools.widgets as widgets';
 
@@ -138,18 +139,26 @@ function addOption(section, [name, title, help, how]) {
 	option.rmempty = true;
 }
 
+// What the relay takes once is one section, which can be added while it is not there. One that was written by hand need not have a name.
+function nameOf(type, shape) {
+	const known = uci.sections('sixfold', type);
+	return known.length ? known[0]['.name'] : shape.name ?? type;
+}
+
 function addSection(map, [type, title, help, shape, options]) {
-	const section = shape.name
-		? map.section(form.NamedSection, shape.name, type, title, help)
-		: map.section(form.TypedSection, type, title, help);
-	if (!shape.name) {
-		section.anonymous = true;
-		section.addremove = true;
-	}
+	const section = shape.many
+		? map.section(form.TypedSection, type, title, help)
+		: map.section(form.NamedSection, nameOf(type, shape), type, title, help);
+	section.anonymous = !!shape.many;
+	section.addremove = !shape.name;
 	options.forEach((option) => addOption(section, option));
 }
 
 return view.extend({
+	load: function() {
+		return uci.load('sixfold');
+	},
+
 	render: function() {
 		const map = new form.Map('sixfold', _('Sixfold'),
 			_('A change with a mistake is refused, and the relay serves on as before: see the system log, or run "service sixfold check".'));

@@ -68,10 +68,11 @@ function complain(error) {
 	])];
 }
 
-// Where the relay answers: what it was told in its configuration.
+// Where the relay answers: what it was told in its configuration. Nowhere, if that is null.
 function admin() {
 	const sections = uci.sections('sixfold', 'admin');
 	const listen = (sections.length && sections[0].listen) || '[::1]:9683';
+	if (listen === 'off') return null;
 	return `http://${listen.replace(/^\[::\]/, '[::1]').replace(/^0\.0\.0\.0/, '127.0.0.1')}`;
 }
 
@@ -91,6 +92,11 @@ return view.extend({
 	},
 
 	render: function() {
+		if (admin() === null) {
+			return E('div', { 'class': 'cbi-map' }, [E('h2', {}, [_('Sixfold')]), E('div', { 'class': 'alert-message notice' }, [
+				_('The relay was told to answer nowhere: under Metrics and status the address is "off". There is no status.'),
+			])]);
+		}
 		const place = E('div', {}, []);
 		poll.add(() => this.refresh(place), SECONDS);
 		return this.refresh(place).then(() => E('div', { 'class': 'cbi-map' }, [E('h2', {}, [_('Sixfold')]), place]));
