@@ -27,6 +27,7 @@ pub mod nginx;
 pub mod packed;
 pub mod peer;
 pub mod process;
+pub mod prometheus;
 pub mod proof;
 pub mod qemu;
 pub mod radvd;

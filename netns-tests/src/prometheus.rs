@@ -1,0 +1,74 @@
+//! Prometheus in a namespace, and what it answers.
+
+use crate::netns::Netns;
+use crate::peer::Peer;
+use crate::process::Process;
+use crate::{wait, workspace};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+/// Programs that it takes.
+pub const NEEDS: &[Peer] = &[Peer::Prometheus, Peer::Promtool];
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running Prometheus.
+#[derive(Debug)]
+pub struct Prometheus<'n> {
+    netns: &'n Netns,
+    server: String,
+    _process: Process,
+}
+
+/// A series with its value of now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Its labels, the name among them as `__name__`.
+    pub labels: BTreeMap<String, String>,
+    /// What it has now.
+    pub value: f64,
+}
+
+impl<'n> Prometheus<'n> {
+    /// Starts one on loopback; `/run/recording.yml` is there for its `rule_files`. It has scraped each target twice when this is
+    /// over: then every counter was seen before it grew.
+    pub fn start(netns: &'n Netns, name: &str, port: u16, config: &str) -> Result<Self> {
+        let file = format!("/run/{name}.yml");
+        fs::write(&file, config)?;
+        fs::copy(workspace::root().join("grafana/recording.yml"), "/run/recording.yml")?;
+        let mut command = Command::new(Peer::Prometheus.program().context(Peer::Prometheus.remedy())?);
+        command.args([
+            format!("--config.file={file}"),
+            format!("--storage.tsdb.path=/run/{name}"),
+            format!("--web.listen-address=[::1]:{port}"),
+        ]);
+        let server = format!("http://[::1]:{port}");
+        let process = Process::start(netns, name, command)?;
+        let prometheus = Self { netns, server, _process: process };
+        wait::until_true("two scrapes of each target", PATIENCE, || {
+            let scrapes = prometheus.ask("min(count_over_time(up[1m]))");
+            scrapes.is_ok_and(|answer| answer.iter().any(|sample| sample.value >= 2.0))
+        })?;
+        Ok(prometheus)
+    }
+
+    /// What it answers now; empty for no series.
+    pub fn ask(&self, query: &str) -> Result<Vec<Sample>> {
+        let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+        let arguments = ["query", "instant", "--format=json", &self.server, query];
+        let output = self.netns.enter(|| Command::new(program).args(arguments).output())??;
+        ensure!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
+        let answer: Value = serde_json::from_slice(&output.stdout)?;
+        answer.as_array().into_iter().flatten().map(sample).collect()
+    }
+}
+
+fn sample(series: &Value) -> Result<Sample> {
+    let value = series["value"][1].as_str().context("a series without a value")?.parse()?;
+    let labels = series["metric"].as_object().into_iter().flatten();
+    let labels = labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
+    Ok(Sample { labels: labels.collect(), value })
+}
