@@ -23,6 +23,7 @@ use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Numbers, Session};
 use std::collections::HashMap;
 use std::fs;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
@@ -194,6 +195,7 @@ fn session(agreed: &Derived) -> Session<'_> {
 /// A relay that serves nobody without a session.
 fn guarded_relay(netns: &Netns) -> Result<Relay<'_>> {
     fs::write("/run/contexts.toml", CONTEXT)?;
+    fs::set_permissions("/run/contexts.toml", fs::Permissions::from_mode(0o600))?;
     fs::create_dir_all("/run/sessions")?;
     let config = CONFIG.replace(DEVICE_INTERFACE, link::INTERFACE);
     let sessions = "[sessions]\nallow_plain = false\nstore = \"/run/sessions/store\"\ncontexts = \"/run/contexts.toml\"\n";
