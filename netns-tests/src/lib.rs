@@ -10,6 +10,7 @@
 
 pub mod aiocoap;
 pub mod aiocoap_oscore;
+pub mod air_cli;
 pub mod bench;
 pub mod browser;
 pub mod ca;

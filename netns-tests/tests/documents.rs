@@ -4,30 +4,16 @@
 use anyhow::{Context, Result, bail, ensure};
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory};
+use sixfold_netns_tests::air_cli::Cli;
 use sixfold_netns_tests::workspace;
 use sixfold_relay::config::Config;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-// Programs keep their command lines to themselves: their sources are read here once more.
-#[allow(dead_code)]
-#[path = "../src/bin/sixfold-air/cli.rs"]
-mod air;
-#[allow(dead_code, unused_imports)]
-#[path = "../../device-client/src/bin/sixfold-device/cli/mod.rs"]
-mod device;
-#[allow(dead_code)]
-#[path = "../../profile/publish/src/cli.rs"]
-mod publish;
-
 fn programs() -> Vec<(&'static str, Command)> {
-    let programs = [
-        ("sixfold-relay", sixfold_relay::cli::Cli::command()),
-        ("sixfold-device", device::Cli::command()),
-        ("sixfold-publish", publish::Cli::command()),
-        ("sixfold-air", air::Cli::command()),
-    ];
-    programs.into_iter().map(|(name, command)| (name, command.name(name).version("0"))).collect()
+    let names = ["sixfold-relay", "sixfold-device", "sixfold-publish"];
+    let air = ("sixfold-air", Cli::command().name("sixfold-air").version("0"));
+    names.into_iter().zip(sixfold_pages::programs()).chain([air]).collect()
 }
 
 /// One place where a document says what to type.

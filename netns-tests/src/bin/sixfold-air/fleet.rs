@@ -1,9 +1,9 @@
 //! `sixfold-air fleet`.
 
-use crate::cli::{FleetOptions, INCOMPLETE};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use sixfold_air::sim::{self, Server};
+use sixfold_netns_tests::air_cli::{FleetOptions, INCOMPLETE};
 use sixfold_netns_tests::fleet::matrix::Matrix;
 use sixfold_netns_tests::fleet::{self, runner};
 use std::io::{IsTerminal, stderr};

@@ -1,6 +1,5 @@
 //! The radio laboratory: fleets of devices over a modelled IEEE 802.15.4 channel, in virtual and in real time.
 
-mod cli;
 mod fleet;
 mod proof;
 mod report;
@@ -9,7 +8,7 @@ mod scenario;
 mod sim;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use sixfold_netns_tests::air_cli::{self, Cli, Command};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -21,6 +20,6 @@ fn main() -> ExitCode {
     };
     result.unwrap_or_else(|failure| {
         eprintln!("sixfold-air: {failure:#}");
-        ExitCode::from(cli::BAD_USAGE)
+        ExitCode::from(air_cli::BAD_USAGE)
     })
 }

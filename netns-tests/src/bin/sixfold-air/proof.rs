@@ -1,7 +1,7 @@
 //! `sixfold-air proof`.
 
-use crate::cli::{INCOMPLETE, ProofOptions};
 use anyhow::Result;
+use sixfold_netns_tests::air_cli::{INCOMPLETE, ProofOptions};
 use sixfold_netns_tests::proof::{self, Row, Scale};
 use std::process::ExitCode;
 use std::{env, thread};

@@ -1,10 +1,10 @@
 //! The figures of one run, for people or for scripts.
 
-use crate::cli::{INCOMPLETE, RunOptions};
 use anyhow::Result;
 use serde::Serialize;
 use sixfold_air::outcome::{NodeFigures, Outcome};
 use sixfold_air::scenario::Scenario;
+use sixfold_netns_tests::air_cli::{INCOMPLETE, RunOptions};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 

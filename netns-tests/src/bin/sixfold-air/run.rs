@@ -1,11 +1,11 @@
 //! `sixfold-air run`.
 
-use crate::cli::{FAILED, LACKING, LiveOptions, NOT_FOUND, SIGNALLED};
 use crate::{report, scenario};
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sixfold_air::scenario::Scenario;
 use sixfold_air::topology::NodeId;
+use sixfold_netns_tests::air_cli::{FAILED, LACKING, LiveOptions, NOT_FOUND, SIGNALLED};
 use sixfold_netns_tests::isolation;
 use sixfold_netns_tests::lab::job;
 use sixfold_netns_tests::lab::network::{self, Network, NodeSocket, NodeSockets};

@@ -1,8 +1,8 @@
 //! Reading the scenario that the command line names.
 
-use crate::cli::RunOptions;
 use anyhow::{Context, Result, anyhow};
 use sixfold_air::scenario::Scenario;
+use sixfold_netns_tests::air_cli::RunOptions;
 use std::fs;
 
 /// The scenario, with what the command line changes. Errors name the file, and every mistake in it by its line.

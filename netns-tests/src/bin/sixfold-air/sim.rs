@@ -1,9 +1,9 @@
 //! `sixfold-air sim`.
 
-use crate::cli::SimOptions;
 use crate::{report, scenario};
 use anyhow::{Result, bail};
 use sixfold_air::sim::{self, Server};
+use sixfold_netns_tests::air_cli::SimOptions;
 use std::process::ExitCode;
 
 /// Runs one scenario in virtual time and reports.

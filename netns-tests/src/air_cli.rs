@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line of `sixfold-air`, here so that tests can read what documents say to type.
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use sixfold_air::scenario::{Overrides, block_bytes_from_szx};
@@ -8,17 +8,17 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// The exit code when some device did not get the whole image.
-pub(crate) const INCOMPLETE: u8 = 1;
+pub const INCOMPLETE: u8 = 1;
 /// The exit code when the command line or the scenario is wrong.
-pub(crate) const BAD_USAGE: u8 = 2;
+pub const BAD_USAGE: u8 = 2;
 /// The exit code when this machine lacks a privilege or a program.
-pub(crate) const LACKING: u8 = 3;
+pub const LACKING: u8 = 3;
 /// The exit code when the laboratory itself failed.
-pub(crate) const FAILED: u8 = 4;
+pub const FAILED: u8 = 4;
 /// As shells have it: the command was not found, or ended by a signal, whose number is added.
-pub(crate) const NOT_FOUND: u8 = 127;
+pub const NOT_FOUND: u8 = 127;
 /// See [`NOT_FOUND`].
-pub(crate) const SIGNALLED: u8 = 128;
+pub const SIGNALLED: u8 = 128;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,15 +37,15 @@ lacks something, 4 the laboratory itself failed. With a COMMAND, its own, as in 
 /// Measures firmware updates over a modelled IEEE 802.15.4 channel.
 #[derive(Debug, Parser)]
 #[command(name = "sixfold-air", version, after_help = EXAMPLES, arg_required_else_help = true)]
-pub(crate) struct Cli {
+pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Run a scenario in virtual time: thousands of devices in seconds.
     Sim(SimOptions),
     /// Run a scenario in real time: programs in network namespaces, the modelled air between them.
@@ -58,75 +58,75 @@ pub(crate) enum Command {
 
 /// What is promised, measured.
 #[derive(Args, Debug)]
-pub(crate) struct ProofOptions {
+pub struct ProofOptions {
     /// Where report.md and the plots go.
     #[arg(long, value_name = "FOLDER", default_value = "target/proof")]
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// Smaller images and fleets, and one seed: for a first look.
     #[arg(long)]
-    pub(crate) small: bool,
+    pub small: bool,
     /// How many seeds each case is run with.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1000))]
-    pub(crate) seeds: Option<u64>,
+    pub seeds: Option<u64>,
     /// How many runs at the same time; without it, one a core.
     #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<NonZeroUsize>,
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// A matrix of runs.
 #[derive(Args, Debug)]
-pub(crate) struct FleetOptions {
+pub struct FleetOptions {
     /// Where report.md, runs.csv and the plots go.
     #[arg(long, value_name = "FOLDER", default_value = "target/fleet")]
-    pub(crate) out: PathBuf,
+    pub out: PathBuf,
     /// Begin with the small matrix, which takes a second, in place of the full one.
     #[arg(long)]
-    pub(crate) small: bool,
+    pub small: bool,
     /// Numbers of devices.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = value_parser!(u32).range(1..=100_000))]
-    pub(crate) devices: Option<Vec<u32>>,
+    pub devices: Option<Vec<u32>>,
     /// Lost frames, in percent.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = value_parser!(u32).range(0..100))]
-    pub(crate) loss: Option<Vec<u32>>,
+    pub loss: Option<Vec<u32>>,
     /// Block sizes, each as an SZX (0 to 6) or in bytes (16 to 1024).
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = block_bytes_from_szx)]
-    pub(crate) szx: Option<Vec<u16>>,
+    pub szx: Option<Vec<u16>>,
     /// Who serves.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub(crate) servers: Option<Vec<ServerName>>,
+    pub servers: Option<Vec<ServerName>>,
     /// How many seeds each combination is run with.
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..=1000))]
-    pub(crate) seeds: Option<u64>,
+    pub seeds: Option<u64>,
     /// The size of the image in bytes.
     #[arg(long, value_name = "BYTES", value_parser = value_parser!(u32).range(1..=16_777_216))]
-    pub(crate) image: Option<u32>,
+    pub image: Option<u32>,
     /// How many runs at the same time; without it, one a core.
     #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<NonZeroUsize>,
+    pub threads: Option<NonZeroUsize>,
 }
 
 /// A run in real time.
 #[derive(Args, Debug)]
-pub(crate) struct LiveOptions {
+pub struct LiveOptions {
     /// What to run.
     #[command(flatten)]
-    pub(crate) run: RunOptions,
+    pub run: RunOptions,
     /// Write every frame to this file, for Wireshark.
     #[arg(long, value_name = "FILE")]
-    pub(crate) pcap: Option<PathBuf>,
+    pub pcap: Option<PathBuf>,
     /// Leave this node to a stack of its own, which exchanges 802.15.4 frames over a Unix datagram socket: MPDUs without
     /// FCS, one a datagram. May be given several times.
     #[arg(long, value_name = "NODE=SOCKET", value_parser = frame_socket)]
-    pub(crate) frames: Vec<(String, PathBuf)>,
+    pub frames: Vec<(String, PathBuf)>,
     /// Only build the network, say how to enter it, and keep it until interrupted.
     #[arg(long, conflicts_with_all = ["node", "program", "json"])]
-    pub(crate) hold: bool,
+    pub hold: bool,
     /// Where the command runs.
     #[arg(long, value_name = "NODE", requires = "program", default_value = "border-router")]
-    pub(crate) node: String,
+    pub node: String,
     /// Run this in place of the relay and the devices, and end with its exit code.
     #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) program: Vec<OsString>,
+    pub program: Vec<OsString>,
 }
 
 fn frame_socket(text: &str) -> Result<(String, PathBuf), &'static str> {
@@ -136,54 +136,54 @@ fn frame_socket(text: &str) -> Result<(String, PathBuf), &'static str> {
 
 /// A run in virtual time.
 #[derive(Args, Debug)]
-pub(crate) struct SimOptions {
+pub struct SimOptions {
     /// What to run.
     #[command(flatten)]
-    pub(crate) run: RunOptions,
+    pub run: RunOptions,
     /// Who serves the image.
     #[arg(long, value_enum, default_value_t = ServerName::Ours)]
-    pub(crate) server: ServerName,
+    pub server: ServerName,
 }
 
 /// What every run has.
 #[derive(Args, Debug)]
-pub(crate) struct RunOptions {
+pub struct RunOptions {
     /// The scenario; netns-tests/scenarios/ has samples, which are the manual of the format.
     #[arg(value_name = "SCENARIO.toml")]
-    pub(crate) scenario: PathBuf,
+    pub scenario: PathBuf,
     /// Decides all chance of the run: the same seed gives the same run.
     #[arg(long, default_value_t = 1)]
-    pub(crate) seed: u64,
+    pub seed: u64,
     /// How many devices, in place of the scenario's.
     #[arg(long, value_name = "N")]
-    pub(crate) devices: Option<u32>,
+    pub devices: Option<u32>,
     /// The probability that a link loses a frame, in place of the scenario's.
     #[arg(long, value_name = "P")]
-    pub(crate) loss: Option<f64>,
+    pub loss: Option<f64>,
     /// The size of the image in bytes, in place of the scenario's.
     #[arg(long, value_name = "BYTES")]
-    pub(crate) image: Option<u32>,
+    pub image: Option<u32>,
     /// The size of a block, as an SZX (0 to 6) or in bytes (16 to 1024), in place of the scenario's.
     #[arg(long, value_name = "N", value_parser = block_bytes_from_szx)]
-    pub(crate) szx: Option<u16>,
+    pub szx: Option<u16>,
     /// Print the figures as JSON.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
     /// Add the figures of each node.
     #[arg(long)]
-    pub(crate) nodes: bool,
+    pub nodes: bool,
 }
 
 impl RunOptions {
     /// What the command line says in place of the scenario.
-    pub(crate) const fn overrides(&self) -> Overrides {
+    pub const fn overrides(&self) -> Overrides {
         Overrides { devices: self.devices, loss: self.loss, image_bytes: self.image, block_bytes: self.szx }
     }
 }
 
 /// A server by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ServerName {
+pub enum ServerName {
     /// The relay's engine, and devices with the device client's core.
     Ours,
     /// The relay's engine, and devices that run the boot program's core over flash; they never give up.
