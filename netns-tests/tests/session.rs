@@ -119,3 +119,26 @@ fn devices_without_a_session_show_that_they_are_there() -> Result<()> {
         Ok(())
     })
 }
+
+/// So does whoever has a session, in the session: an address is live when it brings the value back itself, and the boot program does.
+#[test]
+fn devices_in_a_session_show_that_they_are_there() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let site = Ca::create("site")?;
+        let config = configuration(&site, "2001:db8:6::1")?;
+        let relay = Relay::start(&scene.net.relay, &format!("{config}[security]\necho = \"always\"\n"))?;
+        let netns = &scene.net.devices[0];
+        equip(netns, PLAIN_IMAGE)?;
+        let lamp = prepare(&site, &site.issue_device("lamp-7.example")?);
+        expect_prepare(netns, &lamp, 0, "a session with the relay")?;
+        relay.reload(&format!("{config}allow_plain = false\n[security]\necho = \"always\"\n"))?;
+        let output = expect(netns, "sixfold-device", &["boot", "--flash", FLASH], 0, "")?;
+        ensure!(output.contains("sequence number 1, 20000 bytes"), "{output}");
+        // Asked once, and then served.
+        let asked = relay.metric("sixfold_session_refused_total{reason=\"freshness\"}")?;
+        ensure!(asked == 1.0, "{asked} questions: {}", relay.metrics()?);
+        ensure!(relay.metric(REQUIRED)? == 0.0, "the boot program asked in plain: {}", relay.log());
+        Ok(())
+    })
+}
