@@ -1,12 +1,21 @@
 //! Devices that have a session: the client's side of OSCORE.
 
 use super::{Answer, Ask, Bench, read};
-use sixfold_engine::{Id, Master, NewSession};
+use sixfold_engine::{Event, Id, Master, NewSession, SessionRefusal};
 use sixfold_oscore::{Derived, LAST, PartialIv, Plain, Secret, SenderSequence, UnprotectError};
 use sixfold_profile::coap::Message;
 use std::time::Duration;
 
 pub const HOUR: Duration = Duration::from_secs(3600);
+
+/// Why requests were refused, so far.
+pub fn refusals(bench: &Bench) -> Vec<SessionRefusal> {
+    let reason = |event: &Event| match event {
+        Event::SessionRefused(reason) => Some(*reason),
+        _ => None,
+    };
+    bench.events.iter().filter_map(reason).collect()
+}
 
 pub struct Device {
     pub peer: u16,
