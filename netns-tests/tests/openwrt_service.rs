@@ -123,8 +123,6 @@ fn the_installed_service_serves_as_its_user_and_writes_to_its_spool_alone() -> R
         let shipped = fs::read_to_string(router.path(UCI))?;
         let record = router.record()?;
         ensure!(Instance::read(&router, &record)?.is_none(), "it starts before anybody enabled it: {record}");
-        ensure!(record.contains("uci set firewall.sixfold_wan.target='DROP'"), "{record}");
-        ensure!(!router.path("etc/uci-defaults/80_sixfold").exists());
 
         fs::write(router.path(UCI), edited(&shipped))?;
         let instance = told(&router, net, "start")?;
@@ -237,6 +235,28 @@ fn a_certificate_that_took_the_place_of_another_is_used_after_a_reload() -> Resu
             service.log().contains("configuration reloaded")
         })?;
         ensure!(ask("late.bin")? == Outcome::Body(image));
+        Ok(())
+    })
+}
+
+#[test]
+fn the_jail_shows_another_resolver_after_a_restart() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let net = &scene.net.relay;
+        let (router, _folder) = installed(&scene)?;
+        fs::write(router.path(UCI), edited(&fs::read_to_string(router.path(UCI))?))?;
+        let shown =
+            |service: &Process| fs::read_to_string(format!("/proc/{}/root/etc/resolv.conf", service.id()));
+        let instance = told(&router, net, "start")?;
+        let service = start(&router, net, &instance)?;
+        router.set_resolver("nameserver 2001:db8::53\n")?;
+        ensure!(shown(&service)?.is_empty(), "the jail shows it by itself: no restart is needed");
+        let changed = told(&router, net, "reload")?;
+        ensure!(changed != instance, "procd would leave it as it is");
+        drop(service);
+        let service = start(&router, net, &changed)?;
+        ensure!(shown(&service)? == "nameserver 2001:db8::53\n");
         Ok(())
     })
 }
