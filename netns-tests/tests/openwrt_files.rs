@@ -70,7 +70,8 @@ fn a_file_that_took_the_place_of_another_is_passed_on() -> Result<()> {
             replace(path)?;
             let (ok, record) = router.run("reload", &config)?;
             // The jail shows what lies beside other things by itself, and goes on to show what it was: procd restarts the relay.
-            let watched = record.contains("procd_set_param file /usr/bin/sixfold-relay /etc/resolv.conf /etc/ca.pem\n");
+            let watched =
+                record.contains("procd_set_param file /usr/bin/sixfold-relay /etc/resolv.conf /etc/ca.pem\n");
             ensure!(ok && record.contains(hangup) == has_folder && watched != has_folder, "{path}: {record}");
             let shown = if has_folder { "/etc/sixfold" } else { path };
             ensure!(record.contains(&format!("procd_add_jail_mount {shown}\n")), "{path}: {record}");
