@@ -14,7 +14,7 @@ const PROGRAM: &[u8] = b"#!/bin/sh\nexit 0\n";
 /// What is told of the service, without what is told of its instance and by the relay.
 fn steps(record: &str) -> Vec<&str> {
     let told = [
-        "/etc/init.d/sixfold ",
+        "/etc/init.d/",
         "service opened",
         "service deleted",
         "procd_open_instance",
@@ -24,6 +24,7 @@ fn steps(record: &str) -> Vec<&str> {
     record.lines().filter(|line| told.iter().any(|word| line.starts_with(word))).collect()
 }
 
+const KERNEL: &str = "/etc/init.d/sysctl restart";
 const STOPPED: [&str; 2] = ["service deleted", "procd_set_config_changed firewall"];
 
 fn installs_upgrades_and_removes(ending: &str) -> Result<()> {
@@ -37,7 +38,7 @@ fn installs_upgrades_and_removes(ending: &str) -> Result<()> {
 
     router.install(&package(PROGRAM)?)?;
     let record = router.record()?;
-    let installed = ["/etc/init.d/sixfold enable", "service opened", "service closed"];
+    let installed = [KERNEL, "/etc/init.d/sixfold enable", "service opened", "service closed"];
     ensure!(steps(&record) == installed, "nothing runs before it is enabled in its file: {record}");
     let users = fs::read_to_string(router.path("etc/passwd"))?;
     ensure!(users.starts_with(&format!("sixfold:x:{USER}:{USER}:")), "{users}");
@@ -49,7 +50,7 @@ fn installs_upgrades_and_removes(ending: &str) -> Result<()> {
     router.set_running(true)?;
     router.install(&package(b"#!/bin/sh\nexit 0 # another\n")?)?;
     let record = router.record()?;
-    let started = ["service opened", "procd_open_instance", "service closed"];
+    let started = [KERNEL, "service opened", "procd_open_instance", "service closed"];
     let upgraded: Vec<_> = match ending {
         "apk" => started.into(),
         _ => STOPPED.into_iter().chain(started).collect(),

@@ -1,6 +1,6 @@
 //! A router with OpenWrt's ways: a root file system with busybox, in which the real init script runs.
 //!
-//! `netns-tests/openwrt/` stands for rc.common, procd, uci and opkg's functions: what the script tells procd is recorded, and
+//! `netns-tests/openwrt/` stands for rc.common, procd and the functions of packages: what the script tells procd is recorded, and
 //! [`procd`] does it. Whether packages are what they should be is not seen here ([`crate::packed`]).
 
 mod package;
@@ -99,7 +99,6 @@ impl Router {
             ("rc.common", "etc/rc.common"),
             ("network.sh", "lib/functions/network.sh"),
             ("functions.sh", "lib/functions.sh"),
-            ("uci", "bin/uci"),
         ] {
             fs::copy(shim.join(name), router.path(place))?;
             fs::set_permissions(router.path(place), fs::Permissions::from_mode(0o755))?;
