@@ -258,9 +258,12 @@ fn the_feed_installs_what_the_packages_hold() -> Result<()> {
         all.iter().filter(|folder| !all.iter().any(|other| other.starts_with(&format!("{folder}/"))));
     ensure!(made == deepest.map(String::as_str).collect(), "the feed makes {made:?}");
     let depends = makefile.lines().find(|line| line.contains("DEPENDS:=$(")).context("no dependencies")?;
-    for name in ["+ca-bundle", "+procd-ujail"] {
+    for name in ["+ca-bundle", "+procd-ujail", "@!(arm&&!arm_v6&&!arm_v7)"] {
         ensure!(depends.split_whitespace().any(|word| word == name), "{name}: {depends}");
     }
+    let readme = fs::read_to_string(workspace::root().join("config/openwrt/README.md"))?;
+    let needed = concat!("a series whose Rust is ", env!("CARGO_PKG_RUST_VERSION"), " or newer");
+    ensure!(readme.contains(needed), "the README does not say {needed:?}");
     let sources = makefile.split_whitespace().filter_map(|word| word.strip_prefix("./files/"));
     for source in sources {
         ensure!(feed.join("files").join(source).exists(), "the feed installs {source}, which is not there");
