@@ -125,8 +125,8 @@ Examples:
 Writes NAME (a copy of the image, encrypted with --encrypt) and NAME.idx (its chunk index) into the output \
 directory, which any static HTTPS server can serve, and last what is signed: with --key NAME.suit, a SUIT \
 manifest; with --cms-key NAME.p7s, a detached CMS signature. NAME is the file name of the image. Each file \
-appears whole or not at all. Put the version into NAME: then devices that are still fetching the old image are \
-not disturbed.
+appears whole or not at all, and none of them unless there is room for all. Put the version into NAME: then \
+devices that are still fetching the old image are not disturbed.
 
 The sequence number must grow with every new image of a class. It is compared with all .suit and .p7s files in \
 the output directory; a number that is used already, or that is lower, is refused for an image with other bytes.
