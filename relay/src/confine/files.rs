@@ -16,7 +16,7 @@ pub(super) fn restrict(places: &Places) -> Reach {
         Ok(RulesetStatus::FullyEnforced) => Reach::Full,
         Ok(RulesetStatus::PartiallyEnforced) => Reach::Partial,
         Ok(RulesetStatus::NotEnforced) => {
-            Reach::None("this kernel has no Landlock, it is off, or a filter of system calls is in its way".to_owned())
+            Reach::None("the kernel has none, it is off, or a service manager refuses it".to_owned())
         }
         Err(error) => Reach::None(error.to_string()),
     }
