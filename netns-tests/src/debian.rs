@@ -95,7 +95,9 @@ pub fn another_version_in(folder: &Path, version: &str, line: &str) -> Result<Pa
     let config = parts.join("etc/sixfold/relay.toml");
     fs::write(&config, fs::read_to_string(&config)? + line)?;
     let deb = folder.join(format!("{version}.deb"));
-    process::run(Command::new("dpkg-deb").args(["-Znone", "--build"]).arg(&parts).arg(&deb))?;
+    process::run(
+        Command::new("dpkg-deb").args(["-Znone", "--root-owner-group", "--build"]).arg(&parts).arg(&deb),
+    )?;
     Ok(deb)
 }
 

@@ -28,5 +28,9 @@ pub fn run(checks: &[&str]) -> Result<Boot> {
     let scripts = workspace::root().join("netns-tests/vm/debian");
     initramfs.args(["test", "test.service"].map(|name| scripts.join(name)));
     // Not systemd.show_status: every line of the console is an emulated port's work.
-    boot(&folder, initramfs, "rdinit=/lib/systemd/systemd systemd.unit=multi-user.target systemd.show_status=no")
+    boot(
+        &folder,
+        initramfs,
+        "rdinit=/lib/systemd/systemd systemd.unit=multi-user.target systemd.show_status=no",
+    )
 }
