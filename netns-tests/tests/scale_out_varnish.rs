@@ -27,12 +27,17 @@ ca_file = \"/run/ca/ca.pem\"
 const FAILING: &str = "/run/failing";
 /// While this one is, it answers nothing at all.
 const AWAY: &str = "/run/away";
+/// While this one is, images take a second.
+const SLOW: &str = "/run/slow";
 /// An origin that changes whatever may be changed: it compresses for whoever wants that.
 const ORIGIN: &str = "
     add_header Cache-Control max-age=0;
     gzip on; gzip_types application/octet-stream; gzip_proxied any;
     if (-f /run/away) { return 444; }
-    location ~ bin$ { limit_rate 300k; if (-f /run/failing) { return 500; } }
+    location ~ bin$ {
+        if (-f /run/failing) { return 500; }
+        if (-f /run/slow) { set $limit_rate 200k; }
+    }
 ";
 
 /// What a relay gets that has nothing yet: the digest.
@@ -82,6 +87,7 @@ fn varnish_gives_old_images_where_the_origin_fails_and_only_there() -> Result<()
 
         let first = sha256(&nginx::publish_image("image.bin", 1, LEN)?);
         // Two at once cost one fetch.
+        fs::write(SLOW, "")?;
         thread::scope(|scope| {
             let both: Vec<_> = relays.iter().map(|relay| scope.spawn(|| fetch_anew(relay))).collect();
             both.into_iter().try_for_each(|one| {
@@ -93,6 +99,8 @@ fn varnish_gives_old_images_where_the_origin_fails_and_only_there() -> Result<()
         let log = asked()?;
         let bytes: u64 = log.iter().map(|access| access.body_bytes).sum();
         ensure!(bytes == LEN as u64, "the origin sent {bytes} bytes: {log:#?}");
+
+        fs::remove_file(SLOW)?;
 
         fs::write(FAILING, "")?;
         fetch_until_asked(&relays[0], &first, 500)?;
