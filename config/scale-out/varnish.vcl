@@ -75,7 +75,10 @@ sub vcl_backend_response {
     set beresp.grace = 1d;
     set beresp.keep = 7d;
     unset beresp.http.Set-Cookie;
-    if (beresp.status == 200 && beresp.ttl < 1m) {
+    if (beresp.status != 200) {
+        # What is not there may come.
+        set beresp.ttl = 10s;
+    } elsif (beresp.ttl < 1m) {
         # Relays wait for each other's fetch only as long as an image is fresh: with max-age=0, or no-cache, each would fetch it anew.
         # Give images a max-age that is longer than their way takes.
         set beresp.ttl = 1m;

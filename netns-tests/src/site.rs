@@ -14,6 +14,7 @@ use crate::ca::Identity;
 use crate::netns::Netns;
 use crate::peer::Peer;
 use crate::process::Process;
+use crate::relay::Relay;
 use crate::{wait, workspace};
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write;
@@ -23,6 +24,17 @@ use std::path::Path;
 use std::process::Command;
 
 const FOLDER: &str = "/run/cache";
+
+/// A configuration for the relays of the site: `/fw` is what the cache has of the origin.
+pub const CONFIG: &str = "\
+[listen]
+interface = \"lowpan0\"
+
+[[route]]
+path = \"/fw\"
+origin = \"https://cache.test/\"
+ca_file = \"/run/ca/ca.pem\"
+";
 
 /// The namespaces.
 #[derive(Debug)]
@@ -79,6 +91,12 @@ link set lowpan0 mtu 1280 up
         }
         site.fields.iter().try_for_each(|field| field.wait_until_up("wpan0"))?;
         Ok(site)
+    }
+
+    /// Starts all relays, with their own names.
+    pub fn start_relays(&self, config: &str) -> Result<Vec<Relay<'_>>> {
+        let relays = self.relays.iter().enumerate();
+        relays.map(|(n, netns)| Relay::start_as(netns, &format!("relay{n}"), config)).collect()
     }
 
     /// Starts nginx with `config/scale-out/nginx.conf`, at `https://cache.test/`; `ca` is the authority that it trusts.

@@ -2,10 +2,11 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sixfold_netns_tests::ca::Ca;
+use sixfold_netns_tests::image::sha256;
 use sixfold_netns_tests::nginx::{self, Nginx};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::Relay;
-use sixfold_netns_tests::site::Site;
+use sixfold_netns_tests::site::{CONFIG, Site};
 use sixfold_netns_tests::{device, sandbox, wait, workspace};
 use std::fs;
 use std::net::TcpStream;
@@ -23,16 +24,6 @@ const LARGE: usize = 8 * PIECE + 12_345;
 const SMALL: usize = 20_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const CONFIG: &str = "\
-[listen]
-interface = \"lowpan0\"
-
-[[route]]
-path = \"/fw\"
-origin = \"https://cache.test/\"
-ca_file = \"/run/ca/ca.pem\"
-";
-
 #[test]
 fn two_hundred_devices_behind_ten_relays_cost_the_origin_each_byte_once() -> Result<()> {
     sandbox::run(&[Peer::Nginx], || {
@@ -48,7 +39,7 @@ fn two_hundred_devices_behind_ten_relays_cost_the_origin_each_byte_once() -> Res
         let _cache = site.start_cache(&ca.issue(&["cache.test"])?, "/run/ca/ca.pem".as_ref())?;
         let small = nginx::publish_image("small.bin", 1, SMALL)?;
         let large = nginx::publish_image("large.bin", 2, LARGE)?;
-        let relays = start_relays(&site, CONFIG)?;
+        let relays = site.start_relays(CONFIG)?;
         let mut fetches = Vec::new();
         for n in 0..RELAYS * DEVICES_PER_RELAY {
             let field = &site.fields[n % RELAYS];
@@ -86,16 +77,6 @@ fn two_hundred_devices_behind_ten_relays_cost_the_origin_each_byte_once() -> Res
     })
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    hmac_sha256::Hash::hash(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Relays, and the cache before them, in this network.
-fn start_relays<'s>(site: &'s Site, config: &str) -> Result<Vec<Relay<'s>>> {
-    let relays = site.relays.iter().enumerate();
-    relays.map(|(n, netns)| Relay::start_as(netns, &format!("relay{n}"), config)).collect()
-}
-
 fn prefetch(relay: &Relay<'_>, image: &[u8]) -> Result<()> {
     let (code, said) = relay.command(&["prefetch", "/fw/large.bin"])?;
     ensure!(code == 0 && said.contains(&sha256(image)), "{said}");
@@ -113,7 +94,7 @@ fn what_changes_at_the_origin_never_mixes_in_the_cache() -> Result<()> {
         let _origin =
             Nginx::start(&site.origin, &[nginx::Site { port: 443, identity: &identity, directives }])?;
         let _cache = site.start_cache(&ca.issue(&["cache.test"])?, "/run/ca/ca.pem".as_ref())?;
-        let relays = start_relays(&site, CONFIG)?;
+        let relays = site.start_relays(CONFIG)?;
         for (version, relay) in [(1, &relays[0]), (2, &relays[1]), (3, &relays[0])] {
             let image = nginx::publish_image("large.bin", version, LARGE)?;
             // The cache knows the new one after some seconds.
@@ -136,7 +117,7 @@ fn pieces_of_an_old_file_stop_no_transfer_of_the_new_one() -> Result<()> {
         };
         let origin = start("add_header Cache-Control max-age=3600; limit_rate 400k;")?;
         let _cache = site.start_cache(&ca.issue(&["cache.test"])?, "/run/ca/ca.pem".as_ref())?;
-        let relays = start_relays(&site, CONFIG)?;
+        let relays = site.start_relays(CONFIG)?;
         nginx::publish_image("large.bin", 1, LARGE)?;
         thread::scope(|scope| {
             let first = scope.spawn(|| relays[0].command(&["prefetch", "/fw/large.bin"]));
@@ -166,7 +147,7 @@ fn a_narrow_way_to_the_origin_is_used_once_too() -> Result<()> {
         let page = fs::read_to_string(workspace::root().join("docs/scale-out.md"))?;
         let timeouts = page.split("```toml\n").find_map(|block| block.strip_prefix("[origin]\n"));
         let timeouts = timeouts.and_then(|rest| rest.split("```").next()).context("no [origin]")?;
-        let relays = start_relays(&site, &format!("{CONFIG}\n[origin]\n{timeouts}"))?;
+        let relays = site.start_relays(&format!("{CONFIG}\n[origin]\n{timeouts}"))?;
         let image = nginx::publish_image("large.bin", 1, PIECE + 10_000)?;
         thread::scope(|scope| {
             let fetches: Vec<_> =

@@ -3,10 +3,11 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use sixfold_netns_tests::ca::Ca;
+use sixfold_netns_tests::image::sha256;
 use sixfold_netns_tests::nginx::{self, Access, Nginx};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::Relay;
-use sixfold_netns_tests::site::Site;
+use sixfold_netns_tests::site::{CONFIG, Site};
 use sixfold_netns_tests::{sandbox, wait};
 use std::fs;
 use std::thread;
@@ -14,15 +15,6 @@ use std::time::Duration;
 
 const LEN: usize = 300_000;
 const PATIENCE: Duration = Duration::from_secs(60);
-const CONFIG: &str = "\
-[listen]
-interface = \"lowpan0\"
-
-[[route]]
-path = \"/fw\"
-origin = \"https://cache.test/\"
-ca_file = \"/run/ca/ca.pem\"
-";
 /// While this file is there, the origin answers 500 for images.
 const FAILING: &str = "/run/failing";
 /// While this one is, it answers nothing at all.
@@ -52,10 +44,6 @@ fn asked() -> Result<Vec<Access>> {
     nginx::accesses("GET /image.bin")
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    hmac_sha256::Hash::hash(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Fetches, and gets `image` each time, until the origin was asked for it once more and gave this status.
 fn fetch_until_asked(relay: &Relay<'_>, image: &str, status: u16) -> Result<()> {
     let count = || Ok::<_, anyhow::Error>(asked()?.iter().filter(|access| access.status == status).count());
@@ -81,9 +69,7 @@ fn varnish_gives_old_images_where_the_origin_fails_and_only_there() -> Result<()
         )?;
         nginx::publish("alive.txt", b"yes")?;
         let _cache = site.start_varnish(&ca.issue(&["cache.test"])?, "/run/ca/ca.pem".as_ref())?;
-        let relays = ["relay0", "relay1"].iter().zip(&site.relays);
-        let relays =
-            relays.map(|(name, netns)| Relay::start_as(netns, name, CONFIG)).collect::<Result<Vec<_>>>()?;
+        let relays = site.start_relays(CONFIG)?;
 
         let first = sha256(&nginx::publish_image("image.bin", 1, LEN)?);
         // Two at once cost one fetch.
