@@ -8,7 +8,7 @@ mod model;
 
 use model::device::Release;
 use model::flash::{Cut, How};
-use model::fleet::{Fleet, Member};
+use model::fleet::{Fleet, Member, Prepared};
 use model::image;
 use model::relay::Relay;
 use sixfold_device::boot::listening_memory;
@@ -66,8 +66,15 @@ impl Rig {
     fn live(&self, cuts: &[Cut], seed: u32) -> Life {
         let memory = listening_memory(LENGTH as u32, 20, Szx::B64);
         let mut fleet = Fleet::new(Relay::new(self.served.clone()), &self.new, &self.old, 2, memory);
-        let relay = &fleet.relay;
-        let mut first = Member::prepared(relay, &self.new, &self.old, self.two_slots, memory, 2 + seed);
+        let prepared = Prepared {
+            relay: &fleet.relay,
+            release: &self.new,
+            old: &self.old,
+            two_slots: self.two_slots,
+            memory,
+            session: None,
+        };
+        let mut first = Member::prepared(&prepared, 2 + seed);
         first.cuts.extend(cuts);
         fleet.members.insert(0, first);
         fleet.loss = self.loss;

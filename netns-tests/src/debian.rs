@@ -15,7 +15,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 /// What packages are made and installed with.
-pub const NEEDS: &[Peer] = &[Peer::Dpkg, Peer::CargoDeb, Peer::Systemd];
+pub const NEEDS: &[Peer] = &[Peer::Root, Peer::Dpkg, Peer::CargoDeb, Peer::Systemd];
 /// The programs that are packed.
 pub const PROGRAMS: &[&str] = &["sixfold-relay", "sixfold-device", "sixfold-publish"];
 /// The time that packages bear, in seconds since 1970.

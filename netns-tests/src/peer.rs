@@ -1,8 +1,9 @@
 //! The programs that the tests talk to, and the Debian packages that bring them; and what they need of the kernel.
 
 use crate::workspace;
+use nix::unistd::geteuid;
 use std::env;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 /// Where TUN interfaces are made.
@@ -69,6 +70,8 @@ pub enum Peer {
     Lintian,
     /// Shows manual pages.
     Man,
+    /// Other users than the one who runs the tests, and becoming one of them.
+    Root,
 }
 
 impl Peer {
@@ -100,6 +103,7 @@ impl Peer {
             Self::Lintian => in_path("lintian"),
             Self::Man => in_path("man"),
             Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
+            Self::Root => root(),
             Self::Signify => in_path("signify-openbsd"),
             Self::Aiocoap | Self::Cryptography | Self::FoundationSdk => {
                 Some(workspace::target_dir().join("venv/bin/python"))
@@ -141,6 +145,7 @@ impl Peer {
             Self::Lintian => "lintian is missing (Debian: lintian)",
             Self::Man => "man is missing (Debian: man-db)",
             Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
+            Self::Root => "it needs more users than one: run the tests as root",
             Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
         }
     }
@@ -156,6 +161,14 @@ fn cargo_tool(name: &str) -> Option<PathBuf> {
     let folders = workspace::target_dir().join("tools").read_dir().ok()?.flatten();
     let mut programs = folders.map(|folder| folder.path().join("bin").join(name));
     programs.find(|program| program.is_file())
+}
+
+/// The users that root has, where they are all of them: in a namespace of an ordinary user there is only one.
+fn root() -> Option<PathBuf> {
+    const USERS: &str = "/proc/self/uid_map";
+    let map = fs::read_to_string(USERS).ok()?;
+    let all = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    (all && geteuid().is_root()).then(|| USERS.into())
 }
 
 /// The library, in the folder of this machine's architecture.

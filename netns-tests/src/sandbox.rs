@@ -1,7 +1,7 @@
 //! A world of its own for each test: the test program starts itself again in [`isolation`], for one test only.
 //!
 //! Where this cannot be done, or where a peer is not installed, the test says SKIPPED on standard error, past the test
-//! harness's capture, and passes. With `SIXFOLD_REQUIRE_PEERS=1` a missing peer is a failure.
+//! harness's capture, and passes. With `SIXFOLD_REQUIRE_PEERS=1` a missing peer is a failure; not to be root is none.
 
 use crate::isolation;
 use crate::peer::Peer;
@@ -35,6 +35,10 @@ pub fn run_within<F: FnOnce() -> Result<()>>(limit: Duration, needs: &[Peer], bo
         skip(test, isolation::IMPOSSIBLE);
         return Ok(());
     };
+    if needs.contains(&Peer::Root) && Peer::Root.program().is_none() {
+        skip(test, Peer::Root.remedy());
+        return Ok(());
+    }
     if let Some(absent) = needs.iter().find(|peer| peer.program().is_none()) {
         return skip_or_fail(test, absent.remedy());
     }

@@ -58,7 +58,8 @@ fn installing_makes_the_user_and_its_folders_and_starts_nothing_without_systemd(
         let check = [&check[..], &["sixfold-relay", "check", "--config", "/etc/sixfold/relay.toml"]].concat();
         let said = debian.expect(&check)?;
         ensure!(said.contains("[::]:5683") && said.contains("[::]:61616"), "{said}");
-        debian.expect(&["dpkg", "--verify", "sixfold-relay", "sixfold-tools"])?;
+        let other = debian.expect(&["dpkg", "--verify", "sixfold-relay", "sixfold-tools"])?;
+        ensure!(other.is_empty(), "not as they were packed: {other}");
         Ok(())
     })
 }

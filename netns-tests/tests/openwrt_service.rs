@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const NEEDS: &[Peer] = &[Peer::Busybox, Peer::CoapClient, Peer::Nginx, Peer::Radvd];
+const NEEDS: &[Peer] = &[Peer::Root, Peer::Busybox, Peer::CoapClient, Peer::Nginx, Peer::Radvd];
 const ARCHITECTURE: &str = "x86_64";
 const SPOOL: &str = "/tmp/spool";
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -13,7 +13,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 use std::time::Duration;
 
-const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
+const NEEDS: &[Peer] = &[Peer::Root, Peer::Nginx, Peer::Radvd];
 const SPOOL: &str = "/run/spool";
 const STORE: &str = "/run/kept/sessions";
 const CONTEXTS: &str = "/run/known/contexts.toml";

@@ -167,6 +167,17 @@ impl Member {
     }
 }
 
+/// What a device's main program has left.
+pub struct Prepared<'a> {
+    pub relay: &'a Relay,
+    pub release: &'a Release,
+    pub old: &'a Release,
+    pub two_slots: bool,
+    /// For listening, in bytes.
+    pub memory: usize,
+    pub session: Option<Session<'a>>,
+}
+
 impl Fleet {
     /// So many devices, which all start at once and have one slot with the old release, and a relay with the new one.
     pub fn new(relay: Relay, release: &Release, old: &Release, devices: usize, memory: usize) -> Self {
@@ -184,7 +195,8 @@ impl Fleet {
     ) -> Self {
         let prepared = |n: usize| {
             let session = guard.as_ref().map(|guard| guard.session(n));
-            Member::prepared_with(&relay, release, old, false, memory, n as u32, session)
+            let prepared = Prepared { relay: &relay, release, old, two_slots: false, memory, session };
+            Member::prepared(&prepared, n as u32)
         };
         let members = (0..devices).map(prepared).collect();
         Self {
@@ -320,29 +332,9 @@ impl Fleet {
 }
 
 impl Member {
-    /// With the ticket for `release`, and the old release installed and running.
-    pub fn prepared(
-        relay: &Relay,
-        release: &Release,
-        old: &Release,
-        two_slots: bool,
-        memory: usize,
-        n: u32,
-    ) -> Self {
-        Self::prepared_with(relay, release, old, two_slots, memory, n, None)
-    }
-
-    /// The same, with a session in the ticket.
-    #[allow(clippy::too_many_arguments, reason = "one place calls it")]
-    fn prepared_with(
-        relay: &Relay,
-        release: &Release,
-        old: &Release,
-        two_slots: bool,
-        memory: usize,
-        n: u32,
-        session: Option<Session<'_>>,
-    ) -> Self {
+    /// With the ticket for the new release, and the old one installed and running. `n` makes its randomness another one.
+    pub fn prepared(prepared: &Prepared<'_>, n: u32) -> Self {
+        let &Prepared { relay, release, old, two_slots, memory, session } = prepared;
         let pages = |bytes: usize| bytes.div_ceil(256) as u32;
         let size =
             record::Record::size(release.image.len() as u32, release.chunk_size, 256, 4, session.is_some())

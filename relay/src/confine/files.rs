@@ -15,7 +15,9 @@ pub(super) fn restrict(places: &Places) -> Reach {
     match apply(places) {
         Ok(RulesetStatus::FullyEnforced) => Reach::Full,
         Ok(RulesetStatus::PartiallyEnforced) => Reach::Partial,
-        Ok(RulesetStatus::NotEnforced) => Reach::None("this kernel has no Landlock, or it is off".to_owned()),
+        Ok(RulesetStatus::NotEnforced) => {
+            Reach::None("the kernel has none, it is off, or a service manager refuses it".to_owned())
+        }
         Err(error) => Reach::None(error.to_string()),
     }
 }
