@@ -18,11 +18,8 @@ const LIMIT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 /// As long as rustls says in the ticket.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// When each was made, and what rustls needs of it, by ticket.
-type Handshakes = LruCache<Vec<u8>, (Instant, Vec<u8>)>;
-
-/// Handshakes that may be resumed.
-pub(super) struct Tickets(Mutex<Handshakes>);
+/// Handshakes that may be resumed, and when they were made.
+pub(super) struct Tickets(Mutex<LruCache<Vec<u8>, (Instant, Vec<u8>)>>);
 
 impl Tickets {
     pub(super) fn new() -> Self {
@@ -30,7 +27,7 @@ impl Tickets {
     }
 
     /// Whoever panicked left it whole.
-    fn handshakes(&self) -> MutexGuard<'_, Handshakes> {
+    fn handshakes(&self) -> MutexGuard<'_, LruCache<Vec<u8>, (Instant, Vec<u8>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
