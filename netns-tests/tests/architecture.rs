@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What pure protocol logic must never reach: a runtime, sockets, TLS, and the store with its clock.
-const IMPURE: &[&str] = &["tokio", "mio", "socket2", "rustls", "hyper", "nix"];
+const IMPURE: &[&str] = &["tokio", "mio", "socket2", "rustls", "moka", "hyper", "nix"];
 
 /// The packages that `package` is linked with, itself included, when built with `features`.
 fn tree(package: &str, features: &[&str]) -> Result<BTreeSet<String>> {

