@@ -291,6 +291,7 @@ mod tests {
             origin,
             totals: Totals::default(),
             links,
+            unpaced: Vec::new(),
             images,
             bans,
             transfers,
