@@ -9,6 +9,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process;
+use std::thread;
+use std::time::Duration;
+
+/// Half a second in all: the event loop waits meanwhile.
+const ATTEMPTS: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held until it is dropped.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub(crate) struct Lock {
 /// [`Refused`] if another process has it; otherwise what the system says.
 pub(crate) fn hold(place: &Path, key: &str, value: &Path) -> anyhow::Result<Lock> {
     let file = File::open(place)?;
-    match file.try_lock() {
+    match try_for_a_while(&file) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(taken(&file, key, value).into()),
         // Some file systems have no locks: what worked without goes on working.
@@ -34,6 +40,17 @@ pub(crate) fn hold(place: &Path, key: &str, value: &Path) -> anyhow::Result<Lock
         }
     }
     Ok(Lock { _held: file })
+}
+
+/// A process that was killed a moment ago may have it still.
+fn try_for_a_while(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+    file.try_lock()
 }
 
 fn taken(file: &File, key: &str, value: &Path) -> Refused {

@@ -161,7 +161,7 @@ fn check_says_what_is_paced_and_where_images_go() {
     let there = folder.path().display();
     assert!(!disk(&there.to_string()).contains("cache.disk"));
     assert!(disk(&format!("{there}/a/b")).contains("/a/b is not there yet: the relay makes it"));
-    assert!(disk("/proc/sixfold/b").contains("warning: cache.disk /proc/sixfold/b is not there, and cannot"));
+    assert!(disk("/dev/null/b").contains("warning: cache.disk /dev/null/b is not there, and cannot"));
 }
 
 #[test]
