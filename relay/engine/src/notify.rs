@@ -130,7 +130,7 @@ impl<S: Store> Engine<S> {
             Reply { path, token, message_id: 0, confirmable: true, acknowledged: true, bound, room: None };
         let Some(resource) = self.resources.peek(&url) else { return };
         let negative = resource.negative.filter(|negative| negative.failure.is_definite());
-        let banned = self.bans.cover(&*url).then_some(BANNED);
+        let banned = self.bans.cover(&url).then_some(BANNED);
         if let Some(refusal) = banned.or(negative.map(|negative| gateway::refusal(negative.failure))) {
             self.remove_observer(peer, token);
             return self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));

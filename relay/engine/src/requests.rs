@@ -330,7 +330,7 @@ impl<S: Store> Engine<S> {
 
     /// What devices may have.
     fn served(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.iter().filter(|resource| !self.bans.cover(&*resource.url))
+        self.resources.iter().filter(|resource| !self.bans.cover(&resource.url))
     }
 
     fn answer_links(&mut self, now: Instant, reply: Reply, wants: &Wants, links: &str) {
