@@ -32,7 +32,8 @@ soak:
 	@cargo build --quiet --locked --release --bin sixfold-relay --bin sixfold-soak
 	@target/release/sixfold-soak --minutes $(MINUTES) $(ARGS)
 
-# docs/pictures: the status page in a browser, and what demo and status print. After what they show has changed.
+# docs/pictures: the status page in a browser, and what demo, status, prepare and boot print, which README.md has too. After what they
+# show has changed.
 pictures: ; @scripts/pictures
 
 # Boot programs and a main program for machines that QEMU emulates, in target/firmware: device-client/firmware/README.md.

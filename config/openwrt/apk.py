@@ -112,6 +112,9 @@ def write(package):
     """The bytes of an .apk, and what an index knows it by: the digest of its database."""
     database = Database()
     folders = {}
+    for folder in package.folders:
+        for path in [folder, *map(str, list(pathlib.PurePosixPath(folder).parents)[:-1])]:
+            folders.setdefault(path, [])
     for path, mode, data in sorted(package.files + own_files(package)):
         for parent in list(pathlib.PurePosixPath(path).parents)[:-1]:
             folders.setdefault(str(parent), [])

@@ -11,18 +11,19 @@ import pathlib
 import tarfile
 
 
-def tar_gz(entries, epoch):
-    """A gzipped tar with the folders of its files, all of them root's and of one time."""
+def tar_gz(entries, epoch, folders=()):
+    """A gzipped tar with the folders of its files and some more, all of them root's and of one time."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.GNU_FORMAT) as archive:
         made = set()
-        for path, mode, data in entries:
+        for path, mode, data in sorted([*entries, *((folder, 0o755, None) for folder in folders)]):
             parents = [str(parent) for parent in pathlib.PurePosixPath(path).parents][::-1]
-            for parent in parents:
+            for parent in parents + [path] * (data is None):
                 if parent not in made:
                     made.add(parent)
                     archive.addfile(entry("./" + parent.lstrip("."), 0o755, tarfile.DIRTYPE, epoch))
-            archive.addfile(entry("./" + path, mode, tarfile.REGTYPE, epoch, len(data)), io.BytesIO(data))
+            if data is not None:
+                archive.addfile(entry("./" + path, mode, tarfile.REGTYPE, epoch, len(data)), io.BytesIO(data))
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", mtime=epoch, filename="") as stream:
         stream.write(raw.getvalue())
@@ -68,7 +69,7 @@ def write(package):
     return tar_gz(
         [
             ("debian-binary", 0o644, b"2.0\n"),
-            ("data.tar.gz", 0o644, tar_gz(package.files, package.epoch)),
+            ("data.tar.gz", 0o644, tar_gz(package.files, package.epoch, package.folders)),
             ("control.tar.gz", 0o644, tar_gz(control, package.epoch)),
         ],
         package.epoch,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the OpenWrt packages of a static sixfold-relay and of its LuCI pages, for opkg (24.10 and before) and for apk (25.12 and
+"""Writes the OpenWrt packages of a static sixfold-relay and of its LuCI pages, for opkg (23.05 and 24.10) and for apk (25.12 and
 after), with the indices that make a feed of their folder, DIRECTORY/ARCHITECTURE.
 
     package.py ARCHITECTURE PROGRAM SBOM DIRECTORY
@@ -33,6 +33,8 @@ class Package:
     depends: list
     # (path, mode, bytes) of everything that is installed, in the order of their paths.
     files: list
+    # Folders that are there even though nothing is in them.
+    folders: list = dataclasses.field(default_factory=list)
     # Those of the files that are the operator's.
     conffiles: list = dataclasses.field(default_factory=list)
     # Who is made before it starts.
@@ -47,7 +49,7 @@ class Package:
         return sum(len(data) for _, _, data in self.files)
 
     def script(self, action, then="", exports=()):
-        """What OpenWrt's own packages run: its functions make the user, run uci-defaults, enable and start the service."""
+        """What OpenWrt's own packages run: its functions make the user, and enable and start the service, or stop it."""
         lines = [
             "#!/bin/sh",
             '[ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0',
@@ -71,7 +73,6 @@ def relay(architecture, program, sbom):
         ("usr/bin/sixfold-relay", 0o755, pathlib.Path(program)),
         ("etc/config/sixfold", 0o600, FILES / "sixfold.config"),
         ("etc/init.d/sixfold", 0o755, FILES / "sixfold.init"),
-        ("etc/uci-defaults/80_sixfold", 0o755, FILES / "sixfold.defaults"),
         ("etc/capabilities/sixfold.json", 0o644, FILES / "sixfold.capabilities.json"),
         ("etc/sysctl.d/60-sixfold.conf", 0o644, ROOT / "config/systemd/sixfold.sysctl"),
         ("lib/upgrade/keep.d/sixfold", 0o644, FILES / "sixfold.keep"),
@@ -86,6 +87,7 @@ def relay(architecture, program, sbom):
         # Without ujail procd would not start what has to be in a jail.
         depends=["ca-bundle", "procd-ujail"],
         files=sorted((path, mode, source.read_bytes()) for path, mode, source in files),
+        folders=["etc/sixfold"],
         conffiles=["etc/config/sixfold"],
         user="sixfold:sixfold",
     )

@@ -128,21 +128,37 @@ fn capacity(layout: &Layout) -> u32 {
 }
 
 impl FlashFile {
-    /// Makes erased flash in a new file.
+    /// Makes erased flash in a new file, writes into it what `fill` does (the image of a factory, say), and gives it its name then:
+    /// whatever fails, and a power cut, leave no file of this name.
     ///
     /// # Errors
-    /// When the file exists, cannot be made, or `geometry` has no layout ([`ErrorKind::InvalidInput`]).
-    pub fn create(path: &Path, geometry: Geometry) -> io::Result<Self> {
+    /// When the file exists, cannot be made or filled, or `geometry` has no layout ([`ErrorKind::InvalidInput`]).
+    pub fn create(
+        path: &Path,
+        geometry: Geometry,
+        fill: impl FnOnce(&mut Self) -> Result<(), FlashError>,
+    ) -> io::Result<Self> {
         let layout = geometry.layout().ok_or(ErrorKind::InvalidInput)?;
         let capacity = capacity(&layout);
-        let file = Self::options().create_new(true).open(path)?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let unnamed = tempfile::Builder::new()
+            .prefix(".sixfold-")
+            .make_in(folder, |path| Self::options().create_new(true).open(path))?;
+        let (file, unnamed) = unnamed.into_parts();
         lock(&file)?;
         let page = [ERASED; PAGE as usize];
         for start in (0..capacity).step_by(PAGE as usize) {
             file.write_all_at(&page, start.into())?;
         }
         file.write_all_at(&geometry.encode(), capacity.into())?;
-        Ok(Self { file, layout, capacity })
+        let mut flash = Self { file, layout, capacity };
+        fill(&mut flash).map_err(|error| match error {
+            FlashError::Io(kind) => kind.into(),
+            other => io::Error::new(ErrorKind::InvalidInput, other),
+        })?;
+        unnamed.persist_noclobber(path).map_err(|error| error.error)?;
+        File::open(folder)?.sync_all()?;
+        Ok(flash)
     }
 
     /// Opens flash that [`FlashFile::create`] made.
@@ -248,7 +264,7 @@ mod tests {
     fn bits_are_only_cleared() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flash");
-        let mut flash = FlashFile::create(&path, GEOMETRY).unwrap();
+        let mut flash = FlashFile::create(&path, GEOMETRY, |_| Ok(())).unwrap();
         flash.write(8, &[0xf0; 8]).unwrap();
         flash.write(8, &[0x70; 4]).unwrap();
         assert_eq!(flash.write(8, &[0x71, 0, 0, 0]), Err(FlashError::NotErased(8)));
@@ -263,7 +279,7 @@ mod tests {
     #[test]
     fn what_is_not_aligned_or_not_there_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let mut flash = FlashFile::create(&folder.path().join("flash"), GEOMETRY).unwrap();
+        let mut flash = FlashFile::create(&folder.path().join("flash"), GEOMETRY, |_| Ok(())).unwrap();
         let end = flash.capacity() as u32;
         assert_eq!(flash.write(2, &[0; 4]), Err(FlashError::NotAligned(2)));
         assert_eq!(flash.write(0, &[0; 3]), Err(FlashError::NotAligned(0)));
@@ -278,7 +294,7 @@ mod tests {
     fn it_is_found_again_and_belongs_to_one_process() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("flash");
-        let mut flash = FlashFile::create(&path, GEOMETRY).unwrap();
+        let mut flash = FlashFile::create(&path, GEOMETRY, |_| Ok(())).unwrap();
         flash.write(0, b"kept").unwrap();
         assert_eq!(FlashFile::open(&path).unwrap_err().kind(), ErrorKind::WouldBlock);
         drop(flash);
@@ -287,7 +303,26 @@ mod tests {
         let mut bytes = [0; 4];
         again.read(0, &mut bytes).unwrap();
         assert_eq!(&bytes, b"kept");
-        assert_eq!(FlashFile::create(&path, GEOMETRY).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let taken = FlashFile::create(&path, GEOMETRY, |_| Ok(())).unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
+        again.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"kept");
+    }
+
+    #[test]
+    fn what_cannot_be_made_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("flash");
+        let full = |_: &mut FlashFile| Err(FlashError::Io(ErrorKind::StorageFull));
+        assert_eq!(FlashFile::create(&path, GEOMETRY, full).unwrap_err().kind(), ErrorKind::StorageFull);
+        let crooked = |flash: &mut FlashFile| flash.write(1, b"1234");
+        assert_eq!(FlashFile::create(&path, GEOMETRY, crooked).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let mut flash = FlashFile::create(&path, GEOMETRY, |flash| flash.write(0, b"made")).unwrap();
+        let mut bytes = [0; 4];
+        flash.read(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"made");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing but the flash");
     }
 
     /// `sixfold-publish inspect` reads these files without this crate.

@@ -23,7 +23,7 @@ type Entries = std::ops::Range<u32>;
 fn flash(folder: &TempDir, plain_allowed: Option<bool>, entries: Entries) -> PathBuf {
     let path = folder.path().join("flash.bin");
     let geometry = Geometry { slot_bytes: 4 * PAGE, two_slots: false, sessions: true };
-    let mut flash = FlashFile::create(&path, geometry).unwrap();
+    let mut flash = FlashFile::create(&path, geometry, |_| Ok(())).unwrap();
     let release = Release::new(image(3 * PAGE as usize, 1), ChunkSize::from_bytes(PAGE).unwrap(), 8);
     let agreement = Agreement::new(b"a master secret!");
     let session = plain_allowed.map(|plain_allowed| agreement.session(9, plain_allowed));

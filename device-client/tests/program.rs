@@ -8,6 +8,7 @@ use hmac_sha256::Hash;
 use model::{Server, block2, image};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
+use sixfold_manifest::keys::{Algorithm, SigningKey};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Szx};
 use std::fs;
@@ -483,4 +484,43 @@ fn it_explains_itself() {
     for words in ["Examples:", "Exit status:", "--szx", "coap://[fe80::1%lowpan0]"] {
         assert!(help.contains(words), "{help}");
     }
+}
+
+/// The program in a shell that may write files of so many blocks of 512 bytes at most, as on a disk that is full.
+fn with_little_room(folder: &Path, blocks: u32, arguments: &[&str]) -> Output {
+    let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
+    let program = env!("CARGO_BIN_EXE_sixfold-device");
+    Command::new("sh").args(["-c", &script, program]).args(arguments).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn flash_that_cannot_be_made_leaves_no_file_in_the_way() {
+    let folder = TempDir::new().unwrap();
+    let create = ["flash", "create", "flash.bin", "--slot-size", "131072"];
+    let full = with_little_room(folder.path(), 16, &create);
+    assert_eq!(full.status.code(), Some(7), "{full:?}");
+    assert!(String::from_utf8_lossy(&full.stderr).contains("cannot create flash.bin"), "{full:?}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let again = with_little_room(folder.path(), 1 << 20, &create);
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["flash.bin"]);
+}
+
+#[test]
+fn a_private_key_is_nothing_to_trust() {
+    let folder = TempDir::new().unwrap();
+    let room = |arguments: &[&str]| with_little_room(folder.path(), 1 << 20, arguments);
+    assert!(room(&["flash", "create", "flash.bin", "--slot-size", "4096"]).status.success());
+    let key = SigningKey::from_seed(Algorithm::Ed25519, &[7; 32]).unwrap();
+    fs::write(folder.path().join("publisher.key"), key.to_pem().unwrap()).unwrap();
+    let prepare = room(
+        &"prepare --flash flash.bin --relay coap://[::1] --manifest /m --key publisher.key --vendor v --class c --secret s"
+            .split(' ')
+            .collect::<Vec<_>>(),
+    );
+    assert_eq!(prepare.status.code(), Some(2), "{prepare:?}");
+    let said = String::from_utf8_lossy(&prepare.stderr);
+    assert!(said.contains("publisher.key: this is the private half of a key"), "{said}");
 }

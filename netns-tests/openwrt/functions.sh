@@ -1,14 +1,74 @@
-# Stands for OpenWrt's /lib/functions.sh in the tests, where packages' scripts find what they run: the user of the package is
-# made, its first settings are applied once, and its service is enabled, and started unless this is an upgrade.
+# Stands for OpenWrt's /lib/functions.sh in the tests: how init scripts get at a configuration, by functions that its file calls, and
+# what packages' scripts call. A package's user is made, its settings of the kernel are applied, and its services are enabled, unless
+# this is an upgrade, and started; before it goes they are disabled, unless it is for an upgrade, and stopped.
 # shellcheck shell=dash
-# shellcheck disable=SC3043,SC1090,SC2013
+# shellcheck disable=SC3043,SC1090,SC2013,SC2154
 
 record() { printf '%s\n' "$*" >>/record; }
+
+reset_cb() {
+	config_cb() { return 0; }
+	option_cb() { return 0; }
+	list_cb() { return 0; }
+}
+reset_cb
+
+config_set() { eval "CONFIG_${1}_$2=\$3"; }
+config_get() { eval "$1=\${CONFIG_${2}_$3:-\$4}"; }
+
+# A configuration file is a program for the shell. A script that has a function of one of these names takes it away.
+config() {
+	section_count=$((section_count + 1))
+	current_section=${2:-cfg$section_count}
+	sections="$sections $current_section"
+	config_set "$current_section" TYPE "$1"
+	config_cb "$1" "$current_section"
+}
+
+option() {
+	config_set "$current_section" "$1" "$2"
+	option_cb "$1" "$2"
+}
+
+list() {
+	local before
+	config_get before "$current_section" "$1"
+	config_set "$current_section" "$1" "$before${before:+ }$2"
+	list_cb "$1" "$2"
+}
+
+config_load() {
+	local known
+	for known in $(set | sed -n 's/^\(CONFIG_[^=]*\)=.*/\1/p'); do unset "$known"; done
+	section_count=0 sections='' current_section=''
+	. "/etc/config/$1"
+	${current_section:+config_cb}
+}
+
+config_foreach() {
+	local ___function=$1 ___type=$2 section cfgtype
+	shift 2
+	for section in $sections; do
+		config_get cfgtype "$section" TYPE
+		[ "$cfgtype" != "$___type" ] || eval "$___function \"\$section\" \"\$@\""
+	done
+}
+
+# Where the package manager keeps what it knows of $pkgname: opkg, or apk.
+package_list() {
+	if [ -f "/lib/apk/packages/$pkgname.list" ]; then
+		echo "/lib/apk/packages/$pkgname.list"
+	else
+		echo "/usr/lib/opkg/info/$pkgname.list"
+	fi
+}
 
 # OpenWrt gives packages' users the numbers from 65536 on.
 add_group_and_user() {
 	local user
-	user=$(sed -n 's/^Require-User: \([^:]*\):.*/\1/p' "/usr/lib/opkg/info/$1.control")
+	user=$(sed -n 's/^Require-User: *//p' "/usr/lib/opkg/info/$pkgname.control" 2>/dev/null)
+	[ ! -f "/lib/apk/packages/$pkgname.rusers" ] || user=$(cat "/lib/apk/packages/$pkgname.rusers")
+	user=${user%%:*}
 	[ -z "$user" ] || grep -qs "^$user:" /etc/passwd || {
 		echo "$user:x:65536:65536:$user:/var/run/$user:/bin/false" >>/etc/passwd
 		echo "$user:x:65536:$user" >>/etc/group
@@ -16,15 +76,20 @@ add_group_and_user() {
 }
 
 default_postinst() {
-	local name list file
-	name=$(basename "${1%.*}")
-	list=/usr/lib/opkg/info/$name.list
-	add_group_and_user "$name"
-	for file in $(sed -n 's!^/etc/uci-defaults/!!p' "$list"); do
-		(cd /etc/uci-defaults && [ -f "$file" ] && . "./$file") && rm -f "/etc/uci-defaults/$file"
+	local file pkgname=${pkgname:-$(basename "${1%.*}")}
+	[ ! -e "/usr/lib/opkg/info/$pkgname.list" ] || add_group_and_user
+	! grep -q '^/etc/sysctl.d/' "$(package_list)" || record /etc/init.d/sysctl restart
+	for file in $(sed -n '/^\/etc\/init.d\//p' "$(package_list)"); do
+		[ "${PKG_UPGRADE:-}" = 1 ] || "$file" enable
+		"$file" start
 	done
-	for file in $(sed -n '/^\/etc\/init.d\//p' "$list"); do
-		record "$file enable"
-		[ "${PKG_UPGRADE:-}" = 1 ] || "$file" start
+	return 0
+}
+
+default_prerm() {
+	local file pkgname=${pkgname:-$(basename "${1%.*}")}
+	for file in $(sed -n '/^\/etc\/init.d\//p' "$(package_list)"); do
+		[ "${PKG_UPGRADE:-}" = 1 ] || "$file" disable
+		"$file" stop
 	done
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Reads an .apk of version 3, or an index, as apk-tools' apk-v3(5) describes it, and writes what it says as JSON: read_apk.py FILE FOLDER
 
-A package's files go below FOLDER; of an index's signature: who made it ("key"), over what ("signed"), and itself ("signature"). It knows nothing of how the package was written, and stops at whatever contradicts itself.
+A package's files and folders go below FOLDER; of an index's signature: who made it ("key"), over what ("signed"), and itself ("signature"). It knows nothing of how the package was written, and stops at whatever contradicts itself.
 """
 
 import hashlib
@@ -126,6 +126,7 @@ def main():
     files, size = {}, 0
     for path_index, (name, access, *entries) in enumerate(paths, 1):
         sure(mode_of(access) == 0o755, "a folder of another mode")
+        (folder / name.decode()).mkdir(parents=True, exist_ok=True)
         entries = entries[0] if entries and entries[0] else []
         sure([entry[0] for entry in entries] == sorted(entry[0] for entry in entries), "files that are not in order")
         for file_index, (file, access, length, time, digest) in enumerate(entries, 1):
@@ -136,6 +137,7 @@ def main():
             place = folder / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(bytes_)
+            place.chmod(mode_of(access))
             size += length
     sure(not content, "data of no file")
     sure(about["installed-size"] == size, "another installed size")

@@ -23,15 +23,17 @@ pub const SIGNALLED: u8 = 128;
 const EXAMPLES: &str = "\
 Examples:
   sixfold-air sim netns-tests/scenarios/star.toml
-  sixfold-air sim netns-tests/scenarios/star.toml --devices 100 --loss 0.1 --server rfc7252
+  sixfold-air sim netns-tests/scenarios/star.toml --devices 100 --loss 0.1 \\
+      --server rfc7252
   sixfold-air sim netns-tests/scenarios/three-hops.toml --seed 7 --json
   sixfold-air run netns-tests/scenarios/star.toml --devices 3 --pcap air.pcap
-  sixfold-air run netns-tests/scenarios/star.toml --node d1 -- ping -c 3 fd00:6f::1
+  sixfold-air run netns-tests/scenarios/star.toml --node d1 -- \\
+      ping -c 3 fd00:6f::1
   sixfold-air run netns-tests/scenarios/star.toml --hold
   sixfold-air fleet --devices 1,10,100 --loss 0,10 --servers ours,rfc7252
   sixfold-air proof --small
 
-Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong, 3 this machine
+Exit codes: 0 every device has the image, 1 some have not, 2 the command line or the scenario is wrong, 3 this machine \
 lacks something, 4 the laboratory itself failed. With a COMMAND, its own, as in a shell.";
 
 /// Measures firmware updates over a modelled IEEE 802.15.4 channel.

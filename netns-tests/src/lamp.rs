@@ -6,7 +6,6 @@ use crate::process::Process;
 use crate::{image, nginx, relay, workspace};
 use anyhow::{Result, ensure};
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -32,15 +31,28 @@ pub fn expect(netns: &Netns, name: &str, arguments: &[&str], code: i32, says: &s
 
 /// Keys, flash and a release for lamps, of so many bytes.
 pub fn equip(netns: &Netns, bytes: usize) -> Result<()> {
-    let folder = Path::new("/run/lamp.bin");
-    fs::write(folder, image::image(3, bytes))?;
+    release(netns, bytes)?;
+    expect(netns, "sixfold-device", &["flash", "create", FLASH, "--slot-size", "524288"], 0, "")?;
+    Ok(())
+}
+
+/// Keys and a release for lamps, of so many bytes: its image.
+pub fn release(netns: &Netns, bytes: usize) -> Result<Vec<u8>> {
+    let image = image::image(3, bytes);
+    fs::write("/run/lamp.bin", &image)?;
     fs::write("/run/secret", [7; 32])?;
     expect(netns, "sixfold-publish", &["keygen", "/run/key"], 0, "")?;
     let what = ["--vendor", "example.com", "--class", "lamp", "--sequence", "1", "--output", nginx::ROOT];
     let sign = [&["sign", "/run/lamp.bin", "--key", "/run/key"], &what[..]].concat();
     expect(netns, "sixfold-publish", &sign, 0, "")?;
-    expect(netns, "sixfold-device", &["flash", "create", FLASH, "--slot-size", "524288"], 0, "")?;
-    Ok(())
+    Ok(image)
+}
+
+/// A key for EDHOC, `/run/FILE`, of somebody with this name; its credential is in `/run/FILE.ccs`.
+pub fn edhoc_key(netns: &Netns, file: &str, name: &str) -> Result<String> {
+    let path = format!("/run/{file}");
+    expect(netns, "sixfold-publish", &["keygen", &path, "--algorithm", "edhoc", "--name", name], 0, "")?;
+    Ok(path)
 }
 
 /// `sixfold-device prepare` of a lamp that trusts the relays of `ca`.
@@ -51,22 +63,27 @@ pub fn prepare(ca: &Ca, device: &Identity) -> Vec<String> {
         ("--session-key", &device.key),
     ];
     let files = files.map(|(option, path)| format!("{option} {}", path.display()));
-    prepare_with(&format!("{PORT} {}", files.join(" ")))
+    prepare_with(FLASH, &format!("--session {PORT} {}", files.join(" ")))
 }
 
 /// The same of a lamp with this key, which agrees by EDHOC with the relay of this credential.
 pub fn prepare_by_edhoc(key: &str, relay: &str) -> Vec<String> {
-    prepare_with(&format!(
-        "coap://[2001:db8:6::1] --session-key {key} --session-credential {key}.ccs --session-relay {relay}"
-    ))
+    prepare_with(FLASH, &edhoc(key, relay))
 }
 
-/// With these words behind `--session`.
-fn prepare_with(session: &str) -> Vec<String> {
+/// The words for a session by EDHOC.
+pub fn edhoc(key: &str, relay: &str) -> String {
+    let credentials = format!("--session-key {key} --session-credential {key}.ccs --session-relay {relay}");
+    format!("--session coap://[2001:db8:6::1] {credentials}")
+}
+
+/// `sixfold-device prepare` of a lamp, with these words behind it.
+pub fn prepare_with(flash: &str, more: &str) -> Vec<String> {
     let lamp = [
-        "prepare --json --flash /run/flash.bin --relay coap://[2001:db8:6::1] --manifest /fw/lamp.bin.suit",
-        "--key /run/key.pub --vendor example.com --class lamp --secret /run/secret --session",
-        session,
+        "prepare --json --relay coap://[2001:db8:6::1] --manifest /fw/lamp.bin.suit --key /run/key.pub",
+        "--vendor example.com --class lamp --secret /run/secret --flash",
+        flash,
+        more,
     ];
     lamp.join(" ").split_whitespace().map(str::to_owned).collect()
 }

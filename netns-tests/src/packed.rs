@@ -4,7 +4,7 @@
 use crate::process::run;
 use crate::workspace;
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -92,6 +92,18 @@ pub fn untar(archive: &Path, into: &Path) -> Result<()> {
 pub fn read_apk(file: &Path, into: &Path) -> Result<serde_json::Value> {
     let reader = workspace::root().join("netns-tests/openwrt/read_apk.py");
     Ok(serde_json::from_str(&run(Command::new("python3").arg(reader).arg(file).arg(into))?)?)
+}
+
+/// Folders below a folder.
+///
+/// # Errors
+///
+/// When there is no such folder.
+pub fn folders(folder: &Path) -> Result<BTreeSet<String>> {
+    let listed = run(Command::new("find")
+        .args([".", "-mindepth", "1", "-type", "d", "-printf", "%P\\n"])
+        .current_dir(folder))?;
+    Ok(listed.lines().map(str::to_owned).collect())
 }
 
 /// Regular files below a folder, with their modes.

@@ -62,6 +62,8 @@ pub enum Peer {
     Signify,
     /// Keys and signatures for Python, in the tests' virtual environment.
     Cryptography,
+    /// Serves a folder over HTTP.
+    Python,
     /// Installs packages of Debian.
     Dpkg,
     /// Makes them.
@@ -98,6 +100,7 @@ impl Peer {
             Self::Varnish => in_path("varnishd"),
             Self::Chromium => in_path("chromium"),
             Self::Chromedriver => in_path("chromedriver"),
+            Self::Python => in_path("python3"),
             Self::Dpkg => in_path("dpkg"),
             Self::CargoDeb => cargo_tool("cargo-deb"),
             Self::Lintian => in_path("lintian"),
@@ -136,6 +139,7 @@ impl Peer {
             Self::Varnish => "varnishd is missing (Debian: varnish)",
             Self::Chromium => "chromium is missing (Debian: chromium)",
             Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
+            Self::Python => "python3 is missing (Debian: python3)",
             Self::Signify => "signify-openbsd is missing (Debian: signify-openbsd)",
             Self::Cryptography => {
                 "Python's cryptography is missing (scripts/setup makes its virtual environment)"

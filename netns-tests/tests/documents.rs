@@ -156,6 +156,31 @@ fn every_example_of_help_is_accepted_by_its_program() -> Result<()> {
     Ok(())
 }
 
+/// clap breaks lines where the terminal ends: a line that was broken before leaves a word alone there. And what is indented
+/// (examples, exit statuses) is to be read, or copied, as it stands, on a terminal of 80 columns too.
+#[test]
+fn help_is_broken_into_lines_by_the_terminal_alone() -> Result<()> {
+    let (mut count, mut faults) = (0, Vec::new());
+    for (_, program) in programs() {
+        let text = examples(&program);
+        let lines: Vec<&str> = text.lines().collect();
+        for pair in lines.windows(2) {
+            let [line, next] = [pair[0], pair[1]];
+            let is_text = |line: &str| line.starts_with(|c: char| !c.is_whitespace());
+            count += 1;
+            if is_text(line) && is_text(next) {
+                faults.push(format!("a paragraph in two lines: {line}\n{next}"));
+            }
+            if !is_text(line) && line.chars().count() > 80 {
+                faults.push(format!("more than 80 columns: {line}"));
+            }
+        }
+    }
+    ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    ensure!(count > 100, "{count} lines");
+    Ok(())
+}
+
 #[test]
 fn every_configuration_of_the_documents_is_one() -> Result<()> {
     let mut count = 0;

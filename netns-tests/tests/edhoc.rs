@@ -1,7 +1,7 @@
 //! Sessions that are agreed on by EDHOC: a lamp without TCP, from its key to its image; and aiocoap, with its own OSCORE.
 
 use anyhow::{Result, ensure};
-use sixfold_netns_tests::lamp::{FLASH, equip, expect, expect_prepare, prepare_by_edhoc};
+use sixfold_netns_tests::lamp::{FLASH, edhoc_key, equip, expect, expect_prepare, prepare_by_edhoc};
 use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
@@ -13,16 +13,9 @@ use std::fs;
 
 const IMAGE: usize = 20_000;
 
-/// Makes `/run/NAME` and `/run/NAME.ccs`.
-fn keygen(netns: &Netns, file: &str, name: &str) -> Result<String> {
-    let path = format!("/run/{file}");
-    expect(netns, "sixfold-publish", &["keygen", &path, "--algorithm", "edhoc", "--name", name], 0, "")?;
-    Ok(path)
-}
-
 /// A relay that knows the credentials in these files, and serves nobody without a session.
 fn configuration(netns: &Netns, known: &[&str]) -> Result<String> {
-    keygen(netns, "relay.key", "sixfold-relay")?;
+    edhoc_key(netns, "relay.key", "sixfold-relay")?;
     let lines: std::io::Result<String> = known.iter().map(fs::read_to_string).collect();
     fs::write("/run/devices", format!("# in the hall\n{}", lines?))?;
     Ok(format!("{CONFIG}\n[sessions]\nedhoc_key = \"/run/relay.key\"\nedhoc_devices = \"/run/devices\"\n"))
@@ -33,7 +26,7 @@ fn a_lamp_without_tcp_gets_its_image_in_a_session() -> Result<()> {
     sandbox::run(&[Peer::Nginx, Peer::Radvd], || {
         let scene = Scene::create("")?;
         let netns = &scene.net.devices[0];
-        let (lamp, stranger) = (keygen(netns, "lamp", "lamp-7")?, keygen(netns, "stranger", "lamp-8")?);
+        let (lamp, stranger) = (edhoc_key(netns, "lamp", "lamp-7")?, edhoc_key(netns, "stranger", "lamp-8")?);
         let config = configuration(&scene.net.relay, &["/run/lamp.ccs"])?;
         let relay = Relay::start(&scene.net.relay, &config)?;
         equip(netns, IMAGE)?;
@@ -60,7 +53,8 @@ fn aiocoap_agrees_by_edhoc_and_fetches_in_its_session() -> Result<()> {
         let scene = Scene::create("")?;
         let netns = &scene.net.devices[0];
         let image = nginx::publish_image("small.bin", 1, IMAGE)?;
-        let (meter, stranger) = (keygen(netns, "meter", "meter-17")?, keygen(netns, "stranger", "meter-18")?);
+        let (meter, stranger) =
+            (edhoc_key(netns, "meter", "meter-17")?, edhoc_key(netns, "stranger", "meter-18")?);
         let config = configuration(&scene.net.relay, &["/run/meter.ccs"])?;
         let relay = Relay::start(&scene.net.relay, &(config + "allow_plain = false\n"))?;
         let uri = format!("coap://{RELAY}/fw/small.bin");

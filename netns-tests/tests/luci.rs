@@ -32,17 +32,8 @@ fn run(view: &str, status: &str, configuration: &str) -> Result<Value> {
 
 /// Sections, options and types that the init script takes.
 fn schema() -> Result<BTreeMap<(String, String), String>> {
-    let script = fs::read_to_string(workspace::root().join("config/openwrt/sixfold/files/sixfold.init"))?;
-    let mut schema = BTreeMap::new();
-    for function in script.split("\nvalidate_").skip(1) {
-        let (section, rest) = function.split_once("() {").context("a function")?;
-        let body = rest.split("\n}").next().unwrap_or_default();
-        for quoted in body.split('\'').skip(1).step_by(2) {
-            let (option, kind) = quoted.split_once(':').with_context(|| quoted.to_owned())?;
-            schema.insert((section.to_owned(), option.to_owned()), kind.to_owned());
-        }
-    }
-    Ok(schema)
+    let known = sixfold_netns_tests::router::options()?;
+    Ok(known.into_iter().map(|(section, option, kind)| ((section, option), kind)).collect())
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 use sixfold_netns_tests::peer::Peer;
+use sixfold_netns_tests::router::procd::Instance;
 use sixfold_netns_tests::router::{Router, USER};
 use sixfold_netns_tests::sandbox;
 use std::fs;
@@ -69,7 +70,8 @@ fn a_file_that_took_the_place_of_another_is_passed_on() -> Result<()> {
             replace(path)?;
             let (ok, record) = router.run("reload", &config)?;
             // The jail shows what lies beside other things by itself, and goes on to show what it was: procd restarts the relay.
-            let watched = record.contains("procd_set_param file /usr/bin/sixfold-relay /etc/ca.pem\n");
+            let watched =
+                record.contains("procd_set_param file /usr/bin/sixfold-relay /etc/resolv.conf /etc/ca.pem\n");
             ensure!(ok && record.contains(hangup) == has_folder && watched != has_folder, "{path}: {record}");
             let shown = if has_folder { "/etc/sixfold" } else { path };
             ensure!(record.contains(&format!("procd_add_jail_mount {shown}\n")), "{path}: {record}");
@@ -123,6 +125,27 @@ fn nothing_is_written_to_flash_where_a_disk_is_missing() -> Result<()> {
         for place in ["/mnt/sda1/sixfold\n", "/mnt/sda1/kept/sessions\n"] {
             ensure!(record.contains(&format!("procd_add_reload_mount_trigger {place}")), "{place}: {record}");
         }
+        Ok(())
+    })
+}
+
+/// The jail goes on to show the file that it was, whose place netifd gives to another one.
+#[test]
+fn another_resolver_restarts_the_relay() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::with_service()?;
+        let (_, record) = router.run("start", SMALL)?;
+        let watched = "procd_set_param file /usr/bin/sixfold-relay /etc/resolv.conf\n";
+        ensure!(record.contains(watched), "procd does not look at it: {record}");
+        router.set_running(true)?;
+        let before = Instance::read(&router, &record)?;
+        router.set_resolver("nameserver 2001:db8::53\n")?;
+        // With something to tell the relay at the same time.
+        let (_, record) = router.run("reload", &SMALL.replace("/fw", "/other"))?;
+        ensure!(Instance::read(&router, &record)? != before, "{record}");
+        ensure!(!record.contains("HUP"), "one that starts would die of it: {record}");
+        let (_, record) = router.run("reload", &SMALL.replace("/fw", "/third"))?;
+        ensure!(record.contains("HUP"), "nothing else restarts it: {record}");
         Ok(())
     })
 }

@@ -1,13 +1,15 @@
-//! The pictures of the status page and the recordings of the terminal in `docs/pictures/`: one test makes them of an update, in
-//! target/screenshots, from where `make pictures` takes them; the other looks at what is there.
+//! The pictures of the status page and the recordings of the terminal in `docs/pictures/`: two tests make them of updates, in
+//! target/screenshots, from where `make pictures` takes them; the last one looks at what is there.
 
 use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::browser::{self, Browser};
+use sixfold_netns_tests::netns::Netns;
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
-use sixfold_netns_tests::{device, nginx, sandbox, wait, workspace};
+use sixfold_netns_tests::{device, image, nginx, sandbox, wait, workspace};
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Chromium, Peer::Chromedriver];
@@ -66,6 +68,59 @@ fn an_update_can_be_pictured() -> Result<()> {
     })
 }
 
+/// What a terminal shows of commands that are typed there, and that must not fail.
+fn typed(netns: &Netns, folder: &str, commands: &str) -> Result<String> {
+    let mut text = String::new();
+    for line in commands.replace("\\\n", "\0").lines() {
+        let line = line.replace('\0', "\\\n");
+        let mut shell = Command::new("sh");
+        let path = format!("PATH={}:$PATH; exec 2>&1\n", workspace::program_dir().display());
+        shell.current_dir(folder).args(["-euc", &(path + &line)]);
+        let output = netns.enter(|| shell.output())??;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(output.status.success(), "{line}: {said}");
+        text += &format!("$ {line}\n{said}");
+    }
+    Ok(text)
+}
+
+const PUBLISHER: &str = "\
+sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp --sequence 14 --output www
+";
+
+const DEVICE: &str = "\
+sixfold-device flash create flash.bin --slot-size 131072
+sixfold-device prepare --flash flash.bin --discover wpan0 --manifest /fw/lamp-1.4.bin.suit \\
+    --key publisher.key.pub --vendor example.com --class lamp --secret secret.bin
+sixfold-device boot --flash flash.bin --interface wpan0
+";
+
+#[test]
+fn an_update_can_be_recorded() -> Result<()> {
+    sandbox::run(&[Peer::Nginx, Peer::Radvd], || {
+        let scene = Scene::create("")?;
+        let folder = "/run/recording";
+        fs::create_dir(folder)?;
+        fs::write(format!("{folder}/lamp-1.4.bin"), image::image(1, 40_000))?;
+        fs::write(format!("{folder}/secret.bin"), image::image(2, 32))?;
+        typed(&scene.net.origin, folder, "sixfold-publish keygen publisher.key\n")?;
+        let mut recording = typed(&scene.net.origin, folder, PUBLISHER)?;
+        for entry in fs::read_dir(format!("{folder}/www"))? {
+            let entry = entry?;
+            nginx::publish(entry.file_name().to_str().context("a name")?, &fs::read(entry.path())?)?;
+        }
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        recording += &typed(&scene.net.devices[0], folder, DEVICE)?;
+        recording += &typed(&scene.net.relay, folder, "sixfold-relay status\n")?;
+        ensure!(recording.contains("the relay sends it to the group"), "{recording}");
+        // Columns are filled up with spaces.
+        let lines: Vec<&str> = recording.lines().map(str::trim_end).collect();
+        fs::create_dir_all(browser::pictures())?;
+        fs::write(browser::pictures().join("update.txt"), lines.join("\n") + "\n")?;
+        Ok(())
+    })
+}
+
 #[test]
 fn the_documents_have_their_pictures() -> Result<()> {
     let folder = workspace::root().join("docs/pictures");
@@ -78,13 +133,22 @@ fn the_documents_have_their_pictures() -> Result<()> {
         ensure!(readme.contains(&format!("(docs/pictures/{name}.png)")), "the readme does not show {name}");
     }
     for (name, command, words) in [
-        ("status.txt", "$ sixfold-relay status", ["lamp-1.4.bin", "lowpan0"]),
-        ("demo.txt", "$ make demo", ["devices", "image.bin"]),
+        ("status.txt", "sixfold-relay status", ["lamp-1.4.bin", "lowpan0"]),
+        ("demo.txt", "make demo", ["devices", "image.bin"]),
+        ("update.txt", PUBLISHER, ["the group [ff02::fd]", "slot B"]),
     ] {
         let text = fs::read_to_string(folder.join(name)).with_context(|| name.to_owned())?;
-        ensure!(text.starts_with(command), "{name} does not begin with what was typed");
+        let typed = text.strip_prefix("$ ").is_some_and(|text| text.starts_with(command));
+        ensure!(typed, "{name} does not begin with what was typed");
         ensure!(words.iter().all(|word| text.contains(word)), "{name}: {text}");
         ensure!(!text.contains('\x1b'), "{name} is plain text");
     }
+    let recording = fs::read_to_string(folder.join("update.txt"))?;
+    for typed in DEVICE.lines().chain(["sixfold-relay status"]) {
+        ensure!(recording.contains(typed), "update.txt is older than the test: {typed}");
+    }
+    let shown =
+        format!("<!-- recording: make pictures -->\n```text\n{recording}```\n<!-- end of recording -->");
+    ensure!(readme.contains(&shown), "the readme shows another update than update.txt: make pictures");
     Ok(())
 }

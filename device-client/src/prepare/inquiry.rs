@@ -46,6 +46,11 @@ pub enum NoGroup {
 impl fmt::Display for NoGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Refused(Code::NOT_ACCEPTABLE) => write!(
+                f,
+                "the relay answers {:?}: it does not pace this link, or fanout is off there ([[link]] in its configuration)",
+                Code::NOT_ACCEPTABLE
+            ),
             Self::Refused(code) => write!(f, "the relay answers {code:?}"),
             Self::Busy => f.write_str("the relay is busy"),
             Self::Silence => f.write_str("the relay does not answer"),

@@ -1,6 +1,6 @@
 //! A router with OpenWrt's ways: a root file system with busybox, in which the real init script runs.
 //!
-//! `netns-tests/openwrt/` stands for rc.common, procd, uci and opkg's functions: what the script tells procd is recorded, and
+//! `netns-tests/openwrt/` stands for rc.common, procd and the functions of packages: what the script tells procd is recorded, and
 //! [`procd`] does it. Whether packages are what they should be is not seen here ([`crate::packed`]).
 
 mod package;
@@ -51,6 +51,26 @@ pub fn file(name: &str) -> PathBuf {
     workspace::root().join("config/openwrt/sixfold/files").join(name)
 }
 
+/// What `/etc/config/sixfold` may hold, as the init script knows it: types of sections, options, and types of UCI.
+///
+/// # Errors
+///
+/// When the script is not written as this is.
+pub fn options() -> Result<Vec<(String, String, String)>> {
+    let script = fs::read_to_string(file("sixfold.init"))?;
+    let known = script.split("\nknow() {").nth(1).and_then(|rest| rest.split("\n}").next());
+    let mut found = Vec::new();
+    for part in known.context("no function know")?.split("' ;;") {
+        let Some((section, options)) = part.split_once(") options='") else { continue };
+        for option in options.split_whitespace() {
+            let (option, kind) = option.split_once(':').with_context(|| option.to_owned())?;
+            let section = section.split_whitespace().last().context("no section")?;
+            found.push((section.to_owned(), option.to_owned(), kind.to_owned()));
+        }
+    }
+    Ok(found)
+}
+
 /// What a command printed.
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -79,7 +99,6 @@ impl Router {
             ("rc.common", "etc/rc.common"),
             ("network.sh", "lib/functions/network.sh"),
             ("functions.sh", "lib/functions.sh"),
-            ("uci", "bin/uci"),
         ] {
             fs::copy(shim.join(name), router.path(place))?;
             fs::set_permissions(router.path(place), fs::Permissions::from_mode(0o755))?;
@@ -88,6 +107,10 @@ impl Router {
         fs::write(router.path("dev/null"), "")?;
         fs::create_dir_all(router.path("proc"))?;
         router.set_mounted(&[])?;
+        // As it is without dnsmasq. The links of a router begin with /.
+        symlink("../tmp/resolv.conf", router.path("etc/resolv.conf"))?;
+        symlink("resolv.conf.d/resolv.conf.auto", router.path("tmp/resolv.conf"))?;
+        router.set_resolver("")?;
         let authority = rcgen::generate_simple_self_signed(["an authority".to_owned()])?;
         fs::create_dir_all(router.path("etc/ssl/certs"))?;
         fs::write(router.path("etc/ssl/certs/ca-certificates.crt"), authority.cert.pem())?;
@@ -110,11 +133,24 @@ impl Router {
         Ok(router)
     }
 
+    /// Puts a script of the shell in the relay's place.
+    pub fn replace_program(&self, script: &str) -> Result<()> {
+        Ok(fs::write(self.path(PROGRAM), script)?)
+    }
+
     /// What the kernel is to say of mounts, beside the root on flash and `/tmp` in RAM: the places of disks.
     pub fn set_mounted(&self, disks: &[&str]) -> Result<()> {
         let mut mounts = "overlayfs:/overlay / overlay rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n".to_owned();
         disks.iter().for_each(|place| mounts += &format!("/dev/sda1 {place} ext4 rw 0 0\n"));
         Ok(fs::write(self.path("proc/mounts"), mounts)?)
+    }
+
+    /// Writes what is known of name servers as netifd does it: into a file that takes the place of the one before.
+    pub fn set_resolver(&self, text: &str) -> Result<()> {
+        let folder = self.path("tmp/resolv.conf.d");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("resolv.conf.auto.tmp"), text)?;
+        Ok(fs::rename(folder.join("resolv.conf.auto.tmp"), folder.join("resolv.conf.auto"))?)
     }
 
     /// Where `path` of the router is.
@@ -162,14 +198,6 @@ impl Router {
         let said = said(&output);
         ensure!(said.is_empty(), "{action}: {said}");
         Ok((output.status.success(), self.record()?))
-    }
-
-    /// Applies a script of `uci-defaults`: what it told uci and services, after what is in [`Router::record`].
-    pub fn first_settings(&self, script: &Path) -> Result<String> {
-        fs::copy(script, self.path("tmp/defaults"))?;
-        let output = self.command("/bin/sh").arg("/tmp/defaults").output()?;
-        ensure!(output.status.success() && said(&output).is_empty(), "{}", said(&output));
-        self.record()
     }
 
     /// What was told procd, uci and the log since the last action began.

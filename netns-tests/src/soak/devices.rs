@@ -1,6 +1,6 @@
 //! The devices of a soak: one thread, a socket each, the fetch core of real devices, and every byte compared.
 
-use super::ledger::Ledger;
+use super::shared::{Phase, Shared, Way};
 use super::trouble::Chance;
 use crate::topology::RELAY;
 use anyhow::{Context, Result, anyhow};
@@ -9,10 +9,8 @@ use sixfold_device::fetch::{Event, Fetch, Received};
 use sixfold_device::uri::{CoapUri, encode};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Options, Szx, params};
-use std::collections::{BTreeMap, HashSet};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 /// How long a device that failed waits before it goes on where it was.
@@ -22,71 +20,6 @@ const LEISURE_MS: u64 = 3_000;
 
 /// Longer than any soak settles.
 const LONG: Duration = Duration::from_secs(3600);
-
-/// What the devices are to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Fetch one image after another.
-    #[default]
-    Trouble,
-    /// The same; and it is noted who got one since.
-    Settling,
-    /// Stop.
-    Over,
-}
-
-/// What devices and those who disturb them share.
-#[derive(Debug, Default)]
-pub(super) struct Shared(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    phase: Phase,
-    /// Every version of every image, the newest last.
-    versions: BTreeMap<usize, Vec<Vec<u8>>>,
-    failures: BTreeMap<String, u64>,
-    wrong: Vec<String>,
-    finished: u64,
-    started_over: u64,
-    /// Devices without an image since the last trouble.
-    waiting: HashSet<usize>,
-    devices: usize,
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn set_phase(&self, phase: Phase) {
-        let mut state = self.state();
-        if phase == Phase::Settling {
-            state.waiting = (0..state.devices).collect();
-        }
-        state.phase = phase;
-    }
-
-    pub(super) fn add_version(&self, image: usize, content: Vec<u8>) {
-        self.state().versions.entry(image).or_default().push(content);
-    }
-
-    pub(super) fn waiting(&self) -> usize {
-        self.state().waiting.len()
-    }
-
-    pub(super) fn finished(&self) -> u64 {
-        self.state().finished
-    }
-
-    /// Writes down what the devices saw.
-    pub(super) fn settle(&self, ledger: &mut Ledger) {
-        let state = self.state();
-        ledger.images = state.finished;
-        ledger.started_over = state.started_over;
-        ledger.failures = state.failures.clone();
-        ledger.wrong = state.wrong.clone();
-    }
-}
 
 /// The file of an image at the origin.
 pub(super) fn name(image: usize) -> String {
@@ -109,6 +42,8 @@ pub(super) struct Fleet<'t> {
     shared: &'t Shared,
     epoll: Epoll,
     devices: Vec<Device<'t>>,
+    /// The number of the first one, as `shared` knows it.
+    first: usize,
     chance: Chance,
     started: Clock,
 }
@@ -146,14 +81,21 @@ impl<'t> Fleet<'t> {
             let begins = Instant::ZERO + Duration::from_millis(chance.below(LEISURE_MS));
             devices.push(Device { socket, image: 0, fetch: None, body: Vec::new(), last: None, begins });
         }
-        shared.state().devices = count;
-        Ok(Self { targets, shared, epoll, devices, chance, started: Clock::now() })
+        Ok(Self {
+            targets,
+            shared,
+            epoll,
+            devices,
+            first: shared.enrol(count),
+            chance,
+            started: Clock::now(),
+        })
     }
 
     pub(super) fn run(&mut self) -> Result<()> {
         let mut ready = vec![EpollEvent::empty(); 256];
         let mut buffer = [0; 2048];
-        while self.shared.state().phase != Phase::Over {
+        while self.shared.phase() != Phase::Over {
             let count = self.epoll.wait(&mut ready, EpollTimeout::from(10u8))?;
             for event in ready.iter().take(count) {
                 let number = event.data() as usize;
@@ -223,23 +165,21 @@ impl<'t> Fleet<'t> {
         let now = self.now();
         let leisure = Duration::from_millis(self.chance.below(LEISURE_MS));
         let device = &mut self.devices[number];
-        let mut state = self.shared.state();
         match end {
-            End::Goes => return Ok(()),
+            End::Goes => {}
             End::Complete => {
-                state.finished += 1;
-                state.waiting.remove(&number);
+                self.shared.finish(self.first + number, Way::Alone);
                 // Who has what it is to get leaves the link to the others.
-                let rest = if state.phase == Phase::Settling { LONG } else { leisure };
+                let rest = if self.shared.phase() == Phase::Settling { LONG } else { leisure };
                 device.rest(now + rest);
             }
             End::Failed(why) => {
-                *state.failures.entry(why).or_default() += 1;
+                self.shared.fail(why);
                 device.fetch = None;
                 device.begins = now + PAUSE + leisure / 4;
             }
             End::Wrong(why) => {
-                state.wrong.push(format!("device {number}, image {}: {why}", device.image));
+                self.shared.wrong(format!("device {number}, image {}: {why}", device.image));
                 device.rest(now + leisure);
             }
         }
@@ -275,7 +215,7 @@ impl<'t> Device<'t> {
         match event {
             Event::Block(block) => self.take_block(block, shared),
             Event::StartOver(_) => {
-                shared.state().started_over += 1;
+                shared.start_over();
                 self.body.clear();
                 self.last = None;
                 End::Goes
@@ -299,9 +239,7 @@ impl<'t> Device<'t> {
         if block.more {
             return End::Goes;
         }
-        let state = shared.state();
-        let known = state.versions.get(&self.image).is_some_and(|versions| versions.contains(&self.body));
-        if known {
+        if shared.was_published(self.image, &self.body) {
             End::Complete
         } else {
             End::Wrong(format!("{} bytes that were never published", self.body.len()))

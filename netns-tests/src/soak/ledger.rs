@@ -1,6 +1,7 @@
 //! What a soak came to: figures over time, and verdicts.
 
-use std::collections::BTreeMap;
+use super::shared::Way;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use std::time::Duration;
 const ROWS: usize = 15;
 /// The relay's memory may grow by so much from the first third of a soak, or of one of its lives, to the last: what allocators and the
 /// first use of everything need.
-const GROWTH_BYTES: u64 = 8 << 20;
+const GROWTH_BYTES: u64 = 2 << 20;
 /// A life of fewer looks is too short for what grows to be told from what starts.
 const LONG_LIFE: usize = 60;
-/// Descriptors at the end, beyond those of an idle relay: what waits to be closed.
+/// Descriptors at the end, beyond those of an idle relay: what waits to be closed. Half of it between the thirds of a life.
 const SPARE_DESCRIPTORS: u64 = 24;
+/// Trouble makes fetches fail, which go on later; a relay that is no use lets more of them fail.
+const LEAST_IMAGES_PER_FAILURE: u64 = 2;
 
 /// One look at the relay.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +39,10 @@ pub struct Ledger {
     pub samples: Vec<Sample>,
     /// How often there was which trouble.
     pub troubles: BTreeMap<&'static str, u64>,
+    /// Which of them showed in the relay's log.
+    pub met: BTreeSet<&'static str>,
     /// Whole images that devices got, each compared.
-    pub images: u64,
+    pub images: BTreeMap<Way, u64>,
     /// How often a device began anew because the version had changed.
     pub started_over: u64,
     /// Fetches that failed, and went on later, by reason.
@@ -66,16 +71,29 @@ impl Ledger {
         if self.stranded > 0 {
             found.push(format!("{} devices got no image when all was well again", self.stranded));
         }
-        if self.images == 0 {
-            found.push("no device got an image".to_owned());
+        for way in [Way::Alone, Way::Session, Way::Group] {
+            // Whether lamps meet in a group is left to chance.
+            let is_expected = way != Way::Group || self.samples.len() >= LONG_LIFE * 5;
+            if is_expected && !self.images.contains_key(&way) {
+                found.push(format!("no device got an image {way}"));
+            }
         }
-        if let Some((early, late)) = growth(&self.samples) {
+        let (images, failures) = (self.images.values().sum::<u64>(), self.failures.values().sum::<u64>());
+        if failures * LEAST_IMAGES_PER_FAILURE > images {
+            found.push(format!("{failures} fetches failed, and only {images} came to their end"));
+        }
+        let memory = |sample: &Sample| sample.rss_bytes;
+        if let Some((early, late)) = growth(&self.samples, memory, GROWTH_BYTES) {
             found.push(format!("memory grew from {early} to {late} bytes"));
         }
-        for life in self.samples.chunk_by(|one, next| one.life == next.life) {
-            if let Some((early, late)) = growth(life).filter(|_| life.len() >= LONG_LIFE) {
-                let number = life[0].life;
+        let lives = self.samples.chunk_by(|one, next| one.life == next.life);
+        for life in lives.filter(|life| life.len() >= LONG_LIFE) {
+            let number = life[0].life;
+            if let Some((early, late)) = growth(life, memory, GROWTH_BYTES) {
                 found.push(format!("memory grew from {early} to {late} bytes in life {number}"));
+            }
+            if let Some((early, late)) = growth(life, |sample| sample.descriptors, SPARE_DESCRIPTORS / 2) {
+                found.push(format!("file descriptors grew from {early} to {late} in life {number}"));
             }
         }
         let least = self.samples.iter().map(|sample| sample.descriptors).min().unwrap_or_default();
@@ -87,16 +105,16 @@ impl Ledger {
     }
 }
 
-/// The medians of the first third and the last, if memory grew too much between them.
-fn growth(samples: &[Sample]) -> Option<(u64, u64)> {
+/// The medians of the first third and the last, if a figure grew by more than `spare` between them.
+fn growth(samples: &[Sample], figure: impl Fn(&Sample) -> u64, spare: u64) -> Option<(u64, u64)> {
     let third = samples.len() / 3;
     let median = |samples: &[Sample]| {
-        let mut sizes: Vec<_> = samples.iter().map(|sample| sample.rss_bytes).collect();
-        sizes.sort_unstable();
-        sizes.get(sizes.len() / 2).copied().unwrap_or_default()
+        let mut figures: Vec<_> = samples.iter().map(&figure).collect();
+        figures.sort_unstable();
+        figures.get(figures.len() / 2).copied().unwrap_or_default()
     };
     let (early, late) = (median(&samples[..third]), median(&samples[samples.len() - third..]));
-    (late > early + GROWTH_BYTES).then_some((early, late))
+    (late > early + spare).then_some((early, late))
 }
 
 impl fmt::Display for Ledger {
@@ -114,7 +132,10 @@ impl fmt::Display for Ledger {
         }
         writeln!(f, "\ntroubles:")?;
         self.troubles.iter().try_for_each(|(label, count)| writeln!(f, "{count:>8}  {label}"))?;
-        writeln!(f, "devices:\n{:>8}  whole images, every byte compared", self.images)?;
+        writeln!(f, "devices:")?;
+        for (way, images) in &self.images {
+            writeln!(f, "{images:>8}  whole images {way}, every byte compared")?;
+        }
         writeln!(f, "{:>8}  began anew with another version", self.started_over)?;
         for (why, count) in &self.failures {
             writeln!(f, "{count:>8}  failed, and went on: {why}")?;
@@ -143,16 +164,22 @@ mod tests {
             descriptors: 12,
             images: n,
         };
-        Ledger { samples: (0..210).map(sample).collect(), images: 90, ..Ledger::default() }
+        let images = [(Way::Alone, 80), (Way::Group, 6), (Way::Session, 4)].into();
+        Ledger { samples: (0..210).map(sample).collect(), images, ..Ledger::default() }
     }
 
     #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(good().verdict(), Vec::<String>::new());
-        let cases: [Case; 7] = [
+        let cases: [Case; 9] = [
             ("lost bytes", |ledger| ledger.wrong.push("device 1".to_owned())),
             ("3 devices", |ledger| ledger.stranded = 3),
-            ("no device", |ledger| ledger.images = 0),
+            ("no device got an image in a session", |ledger| {
+                ledger.images.remove(&Way::Session);
+            }),
+            ("50 fetches failed, and only 90", |ledger| {
+                ledger.failures.insert("reset".to_owned(), 50);
+            }),
             // The first life is short of memory, and the second has its own.
             ("memory grew from 10485760 to 31457280 bytes", |ledger| {
                 ledger.samples[70..].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20);
@@ -161,7 +188,10 @@ mod tests {
             ("in life 1", |ledger| {
                 ledger.samples[47..70].iter_mut().for_each(|sample| sample.rss_bytes = 30 << 20);
             }),
-            ("descriptors grew", |ledger| ledger.samples[209].descriptors = 100),
+            ("descriptors grew from 12 to 100", |ledger| ledger.samples[209].descriptors = 100),
+            ("descriptors grew from 12 to 25 in life 1", |ledger| {
+                ledger.samples[47..70].iter_mut().for_each(|sample| sample.descriptors = 25);
+            }),
             ("by itself", |ledger| ledger.faults.push("the relay ended by itself".to_owned())),
         ];
         for (word, spoil) in cases {

@@ -1,21 +1,27 @@
 //! A relay under many devices for a long time, while everything around it goes wrong: what it must neither lose, nor mix
 //! up, nor keep.
 //!
-//! `devices` fetch and compare every byte; `trouble` is chosen at random; `ledger` has the figures and the verdicts.
+//! `devices` fetch and compare every byte, `lamps` are a few real programs beside them, with a group and with sessions; `trouble` is
+//! chosen at random, and `evidence` tells which of it the relay met; `ledger` has the figures and the verdicts.
 
 mod devices;
+mod evidence;
+mod lamps;
 mod ledger;
+mod shared;
 mod trouble;
 
 pub use ledger::{Ledger, Sample};
+pub use shared::Way;
 
 use crate::netns::Netns;
 use crate::peer::Peer;
-use crate::relay::Relay;
 use crate::scene::Scene;
 use crate::{nginx, wait};
 use anyhow::{Context, Result, anyhow};
-use devices::{Fleet, Phase, Shared};
+use devices::Fleet;
+use lamps::LAMPS;
+use shared::{Phase, Shared};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,8 +34,10 @@ pub const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Faketime];
 const IMAGES: usize = 6;
 /// After the last trouble each device has to get one more image within this time.
 const SETTLING: Duration = Duration::from_secs(150);
-/// How often a relay is started in a soak: each of its lives is long enough for what grows to be seen.
+/// How often a relay is started in a soak. The last of its lives is the longest, so that what grows slowly is seen too.
 const LIVES: u32 = 5;
+/// The share of a soak that each of the others has.
+const SHORT_LIFE: u32 = 12;
 /// How many kinds of trouble there are.
 pub const KINDS: usize = Trouble::KINDS;
 /// Between two looks at the relay's memory and descriptors.
@@ -51,7 +59,7 @@ pub struct Plan {
 /// # Errors
 /// When the network or a program could not be made; what the relay did wrong is in the ledger.
 pub fn run(plan: &Plan, tell: impl Fn(&str)) -> Result<Ledger> {
-    let mut scene = Scene::create("")?;
+    let mut scene = Scene::with_devices(1 + LAMPS, "")?;
     // Others take its place.
     scene.kill_nginx()?;
     let mut chance = Chance::new(plan.seed);
@@ -59,14 +67,19 @@ pub fn run(plan: &Plan, tell: impl Fn(&str)) -> Result<Ledger> {
     for image in 0..IMAGES {
         publish(&shared, image, &mut chance)?;
     }
+    let (field, places) = scene.net.devices.split_first().context("no devices")?;
+    let lamp_image = lamps::equip(field)?;
+    let lamps = lamps::all(places, &shared, &lamp_image);
     let started = Instant::now();
     let mut ledger = Ledger::default();
     thread::scope(|scope| {
-        let field = &scene.net.devices[0];
-        let fleet = scope.spawn(|| drive(field, plan, &shared));
+        let mut devices = vec![scope.spawn(|| drive(field, plan, &shared))];
+        devices.extend(lamps.iter().map(|lamp| scope.spawn(|| lamp.run())));
         let outcome = disturb(plan, &scene, &shared, &mut chance, &mut ledger, started, &tell);
         shared.set_phase(Phase::Over);
-        fleet.join().map_err(|_| anyhow!("the devices panicked"))??;
+        for device in devices {
+            device.join().map_err(|_| anyhow!("the devices panicked"))??;
+        }
         outcome
     })?;
     shared.settle(&mut ledger);
@@ -99,7 +112,7 @@ fn disturb(
     let mut world = World::new(scene, shared)?;
     let mut deck = Deck::default();
     let mut next = started + Duration::from_secs(2);
-    let mut ends = (1..LIVES).map(|life| started + plan.duration / LIVES * life).peekable();
+    let mut ends = (1..LIVES).map(|life| started + plan.duration / SHORT_LIFE * life).peekable();
     let mut endings = [Trouble::Restart, Trouble::Kill].into_iter().cycle();
     while started.elapsed() < plan.duration {
         if Instant::now() >= next {
@@ -122,8 +135,11 @@ fn disturb(
         shared.waiting() == 0
     });
     ledger.stranded = if settled.is_ok() { 0 } else { shared.waiting() };
-    ledger.relay_log = world.relay().map(Relay::log).unwrap_or_default();
-    world.end(ledger)
+    world.end(ledger)?;
+    let unmet =
+        evidence::unmet(ledger).into_iter().map(|label| format!("the relay's log has nothing of: {label}"));
+    ledger.faults.extend(unmet.collect::<Vec<_>>());
+    Ok(())
 }
 
 fn sample(ledger: &mut Ledger, world: &World<'_>, started: Instant, shared: &Shared) {

@@ -1,12 +1,16 @@
 //! What goes wrong around the relay, chosen at random, and how it is mended.
 
-use super::devices::{Shared, name};
+use super::devices::name;
+use super::evidence::met;
+use super::lamps::SESSIONS;
 use super::ledger::Ledger;
+use super::shared::Shared;
 use super::{IMAGES, publish};
 use crate::nginx::Nginx;
 use crate::peer::Peer;
 use crate::relay::{CONFIG, Relay};
 use crate::scene::Scene;
+use crate::{process, wait};
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::io::Write;
@@ -21,7 +25,11 @@ const SPOOL: &str = "/run/soak-disk/spool";
 const BALLAST: &str = "/run/soak-disk/ballast";
 const ROTTEN: &str = "/run/soak-disk/rotten";
 /// A cache that holds all images, and one that holds one or two.
-const MEMORY: [&str; 2] = ["1 MiB", "48 KiB"];
+const MEMORY: [(&str, u32); 2] = [("1 MiB", 1 << 20), ("48 KiB", 48 << 10)];
+/// All that the relay gets of the machine, in bytes: one more, and it is at its end.
+const ALL_MEMORY: u32 = 32 << 20;
+/// How far the clock is off, one after the other. The first step is back already, which its log shows.
+const STEPS: [&str; 5] = ["-3600", "+2d", "-30d", "+90", "+0"];
 
 /// Numbers that follow from a seed: SplitMix64.
 #[derive(Clone, Debug)]
@@ -83,7 +91,7 @@ impl Trouble {
     pub(super) const KINDS: usize = Self::LASTING_LIFE.len() + 2;
 
     /// All that a relay has to live through: [`Self::Restart`] and [`Self::Kill`] have times of their own.
-    const LASTING_LIFE: [Self; 12] = [
+    pub(super) const LASTING_LIFE: [Self; 12] = [
         Self::OriginDies,
         Self::OriginFails,
         Self::OriginIsSlow,
@@ -129,6 +137,8 @@ pub(super) struct World<'s> {
     interface_mends: Option<Instant>,
     disk_mends: Option<Instant>,
     memory: usize,
+    /// How often the clock has stepped.
+    steps: usize,
     lives: u32,
 }
 
@@ -149,6 +159,7 @@ impl<'s> World<'s> {
             interface_mends: None,
             disk_mends: None,
             memory: 0,
+            steps: 0,
             lives: 0,
         };
         world.origin = Some(scene.another_nginx("")?);
@@ -166,11 +177,11 @@ impl<'s> World<'s> {
     }
 
     fn config(&self) -> String {
-        let memory = MEMORY[self.memory];
+        let (memory, _) = MEMORY[self.memory];
         format!(
             "{CONFIG}max_age = \"3 s\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 1000000\nframe = 2047\n[cache]\nmemory = \"{memory}\"\n\
              disk = {{ path = \"{SPOOL}\", limit = \"160 KiB\" }}\nmax_object = \"32 KiB\"\nnegative_ttl = \"1 s\"\n[origin]\nconnect_timeout = \"2 s\"\nheaders_timeout = \"5 s\"\n\
-             retries = 2\n[limits]\nclient_rate = 0\n"
+             retries = 2\n[limits]\nclient_rate = 0\n{SESSIONS}"
         )
     }
 
@@ -183,8 +194,17 @@ impl<'s> World<'s> {
             ("FAKETIME_NO_CACHE", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ];
-        self.relay = Some(Relay::start_with(&self.scene.net.relay, "relay", &self.config(), &environment)?);
+        let relay = Relay::start_with(&self.scene.net.relay, "relay", &self.config(), &environment)?;
+        let (all, pid) = (format!("--data={ALL_MEMORY}"), relay.id().to_string());
+        process::run(Command::new("prlimit").args(["--pid", &pid, &all]))?;
+        self.relay = Some(relay);
         Ok(())
+    }
+
+    /// The relay's life is over: what its log says of it.
+    fn bury(relay: &Relay<'_>, ledger: &mut Ledger) {
+        ledger.relay_log = relay.log();
+        ledger.met.extend(met(&ledger.relay_log));
     }
 
     pub(super) fn make(&mut self, trouble: Trouble, chance: &mut Chance, ledger: &mut Ledger) -> Result<()> {
@@ -194,8 +214,8 @@ impl<'s> World<'s> {
             Trouble::OriginFails => self.replace_origin(Some("location / { return 503; }"), lasts),
             Trouble::OriginIsSlow => self.replace_origin(Some("limit_rate 4k;"), lasts),
             Trouble::NewVersion => publish(self.shared, chance.below(IMAGES as u64) as usize, chance),
-            Trouble::Reload => self.reload(0),
-            Trouble::LittleMemory => self.reload(1),
+            Trouble::Reload => self.reload(0, ledger),
+            Trouble::LittleMemory => self.reload(1, ledger),
             Trouble::BadReload => {
                 let wrong = self.config().replace("path", "pth");
                 self.relay.as_ref().map_or(Ok(()), |relay| relay.reload(&wrong))
@@ -207,12 +227,16 @@ impl<'s> World<'s> {
             Trouble::DiskRots => rot(chance),
             Trouble::Restart => self.restart(ledger),
             Trouble::Kill => {
-                self.relay.take().map_or(Ok(()), Relay::kill)?;
+                if let Some(relay) = self.relay.take() {
+                    Self::bury(&relay, ledger);
+                    relay.kill()?;
+                }
                 self.start_relay()
             }
             Trouble::ClockSteps => {
-                let step = ["+0", "+90", "-3600", "+2d", "-30d"][chance.below(5) as usize];
-                Ok(fs::write(CLOCK, step)?)
+                fs::write(CLOCK, STEPS[self.steps % STEPS.len()])?;
+                self.steps += 1;
+                Ok(())
             }
             Trouble::InterfaceFlaps => {
                 if self.interface_mends.is_none() {
@@ -233,20 +257,35 @@ impl<'s> World<'s> {
         }
     }
 
-    fn reload(&mut self, memory: usize) -> Result<()> {
+    /// Takes effect, or is a fault.
+    fn reload(&mut self, memory: usize, ledger: &mut Ledger) -> Result<()> {
         self.memory = memory;
-        self.relay.as_ref().map_or(Ok(()), |relay| relay.reload(&self.config()))
+        let Some(relay) = &self.relay else { return Ok(()) };
+        relay.reload(&self.config())?;
+        let (text, bytes) = MEMORY[memory];
+        let is_in_force =
+            || relay.metric("sixfold_cache_limit_bytes").is_ok_and(|now| now == f64::from(bytes));
+        if wait::until_true("the reload", wait::SOON, is_in_force).is_err() {
+            ledger.faults.push(format!("after a reload the cache is not limited to {text}"));
+        }
+        Ok(())
     }
 
     /// An orderly end, and a start.
     fn restart(&mut self, ledger: &mut Ledger) -> Result<()> {
-        if let Some(relay) = self.relay.take() {
-            let status = relay.stop()?;
-            if !status.success() {
-                ledger.faults.push(format!("the relay ended with {status}"));
-            }
-        }
+        self.end(ledger)?;
         self.start_relay()
+    }
+
+    /// An orderly end.
+    pub(super) fn end(&mut self, ledger: &mut Ledger) -> Result<()> {
+        let Some(relay) = self.relay.take() else { return Ok(()) };
+        Self::bury(&relay, ledger);
+        let status = relay.stop()?;
+        if !status.success() {
+            ledger.faults.push(format!("the relay ended with {status}"));
+        }
+        Ok(())
     }
 
     /// Another origin server in the place of that of the scene, for a while.
@@ -276,10 +315,11 @@ impl<'s> World<'s> {
         }
         // One that ended by itself is a fault, and started again as its supervisor would.
         if self.relay.as_mut().is_some_and(|relay| !relay.is_running()) {
-            let log = self.relay.take().map(|relay| relay.log()).unwrap_or_default();
-            ledger
-                .faults
-                .push(format!("the relay ended by itself: {}", log.lines().last().unwrap_or_default()));
+            if let Some(relay) = self.relay.take() {
+                Self::bury(&relay, ledger);
+            }
+            let last = ledger.relay_log.lines().last().unwrap_or_default();
+            ledger.faults.push(format!("the relay ended by itself: {last}"));
             self.start_relay()?;
         }
         Ok(())
@@ -292,16 +332,7 @@ impl<'s> World<'s> {
         self.origin_mends = Some(now);
         self.mend_what_is_due(ledger)?;
         fs::write(CLOCK, "+0")?;
-        self.reload(0)
-    }
-
-    pub(super) fn end(mut self, ledger: &mut Ledger) -> Result<()> {
-        let Some(relay) = self.relay.take() else { return Ok(()) };
-        let status = relay.stop()?;
-        if !status.success() {
-            ledger.faults.push(format!("the relay ended with {status}"));
-        }
-        Ok(())
+        self.reload(0, ledger)
     }
 }
 

@@ -60,6 +60,10 @@ pub enum KeyError {
         /// The label that belongs there.
         wanted: &'static str,
     },
+    /// It is the private half, where the public one belongs.
+    Private,
+    /// It is the public half, where the private one belongs.
+    Public,
     /// The PEM holds something that is not a key, or a damaged one.
     Damaged,
     /// A password protects it.
@@ -82,6 +86,12 @@ impl fmt::Display for KeyError {
             Self::NotPem { wanted } => {
                 write!(f, "this is not a key: it has no line -----BEGIN {wanted}-----")
             }
+            Self::Private => f.write_str(
+                "this is the private half of a key, which its owner keeps: give the public half, which keygen wrote to FILE.pub beside it",
+            ),
+            Self::Public => f.write_str(
+                "this is the public half of a key: give the private one, the file of the same name without .pub",
+            ),
             Self::Damaged => f.write_str("the key is damaged: take it from a backup"),
             Self::Encrypted => f.write_str(
                 "the key is protected by a password: write it without one (openssl pkey -in FILE -out NEW)",
@@ -143,7 +153,7 @@ impl SigningKey {
     /// Reads a PKCS#8 PEM.
     ///
     /// # Errors
-    /// [`KeyError`], but [`KeyError::Seed`], [`KeyError::NotHex`] and [`KeyError::Random`].
+    /// [`KeyError`], but [`KeyError::Private`], [`KeyError::Seed`], [`KeyError::NotHex`] and [`KeyError::Random`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let wanted = "PRIVATE KEY";
         let (label, document) =
@@ -151,6 +161,7 @@ impl SigningKey {
         match label {
             "PRIVATE KEY" => {}
             "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted),
+            "PUBLIC KEY" => return Err(KeyError::Public),
             _ => return Err(KeyError::NotPem { wanted }),
         }
         let der = document.as_bytes();
@@ -230,12 +241,14 @@ impl VerifyingKey {
     /// Reads a SubjectPublicKeyInfo PEM.
     ///
     /// # Errors
-    /// [`KeyError::NotPem`], [`KeyError::Damaged`] and [`KeyError::Algorithm`].
+    /// [`KeyError::NotPem`], [`KeyError::Private`], [`KeyError::Damaged`] and [`KeyError::Algorithm`].
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let wanted = "PUBLIC KEY";
         let (label, document) = Document::from_pem(pem.trim()).map_err(|_| KeyError::NotPem { wanted })?;
-        if label != wanted {
-            return Err(KeyError::NotPem { wanted });
+        match label {
+            "PUBLIC KEY" => {}
+            "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" | "EC PRIVATE KEY" => return Err(KeyError::Private),
+            _ => return Err(KeyError::NotPem { wanted }),
         }
         let der = document.as_bytes();
         let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| KeyError::Damaged)?;

@@ -1,6 +1,8 @@
 //! Keys as files, and what is not a key.
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
+use sixfold_manifest::cms;
+use sixfold_manifest::encryption::{DecryptionKey, RecipientPublicKey};
 use sixfold_manifest::keys::{Algorithm, KeyError, SigningKey, VerifyingKey};
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Ed25519, Algorithm::Es256];
@@ -64,12 +66,32 @@ fn what_is_no_key_has_its_error() {
     let private = SigningKey::from_seed(Algorithm::Ed25519, &[1; 32]).unwrap().to_pem().unwrap();
     let no_private = Err(KeyError::NotPem { wanted: "PRIVATE KEY" });
     let signing = |pem: &str| SigningKey::from_pem(pem).map(|key| key.key_id());
-    for pem in ["", "hello", &public] {
+    for pem in ["", "hello", &public.replace("PUBLIC KEY", "CERTIFICATE")] {
         assert_eq!(signing(pem), no_private);
+        assert_eq!(VerifyingKey::from_pem(pem), Err(KeyError::NotPem { wanted: "PUBLIC KEY" }));
     }
-    assert_eq!(VerifyingKey::from_pem(&private), Err(KeyError::NotPem { wanted: "PUBLIC KEY" }));
     let encrypted = private.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     assert_eq!(signing(&encrypted), Err(KeyError::Encrypted));
     assert_eq!(SigningKey::from_seed(Algorithm::Es256, &[0; 32]).map(|_| ()), Err(KeyError::Seed));
     assert_eq!(SigningKey::from_seed(Algorithm::Es256, &[255; 32]).map(|_| ()), Err(KeyError::Seed));
+}
+
+/// Who gives one half of a key where the other belongs is told so, and which file it is.
+#[test]
+fn the_other_half_of_a_key_is_called_by_its_name() {
+    let key = SigningKey::from_seed(Algorithm::Es256, &[1; 32]).unwrap();
+    let (private, public) = (key.to_pem().unwrap(), key.verifying_key().to_pem().unwrap());
+    assert_eq!(SigningKey::from_pem(&public).map(|key| key.key_id()), Err(KeyError::Public));
+    assert_eq!(DecryptionKey::from_text(&public).map(|_| ()), Err(KeyError::Public));
+    let cms = cms::SigningKey::read(public.as_bytes()).map(|_| ());
+    assert_eq!(cms, Err(cms::Error::Key(KeyError::Public.to_string())));
+    let encrypted = private.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    for pem in [&private, &encrypted] {
+        assert_eq!(VerifyingKey::from_pem(pem), Err(KeyError::Private));
+        assert_eq!(RecipientPublicKey::from_pem(pem).map(|_| ()), Err(KeyError::Private));
+    }
+    assert!(KeyError::Private.to_string().contains("give the public half, which keygen wrote to FILE.pub"));
+    assert!(
+        KeyError::Public.to_string().contains("give the private one, the file of the same name without .pub")
+    );
 }

@@ -10,9 +10,10 @@ use uuid::Uuid;
 const EXAMPLES: &str = "\
 Examples:
   sixfold-publish keygen publisher.key
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
-      --sequence 14 --output www
-  sixfold-publish verify www/lamp-1.4.bin.suit www/lamp-1.4.bin --key publisher.key.pub
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com \\
+      --class lamp --sequence 14 --output www
+  sixfold-publish verify www/lamp-1.4.bin.suit www/lamp-1.4.bin \\
+      --key publisher.key.pub
   sixfold-publish inspect www/lamp-1.4.bin.suit
 
 Exit status:
@@ -44,20 +45,23 @@ Examples:
   sixfold-publish keygen lamp-0001.key --algorithm ecdh
   sixfold-publish keygen lamp-7.key --algorithm edhoc --name lamp-7
 
-The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every
-device. Keys made with `openssl genpkey -algorithm ed25519` or `openssl genpkey -algorithm EC
--pkeyopt ec_paramgen_curve:P-256` will do as well.
+The private key has mode 0600: keep it offline, and keep a copy. FILE.pub goes into every device. Keys made with \
+\
+`openssl genpkey -algorithm ed25519` or `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` will do \
+\
+as well.
 
-With a128kw there is one file, and it is secret: a key-encryption key, which publisher and device share, for
-encrypted images. Who has the key of a device can read what is encrypted for it, so that each device should have
+With a128kw there is one file, and it is secret: a key-encryption key, which publisher and device share, for \
+encrypted images. Who has the key of a device can read what is encrypted for it, so that each device should have \
+\
 its own.
 
-With ecdh the device keeps FILE, and the publisher needs FILE.pub alone, for `sign --recipient`: nothing that the publisher has
-reads what it encrypted.
+With ecdh the device keeps FILE, and the publisher needs FILE.pub alone, for `sign --recipient`: nothing that \
+the publisher has reads what it encrypted.
 
-With edhoc the key is that of one device, or of a relay (relay.toml, sessions.edhoc_key, with the name
-sixfold-relay), and FILE.ccs has its credential (RFC 8392) in hexadecimal: one line of the relay's edhoc_devices, or what
-`sixfold-device prepare --session-relay` trusts.";
+With edhoc the key is that of one device, or of a relay (relay.toml, sessions.edhoc_key, with the name \
+sixfold-relay), and FILE.ccs has its credential (RFC 8392) in hexadecimal: one line of the relay's \
+edhoc_devices, or what `sixfold-device prepare --session-relay` trusts.";
 
 /// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM); or a key for encrypted images. Never
 /// overwrites.
@@ -103,29 +107,33 @@ impl Algorithm {
 
 const SIGN: &str = "\
 Examples:
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com \\
+      --class lamp --sequence 14 --output www
+  sixfold-publish sign lamp.bin --key publisher.key --vendor example.com \\
+      --class lamp --sequence 15 --output www --chunk-size 1024 \\
+      --uri https://cdn.example/fw/lamp.bin
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com \\
+      --class lamp --sequence 14 --output www --encrypt lamp-0001.kek \\
+      --encrypt lamp-0002.kek
+  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com \\
+      --class lamp --sequence 14 --output www --recipient lamp-0001.key.pub \\
+      --recipient lamp-0002.key.pub
+  sixfold-publish sign lamp-1.4.bin --cms-key signer.key \\
+      --cms-chain signer-and-issuers.pem --vendor example.com --class lamp \\
       --sequence 14 --output www
-  sixfold-publish sign lamp.bin --key publisher.key --vendor example.com --class lamp \\
-      --sequence 15 --output www --chunk-size 1024 --uri https://cdn.example/fw/lamp.bin
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
-      --sequence 14 --output www --encrypt lamp-0001.kek --encrypt lamp-0002.kek
-  sixfold-publish sign lamp-1.4.bin --key publisher.key --vendor example.com --class lamp \\
-      --sequence 14 --output www --recipient lamp-0001.key.pub --recipient lamp-0002.key.pub
-  sixfold-publish sign lamp-1.4.bin --cms-key signer.key --cms-chain signer-and-issuers.pem \\
-      --vendor example.com --class lamp --sequence 14 --output www
 
-Writes NAME (a copy of the image, encrypted with --encrypt) and NAME.idx (its chunk index) into the output directory, which
-any static HTTPS server can serve, and last what is signed: with --key NAME.suit, a SUIT manifest;
-with --cms-key NAME.p7s, a detached CMS signature. NAME is the file name of the image. Each file
-appears whole or not at all. Put the version into NAME: then devices that are still fetching the
-old image are not disturbed.
+Writes NAME (a copy of the image, encrypted with --encrypt) and NAME.idx (its chunk index) into the output \
+directory, which any static HTTPS server can serve, and last what is signed: with --key NAME.suit, a SUIT \
+manifest; with --cms-key NAME.p7s, a detached CMS signature. NAME is the file name of the image. Each file \
+appears whole or not at all, and none of them unless there is room for all. Put the version into NAME: then \
+devices that are still fetching the old image are not disturbed.
 
-The sequence number must grow with every new image of a class. It is compared with all .suit and
-.p7s files in the output directory; a number that is used already, or that is lower, is refused for an
-image with other bytes.
+The sequence number must grow with every new image of a class. It is compared with all .suit and .p7s files in \
+the output directory; a number that is used already, or that is lower, is refused for an image with other bytes.
 
-When the same image is signed again under the same name, for more recipients, it is encrypted as before if one of the keys of
---encrypt was among them then. With --recipient alone it cannot be: give a key of your own with --encrypt, too.";
+When the same image is signed again under the same name, for more recipients, it is encrypted as before if one \
+of the keys of --encrypt was among them then. With --recipient alone it cannot be: give a key of your own with \
+--encrypt, too.";
 
 /// Sign an image: write it, its chunk index and its SUIT manifest or CMS signature into a directory.
 #[derive(Args, Debug)]
@@ -187,9 +195,12 @@ const VERIFY: &str = "\
 Examples:
   sixfold-publish verify www/lamp.bin.suit www/lamp.bin --key publisher.key.pub
   sixfold-publish verify lamp.bin.suit lamp.bin --key old.pub --key new.pub
-  sixfold-publish verify www/lamp.bin.suit www/lamp.bin --key publisher.key.pub --decrypt-with lamps.kek
-  sixfold-publish verify lamp.bin.p7s lamp.bin --index lamp.bin.idx --anchor root.pem --crl root.crl
-  sixfold-publish verify lamp.bin.p7s lamp.bin --anchor root.pem --at 2030-01-01T00:00:00Z";
+  sixfold-publish verify www/lamp.bin.suit www/lamp.bin \\
+      --key publisher.key.pub --decrypt-with lamps.kek
+  sixfold-publish verify lamp.bin.p7s lamp.bin --index lamp.bin.idx \\
+      --anchor root.pem --crl root.crl
+  sixfold-publish verify lamp.bin.p7s lamp.bin --anchor root.pem \\
+      --at 2030-01-01T00:00:00Z";
 
 /// Check that a manifest is signed by somebody who is trusted, and that an image is the one that it describes.
 #[derive(Args, Debug)]
@@ -229,9 +240,10 @@ Examples:
   sixfold-publish inspect device.flash
   sixfold-publish inspect record.dump --page 1024 --write-unit 8
 
-A file that goes on behind a ticket is read as a record: ticket, journal and chunk index as a device
-has them in its flash. Secrets are never shown: of a private key only its public half's identifier,
-of a ticket no session key.";
+A file that goes on behind a ticket is read as a record: ticket, journal and chunk index as a device has them in \
+\
+its flash. Secrets are never shown: of a private key only its public half's identifier, of a ticket no session \
+key.";
 
 /// Show what is in a file: SUIT envelope, CMS signature (*.p7s), chunk index (*.idx), ticket, record, the flash file of
 /// sixfold-device, or key. Verifies no signature.

@@ -1,7 +1,7 @@
 //! The output directory: what was signed into it before, and what is added.
 
 use crate::failure::Failure;
-use crate::files::{self, MAX_SIGNED, PUBLIC};
+use crate::files::{self, MAX_SIGNED};
 use sixfold_manifest::{Manifest, cms, suit};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -61,11 +61,12 @@ impl Directory {
         list().map_err(Failure::file(&self.path, "list"))
     }
 
-    /// Writes a file that everybody may read, and says where.
-    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
-        let path = self.path.join(name);
-        files::replace(&path, bytes, PUBLIC)?;
-        Ok(path)
+    /// Writes files that everybody may read, in this order, and says where: all, or none if there is no room for all.
+    pub(crate) fn write(&self, files: &[(String, &[u8])]) -> Result<Vec<PathBuf>, Failure> {
+        let files: Vec<(PathBuf, &[u8])> =
+            files.iter().map(|(name, bytes)| (self.path.join(name), *bytes)).collect();
+        files::replace(&files)?;
+        Ok(files.into_iter().map(|(path, _)| path).collect())
     }
 }
 

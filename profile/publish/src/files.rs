@@ -5,7 +5,7 @@ use sixfold_manifest::encryption::{DecryptionKey, KeyEncryptionKey, RecipientPub
 use sixfold_manifest::keys::{SigningKey, VerifyingKey};
 use sixfold_manifest::{cms, suit};
 use std::ffi::OsString;
-use std::fs::{File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -23,9 +23,9 @@ const MAX_CRL: u64 = 1 << 24;
 const _: () = assert!(MAX_SIGNED >= suit::MAX_ENVELOPE as u64 && MAX_SIGNED >= cms::MAX_LENGTH as u64);
 
 /// Mode of what everybody may read.
-pub(crate) const PUBLIC: u32 = 0o644;
+const PUBLIC: u32 = 0o644;
 /// Mode of what only its owner may read.
-pub(crate) const SECRET: u32 = 0o600;
+const SECRET: u32 = 0o600;
 
 /// The content of a file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
@@ -76,16 +76,34 @@ pub(crate) fn read_revocation_lists(path: &Path) -> Result<Vec<Vec<u8>>, Failure
     cms::revocation_lists(&read(path, MAX_CRL)?).map_err(|error| Failure::Cms(path.to_owned(), error))
 }
 
-/// Writes a file in place of what has its name; a reader sees the old content or the new.
-pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    let file = temporary(path, bytes, mode)?;
-    file.persist(path).map_err(|error| Failure::file(path, "write")(error.error))?;
+/// Writes files that everybody may read, each in place of what has its name: a reader sees its old content or the new. None of
+/// them is touched unless there is room for all.
+pub(crate) fn replace(files: &[(PathBuf, &[u8])]) -> Result<(), Failure> {
+    let written = files.iter().map(|(path, bytes)| temporary(path, bytes, PUBLIC).map(|file| (path, file)));
+    for (path, file) in written.collect::<Result<Vec<_>, _>>()? {
+        file.persist(path).map_err(|error| Failure::file(path, "write")(error.error))?;
+    }
     Ok(())
 }
 
-/// Writes a file that must not exist.
-pub(crate) fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-    let file = temporary(path, bytes, mode)?;
+/// Writes a file that only its owner may read, and that must not exist.
+pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    name(temporary(path, bytes, SECRET)?, path)
+}
+
+/// Writes a secret file, and one for everybody; neither may exist, and there is never one of them alone.
+pub(crate) fn create_pair(secret: (&Path, &[u8]), public: (&Path, &[u8])) -> Result<(), Failure> {
+    if public.0.symlink_metadata().is_ok() {
+        return Err(Failure::Exists(public.0.to_owned()));
+    }
+    let halves = (temporary(secret.0, secret.1, SECRET)?, temporary(public.0, public.1, PUBLIC)?);
+    name(halves.0, secret.0)?;
+    // Whoever has not the public half makes another pair: the secret one would only be in the way.
+    name(halves.1, public.0).inspect_err(|_| drop(fs::remove_file(secret.0)))
+}
+
+/// Gives a file its name, which nothing may have.
+fn name(file: NamedTempFile, path: &Path) -> Result<(), Failure> {
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {

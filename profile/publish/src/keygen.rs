@@ -2,7 +2,7 @@
 
 use crate::cli::{self, Keygen};
 use crate::failure::Failure;
-use crate::files::{self, PUBLIC, SECRET};
+use crate::files;
 use sixfold_edhoc::Identity;
 use sixfold_manifest::encryption::KeyEncryptionKey;
 use sixfold_manifest::keys::{Algorithm, SigningKey};
@@ -28,23 +28,20 @@ pub(crate) fn run(arguments: &Keygen) -> Result<String, Failure> {
 
 fn edhoc(arguments: &Keygen) -> Result<String, Failure> {
     let (private, credential) = (&arguments.file, files::with_suffix(&arguments.file, ".ccs"));
-    if credential.symlink_metadata().is_ok() {
-        return Err(Failure::Exists(credential));
-    }
     // A key for ES256 is one on P-256: the curve is the same, and this one signs nothing.
     let key = SigningKey::generate(Algorithm::Es256).map_err(Failure::NewKey)?;
     let pem = key.to_pem().map_err(Failure::NewKey)?;
     let name = arguments.name.as_deref().unwrap_or_default();
     let identity = Identity::named(&pem, name).map_err(Failure::Credential)?;
-    files::create(private, pem.as_bytes(), SECRET)?;
-    files::create(&credential, format!("{}\n", identity.credential().to_text()).as_bytes(), PUBLIC)?;
+    let text = format!("{}\n", identity.credential().to_text());
+    files::create_pair((private, pem.as_bytes()), (&credential, text.as_bytes()))?;
     let (private, credential) = (private.display(), credential.display());
     Ok(format!("{private}  private key, keep it secret\n{credential}  credential, for the other side\n"))
 }
 
 fn key_encryption_key(arguments: &Keygen) -> Result<String, Failure> {
     let key = KeyEncryptionKey::generate().map_err(Failure::NewKey)?;
-    files::create(&arguments.file, key.to_text().as_bytes(), SECRET)?;
+    files::create_secret(&arguments.file, key.to_text().as_bytes())?;
     let path = arguments.file.display();
     Ok(format!("{path}  secret, for the publisher and one device\nA128KW key {}\n", key.key_id()))
 }
@@ -57,14 +54,10 @@ fn key_pair(
     use_of_it: &str,
 ) -> Result<String, Failure> {
     let (private, public) = (&arguments.file, files::with_suffix(&arguments.file, ".pub"));
-    if public.symlink_metadata().is_ok() {
-        return Err(Failure::Exists(public));
-    }
     let key = SigningKey::generate(algorithm).map_err(Failure::NewKey)?;
     let private_pem = key.to_pem().map_err(Failure::NewKey)?;
     let public_pem = key.verifying_key().to_pem().map_err(Failure::NewKey)?;
-    files::create(private, private_pem.as_bytes(), SECRET)?;
-    files::create(&public, public_pem.as_bytes(), PUBLIC)?;
+    files::create_pair((private, private_pem.as_bytes()), (&public, public_pem.as_bytes()))?;
     Ok(format!(
         "{}  private key, keep it secret\n{}  public key, {whom}\n{use_of_it} key {}\n",
         private.display(),

@@ -35,13 +35,12 @@ pub(crate) fn run(arguments: &Sign) -> Result<String, Failure> {
         }
     }
     // What is signed last: it must not speak of files that are not there.
-    let mut written = vec![
-        directory.write(name, encrypted.as_ref().unwrap_or(&image))?,
-        directory.write(&format!("{name}.idx"), &index)?,
+    let mut files = vec![
+        (name.to_owned(), encrypted.as_ref().unwrap_or(&image).as_slice()),
+        (format!("{name}.idx"), index.as_slice()),
     ];
-    for Signed { suffix, bytes, .. } in &signed {
-        written.push(directory.write(&format!("{name}{suffix}"), bytes)?);
-    }
+    files.extend(signed.iter().map(|signed| (format!("{name}{}", signed.suffix), signed.bytes.as_slice())));
+    let written = directory.write(&files)?;
     let written: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
     let by: Vec<_> = signed.into_iter().map(|signed| signed.by).collect();
     Ok(format!(

@@ -128,6 +128,51 @@ fn keys_of_other_kinds_say_what_they_are() {
 }
 
 #[test]
+fn the_other_half_of_a_key_is_called_by_its_name() {
+    let desk = Desk::new();
+    let sign = [
+        "sign",
+        "lamp.bin",
+        "--key",
+        "key.pub",
+        "--vendor",
+        "v",
+        "--class",
+        "c",
+        "-o",
+        "www",
+        "--sequence",
+        "1",
+    ];
+    fails(&desk.run(&sign), 1, "key.pub: this is the public half of a key: give the private one");
+    succeeds(&desk.sign(&["--sequence", "1"]));
+    fails(&desk.verify("key"), 1, "key: this is the private half of a key");
+}
+
+/// The manifest is larger than the image here, and does not fit: then the image is not replaced either.
+#[test]
+fn without_room_for_all_files_none_is_replaced() {
+    let desk = Desk::new();
+    desk.write("lamp.bin", &[7; 100]);
+    succeeds(&desk.sign(&["--sequence", "1"]));
+    let published = |desk: &Desk| {
+        let files = fs::read_dir(desk.path("www")).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        files.sort();
+        files
+    };
+    let before = published(&desk);
+    assert_eq!(before.len(), 3);
+    desk.write("lamp.bin", &[8; 100]);
+    let uri = format!("https://example.com/{}", "x".repeat(400));
+    let arguments = ["--sequence", "2", "--uri", &uri];
+    fails(&desk.with_little_room(1, &arguments), 1, "cannot write www/lamp.bin.suit");
+    assert_eq!(published(&desk), before);
+    succeeds(&desk.sign(&arguments));
+    succeeds(&desk.verify("key.pub"));
+}
+
+#[test]
 fn a_sequence_number_is_used_once() {
     let desk = Desk::new();
     succeeds(&desk.sign(&["--sequence", "5"]));
@@ -186,7 +231,7 @@ fn what_was_changed_does_not_verify() {
     fails(&desk.run(&both), 1, "its digest is another");
     desk.write("lamp.bin", &[7; 9_999]);
     fails(&desk.run(&both), 1, "its size is another");
-    fails(&desk.verify("key"), 1, "-----BEGIN PUBLIC KEY-----");
+    fails(&desk.verify("key"), 1, "this is the private half of a key");
     let mut envelope = desk.read("www/lamp.bin.suit");
     *envelope.last_mut().unwrap() ^= 1;
     desk.write("www/lamp.bin.suit", &envelope);

@@ -17,8 +17,10 @@ use sixfold_device::flash_file::FlashFile;
 use sixfold_device::uri::Host;
 use sixfold_profile::Instant;
 use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// The longest datagram that comes: a message of 1152 bytes, and room for what is not one.
 const MAX_DATAGRAM: usize = 2048;
@@ -157,7 +159,7 @@ fn report(
     let start = flash.layout().slot(which).start;
     flash.read(start, &mut image).map_err(|error| Failure::Flash(error.to_string()))?;
     if let Some(path) = &arguments.extract {
-        fs::write(path, &image).map_err(Failure::file(path, "write"))?;
+        extract(path, &image).map_err(Failure::file(path, "write"))?;
     }
     let digest = hex(&hmac_sha256::Hash::hash(&image));
     let (bytes, sequence) = (ticket.image_size(), ticket.sequence_number());
@@ -169,4 +171,39 @@ fn report(
         format!("{digest}  sequence number {sequence}, {bytes} bytes, slot {which:?}")
     };
     writeln!(io::stdout(), "{line}").map_err(Failure::Stdout)
+}
+
+/// Writes a file as a whole or not at all; into what is no file, as /dev/stdout, there is only to write.
+fn extract(path: &Path, image: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return fs::write(path, image);
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As any file that somebody makes, and not for its owner alone.
+    let everybody = Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().prefix(".sixfold-").permissions(everybody).tempfile_in(folder)?;
+    file.write_all(image)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_replaces_a_file_and_goes_into_what_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("image");
+        for image in [&b"first"[..], b"second"] {
+            extract(&file, image).unwrap();
+            assert_eq!(fs::read(&file).unwrap(), image);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        extract(Path::new("/dev/null"), b"nothing").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert!(extract(Path::new("/dev/full"), b"too much").is_err());
+        assert!(extract(&folder.path().join("no/folder"), b"x").is_err());
+    }
 }

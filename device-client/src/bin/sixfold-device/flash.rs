@@ -36,9 +36,10 @@ pub(crate) fn create(arguments: &cli::Create) -> Result<(), Failure> {
         return Err(Failure::Usage("the factory's image is larger than the slot".into()));
     }
     image.resize(image.len().next_multiple_of(FlashFile::WRITE_SIZE), 0xff);
-    let mut flash =
-        FlashFile::create(&arguments.file, geometry).map_err(Failure::file(&arguments.file, "create"))?;
-    flash.write(layout.slot(Which::A).start, &image).map_err(|error| Failure::Flash(error.to_string()))
+    let start = layout.slot(Which::A).start;
+    FlashFile::create(&arguments.file, geometry, |flash| flash.write(start, &image))
+        .map(|_| ())
+        .map_err(Failure::file(&arguments.file, "create"))
 }
 
 /// `sixfold-device flash show`.

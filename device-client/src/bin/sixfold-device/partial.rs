@@ -175,14 +175,16 @@ fn read_state(file: &File, state: &Path, uri: &str) -> Option<Held> {
     (u64::from(held.length) <= length).then_some(held)
 }
 
-/// Replaces a file at once: a power cut leaves the old one or the new one.
+/// Replaces a file at once: a power cut leaves the old one or the new one, and a full disk the old one alone.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
-    let file = File::create(&new)?;
-    file.write_all_at(text, 0)?;
-    file.sync_data()?;
-    fs::rename(&new, path)
+    let written = File::create(&new).and_then(|file| {
+        file.write_all_at(text, 0)?;
+        file.sync_data()?;
+        fs::rename(&new, path)
+    });
+    written.inspect_err(|_| drop(fs::remove_file(&new)))
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -74,7 +74,9 @@ fn tell(prepared: &Prepared) {
     match (&prepared.record, &prepared.group) {
         (None, _) => print_line("the device runs this image already"),
         (_, Some(Ok(told))) => print_line(&format!("the relay sends it to the group {told}")),
-        (_, Some(Err(why))) => print_line(&format!("no group: {why}")),
+        (_, Some(Err(why))) => {
+            print_line(&format!("no group: {why}; the boot program asks for each block by itself (unicast)"));
+        }
         (_, None) => {}
     }
     if let Some(session) = &prepared.session {

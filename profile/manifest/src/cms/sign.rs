@@ -4,6 +4,7 @@ use super::attributes::{self, element};
 use super::signed_data::context;
 use super::{Error, MAX_LENGTH};
 use crate::Manifest;
+use crate::keys::KeyError;
 use const_oid::db::rfc5911::{ID_DATA, ID_SIGNED_DATA};
 use const_oid::db::rfc5912::{ECDSA_WITH_SHA_256, ID_SHA_256};
 use der::{Decode, Encode, Tag, TagNumber};
@@ -22,6 +23,9 @@ impl SigningKey {
     /// [`Error::Key`].
     pub fn read(pkcs8: &[u8]) -> Result<Self, Error> {
         let key = match std::str::from_utf8(pkcs8) {
+            Ok(pem) if pem.contains("-----BEGIN PUBLIC KEY-----") => {
+                return Err(Error::Key(KeyError::Public.to_string()));
+            }
             Ok(pem) if pem.contains("-----BEGIN") => {
                 p256::ecdsa::SigningKey::from_pkcs8_pem(pem.trim_start())
             }

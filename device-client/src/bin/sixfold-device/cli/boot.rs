@@ -10,7 +10,8 @@ Examples:
   sixfold-device boot --flash flash.bin
   sixfold-device boot --flash flash.bin --interface lowpan0 --extract image.bin
   sixfold-device boot --flash flash.bin --tap tap0 --memory 8192
-  sixfold-device boot --flash flash.bin --frames d1.sock --eui64 02006f6f00000001
+  sixfold-device boot --flash flash.bin --frames d1.sock \\
+      --eui64 02006f6f00000001
 
 Where the ticket has a group, what the relay sends to it is heard, and only the rest is asked for.
 
@@ -22,7 +23,7 @@ Exit status:
   4  not done within --timeout
   7  trouble with local files, or with the flash
   20 there is no ticket: prepare first
-  21 the only image was being replaced, and its record is gone: the device needs a new one
+  21 the only image was being replaced, and its record is gone: prepare again
   24 record or image do not fit their places in flash";
 
 /// Do what a boot program does after a reset: go on with the update that is in flash until its image is whole.

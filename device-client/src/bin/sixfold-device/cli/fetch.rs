@@ -9,10 +9,12 @@ use std::time::Duration;
 const EXAMPLES: &str = "\
 Examples:
   sixfold-device fetch 'coap://[2001:db8::1]/fw/image.bin' -o image.bin
-  sixfold-device fetch 'coap://[fe80::1%lowpan0]/fw/image.bin?board=7' -o image.bin --szx 64
-  sixfold-device fetch https://updates.example/image.bin --proxy 'coap://[fd00::1]' -o image.bin
+  sixfold-device fetch 'coap://[fe80::1%lowpan0]/fw/image.bin?board=7' \\
+      -o image.bin --szx 64
+  sixfold-device fetch https://updates.example/image.bin \\
+      --proxy 'coap://[fd00::1]' -o image.bin
 
-An interrupted fetch leaves FILE.part and FILE.part.state; the same command goes on from there. FILE appears
+An interrupted fetch leaves FILE.part and FILE.part.state; the same command goes on from there. FILE appears \
 only when it is complete.
 
 Exit status:

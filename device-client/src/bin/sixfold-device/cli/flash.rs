@@ -13,7 +13,8 @@ pub(crate) enum Flash {
 const CREATE_EXAMPLES: &str = "\
 Examples:
   sixfold-device flash create flash.bin --slot-size 131072
-  sixfold-device flash create flash.bin --slot-size 131072 --two-slots --factory v1.bin";
+  sixfold-device flash create flash.bin --slot-size 131072 --two-slots \\
+      --factory v1.bin";
 
 /// Make erased flash: two records and one slot or two, in pages of 4096 bytes.
 #[derive(Args, Debug)]

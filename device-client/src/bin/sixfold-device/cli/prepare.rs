@@ -10,16 +10,22 @@ use uuid::Uuid;
 
 const EXAMPLES: &str = "\
 Examples:
-  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' --manifest /fw/lamp.bin.suit \\
-      --key publisher.pub --vendor example.com --class lamp --secret secret.bin
-  sixfold-device prepare --flash flash.bin --discover lowpan0 --manifest /fw/lamp.bin.p7s \\
-      --anchor ca.pem --crl ca.crl --vendor example.com --class lamp --secret secret.bin
-  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' --manifest /fw/lamp.bin.suit \\
-      --key publisher.pub --vendor example.com --class lamp --secret secret.bin \\
-      --session 'tls://[fd00::1]:9684' --session-ca site.pem --session-certificate lamp.pem --session-key lamp.key
-  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' --manifest /fw/lamp.bin.suit \\
-      --key publisher.pub --vendor example.com --class lamp --secret secret.bin \\
-      --session 'coap://[fd00::1]' --session-relay relay.ccs --session-credential lamp.key.ccs --session-key lamp.key
+  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' \\
+      --manifest /fw/lamp.bin.suit --key publisher.key.pub \\
+      --vendor example.com --class lamp --secret secret.bin
+  sixfold-device prepare --flash flash.bin --discover lowpan0 \\
+      --manifest /fw/lamp.bin.p7s --anchor ca.pem --crl ca.crl \\
+      --vendor example.com --class lamp --secret secret.bin
+  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' \\
+      --manifest /fw/lamp.bin.suit --key publisher.key.pub \\
+      --vendor example.com --class lamp --secret secret.bin \\
+      --session 'tls://[fd00::1]:9684' --session-ca site.pem \\
+      --session-certificate lamp.pem --session-key lamp.key
+  sixfold-device prepare --flash flash.bin --relay 'coap://[fd00::1]' \\
+      --manifest /fw/lamp.bin.suit --key publisher.key.pub \\
+      --vendor example.com --class lamp --secret secret.bin \\
+      --session 'coap://[fd00::1]' --session-relay relay.ccs \\
+      --session-credential lamp.key.ccs --session-key lamp.key
 
 Exit status:
   0  a ticket is in flash, or the device runs this image already

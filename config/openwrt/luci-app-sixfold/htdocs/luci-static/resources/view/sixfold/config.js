@@ -4,7 +4,7 @@
 'require view';
 'require tools.widgets as widgets';
 
-// The form of /etc/config/sixfold. Sections, options and types are those of validate_* in /etc/init.d/sixfold; what a value
+// The form of /etc/config/sixfold. Sections, options and types are those of the function know in /etc/init.d/sixfold; what a value
 // means is told at length in /usr/share/sixfold/relay.toml, and judged by the relay when the service reloads.
 
 const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
@@ -22,6 +22,7 @@ const SECTIONS = [
 	['sixfold', _('Relay'), _('Fetches firmware once over HTTPS and feeds every device behind this router over CoAP.'), { name: 'main' }, [
 		['enabled', _('Enabled'), _('The relay serves nobody until this is set and there is a route.'), flag('0')],
 		['mdns', _('Announce'), _('By DNS-SD (_coap._udp), through umdns.'), flag('1')],
+		['firewall', _('Close to the internet'), _('Drop CoAP from the zone wan, before any other rule.'), flag('1')],
 	]],
 	['listen', _('Devices'), _('Where devices reach the relay.'), { name: 'listen' }, [
 		['coap', _('Addresses'), _('Address and port; the first port is announced. Members of groups ask at the second, which takes fewer bytes on the radio.'), list('[::]:5683', ['[::]:5683', '[::]:61616'])],
