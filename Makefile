@@ -7,9 +7,9 @@ demo:
 
 test: ; @scripts/test $(ARGS)
 
-# The kernel's own 6LoWPAN under QEMU against the channel model; part of `make test` too.
+# Under QEMU: the kernel's own 6LoWPAN against the channel model, and a Debian with systemd against the package; part of `make test` too.
 vm-test:
-	@scripts/test -p sixfold-netns-tests --test vm -- --nocapture
+	@scripts/test -p sixfold-netns-tests --test vm --test debian_vm -- --nocapture
 
 bench:
 	@cargo build --quiet --locked --profile bench --bin sixfold-relay --bin sixfold-bench

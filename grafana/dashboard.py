@@ -26,10 +26,12 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models import dashboard as models
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-# The job that README.md, the rules and the alerts know.
-JOB = 'job="sixfold"'
+# The job that README.md, the rules and the alerts know; whoever calls it otherwise chooses that at the top.
+JOB = "sixfold"
 # Which relays are looked at.
-HERE = JOB + ', instance=~"$instance"'
+HERE = 'job=~"$job", instance=~"$instance"'
+# What config/scale-out/prometheus-central.yml calls the sites that it asks.
+SITES = '{job="sixfold-sites"}'
 
 
 def query(expression, legend=""):
@@ -39,25 +41,32 @@ def query(expression, legend=""):
     return builder.range()
 
 
+def last():
+    """Of a series, its value of now."""
+    return common.ReduceDataOptions().calcs(["lastNotNull"])
+
+
 def thresholds(*steps):
     """(value, colour), from the lowest; the first value is None."""
     steps = [models.Threshold(value=value, color=color) for value, color in steps]
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def number(title, description, expression, unit="short", steps=((None, "green"),), legend=""):
+def number(title, description, expression, unit="short", steps=((None, "green"),), legend="", none="no relay"):
+    """One number, of now; `none` is what stands there where there is nothing to count, or to divide by."""
     panel = stat.Panel().title(title).description(description).unit(unit).height(4).span(4).datasource(SOURCE)
-    panel = panel.thresholds(thresholds(*steps)).graph_mode(BigValueGraphMode.AREA)
+    panel = panel.thresholds(thresholds(*steps)).graph_mode(BigValueGraphMode.NONE)
+    panel = panel.reduce_options(last()).no_value(none)
     if legend:
         panel = panel.text_mode(BigValueTextMode.VALUE_AND_NAME)
-    return panel.with_target(query(expression, legend).ref_id("A"))
+    return panel.with_target(query(expression, legend).instant().ref_id("A"))
 
 
 def bars(title, description, unit, expression, legend, highest=None):
     """The state of now, one bar a series."""
     panel = bargauge.Panel().title(title).description(description).unit(unit).height(8).span(8).datasource(SOURCE)
     panel = panel.orientation(VizOrientation.HORIZONTAL).display_mode(BarGaugeDisplayMode.BASIC).min(0)
-    panel = panel.thresholds(thresholds((None, "blue")))
+    panel = panel.thresholds(thresholds((None, "blue"))).reduce_options(last()).no_value("none")
     if highest is not None:
         panel = panel.max(highest)
     return panel.with_target(query(expression, legend).instant().ref_id("A"))
@@ -74,15 +83,21 @@ def chart(title, description, unit, *queries, stacked=False, span=12):
     return panel
 
 
+def jobs():
+    builder = dashboard.QueryVariable("job").label("Job").datasource(SOURCE).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    builder = builder.query("label_values(up, job)").multi(True)
+    return builder.current(models.VariableOption(text=[JOB], value=[JOB], selected=True))
+
+
 def relays():
     """Out of `up`, which a relay that is down still has: by a metric of its own it would be forgotten, and not be counted as down."""
     builder = dashboard.QueryVariable("instance").label("Relay").datasource(SOURCE).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-    return builder.query(f"label_values(up{{{JOB}}}, instance)").multi(True).include_all(True)
+    return builder.query('label_values(up{job=~"$job"}, instance)').multi(True).include_all(True)
 
 
 def overview(board):
-    saved = "1 - sum(instance:sixfold_origin_bytes:increase1d{}) / sum(instance:sixfold_sent_bytes:increase1d{})"
-    hits = "sum(instance:sixfold_cache_hits:rate1h{}) / sum(instance:sixfold_cache_requests:rate1h{})"
+    saved = "1 - sum(instance:sixfold_origin_bytes:increase1d{}) / (sum(instance:sixfold_sent_bytes:increase1d{}) > 0)"
+    hits = "sum(instance:sixfold_cache_hits:rate1h{}) / (sum(instance:sixfold_cache_requests:rate1h{}) > 0)"
     good = ((None, "red"), (0.5, "orange"), (0.9, "green"))
     return (
         board.with_row(dashboard.Row("Overview"))
@@ -101,10 +116,10 @@ def overview(board):
             )
         )
         .with_panel(
-            number("Hit ratio", "Requests for images in the last hour that complete images in memory answered.", hits, "percentunit", good)
+            number("Hit ratio", "Requests for images in the last hour that complete images in memory answered.", hits, "percentunit", good, none="no requests")
         )
         .with_panel(
-            number("Bytes saved today", "Of what left towards devices, what the origin did not have to send.", saved, "percentunit", good)
+            number("Bytes saved today", "Of what left towards devices, what the origin did not have to send.", saved, "percentunit", good, none="nothing sent")
         )
         .with_panel(
             number("Fetched today", "What origins sent.", "sum(instance:sixfold_origin_bytes:increase1d{})", "bytes")
@@ -126,9 +141,11 @@ def overview(board):
         )
         .with_panel(
             number(
-                "Answers waiting",
-                "Answers that wait for their turn on a link, now.",
-                "sum(sixfold_link_queue{})",
+                "Sites down",
+                "Sites whose Prometheus the centre does not reach: their relays are not counted anywhere here. At a site there are none to ask.",
+                f"count(up{SITES}) - sum(up{SITES})",
+                steps=((None, "green"), (1, "red")),
+                none="no sites",
             )
         )
         .with_panel(number("Youngest relay", "Time since the last start of any.", "time() - max(process_start_time_seconds{})", "s"))
@@ -172,7 +189,7 @@ def devices(board):
                 "How far these are",
                 "The share of its image that each of the longest has been sent, by the same numbers.",
                 "percentunit",
-                "topk(10, sixfold_longest_transfer_progress_ratio{})",
+                "sixfold_longest_transfer_progress_ratio{} and topk(10, sixfold_longest_transfer_seconds{})",
                 "{{instance}} #{{rank}}",
                 highest=1,
             )
@@ -502,6 +519,7 @@ def main():
         .timezone("browser")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(jobs())
         .with_variable(relays())
     )
     for part in (overview, links, images, devices, sessions, origins, process):

@@ -20,6 +20,8 @@ pub struct Ca {
     issuer: CertifiedIssuer<'static, KeyPair>,
     name: String,
     certificate: PathBuf,
+    /// Its certificate and those of the authorities above it, as PEM; empty for one that others know.
+    chain: String,
 }
 
 /// A server's certificate and private key, as PEM files.
@@ -34,15 +36,22 @@ pub struct Identity {
 impl Ca {
     /// Makes an authority. Its certificate goes to `/run/ca/NAME.pem`.
     pub fn create(name: &str) -> Result<Self> {
+        let issuer = CertifiedIssuer::self_signed(authority(name), KeyPair::generate()?)?;
+        Self::with(issuer, name, String::new())
+    }
+
+    /// An authority that this one vouches for: what it issues comes with the certificates between.
+    pub fn create_intermediate(&self, name: &str) -> Result<Self> {
+        let issuer = CertifiedIssuer::signed_by(authority(name), KeyPair::generate()?, &self.issuer)?;
+        let chain = issuer.pem() + &self.chain;
+        Self::with(issuer, name, chain)
+    }
+
+    fn with(issuer: CertifiedIssuer<'static, KeyPair>, name: &str, chain: String) -> Result<Self> {
         fs::create_dir_all(FOLDER)?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, format!("Sixfold test authority {name}"));
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         let certificate = Path::new(FOLDER).join(format!("{name}.pem"));
         fs::write(&certificate, issuer.pem())?;
-        Ok(Self { issuer, name: name.to_owned(), certificate })
+        Ok(Self { issuer, name: name.to_owned(), certificate, chain })
     }
 
     /// The authority's certificate, for `ca_file`.
@@ -124,11 +133,19 @@ impl Ca {
         let certificate = params.signed_by(&key, &self.issuer)?;
         let file = |kind_of_file| Path::new(FOLDER).join(format!("{}-{kind}.{kind_of_file}", self.name));
         let identity = Identity { certificate: file("crt"), key: file("key") };
-        fs::write(&identity.certificate, certificate.pem())?;
+        fs::write(&identity.certificate, certificate.pem() + &self.chain)?;
         fs::write(&identity.key, key.serialize_pem())?;
         fs::set_permissions(&identity.key, Permissions::from_mode(0o600))?;
         Ok(identity)
     }
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, format!("Sixfold test authority {name}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn owned(hosts: &[&str]) -> Vec<String> {

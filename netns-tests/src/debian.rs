@@ -79,9 +79,14 @@ pub fn package(name: &str) -> Result<PathBuf> {
     Ok(folder().join(format!("{name}_{}.deb", architecture()?)))
 }
 
-/// The relay's package as of another version, whose configuration has a line more if there is one.
+/// The relay's package as of another version, whose configuration has a line more if there is one. Inside of the isolation.
 pub fn another_version(version: &str, line: &str) -> Result<PathBuf> {
-    let parts = Path::new("/run").join(version);
+    another_version_in(Path::new("/run"), version, line)
+}
+
+/// The same, written to a folder.
+pub fn another_version_in(folder: &Path, version: &str, line: &str) -> Result<PathBuf> {
+    let parts = folder.join(version);
     process::run(Command::new("dpkg-deb").arg("--raw-extract").arg(package("sixfold-relay")?).arg(&parts))?;
     let control = parts.join("DEBIAN/control");
     let fields = fs::read_to_string(&control)?;
@@ -89,8 +94,10 @@ pub fn another_version(version: &str, line: &str) -> Result<PathBuf> {
     fs::write(&control, fields.replace(old, &format!("Version: {version}")))?;
     let config = parts.join("etc/sixfold/relay.toml");
     fs::write(&config, fs::read_to_string(&config)? + line)?;
-    let deb = parts.with_extension("deb");
-    process::run(Command::new("dpkg-deb").args(["-Znone", "--build"]).arg(&parts).arg(&deb))?;
+    let deb = folder.join(format!("{version}.deb"));
+    process::run(
+        Command::new("dpkg-deb").args(["-Znone", "--root-owner-group", "--build"]).arg(&parts).arg(&deb),
+    )?;
     Ok(deb)
 }
 

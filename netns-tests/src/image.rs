@@ -12,6 +12,11 @@ pub fn image(seed: u64, len: usize) -> Vec<u8> {
     (0..len.div_ceil(8)).flat_map(|_| next()).take(len).collect()
 }
 
+/// The SHA-256 digest of an image as the relay writes it, in hexadecimal.
+pub fn sha256(image: &[u8]) -> String {
+    hmac_sha256::Hash::hash(image).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

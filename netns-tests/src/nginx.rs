@@ -51,6 +51,8 @@ pub struct Access {
     pub if_range: String,
     /// The If-None-Match header; empty without.
     pub if_none_match: String,
+    /// The Accept-Encoding header; empty without.
+    pub accept_encoding: String,
 }
 
 impl Nginx {
@@ -124,7 +126,7 @@ pid nginx.pid;
 error_log stderr info;
 events {{ worker_connections 1024; }}
 http {{
-    log_format lines '$host|$request_method $request_uri|$status|$body_bytes_sent|$http_range|$http_if_range|$http_if_none_match';
+    log_format lines '$host|$request_method $request_uri|$status|$body_bytes_sent|$http_range|$http_if_range|$http_if_none_match|$http_accept_encoding';
     access_log {ACCESS_LOG} lines;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     types {{ application/octet-stream bin; application/json json; text/plain txt; }}
@@ -153,7 +155,8 @@ fn server(site: &Site<'_>) -> String {
 fn parse_access(line: &str) -> Option<Access> {
     let fields: Vec<_> =
         line.split('|').map(|field| if field == "-" { "" } else { field }.to_owned()).collect();
-    let [host, request, status, bytes, range, if_range, if_none_match] = fields.try_into().ok()?;
+    let [host, request, status, bytes, range, if_range, if_none_match, accept_encoding] =
+        fields.try_into().ok()?;
     Some(Access {
         host,
         request,
@@ -162,6 +165,7 @@ fn parse_access(line: &str) -> Option<Access> {
         range,
         if_range,
         if_none_match,
+        accept_encoding,
     })
 }
 
@@ -171,10 +175,10 @@ mod tests {
 
     #[test]
     fn reads_its_own_log_format() {
-        let line = r#"origin.test|GET /a.bin|206|7|bytes=3-|\x22e1\x22|-"#;
+        let line = r#"origin.test|GET /a.bin|206|7|bytes=3-|\x22e1\x22|-|identity"#;
         let access = parse_access(line).unwrap();
         assert_eq!((access.status, access.body_bytes, access.range.as_str()), (206, 7, "bytes=3-"));
-        assert_eq!(access.if_none_match, "");
+        assert_eq!((access.if_none_match.as_str(), access.accept_encoding.as_str()), ("", "identity"));
         assert_eq!(parse_access("garbage"), None);
     }
 }

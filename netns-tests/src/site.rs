@@ -14,15 +14,27 @@ use crate::ca::Identity;
 use crate::netns::Netns;
 use crate::peer::Peer;
 use crate::process::Process;
+use crate::relay::Relay;
 use crate::{wait, workspace};
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write;
 use std::fs;
-use std::net::{Ipv6Addr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
 const FOLDER: &str = "/run/cache";
+
+/// A configuration for the relays of the site: `/fw` is what the cache has of the origin.
+pub const CONFIG: &str = "\
+[listen]
+interface = \"lowpan0\"
+
+[[route]]
+path = \"/fw\"
+origin = \"https://cache.test/\"
+ca_file = \"/run/ca/ca.pem\"
+";
 
 /// The namespaces.
 #[derive(Debug)]
@@ -81,6 +93,12 @@ link set lowpan0 mtu 1280 up
         Ok(site)
     }
 
+    /// Starts all relays, with their own names.
+    pub fn start_relays(&self, config: &str) -> Result<Vec<Relay<'_>>> {
+        let relays = self.relays.iter().enumerate();
+        relays.map(|(n, netns)| Relay::start_as(netns, &format!("relay{n}"), config)).collect()
+    }
+
     /// Starts nginx with `config/scale-out/nginx.conf`, at `https://cache.test/`; `ca` is the authority that it trusts.
     pub fn start_cache(&self, identity: &Identity, ca: &Path) -> Result<Process> {
         fs::create_dir_all(FOLDER)?;
@@ -95,6 +113,55 @@ link set lowpan0 mtu 1280 up
             ensure!(sample.contains(name), "the sample does not name {name}");
             sample = sample.replace(name, &place.display().to_string());
         }
+        self.start_nginx(&sample)
+    }
+
+    /// Starts Varnish with `config/scale-out/varnish.vcl`, and what speaks TLS for it on both sides: nginx, where the sample says stunnel.
+    /// Here images are fresh for a
+    /// second, not a minute, and the origin is asked more often whether it is there.
+    pub fn start_varnish(&self, identity: &Identity, ca: &Path) -> Result<[Process; 2]> {
+        fs::create_dir_all(FOLDER)?;
+        let mut sample = fs::read_to_string(workspace::root().join("config/scale-out/varnish.vcl"))?;
+        for (long, short) in [(".interval = 10s;", ".interval = 200ms;"), ("ttl = 1m;", "ttl = 1s;")] {
+            ensure!(sample.contains(long), "the sample does not say {long}");
+            sample = sample.replace(long, short);
+        }
+        let vcl = Path::new(FOLDER).join("varnish.vcl");
+        fs::write(&vcl, sample)?;
+        let tls = self.start_nginx(&format!(
+            "    server {{
+        listen [::]:443 ssl http2;
+        ssl_certificate {};
+        ssl_certificate_key {};
+        location / {{ proxy_pass http://127.0.0.1:6081; proxy_http_version 1.1; proxy_buffering off; }}
+    }}
+    server {{
+        listen 127.0.0.1:8443;
+        location / {{
+            proxy_pass https://origin.test;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+            proxy_set_header Host $host;
+            proxy_ssl_server_name on;
+            proxy_ssl_name origin.test;
+            proxy_ssl_verify on;
+            proxy_ssl_trusted_certificate {};
+        }}
+    }}
+",
+            identity.certificate.display(),
+            identity.key.display(),
+            ca.display()
+        ))?;
+        let mut command = Command::new(Peer::Varnish.program().context(Peer::Varnish.remedy())?);
+        command.args(["-F", "-n", "/run/cache/varnish", "-a", "127.0.0.1:6081", "-s", "malloc,64m"]);
+        command.args(["-j", "none", "-f"]).arg(vcl);
+        let mut varnish = Process::start(&self.cache, "varnish", command)?;
+        self.wait_for((Ipv4Addr::LOCALHOST, 6081).into(), &mut varnish)?;
+        Ok([tls, varnish])
+    }
+
+    fn start_nginx(&self, servers: &str) -> Result<Process> {
         let config = format!(
             "daemon off;
 user root;
@@ -104,7 +171,7 @@ events {{ worker_connections 1024; }}
 http {{
     access_log off;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-{sample}}}
+{servers}}}
 "
         );
         let file = Path::new(FOLDER).join("nginx.conf");
@@ -112,11 +179,16 @@ http {{
         let mut command = Command::new(Peer::Nginx.program().context(Peer::Nginx.remedy())?);
         command.args(["-p", FOLDER, "-e", "stderr", "-c"]).arg(file);
         let mut process = Process::start(&self.cache, "cache", command)?;
+        self.wait_for((Ipv6Addr::LOCALHOST, 443).into(), &mut process)?;
+        Ok(process)
+    }
+
+    fn wait_for(&self, address: SocketAddr, process: &mut Process) -> Result<()> {
         wait::until_true("the cache to accept connections", wait::SOON, || {
-            let connected = self.cache.enter(|| TcpStream::connect((Ipv6Addr::LOCALHOST, 443)));
+            let connected = self.cache.enter(|| TcpStream::connect(address));
             connected.is_ok_and(|stream| stream.is_ok()) || !process.is_running()
         })?;
-        ensure!(process.is_running(), "nginx ended: {}", process.log());
-        Ok(process)
+        ensure!(process.is_running(), "it ended: {}", process.log());
+        Ok(())
     }
 }

@@ -14,11 +14,17 @@ const PROMISED: &[&str] = &[
     "SixfoldRestartLoop",
     "SixfoldOriginFailing",
     "SixfoldFleetStalled",
+    "SixfoldFleetSilent",
+    "SixfoldLinkGone",
     "SixfoldLossHigh",
     "SixfoldCacheTooSmall",
     "SixfoldOriginCertificateExpires",
     "SixfoldSessionCertificateExpires",
+    "SixfoldSiteDown",
 ];
+/// Those of a site, and those of a centre; each with its tests.
+const ALERTS: [(&str, &str); 2] =
+    [("alerts.yml", "alerts_test.yml"), ("alerts-central.yml", "alerts-central_test.yml")];
 
 fn read(name: &str) -> Result<String> {
     fs::read_to_string(workspace::root().join("grafana").join(name)).with_context(|| name.to_owned())
@@ -56,29 +62,34 @@ fn promtool(arguments: &[&str]) -> Result<()> {
 #[test]
 fn alerts_fire_when_they_should_and_only_then() -> Result<()> {
     sandbox::run(&[Peer::Promtool], || {
-        promtool(&["check", "rules", "recording.yml", "alerts.yml"])?;
-        promtool(&["test", "rules", "recording_test.yml", "alerts_test.yml"])
+        for (file, tests) in [("recording.yml", "recording_test.yml")].iter().chain(&ALERTS) {
+            promtool(&["check", "rules", file])?;
+            promtool(&["test", "rules", tests])?;
+        }
+        Ok(())
     })
 }
 
 #[test]
 fn every_alert_is_tested_both_ways() -> Result<()> {
-    let alerts = rules(&parse("alerts.yml")?, "alert");
-    for name in PROMISED {
-        ensure!(alerts.contains(*name), "{name} is promised, and not in alerts.yml");
+    let mut promised: BTreeSet<&str> = PROMISED.iter().copied().collect();
+    for (file, tests) in ALERTS {
+        let alerts = rules(&parse(file)?, "alert");
+        promised.retain(|name| !alerts.contains(*name));
+        let tests = parse(tests)?;
+        let cases = tests["tests"].as_array().context("tests")?.iter();
+        let cases: Vec<&Value> =
+            cases.flat_map(|test| test["alert_rule_test"].as_array().into_iter().flatten()).collect();
+        for name in &alerts {
+            let fires = |wanted: bool| {
+                let own = cases.iter().filter(|case| case["alertname"] == **name);
+                own.filter_map(|case| case["exp_alerts"].as_array()).any(|alerts| alerts.is_empty() != wanted)
+            };
+            ensure!(fires(true), "no test lets {name} fire");
+            ensure!(fires(false), "no test keeps {name} quiet");
+        }
     }
-    let tests = parse("alerts_test.yml")?;
-    let cases = tests["tests"].as_array().context("tests")?.iter();
-    let cases: Vec<&Value> =
-        cases.flat_map(|test| test["alert_rule_test"].as_array().into_iter().flatten()).collect();
-    for name in &alerts {
-        let fires = |wanted: bool| {
-            let own = cases.iter().filter(|case| case["alertname"] == **name);
-            own.filter_map(|case| case["exp_alerts"].as_array()).any(|alerts| alerts.is_empty() != wanted)
-        };
-        ensure!(fires(true), "no test lets {name} fire");
-        ensure!(fires(false), "no test keeps {name} quiet");
-    }
+    ensure!(promised.is_empty(), "{promised:?} are promised, and nowhere");
     Ok(())
 }
 

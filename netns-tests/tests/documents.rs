@@ -254,7 +254,8 @@ fn words<'t>(text: &'t str, start: &'t str) -> impl Iterator<Item = &'t str> {
 fn every_metric_and_alert_of_the_documents_exists_and_operators_know_every_alert() -> Result<()> {
     let root = workspace::root();
     let metrics = fs::read_to_string(root.join("docs/metrics.md"))?;
-    let alerts = fs::read_to_string(root.join("grafana/alerts.yml"))?;
+    let alerts = fs::read_to_string(root.join("grafana/alerts.yml"))?
+        + &fs::read_to_string(root.join("grafana/alerts-central.yml"))?;
     let operations = fs::read_to_string(root.join("docs/operations.md"))?;
     for (path, text) in documents()? {
         let is_name =

@@ -1,7 +1,7 @@
 //! The OpenWrt packages as `config/openwrt/package.py` writes them, read by others: tar, and a reader of apk's format.
 //!
 //! The program in them is a stand-in here; `make packages` packs real ones, and `make packages-test` looks at those. What a relay takes of
-//! memory before it has served anything is measured here too, with the programs under test.
+//! memory before it has served anything is measured here too, and what has it serve is tried, with the programs under test.
 
 use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::packed::{self, ARCHITECTURE, Feed, SBOM, files, folders, read_apk, untar};
@@ -280,6 +280,19 @@ fn a_relay_that_has_just_started_takes_little_memory() -> Result<()> {
         let [resident, most, anonymous] = kib[..] else { anyhow::bail!("{printed}") };
         ensure!(anonymous <= resident && resident <= most, "{printed}");
         ensure!(anonymous <= MOST_ANONYMOUS, "{anonymous} KiB, of {MOST_ANONYMOUS} that are allowed");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_looks_whether_a_packaged_relay_serves_sees_it() -> Result<()> {
+    sandbox::run(&[], || {
+        let serves = || Command::new(workspace::root().join("scripts/serves"));
+        let printed = process::run(serves().arg(workspace::program_dir().join("sixfold-relay")))?;
+        ensure!(printed.starts_with("confined: user "), "{printed}");
+        let output = serves().args(["sh", "-c", "exit 3"]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(!output.status.success() && said.contains("it did not come to serve"), "{said}");
         Ok(())
     })
 }

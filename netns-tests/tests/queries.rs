@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(280);
 const PATIENCE: Duration = Duration::from_secs(60);
 const SITE: u16 = 9090;
 const CENTRE: u16 = 9091;
+/// What is chosen for `$job`.
+const JOB: &str = "sixfold";
 const SCRAPING: &str = "\
 global: {scrape_interval: 1s, evaluation_interval: 1s, external_labels: {site: north}}
 rule_files: [/run/recording.yml]
@@ -89,6 +91,8 @@ const BUSY: &[(&str, &str)] = &[
     ("File descriptors", "A"),
     ("Threads", "A"),
 ];
+/// What only a centre can answer.
+const CENTRAL: &str = "Sites down";
 
 /// One query of a panel.
 struct Target {
@@ -125,6 +129,7 @@ fn all_instances(dashboard: &Value, prometheus: &Prometheus<'_>) -> Result<Strin
         .strip_prefix("label_values(")
         .and_then(|rest| rest.strip_suffix(')')?.rsplit_once(", "))
         .with_context(|| query.to_owned())?;
+    let selector = selector.replace("$job", JOB);
     ensure!(!selector.contains('$'), "it needs another variable: {selector}");
     let mut values = Vec::new();
     for sample in prometheus.ask(&format!("group by ({label}) ({selector})"))? {
@@ -136,20 +141,21 @@ fn all_instances(dashboard: &Value, prometheus: &Prometheus<'_>) -> Result<Strin
 }
 
 fn filled(query: &str, instances: &str) -> Result<String> {
-    let query = query.replace("$__rate_interval", "5m").replace("$instance", instances);
+    let query = query.replace("$__rate_interval", "5m").replace("$job", JOB).replace("$instance", instances);
     ensure!(!query.contains('$'), "an unknown variable in {query}");
     Ok(query)
 }
 
 #[test]
-fn a_relay_that_never_answered_counts_as_down() -> Result<()> {
+fn a_relay_that_never_answered_and_a_dark_site_count_as_down() -> Result<()> {
     sandbox::run(prometheus::NEEDS, || {
         let netns = Netns::create("relay")?;
-        let job = "  - {job_name: sixfold, static_configs: [{targets: ['[::1]:9683', '[::1]:9684']}]}\n";
+        let job = "  - {job_name: sixfold, static_configs: [{targets: ['[::1]:9683', '[::1]:9684']}]}
+  - {job_name: sixfold-sites, static_configs: [{targets: ['[::1]:9092', '[::1]:9090']}]}\n";
         let prometheus = Prometheus::start(&netns, "site", SITE, &format!("{SCRAPING}{job}"))?;
         let dashboard = dashboard()?;
         let instances = all_instances(&dashboard, &prometheus)?;
-        for (panel, expected) in [("Relays up", 0.0), ("Relays down", 2.0)] {
+        for (panel, expected) in [("Relays up", 0.0), ("Relays down", 2.0), (CENTRAL, 1.0)] {
             let targets = targets(&dashboard)?;
             let target = targets.iter().find(|target| target.panel == panel).context(panel)?;
             let answer = prometheus.ask(&filled(&target.query, &instances)?)?;
@@ -307,6 +313,11 @@ fn ask_all(servers: &[Prometheus<'_>; 2]) -> Result<()> {
             if is_busy { values.any(|value| value > 0.0) } else { values.any(|value| !value.is_nan()) }
         };
         for (place, prometheus, instances) in &places {
+            if panel == CENTRAL && *place == "site" {
+                let answer = prometheus.ask(&filled(query, instances)?)?;
+                ensure!(answer.is_empty(), "a site has no sites: {answer:?}");
+                continue;
+            }
             expect(&format!("{place}: {panel} {letter}"), prometheus, &filled(query, instances)?, is_enough)?;
         }
     }

@@ -37,12 +37,21 @@ const CONTRAST: &str = "
         }
         return 'rgb(255, 255, 255)';
     };
+    // What shines through makes text paler.
+    const opacity = (element) => {
+        let product = 1;
+        for (; element; element = element.parentElement) product *= getComputedStyle(element).opacity;
+        return product;
+    };
+    const over = (own, ground, share) =>
+        `rgb(${numbers(own).slice(0, 3).map((c, n) => c * share + numbers(ground)[n] * (1 - share)).join(', ')})`;
     const texts = Array.from(document.querySelectorAll('body *')).filter((element) =>
         Array.from(element.childNodes).some((node) => node.nodeType === 3 && node.data.trim()));
     const ratio = (element) => {
         const style = getComputedStyle(element);
         const own = element instanceof SVGElement ? style.fill : style.color;
-        const [a, b] = [light(own), light(back(element))].sort((x, y) => y - x);
+        const ground = back(element);
+        const [a, b] = [light(over(own, ground, opacity(element))), light(ground)].sort((x, y) => y - x);
         return (a + 0.05) / (b + 0.05);
     };
     const worst = texts.map((element) => [ratio(element), element.outerHTML.slice(0, 80)]).sort((a, b) => a[0] - b[0])[0];
@@ -97,6 +106,22 @@ const OUTLINE: &str = "
     if (document.getElementById('news').getAttribute('aria-live') !== 'polite') mistakes.push('news');
     if (document.documentElement.lang !== 'en' || !document.title) mistakes.push('language, title');
     return mistakes.join(', ');";
+
+/// The lines of the plot of all, each as `[first x, last x, its points]`, as shares of the plot's width.
+const LINES: &str = "
+    const width = document.querySelector('#plot svg').viewBox.baseVal.width;
+    return Array.from(document.querySelectorAll('#plot polyline.one'), (line) => {
+        const all = Array.from(line.points, (p) => p.x / width);
+        return [all[0], all[all.length - 1], all.length - 1];
+    });";
+
+/// Waits until the plot has so many lines, and gives them.
+fn lines(browser: &Browser<'_>, count: usize) -> Result<Vec<[f64; 3]>> {
+    wait::until(&format!("{count} lines"), PATIENCE, || {
+        let lines: Vec<[f64; 3]> = serde_json::from_value(browser.run(LINES).ok()?).ok()?;
+        (lines.len() == count).then_some(lines)
+    })
+}
 
 fn number(value: &Value) -> Result<f64> {
     value.as_f64().with_context(|| format!("no number: {value}"))
@@ -156,11 +181,64 @@ fn the_page_follows_an_update() -> Result<()> {
 }
 
 #[test]
+fn plots_have_gaps_where_nobody_looked_or_the_relay_was_away() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        let browser = Browser::start(&scene.net.relay)?;
+        browser.open(PAGE)?;
+        let one = lines(&browser, 1)?;
+        ensure!((one[0][1] - 1.0).abs() < 0.01, "the latest is now: {one:?}");
+        // A tab that was hidden for a minute: its script did not run.
+        browser
+            .run("const real = performance.now.bind(performance); performance.now = () => real() + 60000;")?;
+        let two = lines(&browser, 2)?;
+        let gap = two[1][0] - two[0][1];
+        ensure!((0.2..0.4).contains(&gap), "a minute of five: {two:?}");
+        relay.stop()?;
+        let _again = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        let three = lines(&browser, 3)?;
+        ensure!(three[2][0] > three[1][1] + 1.5 / 300.0, "no gap: {three:?}");
+        ensure!(three.iter().all(|line| line[2] >= 1.0), "{three:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_list_that_outgrows_the_page_gets_a_way_to_the_rest() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::with_devices(2, "")?;
+        let image = nginx::publish_image("image.bin", 1, 5_000)?;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        let browser = Browser::start(&scene.net.relay)?;
+        browser.open(&format!("{PAGE}?limit=1"))?;
+        let way = "const pages = document.getElementById('devices-pages');
+            return pages.hidden ? 'none' : Array.from(pages.children, (a) => `${a.textContent} ${a.getAttribute('href')}`).join()";
+        ensure!(browser.run(way)? == "none");
+        browser.run("window.unloaded = false")?;
+        for (n, device) in scene.net.devices.iter().enumerate() {
+            let fetch = device::fetch(device, &format!("device{n}"), "/fw/image.bin", &[])?;
+            ensure!(fetch.image(PATIENCE)? == image);
+        }
+        wait::until_true("a way to the second device", PATIENCE, || {
+            browser.run(way).is_ok_and(|way| way == "1 more devices ?limit=1&skip=1")
+        })?;
+        ensure!(browser.run("return window.unloaded")? == false, "the page was loaded again");
+        ensure_accessible(&browser)?;
+        browser.open(&format!("{PAGE}?limit=1&skip=1"))?;
+        wait::until_true("the way back", PATIENCE, || {
+            browser.run(way).is_ok_and(|way| way == "Previous devices ?limit=1&skip=0")
+        })?;
+        ensure_content(&browser)
+    })
+}
+
+#[test]
 fn the_page_fits_phones_and_is_legible_in_light_and_dark() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         let image = nginx::publish_image("firmware-with-a-long-name-1.4.2.bin", 1, 30_000)?;
-        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
+        let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
         let path = "/fw/firmware-with-a-long-name-1.4.2.bin";
         ensure!(device::fetch(&scene.net.devices[0], "device", path, &[])?.image(PATIENCE)? == image);
         let browser = Browser::start(&scene.net.relay)?;
@@ -188,7 +266,17 @@ fn the_page_fits_phones_and_is_legible_in_light_and_dark() -> Result<()> {
                 browser.keep_picture(&format!("status-{width}-{scheme}"))?;
             }
         }
-        ensure_content(&browser)
+        ensure_content(&browser)?;
+        relay.stop()?;
+        wait::until_true("the page to say that nobody answers", PATIENCE, || {
+            browser.run("return document.body.classList.contains('old')").is_ok_and(|is_old| is_old == true)
+        })?;
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme)?;
+            let contrast = browser.run(CONTRAST)?;
+            ensure!(number(&contrast["ratio"])? >= 4.5, "{scheme}, without answers: {contrast}");
+        }
+        Ok(())
     })
 }
 

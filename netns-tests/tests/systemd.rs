@@ -56,7 +56,8 @@ fn the_manager_hears_ready_reloading_alive_and_stopping() -> Result<()> {
     sandbox::run(&[], || {
         let netns = Netns::create("relay")?;
         let mut manager = Manager::start(&netns, 300_000)?;
-        manager.hear("READY=1")?;
+        let ready = manager.hear("READY=1")?;
+        ensure!(ready.contains(&format!("STATUS=serves with {CONFIG}")), "{ready}");
         ensure!(manager.heard.len() == 1, "nothing is said before the sockets are open: {:?}", manager.heard);
         for _ in 0..3 {
             manager.hear("WATCHDOG=1")?;
@@ -65,7 +66,9 @@ fn the_manager_hears_ready_reloading_alive_and_stopping() -> Result<()> {
         manager.relay.signal(Signal::SIGHUP)?;
         let reloading = manager.hear("RELOADING=1")?;
         ensure!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
-        manager.hear("READY=1").context("a reload that was refused is over too")?;
+        let ready = manager.hear("READY=1").context("a reload that was refused is over too")?;
+        let status = ready.lines().find_map(|line| line.strip_prefix("STATUS=")).context("no status")?;
+        ensure!(status.contains("the old one stays") && status.contains("interfac: no such key"), "{status}");
         manager.hear("WATCHDOG=1")?;
         manager.relay.signal(Signal::SIGTERM)?;
         manager.hear("STOPPING=1")?;

@@ -5,7 +5,8 @@ use sixfold_air::loss::Loss;
 use sixfold_air::scenario::{Disturbance, Fetch, InterfaceIdentifiers, Network, Origin, Radio, Scenario};
 use sixfold_air::sim::{self, Server};
 use sixfold_air::topology::{Hearing, Node, NodeId, Topology};
-use sixfold_netns_tests::vm::{self, Boot, Measurement};
+use sixfold_netns_tests::vm::Boot;
+use sixfold_netns_tests::vm::sixlowpan::{self, Measurement};
 use sixfold_netns_tests::{sandbox, workspace};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const MEASUREMENTS: [Measurement; 5] = [
 #[test]
 fn images_cross_the_kernels_6lowpan_with_the_frames_of_the_model() -> Result<()> {
     workspace::build_programs()?;
-    let console = match vm::boot(&workspace::target_dir().join("vm"), &MEASUREMENTS)? {
+    let console = match sixlowpan::boot(&MEASUREMENTS)? {
         Boot::Console(console) => console,
         Boot::Missing(what) => {
             return sandbox::skip_or_fail(
@@ -37,7 +38,7 @@ fn images_cross_the_kernels_6lowpan_with_the_frames_of_the_model() -> Result<()>
     };
     println!("loss   block    image   kernel    model   frames per image");
     let mut apart = Vec::new();
-    for (measurement, measured) in MEASUREMENTS.iter().zip(vm::results(&console, &MEASUREMENTS)?) {
+    for (measurement, measured) in MEASUREMENTS.iter().zip(sixlowpan::results(&console, &MEASUREMENTS)?) {
         ensure!(measured.right == 2, "{measurement:?}: {measured:?}\n{console}");
         let (kernel, model) = (measured.frames as f64 / 2.0, modelled(measurement)?);
         let Measurement { loss_percent, block_bytes, image_bytes } = measurement;

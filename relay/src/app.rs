@@ -159,7 +159,7 @@ pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> an
         tracing::warn!("operator: {what}; {remedy}");
     }
     readiness.ready();
-    supervisor::tell(State::Ready);
+    supervisor::tell(State::Ready(&format!("serves with {}", file.display())));
     tracing::info!("ready");
     let (mut directory, registering) = Directory::new(directory_settings);
     let serving = async {
@@ -241,12 +241,19 @@ async fn reload(
         },
         Err(mistakes) => Err(anyhow!("{mistakes}")),
     };
-    supervisor::tell(State::Ready);
     handle.metrics.config_reload(outcome.is_ok());
-    match outcome {
-        Ok(()) => tracing::info!("configuration reloaded from {}", file.display()),
-        Err(error) => tracing::error!("configuration not reloaded, the old one stays: {error:#}"),
-    }
+    let status = match outcome {
+        Ok(()) => {
+            tracing::info!("configuration reloaded from {}", file.display());
+            format!("serves with {}", file.display())
+        }
+        Err(error) => {
+            tracing::error!("configuration not reloaded, the old one stays: {error:#}");
+            // A status is one line.
+            format!("configuration not reloaded, the old one stays: {error:#}").replace('\n', "; ")
+        }
+    };
+    supervisor::tell(State::Ready(&status));
 }
 
 /// Either all of the relay changes, or nothing.

@@ -113,7 +113,10 @@ impl Registration {
             Some(state) => {
                 self.goes_on = matches!(state, State::Found(_));
                 self.state = state;
-                self.failures = 0;
+                // A directory may let itself be found, and refuse: only one that knows the relay has not failed.
+                if self.is_registered() {
+                    self.failures = 0;
+                }
             }
             // Perhaps it is another directory now: from the beginning, but for a registration that may still live.
             None => {
@@ -284,6 +287,32 @@ mod tests {
         assert!(registration.is_registered(), "one answer was lost");
         registration.concluded(None);
         assert_eq!(registration.request(BASE).method, Code::GET, "from the beginning");
+    }
+
+    #[test]
+    fn one_that_is_found_and_refuses_is_asked_less_and_less() {
+        let mut registration = Registration::new(&settings(""));
+        let refused = response(Code::FORBIDDEN, "", "");
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            registration.concluded(Some(&found()));
+            assert_eq!(
+                registration.pause(u64::MAX / 2),
+                Duration::ZERO,
+                "what it was found for is asked at once"
+            );
+            registration.concluded(Some(&refused));
+            pauses.push(registration.pause(u64::MAX / 2).as_secs());
+        }
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 600, 600]);
+        registration.concluded(Some(&found()));
+        registration.concluded(Some(&response(Code::CREATED, "/reg/7", "")));
+        registration.concluded(None);
+        assert_eq!(
+            registration.pause(u64::MAX / 2).as_secs(),
+            10,
+            "patience is new once it has registered the relay"
+        );
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 /// What the service manager is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The sockets are open, or wait for their interface; also: a reload is over, whatever came of it.
-    Ready,
+pub enum State<'a> {
+    /// The sockets are open, or wait for their interface; also: a reload is over, whatever came of it. With a line for whoever asks
+    /// the manager.
+    Ready(&'a str),
     /// The configuration is being read again.
     Reloading,
     /// No new work is taken.
@@ -20,9 +21,9 @@ pub enum State {
 }
 
 /// Tells the service manager. That it does not listen is no reason to stop serving devices.
-pub fn tell(state: State) {
+pub fn tell(state: State<'_>) {
     let outcome = match state {
-        State::Ready => sd_notify::notify(&[NotifyState::Ready]),
+        State::Ready(status) => sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]),
         // The time belongs to it since systemd 253, which tells by it which reload is meant.
         State::Reloading => NotifyState::monotonic_usec_now()
             .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now])),

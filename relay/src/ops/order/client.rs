@@ -2,9 +2,9 @@
 
 use super::super::status::{Image, printable};
 use super::super::{http, status};
+use super::progress::Progress;
 use super::{Order, PATH, Report};
 use anyhow::{Context, anyhow, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -28,28 +28,20 @@ pub async fn tell(url: &str, order: &Order) -> anyhow::Result<Report> {
 /// # Errors
 /// Why its bytes are not here.
 pub async fn prefetch(url: &str, name: &str) -> anyhow::Result<Image> {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let style = "{prefix} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.set_prefix(printable(name));
+    let mut progress = Progress::new(printable(name));
     let mut order = Order::Prefetch { name: name.to_owned() };
-    let outcome = loop {
+    loop {
         let Report::Resource { image, complaint, .. } = tell(url, &order).await? else {
             bail!("relay: an answer to another order");
         };
         order = Order::Look { name: name.to_owned() };
         let image = image.ok_or_else(|| anyhow!("relay: {} was forgotten meanwhile", printable(name)))?;
-        if let Some(total) = image.total_bytes {
-            bar.set_length(total);
-        }
-        bar.set_position(image.available_bytes);
+        progress.show(image.available_bytes, image.total_bytes);
         if let Some(outcome) = end(image, complaint.as_deref()) {
-            break outcome;
+            return outcome;
         }
         sleep(PERIOD).await;
-    };
-    bar.finish_and_clear();
-    outcome
+    }
 }
 
 /// What became of a fetch, once something has; `complaint` is what the relay says of one that failed.

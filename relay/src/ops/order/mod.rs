@@ -3,6 +3,7 @@
 //! One path takes one JSON object. Who may send it is decided in `server`; what it does, in the engine.
 
 mod client;
+mod progress;
 mod server;
 
 pub use client::{prefetch, tell};

@@ -121,15 +121,17 @@ fn table<const N: usize>(
     writeln!(page, "</tbody>\n</table>\n</section>")
 }
 
-/// The way to the rows that are not shown.
+/// The way to the rows that are not shown; there, and hidden, where all are, for the script to fill when there are more.
 fn pages(page: &mut String, what: &str, part: Page, shown: usize, total: u64) -> fmt::Result {
     let Page { limit, skip } = part;
     let end = skip + shown;
     let more = total.saturating_sub(end as u64);
-    if skip == 0 && more == 0 {
-        return Ok(());
-    }
-    write!(page, "<nav class=\"pages\" aria-label=\"More {what}\">")?;
+    let hidden = if skip == 0 && more == 0 { " hidden" } else { "" };
+    write!(
+        page,
+        "<nav class=\"pages\" id=\"{what}-pages\" aria-label=\"More {what}\" data-limit=\"{limit}\" \
+         data-skip=\"{skip}\"{hidden}>"
+    )?;
     if skip > 0 {
         write!(
             page,
@@ -202,6 +204,7 @@ mod tests {
         assert!(second.contains("<a href=\"?limit=1&amp;skip=0\">Previous devices</a>"), "{second}");
         assert!(second.contains("<a href=\"?limit=1&amp;skip=2\">1 more devices</a>"), "{second}");
         let all = page(&half_way(Page::default()), Page::default());
-        assert!(!all.contains("class=\"pages\""), "{all}");
+        let hidden = "aria-label=\"More devices\" data-limit=\"100\" data-skip=\"0\" hidden></nav>";
+        assert!(all.contains(hidden), "{all}");
     }
 }

@@ -5,7 +5,8 @@
 
 const PERIOD_MS = 1000;
 const PATIENCE_MS = 8000;
-const SAMPLES = 300; // five minutes
+const WINDOW_MS = 300000; // five minutes
+const GAP_MS = 12000; // nobody looked, or there was no answer: longer than a slow answer takes
 const ANNOUNCE_MS = 10000; // the least time between two sentences that are read aloud
 const PLOTS = 9;
 
@@ -133,6 +134,24 @@ function writeTable(id, rows) {
   });
 }
 
+// The way to the rows that are not shown, as the relay writes it (page/html.rs).
+function writePages(what, shown, total) {
+  const pages = byId(`${what}-pages`);
+  const [limit, skip] = [Number(pages.dataset.limit), Number(pages.dataset.skip)];
+  const more = Math.max(total - skip - shown, 0);
+  const links = [];
+  if (skip > 0) links.push([`Previous ${what}`, Math.max(skip - limit, 0)]);
+  if (more > 0) links.push([`${more} more ${what}`, skip + shown]);
+  pages.hidden = links.length === 0;
+  while (pages.children.length > links.length) pages.lastElementChild.remove();
+  links.forEach(([text, at], n) => {
+    const link = pages.children[n] ?? pages.appendChild(document.createElement("a"));
+    const target = `?limit=${limit}&skip=${at}`;
+    if (link.getAttribute("href") !== target) link.setAttribute("href", target);
+    write(link, text);
+  });
+}
+
 let announced = -Infinity;
 function announce(text) {
   const now = performance.now();
@@ -144,6 +163,9 @@ function announce(text) {
 function show(status) {
   for (const [id, text] of Object.entries(summary(status))) write(byId(id), printable(text));
   for (const [id, rows] of Object.entries(tables)) writeTable(id, rows(status));
+  writePages("devices", status.transfers.length, status.totals.devices);
+  writePages("sessions", status.sessions.length, status.totals.sessions);
+  writePages("images", status.images.length, status.totals.images);
   const active = status.totals.transfers_active;
   document.title = active ? `${active} fetching, Sixfold relay` : "Sixfold relay";
   announce(active === 1 ? "One device is fetching." : `${active || "No"} devices are fetching.`);
@@ -151,19 +173,39 @@ function show(status) {
 
 // ---- goodput over time
 
-const history = []; // { at, sent, got, links }: milliseconds, bits a second
+const history = []; // { at, begins, sent, got, links }: milliseconds, after a gap or not, bits a second
 
 let before = null;
+let isGap = true;
 function remember(status) {
   const now = { at: performance.now(), sent: status.totals.sent_bytes, got: status.origin.bytes, up: status.uptime_s };
-  // A relay that was started again counts from zero.
-  if (before && now.up >= before.up && now.sent >= before.sent && now.got >= before.got) {
+  // A relay that was started again counts from zero. What went on while nobody asked has a mean only, and is left out.
+  const goesOn = before && now.up >= before.up && now.sent >= before.sent && now.got >= before.got
+    && now.at - before.at < GAP_MS && now.up - before.up < GAP_MS / 1000;
+  if (goesOn) {
     const bits = (bytes) => Math.round((bytes * 8000) / (now.at - before.at));
     const links = Object.fromEntries(status.links.map((link) => [link.interface, link.rate_bps]));
-    history.push({ at: now.at, sent: bits(now.sent - before.sent), got: bits(now.got - before.got), links });
-    if (history.length > SAMPLES) history.shift();
+    history.push({ at: now.at, begins: isGap, sent: bits(now.sent - before.sent), got: bits(now.got - before.got), links });
+    while (history[0].at < now.at - WINDOW_MS) history.shift();
   }
+  isGap = !goesOn;
   before = now;
+}
+
+// The history of one value in pieces without a gap, each of { at, value }.
+function pieces(of) {
+  const found = [];
+  let piece = null;
+  for (const sample of history) {
+    const value = of(sample);
+    if (value === undefined) {
+      piece = null;
+      continue;
+    }
+    if (sample.begins || !piece) found.push((piece = []));
+    piece.push({ at: sample.at, value });
+  }
+  return found;
 }
 
 function make(parent, name, attributes, text = "") {
@@ -199,14 +241,16 @@ function figure(id, title, keys) {
   return made;
 }
 
+// `lines` has pieces (above), one list for each key.
 function plot(id, title, keys, lines) {
   const svg = figure(id, title, keys).querySelector("svg");
   const { width, height } = svg.getBoundingClientRect();
   const [top, bottom] = [18, height - 18];
-  const end = ceiling(Math.max(...lines.flat()));
-  const x = (n) => width - ((lines[0].length - 1 - n) * width) / (SAMPLES - 1);
+  const now = history[history.length - 1].at;
+  const end = ceiling(Math.max(...lines.flat(2).map((sample) => sample.value)));
+  const x = (at) => (width - ((now - at) * width) / WINDOW_MS).toFixed(1);
   const y = (value) => (bottom - ((bottom - top) * value) / end).toFixed(1);
-  const latest = lines.map((line, n) => `${keys[n]} ${rate(line[line.length - 1])}`);
+  const latest = lines.map((line, n) => `${keys[n]} ${rate(line.at(-1).at(-1).value)}`);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("aria-label", `${printable(title)} over the last five minutes; now ${latest.join(", ")}`);
   svg.replaceChildren();
@@ -215,21 +259,23 @@ function plot(id, title, keys, lines) {
   make(svg, "text", { x: 0, y: height - 4 }, "5 min ago");
   make(svg, "text", { x: width, y: height - 4, "text-anchor": "end" }, "now");
   lines.forEach((line, n) => {
-    const points = line.map((value, at) => `${x(at).toFixed(1)},${y(value)}`).join(" ");
-    make(svg, "polyline", { points, class: n ? "other" : "one" });
+    for (const piece of line) {
+      // One point alone is drawn too: from itself to itself.
+      const points = [...piece, piece.at(-1)].map((sample) => `${x(sample.at)},${y(sample.value)}`).join(" ");
+      make(svg, "polyline", { points, class: n ? "other" : "one" });
+    }
   });
 }
 
 function draw() {
   if (history.length === 0) return;
   byId("goodput").hidden = false;
-  const lines = [history.map((sample) => sample.sent), history.map((sample) => sample.got)];
-  plot("plot", "All", ["to devices", "from origins"], lines);
+  plot("plot", "All", ["to devices", "from origins"], [pieces((sample) => sample.sent), pieces((sample) => sample.got)]);
   const links = Object.keys(history[history.length - 1].links).slice(0, PLOTS - 1);
   const shown = ["plot", ...links.map((name) => `plot-${name}`)];
   Array.from(byId("plots").children).filter((old) => !shown.includes(old.id)).forEach((old) => old.remove());
   links.forEach((name) =>
-    plot(`plot-${name}`, `Link ${name}`, ["delivered"], [history.map((sample) => sample.links[name] ?? 0)]));
+    plot(`plot-${name}`, `Link ${name}`, ["delivered"], [pieces((sample) => sample.links[name])]));
 }
 
 // ---- again and again

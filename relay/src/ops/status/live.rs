@@ -2,8 +2,9 @@
 
 use super::{Page, Status, client};
 use crate::output;
-use console::Term;
+use std::io::{self, IsTerminal};
 use std::time::Duration;
+use terminal_size::{Height, Width, terminal_size_of};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Lines that a screen needs beside the rows of its tables.
@@ -23,13 +24,13 @@ pub enum Form {
 /// # Errors
 /// When the relay does not answer; on a terminal only the first time: after that it is waited for.
 pub async fn watch(url: &str, page: Page, form: Form, period: Duration) -> anyhow::Result<()> {
-    let terminal = Some(Term::stdout()).filter(|terminal| terminal.is_term() && form == Form::Text);
+    let is_screen = form == Form::Text && io::stdout().is_terminal();
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last: Option<Status> = None;
     loop {
         ticks.tick().await;
-        let size = terminal.as_ref().map(Term::size);
+        let size = is_screen.then(size);
         let rows = size.map_or(page.limit, |(height, _)| usize::from(height).saturating_sub(AROUND_ROWS) / 2);
         let answer = client::fetch(url, Page { limit: page.limit.min(rows.max(1)), ..page }).await;
         let goes_on = match (answer, &last, size) {
@@ -51,6 +52,11 @@ pub async fn watch(url: &str, page: Page, form: Form, period: Duration) -> anyho
             return Ok(());
         }
     }
+}
+
+/// Height and width of the terminal, or those of old ones where it does not say.
+fn size() -> (u16, u16) {
+    terminal_size_of(io::stdout()).map_or((24, 80), |(Width(width), Height(height))| (height, width))
 }
 
 /// The text from the upper left corner, each line cut off at the edge and followed by nothing old (ECMA-48: CUP, EL, ED).
