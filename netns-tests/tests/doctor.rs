@@ -33,13 +33,13 @@ fn the_doctor_finds_what_is_broken_and_nothing_else() -> Result<()> {
         let mut scene = Scene::create("")?;
         let (code, report) = examine(&scene, "healthy", CONFIG)?;
         ensure!(code == Some(0), "{report}");
-        for subject in ["clock", "addresses", "ports", "groups", "dns", "tls", "origin", "memory"] {
+        for subject in ["clock", "addresses", "ports", "groups", "dns", "tls", "origin", "pacing", "memory"] {
             ensure!(says(&report, "ok", subject), "{subject}: {report}");
         }
 
         let wrong = CONFIG.replace("origin.test", "wrong.test");
         let broken = [
-            ("certificate", wrong, "origin", "origin's certificate is not trusted"),
+            ("certificate", wrong, "origin", "with a name that its certificate has"),
             ("resolve", CONFIG.replace("origin.test", "absent.test"), "dns", "name server"),
             (
                 "address",

@@ -213,6 +213,7 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             origin: Origin { bytes: 8, retries: 0, resumes: 0, requests: Default::default() },
             totals: Totals { devices: 11, ..Totals::default() },
             links: vec![link],
+            unpaced: Vec::new(),
             images: vec![image],
             bans: Vec::new(),
             sessions: Vec::new(),

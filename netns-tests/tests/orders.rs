@@ -31,9 +31,11 @@ fn an_image_is_fetched_before_devices_ask() -> Result<()> {
         let (code, said) = relay.command(&["prefetch", "/fw/missing.bin", PATH])?;
         ensure!(
             code == 1
-                && said.contains("origin: https://origin.test/missing.bin was not fetched: client_error"),
+                && said.contains("origin: https://origin.test/missing.bin was not fetched: client_error")
+                && said.contains("404 Not Found; the origin does not have it"),
             "{said}"
         );
+        ensure!(!relay.log().contains("Look"), "whoever waits fills no log");
         ensure!(said.contains("image.bin  65536/65536"), "the others are fetched: {said}");
         let (code, said) = relay.command(&["prefetch", "/elsewhere/image.bin"])?;
         ensure!(code == 1 && said.contains("operator: no [[route]]"), "{said}");
@@ -72,16 +74,19 @@ fn a_banned_image_is_refused_until_the_ban_is_lifted() -> Result<()> {
         let image = nginx::publish_image("image.bin", 1, 20_000)?;
         let config = format!("{CONFIG}max_age = \"1 h\"\n");
         let relay = Relay::start(&scene.net.relay, &config)?;
-        let fetch = |name: &str| device::fetch(&scene.net.devices[0], name, PATH, &[]);
+        let fetch_from = |name: &str, path: &str| device::fetch(&scene.net.devices[0], name, path, &[]);
+        let fetch = |name: &str| fetch_from(name, PATH);
         ensure!(fetch("before")?.image(PATIENCE)? == image);
         let (code, said) = relay.command(&["ban", PATH])?;
         ensure!(code == 0 && said.contains("banned https://origin.test/image.bin"), "{said}");
-        let mut refused = fetch("during")?;
-        ensure!(
-            !refused.wait(PATIENCE)?.success() && refused.printed().contains("4.03"),
-            "{}",
-            refused.printed()
-        );
+        for (name, path) in [("during", PATH), ("query", "/fw/image.bin?x=1"), ("double", "/fw//image.bin")] {
+            let mut refused = fetch_from(name, path)?;
+            ensure!(
+                !refused.wait(PATIENCE)?.success() && refused.printed().contains("4.03"),
+                "{path}: {}",
+                refused.printed()
+            );
+        }
         let (_, status) = relay.command(&["status"])?;
         ensure!(status.contains("BANNED\nhttps://origin.test/image.bin"), "{status}");
         let (code, said) = relay.command(&["unban", PATH])?;

@@ -7,8 +7,10 @@ use crate::driver::{Command, Driver, SessionCommand, Untold};
 use crate::ops::status::Page;
 use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Order, Readiness, Report, Status, StatusSource};
+use crate::pacing::Pacing;
 use crate::sessions::{self, SessionPort};
 use anyhow::{Context, anyhow};
+use nix::unistd::{AccessFlags, access};
 use sixfold_engine::{Id, NewSession, SessionError, SessionStatus, Unable};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -151,6 +153,11 @@ pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> an
         Some(address) => Some(Admin::bind(address, handle.clone(), readiness.clone()).await?),
         None => None,
     };
+    let pacing = Pacing::of(&config);
+    tracing::info!("{pacing}");
+    for (what, remedy) in &pacing.doubts {
+        tracing::warn!("operator: {what}; {remedy}");
+    }
     readiness.ready();
     supervisor::tell(State::Ready(&format!("serves with {}", file.display())));
     tracing::info!("ready");
@@ -262,6 +269,23 @@ pub fn first_address(driver: &mut Driver) -> anyhow::Result<SocketAddr> {
     driver.addresses().first().copied().ok_or_else(|| anyhow!("relay: no socket is open"))
 }
 
+/// What is to be said of a directory for images that is not there: serve makes it where it can, and goes on without where it cannot.
+fn spool_line(path: &Path) -> Option<String> {
+    if path.is_dir() {
+        return None;
+    }
+    let shown = path.display();
+    let parent = path.ancestors().skip(1).find(|parent| parent.exists())?;
+    Some(match access(parent, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) if parent.is_dir() => format!("cache.disk {shown} is not there yet: the relay makes it\n"),
+        _ => format!(
+            "warning: cache.disk {shown} is not there, and cannot be made in {}: images will not outlive a restart; make it for the \
+             relay's user, or correct the path\n",
+            parent.display()
+        ),
+    })
+}
+
 /// What a configuration would serve, for people.
 pub fn summary(config: &Config) -> String {
     let mut text = String::new();
@@ -282,6 +306,12 @@ pub fn summary(config: &Config) -> String {
         text +=
             &format!("agrees on sessions by EDHOC, with the credential {}\n", sessions::edhoc::shown(files));
     }
+    let pacing = Pacing::of(config);
+    text += &format!("{pacing}\n");
+    for (what, remedy) in &pacing.doubts {
+        text += &format!("warning: {what}; {remedy}\n");
+    }
+    text += &config.cache.disk.as_ref().and_then(|disk| spool_line(&disk.path)).unwrap_or_default();
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
         text +=
             "there is no [[route]] and no [proxy] forward: every request will be answered with an error\n";

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::ops::status::Page;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -120,12 +120,13 @@ pub struct Resources {
 
 /// What a running relay is to forget.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("what").required(true).args(["names", "all"])))]
 pub struct PurgeOptions {
     /// Which relay.
     #[command(flatten)]
     pub relay: Running,
     /// Paths on the relay such as /fw/lamp.bin, coap URIs with such a path, or URLs at an origin.
-    #[arg(required_unless_present = "all", conflicts_with = "all", value_name = "URI|PATH")]
+    #[arg(value_name = "URI|PATH")]
     pub names: Vec<String>,
     /// Everything.
     #[arg(long)]
@@ -188,6 +189,8 @@ mod tests {
             let line = ["sixfold-relay", "purge"].iter().chain(arguments);
             assert_eq!(Cli::try_parse_from(line).is_ok(), possible, "{arguments:?}");
         }
+        let complaint = Cli::try_parse_from(["sixfold-relay", "purge"]).unwrap_err().to_string();
+        assert!(complaint.contains("URI|PATH") && complaint.contains("--all"), "{complaint}");
     }
 
     #[test]

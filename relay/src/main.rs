@@ -9,9 +9,14 @@ use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::confine::Confinement;
 use sixfold_relay::ops::status::{self, Form, Page};
 use sixfold_relay::ops::{Order, Report, logging, order};
+use sixfold_relay::origin::OriginSetupError;
+use sixfold_relay::refused::Refused;
 use sixfold_relay::{app, doctor, output};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+
+/// The exit status if the operator has to mend something first: as clap's for a wrong command line.
+const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,7 +34,11 @@ fn main() -> ExitCode {
     };
     outcome.unwrap_or_else(|error| {
         output::tell(&format!("sixfold-relay: {error:#}"));
-        ExitCode::FAILURE
+        if Refused::is_behind(&error) || error.is::<OriginSetupError>() {
+            ExitCode::from(WRONG)
+        } else {
+            ExitCode::FAILURE
+        }
     })
 }
 
@@ -73,7 +82,7 @@ fn examine(file: &ConfigFile) -> anyhow::Result<ExitCode> {
 
 fn refuse(mistakes: &Mistakes) -> ExitCode {
     output::tell(&mistakes.to_string());
-    ExitCode::from(2)
+    ExitCode::from(WRONG)
 }
 
 async fn show_status(options: &StatusOptions) -> anyhow::Result<ExitCode> {

@@ -23,6 +23,19 @@ pub(crate) fn guarded(file: &Path) -> Result<(), String> {
     ))
 }
 
+/// Refuses a file that cannot be read.
+///
+/// # Errors
+/// What is wrong, and what to do: the operator's to mend.
+pub(crate) fn readable(file: &Path) -> Result<(), String> {
+    fs::File::open(file).map(drop).map_err(|error| {
+        format!(
+            "{} cannot be read ({error}): check the path, and that the relay's user may read it",
+            file.display()
+        )
+    })
+}
+
 /// The mode is that of stat(2).
 const fn is_guarded(mode: u32, owner: u32) -> bool {
     let others = if owner == 0 { 0o037 } else { 0o077 };

@@ -16,6 +16,8 @@
 //! The spool never decides whether a representation may be used: the origin client does. All functions block
 //! on the disk; call them from blocking threads.
 
+use crate::lock::{self, Lock};
+use anyhow::Context;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,7 +26,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
@@ -48,7 +50,9 @@ const TEMPORARY_SUFFIX: &str = ".part";
 #[derive(Debug)]
 pub struct Spool {
     directory: PathBuf,
-    limit: u64,
+    limit: AtomicU64,
+    /// Two in one directory would remove each other's files.
+    _lock: Lock,
     index: Mutex<Index>,
     complained: AtomicBool,
 }
@@ -61,18 +65,38 @@ impl Spool {
     }
 
     /// Opens or creates the directory, removes what an earlier process left unfinished, and brings what is
-    /// there under `limit` bytes. Fails if the directory cannot be made or read.
-    pub fn open(directory: &Path, limit: u64) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+    /// there under `limit` bytes.
+    ///
+    /// # Errors
+    /// If the directory cannot be made or read; [`Refused`](crate::refused::Refused) if another process has it open.
+    pub fn open(directory: &Path, limit: u64) -> anyhow::Result<Self> {
+        fs::create_dir_all(directory).context("it cannot be made")?;
         let spool = Self {
             directory: directory.to_owned(),
-            limit,
+            limit: AtomicU64::new(limit),
+            _lock: lock::hold(directory, "cache.disk", directory)?,
             index: Mutex::new(Index::default()),
             complained: AtomicBool::new(false),
         };
         spool.scan()?;
         spool.reserve(0);
         Ok(spool)
+    }
+
+    /// Whether it is this directory, however it is called.
+    pub fn is_at(&self, directory: &Path) -> bool {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        real(&self.directory) == real(directory)
+    }
+
+    /// Allows it other bytes from now on.
+    pub fn resize(&self, limit: u64) {
+        self.limit.store(limit, Ordering::Relaxed);
+        self.reserve(0);
+    }
+
+    fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Bytes on disk now, with those that are being written.
@@ -105,7 +129,7 @@ impl Spool {
     /// validated again), cannot fit, or the disk refuses.
     pub fn begin(self: &Arc<Self>, url: &str, head: &Head) -> Option<Draft> {
         let metadata = Metadata::new(url, head)?;
-        if head.length.is_some_and(|length| length > self.limit) {
+        if head.length.is_some_and(|length| length > self.limit()) {
             return None;
         }
         let file = tempfile::Builder::new().suffix(TEMPORARY_SUFFIX).tempfile_in(&self.directory);
@@ -176,7 +200,7 @@ impl Spool {
     /// Makes room for `bytes` more, at the cost of what was used least recently.
     fn reserve(&self, bytes: u64) -> bool {
         let mut index = self.index();
-        while index.used.saturating_add(bytes) > self.limit {
+        while index.used.saturating_add(bytes) > self.limit() {
             let Some(name) = index.least_recently_used() else { return false };
             self.delete_locked(&mut index, &name);
         }

@@ -109,6 +109,61 @@ contexts = \"contexts\"
     }
 }
 
+/// Root can read what the user cannot that the relay becomes.
+#[test]
+fn files_are_read_as_the_user_that_the_relay_becomes() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root becomes somebody else");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let allow = |name: &str, mode| fs::set_permissions(path(name), Permissions::from_mode(mode)).unwrap();
+    allow("", 0o755);
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(path("ca.pem"), own.cert.pem()).unwrap();
+    let text = "[[route]]\npath = \"/fw\"\norigin = \"https://localhost:1/\"\nca_file = \"ca.pem\"\n\
+                [listen]\ncoap = [\"[::1]:0\"]\n[admin]\nlisten = \"\"\n[process]\nuser = \"nobody\"\n";
+    fs::write(path("relay.toml"), text).unwrap();
+    let file = path("relay.toml").display().to_string();
+    allow("ca.pem", 0o600);
+    for command in ["check", "serve", "doctor"] {
+        let output = relay(&[command, "--config", &file]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{command}: {said}");
+        assert!(said.contains("relay.toml:4: route.ca_file: operator: as nobody"), "{command}: {said}");
+        assert!(said.contains("Permission denied"), "{command}: {said}");
+    }
+    allow("ca.pem", 0o644);
+    assert_eq!(relay(&["check", "--config", &file]).status.code(), Some(0));
+    let text = text.replace("nobody", "no-such-user-here");
+    fs::write(path("relay.toml"), text).unwrap();
+    let output = relay(&["serve", "--config", &file]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("operator: process.user: there is no user"), "{said}");
+}
+
+#[test]
+fn check_says_what_is_paced_and_where_images_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = |path: &str| {
+        let (code, said, _) = check(&format!(
+            "[listen]\ninterface = \"no-such-if\"\n[cache]\ndisk = {{ path = \"{path}\", limit = 1 }}\n"
+        ));
+        assert_eq!(code, Some(0));
+        assert!(
+            said.contains("paced: none; not paced: no-such-if\nwarning: no-such-if is not there"),
+            "{said}"
+        );
+        said
+    };
+    let there = folder.path().display();
+    assert!(!disk(&there.to_string()).contains("cache.disk"));
+    assert!(disk(&format!("{there}/a/b")).contains("/a/b is not there yet: the relay makes it"));
+    assert!(disk("/dev/null/b").contains("warning: cache.disk /dev/null/b is not there, and cannot"));
+}
+
 #[test]
 fn a_file_that_is_not_there() {
     let output = relay(&["check", "--config", "/nonexistent/relay.toml"]);

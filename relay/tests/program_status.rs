@@ -21,6 +21,7 @@ fn relay(answers: usize) -> String {
         origin: Origin { bytes: 0, retries: 0, resumes: 0, requests: Default::default() },
         totals: Totals::default(),
         links: Vec::new(),
+        unpaced: Vec::new(),
         images: Vec::new(),
         bans: Vec::new(),
         transfers: Vec::new(),
@@ -38,6 +39,33 @@ fn relay(answers: usize) -> String {
         }
     });
     url
+}
+
+/// Something that is no relay, with this answer.
+fn no_relay(answer: &'static str) -> String {
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        let mut stream = listener.incoming().next().unwrap().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+        while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    url
+}
+
+#[test]
+fn what_is_no_relay_is_called_so_and_its_pages_are_not_printed() {
+    for answer in [
+        "HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>no</html",
+        "HTTP/1.1 503 Busy\r\nContent-Length: 14\r\n\r\n<html>no</html",
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 14\r\n\r\n<html>no</html",
+    ] {
+        let output = status(&no_relay(answer), &[]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("is not a relay's admin address") && !said.contains("<html"), "{said}");
+    }
 }
 
 fn status(url: &str, arguments: &[&str]) -> Command {

@@ -1,5 +1,6 @@
 //! The engine itself: what goes in, what comes out, and what time does to it.
 
+use crate::bans::Bans;
 use crate::coap::{self, Refusal, Token, Wants};
 use crate::config::Config;
 use crate::edhoc::EdhocRequest;
@@ -23,7 +24,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Malformed, Message, Type};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ pub(crate) enum Timer {
     Idle(FetchId),
     /// Send the answer to a multicast request (RFC 7252 §8.2).
     Leisure(Transmit),
+    /// See whether a transfer, by its device, URL and protection, has fallen silent.
+    Silence(SocketAddr, Arc<str>, bool),
     /// A session has expired.
     EndSession(Serial),
 }
@@ -64,7 +67,7 @@ pub struct Engine<S> {
     pub(crate) links: Links,
     pub(crate) streams: Streams,
     /// The URLs that are refused.
-    pub(crate) bans: BTreeSet<String>,
+    pub(crate) bans: Bans,
     pub(crate) sessions: Sessions,
     pub(crate) echo: Echo,
     /// Where requests are unprotected.
@@ -126,7 +129,7 @@ impl<S: Store> Engine<S> {
             observers: Observers::default(),
             links: Links::default(),
             streams: Streams::default(),
-            bans: BTreeSet::new(),
+            bans: Bans::default(),
             sessions: Sessions::new(hasher.clone()),
             echo,
             plain: Vec::new(),
@@ -196,6 +199,7 @@ impl<S: Store> Engine<S> {
                 Timer::Retransmit(peer, message_id) => self.retransmit(now, peer, message_id),
                 Timer::Revalidate(url) => self.revalidate(now, &url),
                 Timer::Idle(id) => self.cancel_if_idle(now, id),
+                Timer::Silence(peer, url, is_protected) => self.end_if_silent(now, peer, url, is_protected),
                 Timer::EndSession(serial) => {
                     self.end_sessions(&[serial], SessionEvent::Expired);
                 }

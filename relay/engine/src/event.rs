@@ -24,7 +24,8 @@ pub enum Event {
     BlockSent(usize),
     /// A datagram was not processed or not answered.
     Dropped(DropReason),
-    /// A device began to fetch an image.
+    /// A device began to fetch an image: it got a second block, or all in one, or takes part in a group. Who asks for a first block
+    /// alone only looks.
     TransferStarted,
     /// A device has no more to do with an image: it got the last block, or fell silent.
     TransferEnded {
@@ -32,7 +33,7 @@ pub enum Event {
         peer: SocketAddr,
         /// Did the last block leave?
         finished: bool,
-        /// From its first request to its last.
+        /// From its first block to its last.
         duration: Duration,
     },
     /// All bytes of a version are here.

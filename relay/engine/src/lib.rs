@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bans;
 mod body;
 mod coap;
 mod config;
@@ -40,6 +41,7 @@ mod store;
 mod streams;
 mod target;
 mod timers;
+mod transfers;
 mod upstream;
 
 pub use config::{Config, Limits, Route};

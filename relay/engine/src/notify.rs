@@ -12,9 +12,9 @@ use crate::observers::Observer;
 use crate::operator::BANNED;
 use crate::outgoing::Purpose;
 use crate::path::Path;
-use crate::responses::Sent;
 use crate::session::Bound;
 use crate::store::Store;
+use crate::transfers::Sent;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Block, Type};
 use std::net::SocketAddr;
@@ -130,7 +130,7 @@ impl<S: Store> Engine<S> {
             Reply { path, token, message_id: 0, confirmable: true, acknowledged: true, bound, room: None };
         let Some(resource) = self.resources.peek(&url) else { return };
         let negative = resource.negative.filter(|negative| negative.failure.is_definite());
-        let banned = self.bans.contains(&*url).then_some(BANNED);
+        let banned = self.bans.cover(&url).then_some(BANNED);
         if let Some(refusal) = banned.or(negative.map(|negative| gateway::refusal(negative.failure))) {
             self.remove_observer(peer, token);
             return self.respond(now, reply, &Wants::default(), Response::refusal(refusal, None));

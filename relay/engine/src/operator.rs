@@ -16,9 +16,6 @@ use sixfold_profile::coap::Code;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Resources that may be banned at the same time.
-const MOST_BANS: usize = 256;
-
 /// What a device hears that asks for a banned resource.
 pub(crate) const BANNED: Refusal = Refusal::new(Code::FORBIDDEN, "relay: banned by its operator");
 
@@ -70,7 +67,7 @@ impl<S: Store> Engine<S> {
     /// Why it is not fetched.
     pub fn prefetch(&mut self, now: Instant, name: &str) -> Result<String, Unable> {
         let (url, path) = target::named(&self.config, name).ok_or(Unable::NotConfigured)?;
-        if self.bans.contains(&url) {
+        if self.bans.cover(&url) {
             return Err(Unable::Banned);
         }
         let resource = self.resources.peek(&url);
@@ -117,19 +114,27 @@ impl<S: Store> Engine<S> {
         urls.len()
     }
 
-    /// Refuses a resource from now on, whoever asks and how: 4.03. Who waits for it or observes it is told; streams of it
-    /// end. Its bytes stay until they are purged. Gives the URL.
+    /// Refuses a resource from now on, whoever asks and how: 4.03. Without a query in its name it is refused with any, and in every
+    /// spelling of its path. Who waits for it or observes it is told; streams of it end. Its bytes stay until they are
+    /// purged. Gives the URL in its plain spelling.
     ///
     /// # Errors
     /// Why it is not banned.
     pub fn ban(&mut self, now: Instant, name: &str) -> Result<String, Unable> {
-        let url = self.locate(name)?;
-        if self.bans.len() >= MOST_BANS && !self.bans.contains(&url) {
-            return Err(Unable::TooManyBans);
+        let url = self.bans.add(&self.locate(name)?).ok_or(Unable::TooManyBans)?;
+        let banned = self.resources.iter().filter(|resource| self.bans.cover(&resource.url));
+        let banned: Vec<_> = banned.map(|resource| resource.url.clone()).collect();
+        self.disband_banned();
+        for banned in banned {
+            self.end_service(now, &banned);
         }
-        self.bans.insert(url.clone());
-        self.disband_resource(&url);
-        if let Some(id) = self.resources.peek(&url).and_then(|resource| resource.fetch)
+        self.release(now);
+        Ok(url)
+    }
+
+    /// Ends what is under way of a resource that was banned.
+    fn end_service(&mut self, now: Instant, url: &str) {
+        if let Some(id) = self.resources.peek(url).and_then(|resource| resource.fetch)
             && let Some(fetch) = self.end_fetch(id)
         {
             self.commands.push_back(FetchCommand::Cancel(id));
@@ -139,9 +144,7 @@ impl<S: Store> Engine<S> {
                 self.deliver(now, exchange.reply, &exchange.wants, &exchange.url, answer);
             }
         }
-        self.notify(now, &url);
-        self.release(now);
-        Ok(url)
+        self.notify(now, url);
     }
 
     /// Serves a resource again. Gives the URL, and whether it was banned.
@@ -150,16 +153,15 @@ impl<S: Store> Engine<S> {
     /// When the configuration does not cover it, and it is not banned.
     pub fn lift_ban(&mut self, name: &str) -> Result<(String, bool), Unable> {
         // A ban outlives the route that it was given under.
-        if self.bans.remove(name) {
-            return Ok((name.to_owned(), true));
+        let (url, was_banned) = self.bans.lift(name);
+        if was_banned {
+            return Ok((url, true));
         }
-        let url = self.locate(name)?;
-        let banned = self.bans.remove(&url);
-        Ok((url, banned))
+        Ok(self.bans.lift(&self.locate(name)?))
     }
 
     /// The URLs that are banned, in alphabetical order.
     pub const fn bans(&self) -> &BTreeSet<String> {
-        &self.bans
+        self.bans.all()
     }
 }

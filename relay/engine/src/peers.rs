@@ -6,6 +6,7 @@
 use crate::exchanges::ExchangeId;
 use crate::image::ETag;
 use crate::session::Refusals;
+use crate::timers::TimerId;
 use foldhash::quality::FixedState;
 use lru::LruCache;
 use sixfold_profile::Instant;
@@ -39,6 +40,11 @@ pub(crate) struct Transfer {
     pub(crate) offered: Szx,
     /// The last block has left.
     pub(crate) finished: bool,
+    /// It got more than its first block, or takes part in a group: who asks for one block only looks, as main programs do that
+    /// prepare an update. What did not begin is not shown, and did not end either.
+    pub(crate) begun: bool,
+    /// When to look whether it has fallen silent; none once it is finished.
+    pub(crate) silence: Option<TimerId>,
 }
 
 impl Transfer {

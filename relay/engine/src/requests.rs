@@ -134,7 +134,7 @@ impl<S: Store> Engine<S> {
             self.answer_links(now, reply, &ask.wants, &links);
             return Ok(());
         }
-        if ask.wants.accept == Some(content_format::INFORMATIVE_RESPONSE.into()) && !self.bans.contains(url) {
+        if ask.wants.accept == Some(content_format::INFORMATIVE_RESPONSE.into()) && !self.bans.cover(url) {
             return self.inform(now, reply, &ask.wants, url, message);
         }
         if self.fitting(&reply, &ask.wants, Szx::MIN).is_none() {
@@ -173,7 +173,7 @@ impl<S: Store> Engine<S> {
 
     /// The decision of the cache (RFC 9111 §4, with rule 2 of the design: a transfer stays with its version).
     pub(crate) fn find(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> Found {
-        if self.bans.contains(url) {
+        if self.bans.cover(url) {
             let max_age = self.config.limits.negative_ttl.as_secs();
             return Found::Negative(BANNED, u32::try_from(max_age).unwrap_or(u32::MAX));
         }
@@ -330,7 +330,7 @@ impl<S: Store> Engine<S> {
 
     /// What devices may have.
     fn served(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.iter().filter(|resource| !self.bans.contains(&*resource.url))
+        self.resources.iter().filter(|resource| !self.bans.cover(&resource.url))
     }
 
     fn answer_links(&mut self, now: Instant, reply: Reply, wants: &Wants, links: &str) {

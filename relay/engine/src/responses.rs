@@ -1,34 +1,21 @@
-//! From a response to a datagram: piggybacked or separate, Confirmable or not (RFC 7252 §5.2), and what a
-//! block that leaves says about the device's transfer.
+//! From a response to a datagram: piggybacked or separate, Confirmable or not (RFC 7252 §5.2).
 
 use crate::answer::Answer;
 use crate::coap::{self, Refusal, Response, Wants};
 use crate::engine::{Engine, Timer};
 use crate::event::{DropReason, Event, LinkDecision};
 use crate::exchanges::{Exchange, ExchangeId, Reply};
-use crate::image::ETag;
 use crate::links::SOON_S;
 use crate::outgoing::{Confirmable, Purpose};
 use crate::path::Path;
-use crate::peers::{Separate, Transfer};
+use crate::peers::Separate;
 use crate::store::Store;
+use crate::transfers::Sent;
 use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Code, Szx, Type, params};
+use sixfold_profile::coap::{Code, Type, params};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// A block that has left: of which version, and where in its body.
-#[derive(Clone, Copy)]
-pub(crate) struct Sent {
-    pub(crate) etag: ETag,
-    pub(crate) is_protected: bool,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) last: bool,
-    /// The largest block that might have been sent.
-    pub(crate) offered: Szx,
-}
 
 impl<S: Store> Engine<S> {
     /// Sends an answer when its link has room.
@@ -219,87 +206,5 @@ impl<S: Store> Engine<S> {
             *waiting = waiting.saturating_sub(1);
         }
         Some(exchange)
-    }
-
-    /// Follows a device through its image. A block that repeats what a finished transfer had already is no new
-    /// transfer, unless it is the first.
-    pub(crate) fn progress(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
-        self.event(Event::BlockSent(block.end - block.start));
-        self.advance(now, address, url, block);
-    }
-
-    /// The same for what a device says of itself.
-    pub(crate) fn advance(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
-        let Sent { etag, is_protected, start, end, last, offered } = block;
-        let Some(peer) = self.peers.peek_mut(&address) else { return };
-        match peer.transfer_mut(url, is_protected).filter(|transfer| transfer.etag == etag) {
-            Some(transfer) if transfer.finished && start > 0 => {}
-            Some(transfer) if !transfer.finished => {
-                transfer.last = now;
-                transfer.sent = transfer.sent.max(end);
-                transfer.offered = offered;
-                transfer.finished = last;
-                let transfer = last.then(|| transfer.clone());
-                if let Some(transfer) = transfer {
-                    self.event(ended(address, &transfer));
-                }
-            }
-            _ => self.start_transfer(now, address, url, block),
-        }
-    }
-
-    fn start_transfer(&mut self, now: Instant, address: SocketAddr, url: &str, block: Sent) {
-        let Sent { etag, is_protected, start, end, last, offered } = block;
-        let Some(resource) = self.resources.peek(url) else { return };
-        let transfer = Transfer {
-            url: resource.url.clone(),
-            is_protected,
-            etag,
-            started: now,
-            last: now,
-            from: start,
-            sent: end,
-            offered,
-            finished: last,
-        };
-        let Some(peer) = self.peers.peek_mut(&address) else { return };
-        let previous = peer.take_transfer(url, is_protected);
-        let displaced = peer.add_transfer(transfer.clone());
-        for old in [previous, displaced].into_iter().flatten() {
-            self.end_transfer(address, &old);
-        }
-        self.event(Event::TransferStarted);
-        if last {
-            self.event(ended(address, &transfer));
-        }
-    }
-
-    /// A device is done with a version, as far as anybody can know.
-    pub(crate) fn finish_transfer(&mut self, address: SocketAddr, url: &str, etag: ETag) {
-        for is_protected in [false, true] {
-            let peer = self.peers.peek_mut(&address);
-            let transfer = peer.and_then(|peer| peer.transfer_mut(url, is_protected));
-            if let Some(transfer) = transfer.filter(|transfer| transfer.etag == etag)
-                && !std::mem::replace(&mut transfer.finished, true)
-            {
-                let ended = ended(address, transfer);
-                self.event(ended);
-            }
-        }
-    }
-
-    /// Reports a transfer that will not go on, unless its end was reported already.
-    pub(crate) fn end_transfer(&mut self, peer: SocketAddr, transfer: &Transfer) {
-        if !transfer.finished {
-            self.event(ended(peer, transfer));
-        }
-    }
-}
-
-fn ended(peer: SocketAddr, transfer: &Transfer) -> Event {
-    Event::TransferEnded {
-        peer,
-        finished: transfer.finished,
-        duration: transfer.last.since(transfer.started),
     }
 }

@@ -194,7 +194,7 @@ impl<S: Store> Engine<S> {
     pub fn longest_transfers<const N: usize>(&self, now: Instant) -> [Option<(Duration, f64)>; N] {
         let mut longest: [Option<(Duration, &Transfer)>; N] = [None; N];
         let transfers = self.peers.iter().flat_map(|(_, record)| &record.transfers);
-        for transfer in transfers.filter(|transfer| !transfer.finished) {
+        for transfer in transfers.filter(|transfer| transfer.begun && !transfer.finished) {
             let mut next = Some((now.since(transfer.started), transfer));
             for place in &mut longest {
                 if place.map(|(age, _)| age) < next.map(|(age, _)| age) {
@@ -257,7 +257,7 @@ impl<S: Store> Engine<S> {
     pub fn transfers(&self, now: Instant, skip: usize, limit: usize) -> Vec<TransferStatus> {
         let all =
             self.peers.iter().flat_map(|(&peer, record)| record.transfers.iter().map(move |t| (peer, t)));
-        let some = all.skip(skip).take(limit);
+        let some = all.filter(|(_, transfer)| transfer.begun).skip(skip).take(limit);
         some.map(|(peer, transfer)| TransferStatus {
             peer,
             url: transfer.url.clone(),

@@ -11,8 +11,8 @@ use crate::links::{Waiting, seconds};
 use crate::origin::FetchId;
 use crate::pacing::{LinkConfig, Parcel, Sign, headers};
 use crate::path::{Path, Transmit};
-use crate::responses::Sent;
 use crate::store::Store;
+use crate::transfers::Sent;
 use rand_chacha::rand_core::Rng;
 use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Message, Szx, content_format};
@@ -124,7 +124,7 @@ impl<S: Store> Engine<S> {
         let offered = lacks.szx;
         let is_protected = reply.bound.is_some();
         let sent = Sent { etag, is_protected, start: here.min(1), end: here, last: false, offered };
-        self.advance(now, peer, url, sent);
+        self.advance(now, peer, url, sent, true);
         self.leave_link(interface, peer);
         let max_age = seconds(age).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
         let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
@@ -308,9 +308,9 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// A resource is not to be sent any more.
-    pub(crate) fn disband_resource(&mut self, url: &str) {
-        while let Some(place) = self.streams.groups.iter().position(|group| &*group.url == url) {
+    /// What is banned is streamed to nobody.
+    pub(crate) fn disband_banned(&mut self) {
+        while let Some(place) = self.streams.groups.iter().position(|group| self.bans.cover(&group.url)) {
             self.remove_group(place);
         }
     }

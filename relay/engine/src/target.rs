@@ -194,7 +194,8 @@ pub fn canonical_url(url: &str) -> Option<String> {
     Some(format!("{scheme}://{host}{port}{}{query}", uri.path()))
 }
 
-fn percent_decode(segment: &str) -> Vec<u8> {
+/// What a segment stands for; a percent sign without two digits behind it, for itself.
+pub(crate) fn percent_decode(segment: &str) -> Vec<u8> {
     let hex = |digit: u8| char::from(digit).to_digit(16);
     let mut bytes = segment.bytes().peekable();
     let mut decoded = Vec::with_capacity(segment.len());

@@ -359,14 +359,15 @@ fn the_longest_transfers_come_first_and_finished_ones_not_at_all() {
     assert_eq!(bench.engine.longest_transfers::<2>(bench.now), [None; 2]);
     for peer in 1..=3 {
         bench.ask(&Ask::block(peer, 1, "image.bin", 0, 4));
+        bench.ask(&Ask::block(peer, 2, "image.bin", 1, 4));
         bench.pass(SECOND);
     }
     let ages =
         |bench: &Bench| bench.engine.longest_transfers::<3>(bench.now).map(|one| one.map(|(age, _)| age));
     assert_eq!(ages(&bench), [Some(3 * SECOND), Some(2 * SECOND), Some(SECOND)]);
     let [Some((_, share))] = bench.engine.longest_transfers::<1>(bench.now) else { panic!() };
-    assert!((share - 0.256).abs() < 1e-9, "{share}");
-    for num in 1..4 {
+    assert!((share - 0.512).abs() < 1e-9, "{share}");
+    for num in 2..4 {
         bench.ask(&Ask::block(1, 1 + num, "image.bin", num.into(), 4));
     }
     assert_eq!(ages(&bench), [Some(2 * SECOND), Some(SECOND), None], "the first is done");

@@ -161,6 +161,46 @@ fn a_banned_resource_is_refused_until_the_ban_is_lifted() {
     assert!(core(&mut bench, 2).contains("image.bin"));
 }
 
+/// Origin servers answer all of these with the same file.
+#[test]
+fn a_ban_covers_every_query_and_every_spelling_of_the_path() {
+    let mut bench = Bench::new(config());
+    let spellings = [
+        Ask::get(1, 1, "image.bin").with(option::URI_QUERY, b"x=1"),
+        Ask::get(1, 2, "").with(option::URI_PATH, b"image.bin"),
+        Ask::get(1, 3, "image.bin").with(option::URI_PATH, b""),
+        Ask::get(1, 4, "image.bin;v=1"),
+    ];
+    for (peer, ask) in (1..).zip(spellings.clone()) {
+        bench.send(&Ask { peer, ..ask });
+        let id = bench.fetch();
+        bench.deliver(id, 1, &body(1, 200), 600);
+        assert_eq!(bench.answers().remove(0).code, Code::CONTENT);
+    }
+    // One is being fetched, one is observed, and a transfer is in its middle.
+    bench.send(&Ask::get(7, 1, "image.bin").with(option::URI_QUERY, b"y"));
+    let fetching = bench.fetch();
+    bench.ask(&Ask { peer: 8, ..spellings[0].clone() }.uint(option::OBSERVE, 0));
+    assert_eq!(bench.engine.ban(bench.now, "/fw//image.bin").as_deref(), Ok(URL));
+    assert_eq!(bench.command(), Some(FetchCommand::Cancel(fetching)));
+    let mut told = bench.answers();
+    told.sort_by_key(|answer| answer.peer);
+    assert_eq!(told.iter().map(|answer| answer.peer).collect::<Vec<_>>(), [7, 8]);
+    assert!(told.iter().all(|answer| answer.code == Code::FORBIDDEN), "{told:?}");
+    for (peer, ask) in (1..).zip(spellings) {
+        let ask = Ask { peer, message_id: 100, ..ask };
+        assert_eq!(bench.ask(&ask).code, Code::FORBIDDEN, "{ask:?}");
+    }
+    assert_eq!(bench.command(), None, "the origin is not asked");
+    assert_eq!(bench.engine.prefetch(bench.now, "/fw/image.bin?z"), Err(Unable::Banned));
+    assert_eq!(bench.engine.lift_ban("/fw/image.bin/"), Ok((URL.to_owned(), true)));
+    // Where queries name files, a ban of one is none of the others.
+    bench.engine.ban(bench.now, "/fw/image.bin?x=1").unwrap();
+    let ask = Ask::get(1, 101, "image.bin").with(option::URI_QUERY, b"x=1");
+    assert_eq!(bench.ask(&ask).code, Code::FORBIDDEN);
+    assert_eq!(bench.ask(&Ask::get(1, 102, "image.bin;v=1")).code, Code::CONTENT);
+}
+
 #[test]
 fn whoever_waits_for_or_observes_a_banned_resource_is_told() {
     let mut bench = Bench::new(config());

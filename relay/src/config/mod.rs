@@ -12,9 +12,12 @@ pub use mistakes::{Mistake, Mistakes};
 use schema::Files;
 pub use sessions::{EdhocFiles, Handshakes, Port, Sessions};
 
+use crate::confine;
 use crate::directory;
 use crate::origin::{self, OriginSettings, Retries, Settings, Timeouts};
+use crate::refused::Refused;
 use crate::spool::Spool;
+use nix::unistd::User;
 use sixfold_engine::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
 use std::net::SocketAddr;
@@ -259,17 +262,32 @@ impl Config {
             file: file.display().to_string(),
             list: vec![Mistake { line: 0, key: String::new(), message: format!("cannot be read: {error}") }],
         })?;
-        schema::read(
-            &text,
-            file,
-            Files {
-                origin: origin::mistakes,
-                port: crate::sessions::file_mistakes,
-                edhoc: crate::sessions::edhoc::file_mistakes,
-                contexts: crate::secret::guarded,
-                store: crate::sessions::store::guarded,
-            },
-        )
+        let files = Files {
+            origin: origin::mistakes,
+            port: crate::sessions::file_mistakes,
+            edhoc: crate::sessions::edhoc::file_mistakes,
+            contexts: crate::secret::guarded,
+            store: crate::sessions::store::guarded,
+        };
+        let config = schema::read(&text, file, files)?;
+        match confine::successor(&config.process) {
+            Some(user) => config.readable_for(&user, &text, file, files),
+            None => Ok(config),
+        }
+    }
+
+    /// Root reads everything; the user that it becomes may not. (What the relay writes is given to that user when it starts.)
+    fn readable_for(self, user: &User, text: &str, file: &Path, files: Files) -> Result<Self, Mistakes> {
+        let files = Files { contexts: crate::secret::readable, store: |_| Ok(()), ..files };
+        let read = confine::with_access_of(user, || schema::read(text, file, files).map(drop));
+        let Some(Err(mut mistakes)) = read else { return Ok(self) };
+        for mistake in &mut mistakes.list {
+            mistake.message = format!(
+                "operator: as {}, whom the relay becomes (process.user): {}",
+                user.name, mistake.message
+            );
+        }
+        Err(mistakes)
     }
 
     /// Reads a text as if it were the content of `file`; files that it names are not looked at.
@@ -317,15 +335,23 @@ impl Config {
     }
 
     /// Opens the spool, if there is to be one. If it cannot be opened the relay works on, with a warning.
-    pub fn open_spool(&self) -> Option<Arc<Spool>> {
-        let disk = self.cache.disk.as_ref()?;
-        let spool = Spool::open(&disk.path, disk.limit).inspect_err(|error| {
-            let path = disk.path.display();
-            tracing::warn!(
-                "operator: no spool in {path}: {error}; images will not outlive a restart, see cache.disk"
-            );
-        });
-        spool.ok().map(Arc::new)
+    ///
+    /// # Errors
+    /// If another relay has it open: the two would remove each other's images.
+    pub fn open_spool(&self) -> anyhow::Result<Option<Arc<Spool>>> {
+        let Some(disk) = &self.cache.disk else { return Ok(None) };
+        let error = match Spool::open(&disk.path, disk.limit) {
+            Ok(spool) => return Ok(Some(Arc::new(spool))),
+            Err(error) => error,
+        };
+        if Refused::is_behind(&error) {
+            return Err(error);
+        }
+        let path = disk.path.display();
+        tracing::warn!(
+            "operator: no spool in {path}: {error:#}; images will not outlive a restart, see cache.disk"
+        );
+        Ok(None)
     }
 
     /// The origin client's part.

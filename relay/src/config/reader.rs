@@ -29,14 +29,17 @@ impl<'t> Source<'t> {
         self.text.bytes().take(offset).filter(|&byte| byte == b'\n').count() + 1
     }
 
-    /// The top level of the file; syntax errors are mistakes too.
-    pub(super) fn parse(&self) -> DeTable<'t> {
+    /// The top level of the file. After a syntax error there is none, because what else seems wrong may be no mistake.
+    pub(super) fn parse(&self) -> Option<DeTable<'t>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in errors {
-            let line = error.span().map_or(0, |span| self.line(span.start));
-            self.mistake(line, "", format!("not TOML: {}", error.message()));
-        }
-        table.into_inner()
+        let Some(error) = errors.first() else { return Some(table.into_inner()) };
+        let line = error.span().map_or(0, |span| self.line(span.start));
+        self.mistake(
+            line,
+            "",
+            format!("not TOML: {}; the rest of the file was not looked at", error.message()),
+        );
+        None
     }
 
     /// A path in the file, which is relative to the directory of the file.
@@ -67,8 +70,8 @@ pub(super) struct Section<'s, 't> {
 }
 
 impl<'s, 't> Section<'s, 't> {
-    pub(super) fn top(source: &'s Source<'t>) -> Self {
-        Self { source, name: String::new(), line: 0, table: source.parse(), known: Vec::new() }
+    pub(super) const fn top(source: &'s Source<'t>, table: DeTable<'t>) -> Self {
+        Self { source, name: String::new(), line: 0, table, known: Vec::new() }
     }
 
     fn key(&self, key: &str) -> String {

@@ -11,6 +11,7 @@ use sixfold_profile::coap::MAX_NUM;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::de::DeTable;
 
 /// How far a stream goes in a mesh, if nothing else is said: as far as a packet of RFC 6282 that compresses its hop limit.
 const MESH_HOPS: u8 = 64;
@@ -47,16 +48,16 @@ impl Files {
 /// Reads a whole file.
 pub(super) fn read(text: &str, file: &Path, files: Files) -> Result<Config, Mistakes> {
     let source = Source::new(text, file);
-    let config = read_all(&source, files);
+    let config = source.parse().map(|table| read_all(&source, table, files));
     match source.into_mistakes() {
-        None => Ok(config),
+        None => Ok(config.unwrap_or_default()),
         Some(mistakes) => Err(mistakes),
     }
 }
 
-fn read_all(source: &Source<'_>, files: Files) -> Config {
+fn read_all<'t>(source: &Source<'t>, table: DeTable<'t>, files: Files) -> Config {
     let mut config = Config::default();
-    let mut top = Section::top(source);
+    let mut top = Section::top(source, table);
     top.section("listen", |section| read_listen(section, &mut config));
     top.sections("route", |section| read_route(section, &mut config, files));
     top.sections("link", |section| read_link(section, &mut config));
@@ -173,15 +174,12 @@ fn read_origin_settings(section: &mut Section<'_, '_>, files: Files) -> (OriginS
         (None, Some(_)) => {
             section.mistake(key_line, "client_key_file", "has no certificate; add client_cert_file");
         }
-        _ if origin.prefix.is_empty() => {}
-        _ => {
-            for (key, message) in (files.origin)(&origin) {
-                let lines =
-                    [("ca_file", ca_line), ("client_cert_file", cert_line), ("client_key_file", key_line)];
-                let place = lines.into_iter().find(|(name, _)| *name == key);
-                section.mistake(place.map_or(line, |(_, line)| line), key, message);
-            }
-        }
+        _ => {}
+    }
+    for (key, message) in (files.origin)(&origin) {
+        let lines = [("ca_file", ca_line), ("client_cert_file", cert_line), ("client_key_file", key_line)];
+        let place = lines.into_iter().find(|(name, _)| *name == key);
+        section.mistake(place.map_or(line, |(_, line)| line), key, message);
     }
     (origin, line)
 }
@@ -338,16 +336,16 @@ fn prefix(url: &str, allow_http: bool) -> values::Outcome<String> {
     let canonical = canonical_url(url).ok_or_else(|| {
         format!("\"{shown}\" is no http or https URL without user, fragment or dot segments; write \"https://host/path/\"")
     })?;
+    let mut wrong = Vec::new();
     if canonical.contains('?') {
-        return Err(format!("\"{shown}\" has a query; name the part of the URL that all images share"));
-    }
-    if !url.ends_with('/') {
-        return Err(format!("\"{shown}\" does not end with a slash; write \"{shown}/\""));
+        wrong.push("has a query; name the part of the URL that all images share".to_owned());
+    } else if !url.ends_with('/') {
+        wrong.push(format!("does not end with a slash; write \"{shown}/\""));
     }
     if canonical.starts_with("http://") && !allow_http {
-        return Err(format!("\"{shown}\" is not encrypted; use https, or say allow_http = true if you must"));
+        wrong.push("is not encrypted; use https, or say allow_http = true if you must".to_owned());
     }
-    Ok(canonical)
+    if wrong.is_empty() { Ok(canonical) } else { Err(format!("\"{shown}\" {}", wrong.join(". It "))) }
 }
 
 #[cfg(test)]

@@ -61,18 +61,21 @@ pub(super) fn flag(value: &DeValue<'_>) -> Outcome<bool> {
 
 /// A whole number up to [`MOST`].
 pub(super) fn number<T: TryFrom<u64>>(value: &DeValue<'_>) -> Outcome<T> {
-    let number = integer(value).ok_or_else(|| wrong(value, "a whole number"))?;
-    T::try_from(number)
-        .ok()
-        .filter(|_| number <= MOST)
-        .ok_or_else(|| format!("{number} is too large; give {MOST} at most"))
+    between(value, 0, MOST)
 }
 
 pub(super) fn positive<T: TryFrom<u64>>(value: &DeValue<'_>) -> Outcome<T> {
     match integer(value) {
         Some(0) => Err("0 would refuse everything; give at least 1".into()),
-        _ => number(value),
+        _ => between(value, 1, MOST),
     }
+}
+
+fn between<T: TryFrom<u64>>(value: &DeValue<'_>, least: u64, most: u64) -> Outcome<T> {
+    let range = format!("{least} to {most}");
+    let number = whole(value, "a whole number", &range)?;
+    let number = Some(number).filter(|number| (least..=most).contains(number));
+    number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| out_of_range(value, &range))
 }
 
 /// A whole number between two others.
@@ -80,11 +83,22 @@ pub(super) fn within<T: TryFrom<u64> + PartialOrd + Display>(
     value: &DeValue<'_>,
     range: RangeInclusive<T>,
 ) -> Outcome<T> {
-    let number = number(value)?;
-    if range.contains(&number) {
-        return Ok(number);
+    let shown = format!("{} to {}", range.start(), range.end());
+    let number = T::try_from(whole(value, "a whole number", &shown)?).ok();
+    number.filter(|number| range.contains(number)).ok_or_else(|| out_of_range(value, &shown))
+}
+
+/// An integer that is not negative; `right` is what a value of another type should be, `range` what an integer should.
+fn whole(value: &DeValue<'_>, right: &str, range: &str) -> Outcome<u64> {
+    if value.as_integer().is_none() {
+        return Err(wrong(value, right));
     }
-    Err(format!("{number} is out of range; give {} to {}", range.start(), range.end()))
+    integer(value).ok_or_else(|| out_of_range(value, range))
+}
+
+fn out_of_range(value: &DeValue<'_>, range: &str) -> String {
+    let shown = value.as_integer().map_or("it", |integer| integer.as_str());
+    format!("{shown} is out of range; give {range}")
 }
 
 fn integer(value: &DeValue<'_>) -> Option<u64> {
@@ -99,7 +113,7 @@ pub(super) fn size(value: &DeValue<'_>) -> Outcome<u64> {
         Some(text) => ByteSize::from_str(text)
             .map_err(|_| format!("\"{}\" is not {example}", text.escape_debug()))?
             .as_u64(),
-        None => integer(value).ok_or_else(|| wrong(value, example))?,
+        None => whole(value, example, example)?,
     };
     if bytes == 0 { Err("0 bytes hold nothing; give a size above zero".into()) } else { Ok(bytes) }
 }
@@ -124,12 +138,15 @@ pub(super) fn positive_duration(value: &DeValue<'_>) -> Outcome<Duration> {
     }
 }
 
+/// Those of RFC 7959.
+const SIZES: &str = "16, 32, 64, 128, 256, 512 or 1024 (RFC 7959)";
+
 pub(super) fn block_size(value: &DeValue<'_>) -> Outcome<Szx> {
-    let bytes = integer(value).ok_or_else(|| wrong(value, "a whole number"))?;
+    let bytes = whole(value, "a whole number", SIZES)?;
     usize::try_from(bytes)
         .ok()
         .and_then(Szx::from_size)
-        .ok_or_else(|| format!("{bytes} is no block size; give 16, 32, 64, 128, 256, 512 or 1024 (RFC 7959)"))
+        .ok_or_else(|| format!("{bytes} is no block size; give {SIZES}"))
 }
 
 /// A block size that a stream can have.

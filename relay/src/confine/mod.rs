@@ -15,7 +15,7 @@ mod user;
 pub use files::landlock;
 pub use places::Places;
 pub use syscalls::is_supported as has_seccomp;
-pub use user::{Identity, identity};
+pub use user::{Identity, identity, successor, with_access_of};
 
 use crate::config::Config;
 use anyhow::{Context, bail};

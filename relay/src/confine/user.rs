@@ -1,17 +1,19 @@
 //! Who the relay is: not root, if it is told another name, and without capabilities in any case.
 
 use super::Places;
-use crate::config::Config;
+use crate::config::{Config, Process};
+use crate::refused::Refused;
 use crate::spool::Spool;
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use caps::{CapSet, Capability, CapsHashSet};
-use nix::unistd::{Uid, User, geteuid, initgroups, setgid, setuid};
+use nix::unistd::{Uid, User, geteuid, initgroups, setfsgid, setfsuid, setgid, setuid};
 use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
+use std::thread;
 
 /// Ports below are for who has CAP_NET_BIND_SERVICE.
 const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
@@ -39,12 +41,33 @@ impl fmt::Display for Identity {
 /// # Errors
 /// When there is none, or it is root.
 pub fn identity(name: &str) -> anyhow::Result<User> {
+    let refused = |what: &str| Refused(format!("operator: process.user: {what}"));
     let user = User::from_name(name).with_context(|| format!("operator: process.user: {name}"))?;
-    let user = user.ok_or_else(|| {
-        anyhow!("operator: process.user: there is no user {name}; make one, without a shell")
-    })?;
-    ensure!(!user.uid.is_root(), "operator: process.user: {name} is root; name another user");
+    let user = user.ok_or_else(|| refused(&format!("there is no user {name}; make one, without a shell")))?;
+    ensure!(!user.uid.is_root(), refused(&format!("{name} is root; name another user")));
     Ok(user)
+}
+
+/// The user that a relay with this configuration becomes when it is started by who runs this: only root can. `None` where nothing
+/// changes, or [`identity`] complains.
+pub fn successor(process: &Process) -> Option<User> {
+    let name = process.user.as_deref().filter(|_| geteuid().is_root())?;
+    identity(name).ok()
+}
+
+/// Does what `work` says with the access to files that `user` has; `None` if it cannot be had.
+///
+/// In a thread of its own: Linux judges access to files for each thread, and takes root's privileges over files with it (setfsuid(2)).
+/// The supplementary groups are the process's, and stay; root, who has more, does not miss its own.
+pub fn with_access_of<T: Send>(user: &User, work: impl FnOnce() -> T + Send) -> Option<T> {
+    initgroups(&CString::new(user.name.as_bytes()).ok()?, user.gid).ok()?;
+    let judged = || {
+        setfsgid(user.gid);
+        setfsuid(user.uid);
+        // It returns who it was before, which is the only way to see that it worked.
+        (setfsuid(user.uid) == user.uid).then(work)
+    };
+    thread::scope(|scope| scope.spawn(judged).join().ok().flatten())
 }
 
 /// Whether an address needs CAP_NET_BIND_SERVICE. A socket may be opened late, when its interface appears.

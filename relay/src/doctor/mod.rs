@@ -89,6 +89,7 @@ impl fmt::Display for Findings {
 pub async fn examine(config: &Config) -> Findings {
     let mut findings = vec![machine::clock()];
     findings.extend(network::interfaces(config));
+    findings.extend(network::pacing(config));
     let running = network::is_running(config).await;
     findings.extend(network::ports(config, running));
     findings.extend(network::admin(config, running));

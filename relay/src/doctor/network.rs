@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::config::Config;
 use crate::ops::status::{self, Page};
+use crate::pacing::Pacing;
 use crate::udp::{self, ALL_COAP_NODES};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
@@ -10,6 +11,7 @@ use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// The interfaces that the configuration names.
@@ -22,6 +24,14 @@ pub(super) fn interfaces(config: &Config) -> Vec<Finding> {
         return vec![Finding::ok("interface", "all are served")];
     }
     named.iter().map(|name| interface(name, &addresses)).collect()
+}
+
+/// Which interfaces are paced, and which should be.
+pub(super) fn pacing(config: &Config) -> Vec<Finding> {
+    let pacing = Pacing::of(config);
+    let shown = Finding::ok("pacing", pacing.to_string());
+    let doubts = pacing.doubts.into_iter().map(|(what, remedy)| Finding::warning("pacing", what, remedy));
+    iter::once(shown).chain(doubts).collect()
 }
 
 fn interface(name: &str, all: &[InterfaceAddress]) -> Finding {

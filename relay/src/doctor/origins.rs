@@ -1,12 +1,15 @@
 //! Origins: their names, the way to them, TLS, certificates of both sides, and whether their clock and ours agree.
 //!
-//! What an origin answers says nothing, as long as it answers: its prefix is seldom a page.
+//! Its prefix is seldom a page, so an origin that has none there, or does not list it, can be asked; one that lets nobody in, or
+//! leads elsewhere, is told.
 
 use super::Finding;
 use crate::config::Config;
-use crate::origin::{self, Answer, Probe, RESOLVE_ADVICE};
+use crate::ops::status::printable;
+use crate::origin::{self, Answer, Probe, REDIRECT_ADVICE, RESOLVE_ADVICE};
 use crate::pem;
 use crate::sessions::certificate;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -26,12 +29,15 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
         settings.origins.iter().filter_map(|origin| origin.client_cert_file.clone()).collect();
     own.sort_unstable();
     own.dedup();
+    let with_certificate = settings.origins.iter().filter(|origin| origin.client_cert_file.is_some());
+    let introduced: BTreeSet<String> = with_certificate.map(|origin| origin.prefix.clone()).collect();
     let now = SystemTime::now();
     let mut findings: Vec<Finding> = own.iter().filter_map(|file| client_certificate(file, now)).collect();
     match origin::probe(settings).await {
         Ok(probes) => {
             let now = SystemTime::now();
-            findings.extend(probes.iter().flat_map(|probe| judge(probe, now)));
+            let judge = |probe: &Probe| judge(probe, introduced.contains(&probe.origin), now);
+            findings.extend(probes.iter().flat_map(judge));
             findings.extend(clock(&probes, now));
         }
         Err(error) => {
@@ -41,7 +47,8 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn judge(probe: &Probe, now: SystemTime) -> Vec<Finding> {
+/// `is_introduced`: the relay shows a certificate of its own there.
+fn judge(probe: &Probe, is_introduced: bool, now: SystemTime) -> Vec<Finding> {
     let name = &probe.origin;
     let mut findings = Vec::new();
     match &probe.addresses {
@@ -56,20 +63,31 @@ fn judge(probe: &Probe, now: SystemTime) -> Vec<Finding> {
     match &probe.outcome {
         Ok(answer) => {
             findings.extend(answer.certificate_end.map(|end| origin_certificate(name, end, now)));
-            findings.push(connection(name, answer));
+            findings.push(connection(name, answer, is_introduced));
         }
         Err((what, advice)) => findings.push(Finding::failure("origin", format!("{name}: {what}"), *advice)),
     }
     findings
 }
 
-fn connection(name: &str, answer: &Answer) -> Finding {
+fn connection(name: &str, answer: &Answer, is_introduced: bool) -> Finding {
     let status = answer.status;
-    if status.is_server_error() {
-        let remedy = "whoever runs it finds more in its log";
-        return Finding::warning("origin", format!("{name} answers {status}"), remedy);
+    if let Some(elsewhere) = &answer.leads_astray {
+        let what = format!("{name} redirects to {}", printable(elsewhere));
+        return Finding::warning("origin", what, REDIRECT_ADVICE);
     }
-    Finding::ok("origin", format!("{name} answers ({status})"))
+    let what = format!("{name} answers {status}");
+    match status.as_u16() {
+        403 if is_introduced => {
+            let remedy = "it does not list the files there, which does no harm, or it lets the holder of client_cert_file in nowhere: \
+                          sixfold-relay prefetch of a file tells which";
+            Finding::warning("origin", what, remedy)
+        }
+        // No page there, none that is listed, or none for HEAD.
+        403 | 404 | 405 | 410 => Finding::ok("origin", format!("{name} answers ({status})")),
+        400..=599 => Finding::warning("origin", what, answer.advice()),
+        _ => Finding::ok("origin", format!("{name} answers ({status})")),
+    }
 }
 
 fn origin_certificate(name: &str, end: SystemTime, now: SystemTime) -> Finding {
@@ -132,7 +150,7 @@ mod tests {
     }
 
     fn answer(status: StatusCode) -> Answer {
-        Answer { status, date: None, certificate_end: None }
+        Answer { status, date: None, certificate_end: None, leads_astray: None }
     }
 
     fn probe(outcome: Result<Answer, (String, &'static str)>) -> Probe {
@@ -141,10 +159,31 @@ mod tests {
 
     #[test]
     fn an_origin_that_answers_anything_but_trouble_can_be_asked() {
-        let severity = |outcome| judge(&probe(outcome), now())[0].severity;
+        let severity = |outcome| judge(&probe(outcome), false, now())[0].severity;
         assert_eq!(severity(Ok(answer(StatusCode::FORBIDDEN))), Severity::Ok);
         assert_eq!(severity(Ok(answer(StatusCode::BAD_GATEWAY))), Severity::Warning);
         assert_eq!(severity(Err(("refused".into(), "start it"))), Severity::Failure);
+    }
+
+    #[test]
+    fn an_origin_that_gives_no_file_to_anybody_is_told_with_a_remedy() {
+        let found = |answer, is_introduced| judge(&probe(Ok(answer)), is_introduced, now()).remove(0);
+        let astray =
+            Answer { leads_astray: Some("https://cdn/".to_owned()), ..answer(StatusCode::MOVED_PERMANENTLY) };
+        for (answer, is_introduced, words) in [
+            (answer(StatusCode::UNAUTHORIZED), false, "client_cert_file"),
+            (answer(StatusCode::PROXY_AUTHENTICATION_REQUIRED), false, "HTTPS_PROXY"),
+            (answer(StatusCode::BAD_REQUEST), false, "the origin's log"),
+            (answer(StatusCode::FORBIDDEN), true, "client_cert_file"),
+            (astray, false, "add that one"),
+        ] {
+            let finding = found(answer, is_introduced);
+            assert_eq!(finding.severity, Severity::Warning, "{finding}");
+            assert!(finding.remedy.contains(words), "{finding}");
+        }
+        for status in [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::FOUND, StatusCode::OK] {
+            assert_eq!(found(answer(status), false).severity, Severity::Ok, "{status}");
+        }
     }
 
     #[test]
@@ -153,7 +192,7 @@ mod tests {
             addresses: Some(Err("unknown".to_owned())),
             ..probe(Err(("unknown".into(), "look at the name server")))
         };
-        let findings = judge(&missing, now());
+        let findings = judge(&missing, false, now());
         assert_eq!(
             (findings.len(), findings[0].subject, findings[0].severity),
             (1, "dns", Severity::Failure)
@@ -162,7 +201,7 @@ mod tests {
             addresses: Some(Ok(vec!["2001:db8::1".parse().unwrap(), "192.0.2.1".parse().unwrap()])),
             ..probe(Ok(answer(StatusCode::OK)))
         };
-        assert_eq!(judge(&found, now())[0].what, "https://h/ is at 2001:db8::1, 192.0.2.1");
+        assert_eq!(judge(&found, false, now())[0].what, "https://h/ is at 2001:db8::1, 192.0.2.1");
     }
 
     #[test]

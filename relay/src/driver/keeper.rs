@@ -4,6 +4,8 @@
 //! that was used: the engine uses none before it hears that it was written.
 
 use crate::config::Sessions;
+use crate::lock::Lock;
+use crate::refused::Refused;
 use crate::sessions::preshared;
 use crate::sessions::store::{Contents, Fingerprint, SessionStore, fingerprints};
 use crate::store::MemoryStore;
@@ -22,6 +24,8 @@ const CLOCK_SET: Duration = Duration::from_secs(60);
 /// Keeps the sessions of one relay.
 pub(super) struct Keeper {
     store: SessionStore,
+    /// Two relays with one store would use the same numbers.
+    _lock: Lock,
     /// Pre-shared contexts that were in use in this run or before.
     preshared: Vec<Used>,
     spent: Vec<Name>,
@@ -35,16 +39,27 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Brings back what is kept, if there is a store. What is in the way is logged, and the relay serves without.
-    pub(super) fn open(config: &Sessions, engine: &mut Engine<MemoryStore>, now: Instant) -> Option<Self> {
-        let file = config.store.as_ref()?;
-        let opened = SessionStore::open(file);
-        let (store, Contents { sessions, spent, spent_keys }) = opened
-            .inspect_err(|error| {
+    ///
+    /// # Errors
+    /// If another relay uses the store.
+    pub(super) fn open(
+        config: &Sessions,
+        engine: &mut Engine<MemoryStore>,
+        now: Instant,
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(file) = &config.store else { return Ok(None) };
+        let (store, contents, lock) = match SessionStore::open_alone(file) {
+            Ok(opened) => opened,
+            Err(error) if Refused::is_behind(&error) => return Err(error),
+            Err(error) => {
                 tracing::error!("{error:#}: no sessions are brought back or kept, see sessions.store");
-            })
-            .ok()?;
+                return Ok(None);
+            }
+        };
+        let Contents { sessions, spent, spent_keys } = contents;
         let mut keeper = Self {
             store,
+            _lock: lock,
             preshared: Vec::new(),
             spent,
             spent_keys,
@@ -66,7 +81,7 @@ impl Keeper {
         }
         tracing::info!(count, "sessions brought back");
         keeper.write_now(engine, now);
-        Some(keeper)
+        Ok(Some(keeper))
     }
 
     /// Brings one session back. A pre-shared context, which alone does not expire, ends when the operator took it out of its file, or
@@ -228,7 +243,7 @@ mod tests {
         };
         let limits = Limits { sessions: limit, ..Limits::default() };
         let mut engine = Engine::new(Config { limits, ..Config::default() }, MemoryStore::new(1000), [1; 32]);
-        let keeper = Keeper::open(&config, &mut engine, Instant::ZERO).unwrap();
+        let keeper = Keeper::open(&config, &mut engine, Instant::ZERO).unwrap().unwrap();
         (keeper, engine)
     }
 
@@ -307,6 +322,7 @@ mod tests {
         keeper.look(&mut engine, Instant::ZERO).await;
         assert!(keeper.writing.is_some());
         keeper.keep(&mut engine, Instant::ZERO).await;
+        drop(keeper);
         let (mut keeper, mut engine) = start(directory.path(), 1);
         let looked = std::fs::read(&file).unwrap();
         assert_ne!(looked, before);
@@ -320,10 +336,26 @@ mod tests {
         secret::write(&directory.path().join("contexts"), context("01", SECRET).as_bytes()).unwrap();
         let (mut keeper, mut engine) = start(directory.path(), 1);
         assert_eq!(engine.revoke_all(), 1);
-        // As a power cut would find it: nobody has closed the keeper.
         assert!(keeper.keep(&mut engine, Instant::ZERO).await);
-        assert_eq!(start(directory.path(), 1).1.load().sessions, 0);
+        // As a power cut would find it.
+        drop(keeper);
+        let (mut keeper, mut engine) = start(directory.path(), 1);
+        assert_eq!(engine.load().sessions, 0);
         directory.close().unwrap();
         assert!(!keeper.keep(&mut engine, Instant::ZERO).await);
+    }
+
+    /// Both would protect with the same numbers.
+    #[test]
+    fn a_store_is_for_one_relay() {
+        let directory = tempfile::tempdir().unwrap();
+        secret::write(&directory.path().join("contexts"), b"").unwrap();
+        let first = start(directory.path(), 1);
+        let config = Sessions { store: Some(directory.path().join("sessions")), ..Sessions::default() };
+        let mut engine = Engine::new(Config::default(), MemoryStore::new(1000), [1; 32]);
+        let refused = Keeper::open(&config, &mut engine, Instant::ZERO).err().unwrap();
+        assert!(Refused::is_behind(&refused), "{refused:#}");
+        drop(first);
+        assert!(Keeper::open(&config, &mut engine, Instant::ZERO).unwrap().is_some());
     }
 }

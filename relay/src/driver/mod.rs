@@ -87,14 +87,15 @@ impl Driver {
     /// A driver whose sockets are open (or wait for their interface) and whose origin client is ready.
     ///
     /// # Errors
-    /// When an address cannot be bound or a certificate cannot be read: the operator's to mend.
+    /// When an address cannot be bound, a certificate cannot be read, or another relay has the spool or the sessions: the operator's
+    /// to mend.
     pub fn start(
         config: Config,
         seed: [u8; 32],
         commands: mpsc::Receiver<Command>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let spool = config.open_spool();
+        let spool = config.open_spool()?;
         let (sender, origin_events) = mpsc::channel(64);
         let origin = OriginClient::new(config.origin_settings(spool.clone()), sender)?;
         metrics.watch_origin(origin.traffic());
@@ -103,7 +104,7 @@ impl Driver {
         let edhoc = edhoc::responder(&config)?;
         let clock = Clock::start();
         let mut engine = Engine::new(config.engine(), store, seed);
-        let keeper = Keeper::open(&config.sessions, &mut engine, clock.now());
+        let keeper = Keeper::open(&config.sessions, &mut engine, clock.now())?;
         let door = Door::new(config.limits.client_rate, config.limits.client_burst);
         let mut driver = Self {
             config,
@@ -252,9 +253,12 @@ impl Driver {
 
     /// Everything new is made before anything old is let go.
     fn reload(&mut self, config: Config) -> anyhow::Result<()> {
-        // Two spools in one directory would remove each other's unfinished files.
-        let same_disk = config.cache.disk == self.config.cache.disk;
-        let spool = if same_disk { self.spool.clone() } else { config.open_spool() };
+        let disk = config.cache.disk.as_ref();
+        let stays = |spool: &&Arc<Spool>| disk.is_some_and(|disk| spool.is_at(&disk.path));
+        let spool = match self.spool.as_ref().filter(stays) {
+            Some(spool) => Some(Arc::clone(spool)),
+            None => config.open_spool()?,
+        };
         let edhoc = edhoc::responder(&config)?;
         let settings = config.origin_settings(spool.clone());
         if config.listen != self.config.listen {
@@ -279,6 +283,9 @@ impl Driver {
             );
         }
         self.spool = spool;
+        if let (Some(spool), Some(disk)) = (&self.spool, &config.cache.disk) {
+            spool.resize(disk.limit);
+        }
         self.config = config;
         self.pace();
         Ok(())
@@ -287,10 +294,12 @@ impl Driver {
     async fn obey(&mut self, order: Order) -> Result<Report, Unable> {
         let now = self.clock.now();
         let stands = |driver: &Self, url: String| {
-            let image = driver.engine.image(now, &url).map(Image::of);
-            Report::Resource { url, image }
+            let image = driver.engine.image(now, &url);
+            let failed = image.as_ref().is_some_and(|image| image.failure.is_some());
+            let complaint = driver.origin.traffic().complaints().about(&url).filter(|_| failed);
+            Report::Resource { url, image: image.map(Image::of), complaint }
         };
-        tracing::info!(?order, "operator");
+        logging::log_order(&order);
         match order {
             Order::Prefetch { name } => self.engine.prefetch(now, &name).map(|url| stands(self, url)),
             Order::Look { name } => self.engine.locate(&name).map(|url| stands(self, url)),
@@ -327,6 +336,7 @@ impl Driver {
             uptime: self.clock.uptime(),
             listen: &listen,
             interface: &|index| self.paced.label(index),
+            unpaced: self.paced.unpaced(self.config.listen.interface.as_deref()),
         };
         Status::describe(&self.engine, &around, now, page)
     }

@@ -2,13 +2,21 @@
 //! They come and go, so they are looked up again and again.
 
 use crate::config::Link;
-use crate::udp::{Interface, eui64, is_low_power};
+use crate::udp::{Hardware, Interface, eui64, hardware};
 use sixfold_engine::LinkConfig;
 use std::collections::BTreeMap;
 
+#[derive(Debug)]
+struct Known {
+    name: String,
+    config: Option<LinkConfig>,
+    /// It is up, and has neighbours.
+    has_others: bool,
+}
+
 /// What the engine was told, by the index of the interface, whose name it was told not.
 #[derive(Debug, Default)]
-pub(crate) struct Paced(BTreeMap<u32, (String, Option<LinkConfig>)>);
+pub(crate) struct Paced(BTreeMap<u32, Known>);
 
 impl Paced {
     /// Takes what interfaces there are now; returns what is different from before.
@@ -17,14 +25,18 @@ impl Paced {
         interfaces: &[Interface],
         links: &[Link],
     ) -> Vec<(u32, Option<LinkConfig>)> {
-        let wanted = |interface: &Interface| (interface.name.clone(), self.wanted(interface, links));
+        let wanted = |interface: &Interface| Known {
+            name: interface.name.clone(),
+            config: self.wanted(interface, links),
+            has_others: interface.multicast,
+        };
         let wanted: BTreeMap<_, _> =
             interfaces.iter().map(|interface| (interface.index, wanted(interface))).collect();
         let gone = self.0.keys().filter(|index| !wanted.contains_key(index)).map(|&index| (index, None));
         let changed = wanted
             .iter()
-            .filter(|(index, (_, config))| self.config(**index) != *config)
-            .map(|(&index, &(_, config))| (index, config));
+            .filter(|(index, known)| self.config(**index) != known.config)
+            .map(|(&index, known)| (index, known.config));
         let changes = gone.chain(changed).collect();
         self.0 = wanted;
         changes
@@ -32,18 +44,26 @@ impl Paced {
 
     /// What people call an interface: its name when it was looked at last, or its index.
     pub(crate) fn label(&self, index: u32) -> String {
-        self.0.get(&index).map_or_else(|| index.to_string(), |(name, _)| name.clone())
+        self.0.get(&index).map_or_else(|| index.to_string(), |known| known.name.clone())
+    }
+
+    /// The interfaces with neighbours that are served and not paced; `only` is the one that is served, if not all are.
+    pub(crate) fn unpaced(&self, only: Option<&str>) -> Vec<String> {
+        let served = self.0.values().filter(|known| only.is_none_or(|only| only == known.name));
+        let unpaced = served.filter(|known| known.has_others && known.config.is_none());
+        unpaced.map(|known| known.name.clone()).collect()
     }
 
     fn config(&self, index: u32) -> Option<LinkConfig> {
-        self.0.get(&index).and_then(|(_, config)| *config)
+        self.0.get(&index).and_then(|known| known.config)
     }
 
     fn wanted(&self, interface: &Interface, links: &[Link]) -> Option<LinkConfig> {
         let named = links.iter().find(|link| link.interface == interface.name);
         let config = named.map(|link| link.pacing).or_else(|| {
-            let known = self.0.get(&interface.index).map(|(_, config)| config.is_some());
-            known.unwrap_or_else(|| is_low_power(&interface.name)).then(LinkConfig::default)
+            let known = self.0.get(&interface.index).map(|known| known.config.is_some());
+            let is_low_power = || hardware(&interface.name) == Hardware::LowPower;
+            known.unwrap_or_else(is_low_power).then(LinkConfig::default)
         })?;
         Some(LinkConfig { eui64: eui64(&interface.name), ..config })
     }
@@ -66,6 +86,7 @@ mod tests {
         let both = [interface("lo", 1), interface("wpan0", 7)];
         assert_eq!(paced.update(&both, &link(pacing)), [(7, Some(pacing))]);
         assert_eq!(paced.update(&both, &link(pacing)), []);
+        assert_eq!((paced.unpaced(None), paced.unpaced(Some("wpan0"))), (vec!["lo".to_owned()], vec![]));
         assert_eq!((paced.label(7).as_str(), paced.label(8).as_str()), ("wpan0", "8"));
         let other = LinkConfig::default();
         assert_eq!(paced.update(&both, &link(other)), [(7, Some(other))]);

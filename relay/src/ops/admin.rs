@@ -291,6 +291,7 @@ mod tests {
             origin,
             totals: Totals::default(),
             links,
+            unpaced: Vec::new(),
             images,
             bans,
             transfers,
@@ -397,7 +398,7 @@ mod tests {
             format!("http://{stopped}/api/status?limit=100&skip=0 answers: relay: has stopped")
         );
         let other = complaint(format!("http://{stopped}/elsewhere")).await;
-        assert!(other.contains("not the admin address") && other.contains("404"), "{other}");
+        assert!(other.contains("not a relay's admin address") && other.contains("404"), "{other}");
         let unused = TcpListener::bind(ANY).await.unwrap().local_addr().unwrap();
         let nobody = complaint(format!("http://{unused}")).await;
         assert!(nobody.starts_with("operator: ") && nobody.contains("is the relay running"), "{nobody}");

@@ -22,6 +22,12 @@ const MAX_ANSWER: usize = 4 << 20;
 /// # Errors
 /// When `url` is none.
 pub(super) fn uri(url: &str, path_and_query: &str) -> anyhow::Result<Uri> {
+    if !url.contains("://") {
+        bail!(
+            "operator: {url:?} is no URL; write http://{}",
+            if url.is_empty() { "[::1]:9683" } else { url }
+        );
+    }
     let path = path_and_query.split('?').next().unwrap_or_default();
     let base = url.trim_end_matches('/');
     let base = base.strip_suffix(path).unwrap_or(base);
@@ -83,16 +89,19 @@ async fn exchange(uri: &Uri, mut request: Request<Full<Bytes>>) -> anyhow::Resul
         )
     })?;
     let code = answer.status();
+    // The relay's own complaints are plain text. What somebody else has to say is nothing for a terminal.
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_plain = kind.starts_with("text/plain");
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     let body = body.map_err(|error| anyhow!("relay: the answer from {uri} broke off: {error}"))?.to_bytes();
     let said = || printable(String::from_utf8_lossy(&body).trim());
     match code {
         StatusCode::OK => Ok(body),
-        StatusCode::SERVICE_UNAVAILABLE => bail!("{uri} answers: {}", said()),
-        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
+        StatusCode::SERVICE_UNAVAILABLE if is_plain => bail!("{uri} answers: {}", said()),
+        StatusCode::UNPROCESSABLE_ENTITY | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST if is_plain => {
             bail!("operator: {}", said())
         }
-        _ => bail!("operator: {uri} is not the admin address of a relay: it answered {code}"),
+        _ => bail!("operator: {uri} is not a relay's admin address: it answered {code}"),
     }
 }
 
@@ -111,5 +120,7 @@ mod tests {
         for url in ["[::1]:9683", "https://[::1]:9683", "", "http://", "coap://[::1]"] {
             assert!(uri(url, "/api/status").unwrap_err().to_string().starts_with("operator: "), "{url}");
         }
+        let complaint = uri("127.0.0.1:19683", "/api/status").unwrap_err().to_string();
+        assert!(complaint.ends_with("write http://127.0.0.1:19683"), "{complaint}");
     }
 }

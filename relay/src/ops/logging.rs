@@ -3,6 +3,7 @@
 //! At the default level it tells of start, configuration, images and trouble. What happens per datagram is at
 //! level trace only, and counted in [`super::Metrics`] instead.
 
+use super::Order;
 use anyhow::{Context, anyhow};
 use sixfold_engine::Event;
 use std::io::IsTerminal;
@@ -69,6 +70,14 @@ pub fn log_event(event: &Event) {
     }
 }
 
+/// Writes what an operator ordered. Whoever waits for a fetch looks at it several times a second, and changes nothing by it.
+pub fn log_order(order: &Order) {
+    match order {
+        Order::Look { .. } => trace!(?order, "operator"),
+        order => info!(?order, "operator"),
+    }
+}
+
 /// Milliseconds are enough.
 fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
@@ -96,6 +105,10 @@ mod tests {
 
     /// What is written about an event at a level.
     fn logged(level: &str, event: &Event) -> String {
+        written(level, || log_event(event))
+    }
+
+    fn written(level: &str, work: impl FnOnce()) -> String {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -104,8 +117,17 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish()
             .with(filter(level, "").unwrap());
-        tracing::subscriber::with_default(subscriber, || log_event(event));
+        tracing::subscriber::with_default(subscriber, work);
         String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn whoever_waits_for_a_fetch_fills_no_log() {
+        let name = || "/fw/a".to_owned();
+        assert_eq!(written("debug", || log_order(&Order::Look { name: name() })), "");
+        for order in [Order::Prefetch { name: name() }, Order::Ban { name: name() }] {
+            assert!(written("info", || log_order(&order)).contains("/fw/a"), "{order:?}");
+        }
     }
 
     fn failed(stale: bool) -> Event {

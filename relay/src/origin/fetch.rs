@@ -3,7 +3,7 @@
 use super::delivery::{Delivery, Stop};
 use super::retry::Backoff;
 use super::traffic::{Outcome, Traffic, Underway};
-use super::trouble::{Retry, Trouble, advice};
+use super::trouble::{Retry, Trouble};
 use super::{Origin, Origins, fields, freshness, target};
 use crate::spool::Stored;
 use bytes::Bytes;
@@ -337,6 +337,7 @@ impl Fetch {
     async fn give_up(&mut self, trouble: Trouble) -> Result<(), Stop> {
         let failure = trouble.failure;
         report(self.delivery.url(), &trouble);
+        self.traffic.complaints().note(self.delivery.url(), trouble.complaint());
         if makes_copies_void(failure) {
             self.delivery.forget_stored().await;
         } else if let Some((stored, head)) = self.usable_copy() {
@@ -383,10 +384,10 @@ fn makes_copies_void(failure: Failure) -> bool {
 
 /// A client error is as often a mistake of whoever asks as of the origin, and easily provoked: no warning.
 fn report(url: &str, trouble: &Trouble) {
-    let (failure, detail, advice) = (trouble.failure.label(), &trouble.detail, advice(trouble.failure));
+    let (failure, complaint) = (trouble.failure.label(), trouble.complaint());
     if matches!(trouble.failure, Failure::Status(400..=499)) {
-        info!(url, failure, "fetch failed: {detail}; {advice}");
+        info!(url, failure, "fetch failed: {complaint}");
     } else {
-        warn!(url, failure, "fetch failed: {detail}; {advice}");
+        warn!(url, failure, "fetch failed: {complaint}");
     }
 }

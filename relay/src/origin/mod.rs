@@ -9,8 +9,10 @@
 //! and trusts no origin that the configuration does not name: also not after a redirect.
 
 mod certificates;
+mod complaints;
 mod connect;
 mod delivery;
+mod distrust;
 mod fetch;
 mod fields;
 mod freshness;
@@ -22,7 +24,8 @@ mod traffic;
 mod trouble;
 
 pub use certificates::Certificates;
-pub use probe::{Answer, Probe, RESOLVE_ADVICE, probe};
+pub use complaints::Complaints;
+pub use probe::{Answer, Probe, REDIRECT_ADVICE, RESOLVE_ADVICE, probe};
 pub use traffic::{Outcome, Traffic};
 
 use crate::spool::Spool;
@@ -182,11 +185,18 @@ impl OriginClient {
     }
 }
 
-/// What is wrong with the settings of an origin, by configuration key: every file that cannot be used, or else what
-/// stands in the way of a client.
+/// What is wrong with the settings of an origin, by configuration key: every file that cannot be used, and what else
+/// stands in the way of a client. An empty prefix, and one of certificate and key without the other, are mistakes that somebody
+/// else has found.
 pub fn mistakes(origin: &OriginSettings) -> Vec<(&'static str, String)> {
-    let found = tls::file_mistakes(origin);
-    if !found.is_empty() {
+    let mut found = tls::file_mistakes(origin);
+    if origin.prefix.is_empty() {
+        return found;
+    }
+    let is_half = origin.client_cert_file.is_some() != origin.client_key_file.is_some();
+    if is_half || !found.is_empty() {
+        let wrong = checked_prefix(origin, &Settings::default().proxy).err();
+        found.extend(wrong.map(|error| (error.key, error.message)));
         return found;
     }
     let settings = Settings { origins: vec![origin.clone()], ..Settings::default() };
@@ -229,7 +239,7 @@ impl OriginSetupError {
 
 impl fmt::Display for OriginSetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "origin {}: {}", self.origin, self.message)
+        write!(f, "operator: origin {}: {}", self.origin, self.message)
     }
 }
 

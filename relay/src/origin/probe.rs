@@ -1,7 +1,7 @@
 //! One question to each origin, for an operator who wants to know whether it can be asked: no image, no retries.
 
 use super::trouble::{Trouble, advice};
-use super::{Origin, Origins, Settings, Traffic, target};
+use super::{Origin, Origins, Settings, Traffic, fields, target};
 use bytes::Bytes;
 use http::header::{DATE, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri};
@@ -34,7 +34,19 @@ pub struct Answer {
     pub date: Option<SystemTime>,
     /// Until when its certificate is valid, if it has one.
     pub certificate_end: Option<SystemTime>,
+    /// Where it redirects to, if the relay does not go there: no origin of the configuration covers it.
+    pub leads_astray: Option<String>,
 }
+
+impl Answer {
+    /// What to do about its status, if that is what fetches get too.
+    pub const fn advice(&self) -> &'static str {
+        advice(Failure::Status(self.status.as_u16()))
+    }
+}
+
+/// What to do when an origin redirects to where the relay does not go.
+pub const REDIRECT_ADVICE: &str = advice(Failure::Redirect);
 
 /// Asks every origin for the head of its prefix, one after the other.
 ///
@@ -58,7 +70,10 @@ pub async fn probe(settings: Settings) -> Result<Vec<Probe>, super::OriginSetupE
             }
             None => Err(Trouble::new(Failure::NotConfigured, "no origin covers it")),
         };
-        let outcome = outcome.map_err(|trouble| (trouble.detail, advice(trouble.failure)));
+        let outcome = outcome.map_err(|trouble| {
+            let advice = trouble.advice();
+            (trouble.detail, advice)
+        });
         probes.push(Probe { origin: name, addresses, outcome });
     }
     Ok(probes)
@@ -91,7 +106,7 @@ async fn ask(
     let proxy = if uri.scheme_str() == Some("http") { origins.proxy.intercept(&uri) } else { None };
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = Method::HEAD;
-    *request.uri_mut() = uri;
+    *request.uri_mut() = uri.clone();
     request.headers_mut().insert(USER_AGENT, origins.user_agent.clone());
     if let Some(credentials) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
         request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
@@ -99,7 +114,14 @@ async fn ask(
     match timeout(limit, origin.client.request(request)).await {
         Ok(Ok(response)) => {
             let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+            let location =
+                fields::location(response.headers()).filter(|_| response.status().is_redirection());
+            let leads_astray = location.filter(|location| {
+                let to = target::resolve(&uri, location);
+                to.is_none_or(|to| origins.covering(&to).is_none())
+            });
             Ok(Answer {
+                leads_astray: leads_astray.map(str::to_owned),
                 status: response.status(),
                 date: date.and_then(|date| httpdate::parse_http_date(date).ok()),
                 certificate_end: authority.and_then(|authority| traffic.certificates().of(&authority)),

@@ -2,8 +2,9 @@
 
 use super::{OriginSettings, OriginSetupError};
 use crate::pem;
-use rustls::{ClientConfig, RootCertStore, crypto};
-use std::path::PathBuf;
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, crypto};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The files that decide about a TLS connection. Origins that share them share connections.
@@ -40,28 +41,44 @@ impl Credentials {
             None if self.plain => RootCertStore::empty(),
             None => system_roots().map_err(failed)?,
         };
-        let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| failed(error.to_string()))?
-            .with_root_certificates(roots);
+        let builder = builder(roots).map_err(failed)?;
         let Some((certificate, key)) = &self.client else { return Ok(builder.with_no_client_auth()) };
         let chain = pem::certificates("client_cert_file", certificate).map_err(failed)?;
         let secret = pem::private_key("client_key_file", key).map_err(failed)?;
-        builder.with_client_auth_cert(chain, secret).map_err(|error| {
-            failed(format!(
-                "client_key_file {} does not fit client_cert_file {} ({error}): give the key that this certificate was made for",
-                key.display(),
-                certificate.display()
-            ))
-            .about("client_key_file")
-        })
+        builder
+            .with_client_auth_cert(chain, secret)
+            .map_err(|error| failed(misfit(certificate, key, &error)).about("client_key_file"))
     }
+}
+
+fn builder(roots: RootCertStore) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, String> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots))
+}
+
+fn misfit(certificate: &Path, key: &Path, error: &rustls::Error) -> String {
+    format!(
+        "client_key_file {} does not fit client_cert_file {} ({error}): give the key that this certificate was made for",
+        key.display(),
+        certificate.display()
+    )
+}
+
+/// Whether certificate and key belong together, of those that can be read.
+fn pair_mistake(certificate: &Path, key: &Path) -> Option<String> {
+    let chain = pem::certificates("client_cert_file", certificate).ok()?;
+    let secret = pem::private_key("client_key_file", key).ok()?;
+    let fit = builder(RootCertStore::empty()).ok()?.with_client_auth_cert(chain, secret);
+    fit.err().map(|error| misfit(certificate, key, &error))
 }
 
 /// What is wrong with each file of an origin, by configuration key.
 pub(super) fn file_mistakes(origin: &OriginSettings) -> Vec<(&'static str, String)> {
     let OriginSettings { ca_file, client_cert_file, client_key_file, .. } = origin;
     let chain = |file: &PathBuf| pem::certificates("client_cert_file", file).err();
+    let pair = || pair_mistake(client_cert_file.as_ref()?, client_key_file.as_ref()?);
     let found = [
         ("ca_file", ca_file.as_ref().and_then(|file| pem::roots("ca_file", file).err())),
         ("client_cert_file", client_cert_file.as_ref().and_then(chain)),
@@ -69,6 +86,7 @@ pub(super) fn file_mistakes(origin: &OriginSettings) -> Vec<(&'static str, Strin
             "client_key_file",
             client_key_file.as_ref().and_then(|file| pem::private_key("client_key_file", file).err()),
         ),
+        ("client_key_file", pair()),
     ];
     found.into_iter().filter_map(|(key, message)| Some((key, message?))).collect()
 }

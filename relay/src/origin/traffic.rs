@@ -1,6 +1,7 @@
-//! Counters of the origin side, and what its certificates say, for whoever exports them.
+//! Counters of the origin side, what its certificates say and why fetches failed, for whoever exports them.
 
 use super::certificates::Certificates;
+use super::complaints::Complaints;
 use sixfold_engine::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,7 @@ pub struct Traffic {
     retries: AtomicU64,
     resumes: AtomicU64,
     certificates: Certificates,
+    complaints: Complaints,
 }
 
 impl Traffic {
@@ -75,6 +77,11 @@ impl Traffic {
     /// Until when the origins' certificates are valid.
     pub const fn certificates(&self) -> &Certificates {
         &self.certificates
+    }
+
+    /// Why fetches failed lately.
+    pub const fn complaints(&self) -> &Complaints {
+        &self.complaints
     }
 
     pub(super) fn request(&self, outcome: Outcome) {

@@ -1,5 +1,6 @@
 //! What went wrong, whose fault it is, and whether asking again can help.
 
+use super::distrust::{self, Explanation};
 use rustls::CertificateError;
 use sixfold_engine::Failure;
 use std::error::Error;
@@ -13,6 +14,8 @@ pub(super) struct Trouble {
     pub(super) retry: Retry,
     /// What exactly happened, for the log.
     pub(super) detail: String,
+    /// What to do, where the kind of failure says too little.
+    remedy: Option<&'static str>,
 }
 
 /// Whether, and how soon, to ask again.
@@ -30,7 +33,12 @@ impl Trouble {
     pub(super) fn new(failure: Failure, detail: impl Into<String>) -> Self {
         let passes =
             matches!(failure, Failure::Resolve | Failure::Connect | Failure::TimedOut | Failure::Interrupted);
-        Self { failure, retry: if passes { Retry::Soon } else { Retry::Never }, detail: detail.into() }
+        Self {
+            failure,
+            retry: if passes { Retry::Soon } else { Retry::Never },
+            detail: detail.into(),
+            remedy: None,
+        }
     }
 
     pub(super) fn retry(self, retry: Retry) -> Self {
@@ -40,14 +48,33 @@ impl Trouble {
     /// Looks for the cause among the sources of an error; `otherwise` if none of them says more.
     pub(super) fn diagnose(error: &(dyn Error + 'static), otherwise: Failure) -> Self {
         let failure = sources(error).find_map(classify).unwrap_or(otherwise);
-        let mut detail = String::new();
-        for text in sources(error).map(ToString::to_string) {
-            if !detail.contains(&text) {
-                detail = if detail.is_empty() { text } else { format!("{detail}: {text}") };
-            }
+        if let Some((detail, remedy)) = sources(error).find_map(explain) {
+            let detail = detail.unwrap_or_else(|| described(error));
+            return Self { remedy: Some(remedy), ..Self::new(failure, detail) };
         }
-        Self::new(failure, detail)
+        Self::new(failure, described(error))
     }
+
+    /// Whose fault it is and what to do.
+    pub(super) fn advice(&self) -> &'static str {
+        self.remedy.unwrap_or_else(|| advice(self.failure))
+    }
+
+    /// What happened, and what to do.
+    pub(super) fn complaint(&self) -> String {
+        format!("{}; {}", self.detail, self.advice())
+    }
+}
+
+/// Every cause once.
+fn described(error: &(dyn Error + 'static)) -> String {
+    let mut detail = String::new();
+    for text in sources(error).map(ToString::to_string) {
+        if !detail.contains(&text) {
+            detail = if detail.is_empty() { text } else { format!("{detail}: {text}") };
+        }
+    }
+    detail
 }
 
 /// A name that could not be resolved, so that it is not mistaken for a connection that failed.
@@ -68,6 +95,13 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
     })
+}
+
+fn explain(error: &(dyn Error + 'static)) -> Option<Explanation> {
+    match error.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(reason) => distrust::explain(reason),
+        _ => None,
+    }
 }
 
 fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
@@ -93,8 +127,15 @@ fn classify(error: &(dyn Error + 'static)) -> Option<Failure> {
 /// Whose fault it is and what to do, to follow the description of a failure in the log.
 pub(super) const fn advice(failure: Failure) -> &'static str {
     match failure {
-        Failure::Status(401 | 403) => {
+        Failure::Status(401) => {
+            "the origin wants a name and password, and the relay has none to give: let it in there by its client certificate \
+             (client_cert_file) or its address"
+        }
+        Failure::Status(403) => {
             "the origin denies access: operator, check the client certificate of the route and the permissions there"
+        }
+        Failure::Status(407) => {
+            "the proxy before the origin wants a name and password: operator, write them into the URL in HTTPS_PROXY or HTTP_PROXY"
         }
         Failure::Status(404 | 410) => {
             "the origin does not have it: upload it there, or correct the route or the path that the device asks for"

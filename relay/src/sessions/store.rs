@@ -10,6 +10,7 @@
 //! synced, and renamed into place. Nothing is trusted on the way back but what the key opens. It does not decide when to write, and
 //! what of a session may be used after a restart: the driver and the engine do.
 
+use crate::lock::{self, Lock};
 use crate::secret;
 use anyhow::{Context, anyhow, bail, ensure};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -94,9 +95,25 @@ impl SessionStore {
         }
         // An earlier version left an empty key behind when the power went while it was made.
         let is_empty = fs::metadata(&key_file).is_ok_and(|metadata| metadata.len() == 0);
-        let key = if is_empty { None } else { read_key(&key_file)? };
+        if is_empty {
+            fs::remove_file(&key_file)?;
+        }
+        let key = read_key(&key_file)?;
         let key = key.map_or_else(|| make_key(&key_file), Ok)?;
         Ok((Self { file: file.to_owned(), key }, Contents::default()))
+    }
+
+    /// The same, for one process at a time: with the lock that keeps others out.
+    ///
+    /// # Errors
+    /// As those of [`SessionStore::open`], and [`Refused`](crate::refused::Refused) if another process has it open.
+    pub(crate) fn open_alone(file: &Path) -> anyhow::Result<(Self, Contents, Lock)> {
+        // The key is what never changes, and it is there afterwards.
+        Self::open(file)?;
+        let lock = lock::hold(&key_file(file), "sessions.store", file)?;
+        // What was read before may not be so any more: whoever held the lock until now wrote last.
+        let (store, contents) = Self::open(file)?;
+        Ok((store, contents, lock))
     }
 
     /// What is in `file`, if it is there; nothing is made.
@@ -281,7 +298,8 @@ fn make_key(file: &Path) -> anyhow::Result<[u8; KEY]> {
     // Nobody else reads a temporary file (mode 0600).
     let mut made = NamedTempFile::new_in(directory(file)).with_context(remedy)?;
     made.write_all(&key).and_then(|()| made.as_file().sync_all()).with_context(remedy)?;
-    made.persist(file).with_context(remedy)?;
+    // Not over one that another relay has made meanwhile.
+    made.persist_noclobber(file).with_context(remedy)?;
     fs::File::open(directory(file)).and_then(|directory| directory.sync_all()).with_context(remedy)?;
     Ok(key)
 }

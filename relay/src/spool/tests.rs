@@ -146,6 +146,7 @@ fn the_least_recently_used_goes_first_also_after_a_restart() {
         file.set_modified(SystemTime::now() - Duration::from_secs(age * 3600)).unwrap();
     }
     let size = spool.bytes() / 3;
+    drop(spool);
     let spool = open(&directory, size * 2 + size / 2);
     assert!(spool.load("a").is_none(), "over the limit at the start");
     assert!(spool.load("b").is_some());
@@ -183,6 +184,21 @@ fn what_cannot_fit_is_not_kept() {
         "no room for the rest"
     );
     assert_eq!((spool.bytes(), files(&directory).len()), (0, 0));
+}
+
+#[test]
+fn a_directory_is_for_one_relay_whose_limit_may_change() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory, 1 << 20);
+    let draft = spool.begin(URL, &head("1")).unwrap();
+    let refused = Spool::open(directory.path(), 1 << 20).unwrap_err();
+    assert!(crate::refused::Refused::is_behind(&refused), "{refused:#}");
+    assert!(draft.append(b"firmware").is_some_and(Draft::commit), "its unfinished file stayed");
+    assert!(spool.is_at(&directory.path().join(".")) && !spool.is_at(Path::new("/")));
+    spool.resize(1);
+    assert_eq!((spool.bytes(), files(&directory).len()), (0, 0));
+    drop(spool);
+    open(&directory, 1);
 }
 
 #[test]
@@ -258,7 +274,10 @@ proptest! {
                         model.remove(&url);
                     }
                 }
-                Step::Restart => spool = open(&directory, LIMIT),
+                Step::Restart => {
+                    drop(spool);
+                    spool = open(&directory, LIMIT);
+                }
             }
             let on_disk: u64 = files(&directory).iter().map(|(_, size)| size).sum();
             prop_assert!(on_disk <= LIMIT);

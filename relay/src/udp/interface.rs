@@ -11,6 +11,9 @@ use std::net::IpAddr;
 /// ARPHRD_IEEE802154, ARPHRD_IEEE802154_MONITOR and ARPHRD_6LOWPAN (linux/if_arp.h).
 const LOW_POWER: [&str; 3] = ["804", "805", "825"];
 
+/// ARPHRD_NONE: no link-layer addresses.
+const NONE: &str = "65534";
+
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Interface {
@@ -46,11 +49,25 @@ pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
     Ok(interfaces.collect())
 }
 
-/// Whether the kernel says that an interface is of the low-power kind. It cannot of the TUN devices of Thread and Wi-SUN
-/// agents: those have to be named in the configuration.
-pub(crate) fn is_low_power(name: &str) -> bool {
-    let hardware = std::fs::read_to_string(format!("/sys/class/net/{name}/type"));
-    hardware.is_ok_and(|hardware| LOW_POWER.contains(&hardware.trim()))
+/// What the kernel says an interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hardware {
+    /// IEEE 802.15.4, or 6LoWPAN over something.
+    LowPower,
+    /// It has no link-layer addresses: a TUN device. The kernel cannot know that a Thread or Wi-SUN agent's has a radio behind it.
+    Tun,
+    /// Anything else, or nothing that is there.
+    Other,
+}
+
+/// What the interface of this name is.
+pub(crate) fn hardware(name: &str) -> Hardware {
+    let hardware = std::fs::read_to_string(format!("/sys/class/net/{name}/type")).unwrap_or_default();
+    match hardware.trim() {
+        low_power if LOW_POWER.contains(&low_power) => Hardware::LowPower,
+        NONE => Hardware::Tun,
+        _ => Hardware::Other,
+    }
 }
 
 /// The link-layer address of an interface, if it is one of eight bytes.
@@ -99,7 +116,7 @@ mod tests {
         assert!(lo.prefixes.iter().all(|(address, _)| address.is_loopback()), "{lo:?}");
         assert!(!lo.prefixes.iter().any(|(_, length)| *length == 0), "{lo:?}");
         assert_eq!(index_of("no-such-if"), None);
-        assert!(!is_low_power("lo") && !is_low_power("no-such-if"));
+        assert_eq!([hardware("lo"), hardware("no-such-if")], [Hardware::Other; 2]);
         assert_eq!((eui64("lo"), eui64("no-such-if")), (None, None));
     }
 

@@ -20,7 +20,7 @@ mod receive;
 mod send;
 mod socket;
 
-pub(crate) use interface::{Interface, eui64, interfaces, is_low_power};
+pub(crate) use interface::{Hardware, Interface, eui64, hardware, interfaces};
 pub use listener::{Change, Listener, ListenerConfig};
 pub use multicast::{ALL_COAP_NODES, Membership};
 pub use receive::{MAX_DATAGRAM, Received, RecvBatch};

@@ -42,8 +42,13 @@ impl Disk {
         disk
     }
 
-    /// A new client with a new view of the same directory.
+    /// A new client with a new view of the same files. The old one keeps its directory to itself until its last fetch has ended.
     fn restart(&mut self) {
+        let directory = TempDir::new().unwrap();
+        for entry in fs::read_dir(&self.directory).unwrap().map(Result::unwrap) {
+            fs::rename(entry.path(), directory.path().join(entry.file_name())).unwrap();
+        }
+        self.directory = directory;
         let mut settings = settings(&self.world.authority, &self.world.origin);
         settings.retries.attempts = 1;
         settings.spool = Some(Arc::new(Spool::open(self.directory.path(), 1 << 20).unwrap()));

@@ -25,12 +25,20 @@ async fn both_versions_of_tls() {
 #[tokio::test]
 async fn certificates_that_are_not_trusted() {
     type Adjust = fn(&mut CertificateParams);
-    let tests: [(Adjust, Failure); 3] = [
-        (|params| params.not_after = date_time_ymd(2020, 1, 1), Failure::Certificate),
-        (|params| params.not_before = date_time_ymd(3000, 1, 1), Failure::ClockBehind),
-        (|params| params.subject_alt_names.clear(), Failure::Certificate),
+    let tests: [(Adjust, Failure, [&str; 2]); 3] = [
+        (
+            |params| params.not_after = date_time_ymd(2020, 1, 1),
+            Failure::Certificate,
+            ["valid until 2020-01-01T00:00:00Z, and this machine's clock says 2", "clock is ahead"],
+        ),
+        (
+            |params| params.not_before = date_time_ymd(3000, 1, 1),
+            Failure::ClockBehind,
+            ["valid from 3000-01-01T00:00:00Z on, and this machine's clock says 2", "clock is behind"],
+        ),
+        (|params| params.subject_alt_names.clear(), Failure::Certificate, ["localhost", "with a name that"]),
     ];
-    for (adjust, failure) in tests {
+    for (adjust, failure, words) in tests {
         let authority = Authority::new();
         let origin =
             TestOrigin::start(&Setup { certificate: authority.issue(adjust), ..Setup::new(&authority) })
@@ -38,6 +46,8 @@ async fn certificates_that_are_not_trusted() {
         let mut client = Client::new(settings(&authority, &origin));
         assert_eq!(client.refused(&origin.url("/a")).await, failure);
         assert_eq!((client.outcome(failure.label()), client.inner.traffic().retries()), (1, 0));
+        let complaint = client.inner.traffic().complaints().about(&origin.url("/a")).unwrap();
+        assert!(words.iter().all(|word| complaint.contains(word)), "{complaint}");
     }
 }
 

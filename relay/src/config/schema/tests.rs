@@ -45,7 +45,7 @@ fn the_reference_is_the_defaults() {
 fn the_reference_has_every_key() {
     let text = uncommented();
     let source = Source::new(&text, Path::new("f.toml"));
-    read_all(&source, Files::NONE);
+    read_all(&source, source.parse().unwrap(), Files::NONE);
     assert_eq!(source.absent(), Vec::<String>::new());
 }
 
@@ -135,9 +135,27 @@ fn each_mistake_has_its_place() {
 }
 
 #[test]
+fn numbers_that_are_out_of_range_are_told_their_range() {
+    for (text, words) in [
+        ("[origin]\nretries = -1", "-1 is out of range; give 0 to 1000000"),
+        ("[limits]\nexchanges = -1", "-1 is out of range; give 1 to 1000000"),
+        ("[[link]]\ninterface = \"a\"\nhop_limit = -1", "-1 is out of range; give 1 to 255"),
+        ("[[link]]\ninterface = \"a\"\ngroup_port = 70000", "70000 is out of range; give 1 to 65535"),
+        ("[cache]\nmemory = -1", "-1 is out of range; give a size"),
+        ("[listen]\nblock_size = -1", "-1 is out of range; give 16, 32"),
+    ] {
+        let shown = parse(text).unwrap_err().to_string();
+        assert!(shown.contains(words), "{shown}");
+    }
+}
+
+#[test]
 fn syntax_errors_have_a_line() {
     let found = mistakes("[listen]\ncoap = [\n\n[cache\n");
-    assert!(!found.is_empty() && found.iter().all(|(line, _)| *line > 0), "{found:?}");
+    assert!(found.len() == 1 && found[0].0 > 0, "{found:?}");
+    // What the parser makes of the rest is no mistake of the operator.
+    assert_eq!(mistakes("[cach\nmemory = 1\n"), [(1, String::new())]);
+    assert_eq!(mistakes("colour = 1\n[listen]\nblock_size = = 64\n"), [(3, String::new())]);
 }
 
 #[test]
@@ -265,6 +283,23 @@ fn every_file_of_an_origin_is_looked_at() {
     let load = |ca, cert, key| loaded(directory.path(), &route(ca, cert, key));
     assert_eq!(load("cert.pem", "cert.pem", "key.pem"), []);
     assert_eq!(load("missing.pem", "empty.pem", "cert.pem"), all, "absent, no PEM, no key");
+    let both = [&all[..1], &all[2..]].concat();
+    assert_eq!(
+        load("missing.pem", "cert.pem", "other.pem"),
+        both,
+        "absent, and the key of another certificate"
+    );
+    let alone =
+        format!("ca_file = \"{}\"\nclient_cert_file = \"{}\"\n", path("missing.pem"), path("empty.pem"));
+    assert_eq!(loaded(directory.path(), &alone), [&all[..2], &all[1..2]].concat(), "no key, no PEM");
+    let file = directory.path().join("relay.toml");
+    let text =
+        format!("[[route]]\npath = \"/a\"\norigin = \"http://h\"\nca_file = \"{}\"", path("missing.pem"));
+    std::fs::write(&file, text).unwrap();
+    let shown = Config::load(&file).unwrap_err().to_string();
+    for words in ["slash; write \"http://h/\"", "not encrypted", "route.ca_file"] {
+        assert!(shown.contains(words), "{words} in\n{shown}");
+    }
     assert_eq!(load("cert.pem", "cert.pem", "other.pem"), all[2..], "the key of another certificate");
 }
 

@@ -55,11 +55,12 @@ pub enum Order {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resource { url, image: None } => write!(f, "nothing is known of {}", printable(url)),
+            Self::Resource { url, image: None, .. } => write!(f, "nothing is known of {}", printable(url)),
             Self::Resource { image: Some(image), .. } => image.fmt(f),
             Self::Purged { images } => write!(f, "forgot {images} known resources, and their copies on disk"),
             Self::Banned { url } => {
-                write!(f, "banned {} until unban or the restart of the relay", printable(url))
+                let queries = if url.contains('?') { "with this query alone" } else { "with any query" };
+                write!(f, "banned {}, {queries}, until unban or the restart of the relay", printable(url))
             }
             Self::Lifted { url, was_banned: true } => write!(f, "serves {} again", printable(url)),
             Self::Lifted { url, was_banned: false } => write!(f, "{} was not banned", printable(url)),
@@ -82,6 +83,9 @@ pub enum Report {
         url: String,
         /// Nothing if nothing is known of it.
         image: Option<Image>,
+        /// If it could not be fetched: what exactly happened, and what to do.
+        #[serde(default)]
+        complaint: Option<String>,
     },
     /// So many resources are forgotten.
     Purged {

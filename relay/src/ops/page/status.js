@@ -47,7 +47,9 @@ function summary(status) {
   const requests = Object.entries(origin.requests).map(([outcome, count]) => ` ${outcome} ${count}`);
   return {
     about: `sixfold-relay ${status.version}, up ${time(status.uptime_s)}, ${listen}`,
-    devices: `${status.totals.devices} known, ${status.totals.transfers_active} transfers under way`,
+    devices:
+      `${status.totals.devices} known, ${status.totals.transfers_active} transfers under way` +
+      (status.unpaced.length ? `; not paced: ${status.unpaced.map(printable).join(", ")}` : ""),
     cache: `${status.cache.bytes} of ${status.cache.limit_bytes} bytes`,
     origin:
       `${origin.bytes} bytes, ${origin.retries} retries, ${origin.resumes} resumes; requests:` +

@@ -11,6 +11,7 @@ use anyhow::Context;
 pub async fn fetch(url: &str, page: Page) -> anyhow::Result<Status> {
     let Page { limit, skip } = page;
     let uri = http::uri(url, &format!("{PATH}?limit={limit}&skip={skip}"))?;
-    serde_json::from_slice(&http::get(&uri).await?)
-        .with_context(|| format!("operator: {uri} is not the admin address of a relay of this version"))
+    serde_json::from_slice(&http::get(&uri).await?).with_context(|| {
+        format!("operator: {uri} is not a relay's admin address, or the relay is of another version")
+    })
 }

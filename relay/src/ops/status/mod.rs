@@ -88,6 +88,9 @@ pub struct Status {
     pub totals: Totals,
     /// The paced links.
     pub links: Vec<Link>,
+    /// The interfaces that are served and not paced.
+    #[serde(default)]
+    pub unpaced: Vec<String>,
     /// The resources that are known, the most recently used first: one [`Page`] of them.
     pub images: Vec<Image>,
     /// The URLs that an operator banned.
@@ -272,6 +275,8 @@ pub struct Around<'a> {
     pub listen: &'a [SocketAddr],
     /// The names of interfaces.
     pub interface: &'a dyn Fn(u32) -> String,
+    /// Interfaces that are served and not paced.
+    pub unpaced: Vec<String>,
 }
 
 impl Status {
@@ -294,6 +299,7 @@ impl Status {
                 sessions: load.sessions as u64,
             },
             links: links.iter().map(|link| Link::of(link, (around.interface)(link.interface))).collect(),
+            unpaced: around.unpaced.clone(),
             images: engine.images(now, page.skip, page.limit).into_iter().map(Image::of).collect(),
             bans: engine.bans().iter().cloned().collect(),
             transfers: engine.transfers(now, page.skip, page.limit).into_iter().map(Transfer::of).collect(),
@@ -449,6 +455,7 @@ mod tests {
             uptime: Duration::from_secs(200),
             listen: &[peer],
             interface: &|index| format!("wpan{index}"),
+            unpaced: vec!["eth0".to_owned()],
         };
         Status::describe(&engine, &around, now, page)
     }

@@ -1,6 +1,6 @@
 //! What the status says in words: the tables, cell by cell, for the terminal and the page alike.
 
-use super::{Group, Image, Link, Origin, Session, Status, Transfer};
+use super::{Group, Image, Link, Origin, Session, Status, Totals, Transfer};
 
 /// One field of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,14 @@ impl Status {
         self.bans.iter().map(|url| [Cell::Text(printable(url))])
     }
 
+    fn devices(&self) -> String {
+        let Totals { devices, transfers_active, .. } = self.totals;
+        let unpaced: Vec<_> = self.unpaced.iter().map(|name| printable(name)).collect();
+        let unpaced =
+            if unpaced.is_empty() { String::new() } else { format!("; not paced: {}", unpaced.join(", ")) };
+        format!("{devices} known, {transfers_active} transfers under way{unpaced}")
+    }
+
     /// Four sentences: what it is, its cache, its origins, its devices.
     pub(crate) fn summary(&self) -> [String; 4] {
         let listen: Vec<_> = self.listen.iter().map(|address| format!("coap://{address}")).collect();
@@ -100,7 +108,7 @@ impl Status {
             format!("sixfold-relay {version}, up {uptime}, {listen}"),
             format!("{} of {} bytes", self.cache.bytes, self.cache.limit_bytes),
             origin,
-            format!("{} known, {} transfers under way", self.totals.devices, self.totals.transfers_active),
+            self.devices(),
         ]
     }
 }

@@ -122,7 +122,7 @@ mod tests {
 sixfold-relay 1.2.3, up 3 min 20 s, coap://[::1]:5683
 cache   0 of 1000 bytes
 origin  0 bytes, 0 retries, 0 resumes; requests: complete 2 connect 1
-devices 3 known, 1 transfers under way
+devices 3 known, 1 transfers under way; not paced: eth0
 
 LINK   RATE         LOSS   ROUND TRIP  WINDOW        QUEUE  DEVICES  BLOCK  BUSY
 wpan7  25.4 kbit/s  0.0 %  25 ms       0 ms of 0 ms  0      0        1024   0.0 % of 100 %
