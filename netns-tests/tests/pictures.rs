@@ -50,7 +50,7 @@ fn an_update_can_be_pictured() -> Result<()> {
             browser.resize(width, 800, phone)?;
             browser.prefer(scheme)?;
             wait::until_true("the plots to have the width of the window", PATIENCE, || {
-                let fits = "const svg = document.querySelector('#plot svg');
+                let fits = "const svg = document.querySelector('#plot-devices svg');
                     return Math.abs(svg.viewBox.baseVal.width - svg.getBoundingClientRect().width) < 1;";
                 browser.run(fits).is_ok_and(|fits| fits == true)
             })?;

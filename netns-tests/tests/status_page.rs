@@ -107,10 +107,10 @@ const OUTLINE: &str = "
     if (document.documentElement.lang !== 'en' || !document.title) mistakes.push('language, title');
     return mistakes.join(', ');";
 
-/// The lines of the plot of all, each as `[first x, last x, its points]`, as shares of the plot's width.
+/// The lines of the plot of what went to devices, each as `[first x, last x, its points]`, as shares of the plot's width.
 const LINES: &str = "
-    const width = document.querySelector('#plot svg').viewBox.baseVal.width;
-    return Array.from(document.querySelectorAll('#plot polyline.one'), (line) => {
+    const width = document.querySelector('#plot-devices svg').viewBox.baseVal.width;
+    return Array.from(document.querySelectorAll('#plot-devices polyline'), (line) => {
         const all = Array.from(line.points, (p) => p.x / width);
         return [all[0], all[all.length - 1], all.length - 1];
     });";
@@ -160,13 +160,13 @@ fn the_page_follows_an_update() -> Result<()> {
             browser.run(bar).is_ok_and(|done| done.as_f64().is_some_and(|done| done > first))
         })?;
         let rises =
-            "const points = Array.from(document.querySelector('#plot polyline.one').points, (p) => p.y);
+            "const points = Array.from(document.querySelector('#plot-devices polyline').points, (p) => p.y);
             return Math.max(...points) - Math.min(...points);";
         wait::until_true("a plot that rises", PATIENCE, || {
             browser.run(rises).is_ok_and(|rise| rise.as_f64().is_some_and(|rise| rise > 10.0))
         })?;
         let plots = "return document.querySelectorAll('#plots figure').length";
-        ensure!(browser.run(plots)? == 2, "all, and the link");
+        ensure!(browser.run(plots)? == 3, "to devices, from origins, and the link");
         ensure_accessible(&browser)?;
         browser.keep_picture("status-wide")?;
         ensure!(fetch.image(PATIENCE)? == image);

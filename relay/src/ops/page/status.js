@@ -222,60 +222,54 @@ function ceiling(value) {
   return [1, 2, 5, 10].map((step) => step * power).find((end) => end >= value);
 }
 
-function figure(id, title, keys) {
+function figure(id, title) {
   const found = byId(id);
   if (found) return found;
   const made = document.createElement("figure");
   made.id = id;
   const caption = document.createElement("figcaption");
-  caption.append(`${printable(title)}: `);
-  keys.forEach((key, n) => {
-    const label = document.createElement("span");
-    label.className = n ? "key other" : "key";
-    label.textContent = key;
-    caption.append(label);
-  });
+  caption.textContent = title;
   made.append(caption);
   make(made, "svg", { role: "img" });
   byId("plots").append(made);
   return made;
 }
 
-// `lines` has pieces (above), one list for each key.
-function plot(id, title, keys, lines) {
-  const svg = figure(id, title, keys).querySelector("svg");
+// Each has a scale of its own: origins send an image in a second, and devices get it in minutes.
+function plot(id, title, line) {
+  const svg = figure(id, title).querySelector("svg");
   const { width, height } = svg.getBoundingClientRect();
   const [top, bottom] = [18, height - 18];
   const now = history[history.length - 1].at;
-  const end = ceiling(Math.max(...lines.flat(2).map((sample) => sample.value)));
+  const end = ceiling(Math.max(...line.flat().map((sample) => sample.value)));
   const x = (at) => (width - ((now - at) * width) / WINDOW_MS).toFixed(1);
   const y = (value) => (bottom - ((bottom - top) * value) / end).toFixed(1);
-  const latest = lines.map((line, n) => `${keys[n]} ${rate(line.at(-1).at(-1).value)}`);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("aria-label", `${printable(title)} over the last five minutes; now ${latest.join(", ")}`);
+  svg.setAttribute("aria-label", `${title}, over the last five minutes; now ${rate(line.at(-1).at(-1).value)}`);
   svg.replaceChildren();
   for (const at of [top, bottom]) make(svg, "line", { class: "axis", x1: 0, x2: width, y1: at, y2: at });
   make(svg, "text", { x: 0, y: top - 5 }, rate(end));
   make(svg, "text", { x: 0, y: height - 4 }, "5 min ago");
   make(svg, "text", { x: width, y: height - 4, "text-anchor": "end" }, "now");
-  lines.forEach((line, n) => {
-    for (const piece of line) {
-      // One point alone is drawn too: from itself to itself.
-      const points = [...piece, piece.at(-1)].map((sample) => `${x(sample.at)},${y(sample.value)}`).join(" ");
-      make(svg, "polyline", { points, class: n ? "other" : "one" });
-    }
-  });
+  for (const piece of line) {
+    // One point alone is drawn too: from itself to itself.
+    const points = [...piece, piece.at(-1)].map((sample) => `${x(sample.at)},${y(sample.value)}`).join(" ");
+    make(svg, "polyline", { points });
+  }
 }
 
 function draw() {
   if (history.length === 0) return;
   byId("goodput").hidden = false;
-  plot("plot", "All", ["to devices", "from origins"], [pieces((sample) => sample.sent), pieces((sample) => sample.got)]);
-  const links = Object.keys(history[history.length - 1].links).slice(0, PLOTS - 1);
-  const shown = ["plot", ...links.map((name) => `plot-${name}`)];
+  const links = Object.keys(history[history.length - 1].links).slice(0, PLOTS - 2);
+  const plots = [
+    ["plot-devices", "To devices", (sample) => sample.sent],
+    ["plot-origins", "From origins", (sample) => sample.got],
+    ...links.map((name) => [`plot-link-${name}`, `Delivered on ${printable(name)}`, (sample) => sample.links[name]]),
+  ];
+  const shown = plots.map(([id]) => id);
   Array.from(byId("plots").children).filter((old) => !shown.includes(old.id)).forEach((old) => old.remove());
-  links.forEach((name) =>
-    plot(`plot-${name}`, `Link ${name}`, ["delivered"], [pieces((sample) => sample.links[name])]));
+  plots.forEach(([id, title, value]) => plot(id, title, pieces(value)));
 }
 
 // ---- again and again
