@@ -125,6 +125,11 @@ impl<'t> Fetch<'t> {
         self.blocks.exchange()
     }
 
+    /// Asks for nothing more. What acknowledges the last block is still to be sent: [`Fetch::poll_transmit`].
+    pub const fn stop(&mut self) {
+        self.blocks.stop();
+    }
+
     /// Takes a datagram from the server's address.
     pub fn handle_datagram<'d>(&mut self, now: Instant, datagram: &'d [u8]) -> Option<Event<'d>> {
         let event = match self.blocks.handle_datagram(now, datagram)? {

@@ -260,6 +260,22 @@ fn refusals() {
 }
 
 #[test]
+fn who_has_enough_acknowledges_and_asks_for_nothing_more() {
+    let mut fetch = Fetch::new(TARGET, B32, 1);
+    let request = Request::next(&mut fetch).unwrap();
+    let mut separate = request.content(b"e", 0, true, B32, &[7; 32]);
+    // A Confirmable message of its own.
+    separate[0] &= !0x30;
+    fetch.handle_datagram(NOW, &separate).expect("a block");
+    fetch.stop();
+    let mut buffer = [0; 256];
+    let length = fetch.poll_transmit(NOW, &mut buffer).unwrap().expect("an acknowledgement");
+    let message = Message::parse(&buffer[..length]).unwrap();
+    assert_eq!((message.message_type, message.code), (Type::Acknowledgement, Code::EMPTY));
+    assert_eq!((fetch.poll_transmit(NOW, &mut buffer), fetch.poll_timeout()), (Ok(None), None));
+}
+
+#[test]
 fn options_of_the_target_keep_their_order() {
     let options = [(3, &b"h"[..]), (11, b"a"), (11, b"b"), (27, b""), (39, b"coap")]
         .map(|(n, value)| (n, value.to_vec()));

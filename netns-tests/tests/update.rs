@@ -178,7 +178,7 @@ fn an_encrypted_image_is_cached_as_it_is_and_runs_decrypted() -> Result<()> {
 fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
-        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
         let netns = &scene.net.devices[0];
         equip(netns, &["--slot-size", "2097152"])?;
         let image = image::image(9, LARGE_IMAGE_BYTES);
@@ -186,6 +186,8 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
         let small_blocks = ["--szx", "64"];
         let prepare = [&["prepare"], &lamp("/fw/lamp.bin.suit", "lamp")[..], &small_blocks].concat();
         expect(netns, &prepare, 0, "")?;
+        let under_way = relay.metric("sixfold_transfers_active")?;
+        ensure!(under_way == 0.0, "prepare asks for the first block alone: {under_way} transfers");
         let marked = || -> Result<usize> {
             let shown = succeed(program("sixfold-device", &["flash", "show", FLASH]).output()?)?;
             let line = shown.lines().find(|line| line.contains(" chunks of ")).context(shown.clone())?;

@@ -392,6 +392,14 @@ impl Relay {
         buffer.get(..length).filter(|datagram| !datagram.is_empty())
     }
 
+    fn send_due(&mut self, fetch: &mut Fetch<'_>, request: &mut [u8]) -> Result<(), Trouble> {
+        let now = self.now();
+        while let Some(length) = fetch.poll_transmit(now, request).map_err(Trouble::refused)? {
+            self.send(&request[..length]);
+        }
+        Ok(())
+    }
+
     /// Hands every block to `take` until that says that it is enough, or the body is complete; `None`: it starts over.
     fn blocks(
         &mut self,
@@ -405,10 +413,7 @@ impl Relay {
         let (mut request, mut response) = ([0; LONGEST_REQUEST], [0; LONGEST_RESPONSE]);
         let mut changes = 0;
         loop {
-            let now = self.now();
-            while let Some(length) = fetch.poll_transmit(now, &mut request).map_err(Trouble::refused)? {
-                self.send(&request[..length]);
-            }
+            self.send_due(&mut fetch, &mut request)?;
             let heard = self.receive(&mut response, fetch.poll_timeout().unwrap_or(Instant::ZERO));
             let now = self.now();
             let event = match heard {
@@ -416,7 +421,10 @@ impl Relay {
                 None => fetch.handle_timeout(now),
             };
             match event {
-                Some(Event::Block(block)) if take(Some(&block))? || !block.more => return Ok(()),
+                Some(Event::Block(block)) if take(Some(&block))? || !block.more => {
+                    fetch.stop();
+                    return self.send_due(&mut fetch, &mut request);
+                }
                 Some(Event::StartOver(change)) if changes >= MAX_CHANGES => {
                     return Err(Trouble(SixfoldPrepared::Unstable, change.to_string()));
                 }

@@ -43,6 +43,7 @@ impl Relay {
             match self.wire.step(&mut fetch, self.deadline, &mut buffer)? {
                 Some(Event::Block(block)) => {
                     if take(Some(&block))? || !block.more {
+                        fetch.stop();
                         return self.wire.send_due(&mut fetch);
                     }
                 }
