@@ -1,5 +1,5 @@
 # Stands for OpenWrt's /lib/functions.sh in the tests: how init scripts get at a configuration, by functions that its file calls, and
-# what packages' scripts call. A package's user is made, its settings of the kernel are applied, and its services are enabled, unless
+# what packages' scripts call. A package's user is made, its first settings are applied once, those of the kernel too, and its services are enabled, unless
 # this is an upgrade, and started; before it goes they are disabled, unless it is for an upgrade, and stopped.
 # shellcheck shell=dash
 # shellcheck disable=SC3043,SC1090,SC2013,SC2154
@@ -41,6 +41,7 @@ config_load() {
 	local known
 	for known in $(set | sed -n 's/^\(CONFIG_[^=]*\)=.*/\1/p'); do unset "$known"; done
 	section_count=0 sections='' current_section=''
+	[ -e "/etc/config/$1" ] || return 1
 	. "/etc/config/$1"
 	${current_section:+config_cb}
 }
@@ -79,6 +80,10 @@ default_postinst() {
 	local file pkgname=${pkgname:-$(basename "${1%.*}")}
 	[ ! -e "/usr/lib/opkg/info/$pkgname.list" ] || add_group_and_user
 	! grep -q '^/etc/sysctl.d/' "$(package_list)" || record /etc/init.d/sysctl restart
+	for file in $(sed -n '/^\/etc\/uci-defaults\//p' "$(package_list)"); do
+		# shellcheck disable=SC1090
+		([ -f "$file" ] && cd "${file%/*}" && . "$file") && rm -f "$file"
+	done
 	for file in $(sed -n '/^\/etc\/init.d\//p' "$(package_list)"); do
 		[ "${PKG_UPGRADE:-}" = 1 ] || "$file" enable
 		"$file" start

@@ -28,6 +28,7 @@ fn scripts_are_clean() -> Result<()> {
         let shim = workspace::root().join("netns-tests/openwrt");
         let scripts = [
             file("sixfold.init"),
+            file("sixfold.defaults"),
             shim.join("rc.common"),
             shim.join("network.sh"),
             shim.join("functions.sh"),

@@ -7,6 +7,7 @@ use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::router::{Router, UCI, USER, file};
 use sixfold_netns_tests::sandbox;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 /// It finds every configuration good.
 const PROGRAM: &[u8] = b"#!/bin/sh\nexit 0\n";
@@ -87,4 +88,42 @@ fn opkg_installs_upgrades_and_removes() -> Result<()> {
 #[test]
 fn apk_installs_upgrades_and_removes() -> Result<()> {
     sandbox::run(&[Peer::Busybox], || installs_upgrades_and_removes("apk"))
+}
+
+/// Notes what it is told, and knows of no option but whether the relay is enabled.
+const UCI_PROGRAM: &str = "#!/bin/sh
+[ \"$2\" != get ] || { [ \"$3\" = sixfold.main.enabled ] && exec cat /enabled; exit 1; }
+echo \"uci $*\" >>/record
+";
+
+#[test]
+fn where_there_is_one_network_of_radios_the_relay_listens_there() -> Result<()> {
+    sandbox::run(&[Peer::Busybox], || {
+        let folder = tempfile::tempdir()?;
+        let feed = Feed::write(folder.path(), PROGRAM)?;
+        let network =
+            |name: &str, device: &str| format!("config interface '{name}'\n\toption device '{device}'\n");
+        let (lan, thread) = (network("lan", "br-lan"), network("thread", "wpan0"));
+        let two = thread.clone() + &network("meters", "lowpan0");
+        let listens = ["uci set sixfold.listen.network=thread", "uci commit sixfold"];
+        let router = Router::create()?;
+        fs::write(router.path("bin/uci"), UCI_PROGRAM)?;
+        fs::set_permissions(router.path("bin/uci"), fs::Permissions::from_mode(0o755))?;
+        let cases = [
+            ("0", lan.clone(), &[][..]),
+            ("0", lan + &thread, &listens[..]),
+            ("1", thread, &[][..]),
+            ("0", two, &[][..]),
+        ];
+        for (enabled, networks, expected) in cases {
+            fs::write(router.path("enabled"), enabled)?;
+            fs::write(router.path("etc/config/network"), &networks)?;
+            router.install(&feed.ipk("sixfold", ARCHITECTURE))?;
+            let record = router.record()?;
+            let said: Vec<_> = record.lines().filter(|line| line.starts_with("uci ")).collect();
+            ensure!(said == expected, "enabled {enabled}: {networks}{record}");
+            ensure!(!router.path("etc/uci-defaults/60-sixfold").exists(), "it would run again");
+        }
+        Ok(())
+    })
 }

@@ -81,7 +81,9 @@ impl Router {
         } else {
             self.run_script(&format!("{SCRIPTS}/pre-deinstall"), "", "")?;
         }
-        for path in listed.lines() {
+        // What runs once has removed itself.
+        let remains = |path: &&str| self.path(path).exists();
+        for path in listed.lines().filter(remains) {
             let is_operators = operators.lines().any(|line| line == path);
             if !is_operators || fs::read_to_string(self.path(path))? == shipped {
                 fs::remove_file(self.path(path))?;
