@@ -29,7 +29,7 @@ proof:
 # lost, wrong or kept. A short version is part of `make test`.
 MINUTES ?= 30
 soak:
-	@cargo build --quiet --locked --release --bin sixfold-relay --bin sixfold-soak
+	@cargo build --quiet --locked --release --bin sixfold-relay --bin sixfold-device --bin sixfold-publish --bin sixfold-soak
 	@target/release/sixfold-soak --minutes $(MINUTES) $(ARGS)
 
 # docs/pictures: the status page in a browser, and what demo, status, prepare and boot print, which README.md has too. After what they
