@@ -9,7 +9,7 @@ use std::time::Duration;
 const ROWS: usize = 15;
 /// The relay's memory may grow by so much from the first third of a soak, or of one of its lives, to the last: what allocators and the
 /// first use of everything need.
-const GROWTH_BYTES: u64 = 2 << 20;
+const GROWTH_BYTES: u64 = 3 << 20;
 /// A life of fewer looks is too short for what grows to be told from what starts.
 const LONG_LIFE: usize = 60;
 /// Descriptors at the end, beyond those of an idle relay: what waits to be closed. Half of it between the thirds of a life.
