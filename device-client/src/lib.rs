@@ -19,6 +19,8 @@ extern crate std;
 pub mod agree;
 pub mod blocks;
 pub mod boot;
+#[cfg(feature = "std")]
+pub mod cli;
 mod etag;
 pub mod exchange;
 pub mod fetch;

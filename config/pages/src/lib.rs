@@ -4,15 +4,6 @@
 //! that could become untrue.
 #![forbid(unsafe_code)]
 
-// Programs keep their command lines to themselves: their sources are read here once more, and nothing of what they would
-// do with the values.
-#[allow(dead_code, unused_imports)]
-#[path = "../../../device-client/src/bin/sixfold-device/cli/mod.rs"]
-mod device;
-#[allow(dead_code)]
-#[path = "../../../profile/publish/src/cli.rs"]
-mod publish;
-
 use anyhow::{Context, Result};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
@@ -40,7 +31,11 @@ pub fn write(directory: &Path) -> Result<()> {
 
 /// sixfold-relay, sixfold-device and sixfold-publish, as they read their arguments.
 pub fn programs() -> [Command; 3] {
-    let programs = [sixfold_relay::cli::Cli::command(), device::Cli::command(), publish::Cli::command()];
+    let programs = [
+        sixfold_relay::cli::Cli::command(),
+        sixfold_device::cli::Cli::command(),
+        sixfold_publish::cli::Cli::command(),
+    ];
     let names = ["sixfold-relay", "sixfold-device", "sixfold-publish"];
     let mut names = names.into_iter();
     programs.map(|program| {

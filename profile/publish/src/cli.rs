@@ -24,16 +24,24 @@ Exit status:
 /// Sign firmware images for devices behind a Sixfold relay.
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true, after_help = EXAMPLES)]
-pub(crate) struct Cli {
+pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
+/// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
+    /// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM); or a key for encrypted images. Never
+    /// overwrites.
     Keygen(Keygen),
+    /// Sign an image: write it, its chunk index and its SUIT manifest or CMS signature into a directory.
     Sign(Sign),
+    /// Check that a manifest is signed by somebody who is trusted, and that an image is the one that it describes.
     Verify(Verify),
+    /// Show what is in a file: SUIT envelope, CMS signature (*.p7s), chunk index (*.idx), ticket, record, the flash file of
+    /// sixfold-device, or key. Verifies no signature.
     Inspect(Inspect),
 }
 
@@ -63,24 +71,24 @@ With edhoc the key is that of one device, or of a relay (relay.toml, sessions.ed
 sixfold-relay), and FILE.ccs has its credential (RFC 8392) in hexadecimal: one line of the relay's \
 edhoc_devices, or what `sixfold-device prepare --session-relay` trusts.";
 
-/// Make a key pair: FILE (PKCS#8 PEM, secret) and FILE.pub (SubjectPublicKeyInfo PEM); or a key for encrypted images. Never
-/// overwrites.
+/// `sixfold-publish keygen`.
 #[derive(Args, Debug)]
 #[command(after_help = KEYGEN)]
-pub(crate) struct Keygen {
+pub struct Keygen {
     /// The file for the private key.
     #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// What it is for.
     #[arg(long, value_enum, default_value_t)]
-    pub(crate) algorithm: Algorithm,
+    pub algorithm: Algorithm,
     /// With edhoc: what the relay calls the device, in 1 to 23 printable ASCII characters.
     #[arg(long, required_if_eq("algorithm", "edhoc"))]
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
 }
 
+/// Of a key.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(crate) enum Algorithm {
+pub enum Algorithm {
     /// EdDSA with Curve25519 (RFC 8032).
     #[default]
     Ed25519,
@@ -96,7 +104,7 @@ pub(crate) enum Algorithm {
 
 impl Algorithm {
     /// The algorithm, if it is one of signatures.
-    pub(crate) const fn of_signature(self) -> Option<keys::Algorithm> {
+    pub const fn of_signature(self) -> Option<keys::Algorithm> {
         match self {
             Self::Ed25519 => Some(keys::Algorithm::Ed25519),
             Self::Es256 => Some(keys::Algorithm::Es256),
@@ -135,22 +143,22 @@ When the same image is signed again under the same name, for more recipients, it
 of the keys of --encrypt was among them then. With --recipient alone it cannot be: give a key of your own with \
 --encrypt, too.";
 
-/// Sign an image: write it, its chunk index and its SUIT manifest or CMS signature into a directory.
+/// `sixfold-publish sign`.
 #[derive(Args, Debug)]
 #[command(after_help = SIGN)]
 #[command(group(ArgGroup::new("signers").required(true).multiple(true).args(["key", "cms_key"])))]
-pub(crate) struct Sign {
+pub struct Sign {
     /// The image, as it will be in the device's flash.
-    pub(crate) image: PathBuf,
+    pub image: PathBuf,
     /// The private key of a SUIT manifest: PKCS#8 PEM, as keygen and openssl genpkey write it.
     #[arg(long, value_name = "FILE")]
-    pub(crate) key: Option<PathBuf>,
+    pub key: Option<PathBuf>,
     /// The private key of a CMS signature: PKCS#8 PEM, for ECDSA with P-256.
     #[arg(long, value_name = "FILE", requires = "cms_chain")]
-    pub(crate) cms_key: Option<PathBuf>,
+    pub cms_key: Option<PathBuf>,
     /// Its certificate, and those between it and the root, in PEM: the signer's first.
     #[arg(long, value_name = "FILE", requires = "cms_key")]
-    pub(crate) cms_chain: Option<PathBuf>,
+    pub cms_chain: Option<PathBuf>,
     /// Who made the device: a UUID, or a domain name, which becomes one (RFC 9562 section 5.5).
     #[arg(long, value_name = "UUID|DOMAIN", value_parser = not_empty)]
     vendor: String,
@@ -159,34 +167,36 @@ pub(crate) struct Sign {
     class: String,
     /// A number that never goes back (RFC 9124 section 3.1).
     #[arg(long, value_name = "NUMBER")]
-    pub(crate) sequence: u64,
+    pub sequence: u64,
     /// The directory to write into; it is made if it is missing.
     #[arg(short, long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
+    pub output: PathBuf,
     /// The size of a chunk in bytes: the device's erase page or a multiple of it, a power of two from 256 to 65536.
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = chunk_size)]
-    pub(crate) chunk_size: ChunkSize,
+    pub chunk_size: ChunkSize,
     /// Where devices find the image, relative to the SUIT manifest; by default the image's file name.
     #[arg(long, value_parser = uri, requires = "key")]
-    pub(crate) uri: Option<String>,
+    pub uri: Option<String>,
     /// Encrypt the image for who has this key (keygen --algorithm a128kw), and for every --recipient. There may be up to 1024 of both:
     /// it is encrypted once.
     #[arg(long, value_name = "FILE", num_args = 0..=1, requires = "key", conflicts_with = "cms_key")]
-    pub(crate) encrypt: Option<Vec<PathBuf>>,
+    pub encrypt: Option<Vec<PathBuf>>,
     /// Encrypt the image for who has the private half of this public key (keygen --algorithm ecdh).
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "cms_key")]
-    pub(crate) recipient: Vec<PathBuf>,
+    pub recipient: Vec<PathBuf>,
     /// Sign even if the sequence number was used already or goes back. Devices that saw the other image may keep it.
     #[arg(long)]
-    pub(crate) force: bool,
+    pub force: bool,
 }
 
 impl Sign {
-    pub(crate) fn vendor(&self) -> Uuid {
+    /// The vendor's identifier: as it is given, or that of its name.
+    pub fn vendor(&self) -> Uuid {
         Uuid::try_parse(&self.vendor).unwrap_or_else(|_| vendor_identifier(&self.vendor))
     }
 
-    pub(crate) fn class(&self) -> Uuid {
+    /// The same of the class, among those of the vendor.
+    pub fn class(&self) -> Uuid {
         Uuid::try_parse(&self.class).unwrap_or_else(|_| class_identifier(self.vendor(), &self.class))
     }
 }
@@ -202,33 +212,33 @@ Examples:
   sixfold-publish verify lamp.bin.p7s lamp.bin --anchor root.pem \\
       --at 2030-01-01T00:00:00Z";
 
-/// Check that a manifest is signed by somebody who is trusted, and that an image is the one that it describes.
+/// `sixfold-publish verify`.
 #[derive(Args, Debug)]
 #[command(after_help = VERIFY)]
 #[command(group(ArgGroup::new("trusted").required(true).multiple(true).args(["key", "anchor"])))]
-pub(crate) struct Verify {
+pub struct Verify {
     /// The SUIT envelope (*.suit) or the CMS signature (*.p7s).
-    pub(crate) manifest: PathBuf,
+    pub manifest: PathBuf,
     /// The image.
-    pub(crate) image: PathBuf,
+    pub image: PathBuf,
     /// The image is as it is published, encrypted: decrypt it with this key, shared or private. May be given several times.
     #[arg(long, value_name = "FILE")]
-    pub(crate) decrypt_with: Vec<PathBuf>,
+    pub decrypt_with: Vec<PathBuf>,
     /// The chunk index that devices will fetch beside a CMS signature. That of the image is checked anyway.
     #[arg(long, value_name = "FILE")]
-    pub(crate) index: Option<PathBuf>,
+    pub index: Option<PathBuf>,
     /// A trusted public key for SUIT (SubjectPublicKeyInfo PEM). May be given several times.
     #[arg(long, value_name = "FILE")]
-    pub(crate) key: Vec<PathBuf>,
+    pub key: Vec<PathBuf>,
     /// Trusted root certificates for CMS (PEM or DER). May be given several times.
     #[arg(long, value_name = "FILE")]
-    pub(crate) anchor: Vec<PathBuf>,
+    pub anchor: Vec<PathBuf>,
     /// Revocation lists for CMS (PEM or DER); with any, every issuer in the chain needs one.
     #[arg(long, value_name = "FILE", requires = "anchor")]
-    pub(crate) crl: Vec<PathBuf>,
+    pub crl: Vec<PathBuf>,
     /// The time at which certificates must be valid (RFC 3339, such as 2030-01-01T00:00:00Z); by default now.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_rfc3339, requires = "anchor")]
-    pub(crate) at: Option<SystemTime>,
+    pub at: Option<SystemTime>,
 }
 
 const INSPECT: &str = "\
@@ -245,19 +255,18 @@ A file that goes on behind a ticket is read as a record: ticket, journal and chu
 its flash. Secrets are never shown: of a private key only its public half's identifier, of a ticket no session \
 key.";
 
-/// Show what is in a file: SUIT envelope, CMS signature (*.p7s), chunk index (*.idx), ticket, record, the flash file of
-/// sixfold-device, or key. Verifies no signature.
+/// `sixfold-publish inspect`.
 #[derive(Args, Debug)]
 #[command(after_help = INSPECT)]
-pub(crate) struct Inspect {
+pub struct Inspect {
     /// The file.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// For a record: the erase page of the flash that it was read from, in bytes.
     #[arg(long, value_name = "BYTES", default_value = "4096")]
-    pub(crate) page: u32,
+    pub page: u32,
     /// For a record: the smallest piece that this flash writes, in bytes.
     #[arg(long, value_name = "BYTES", default_value = "4")]
-    pub(crate) write_unit: u32,
+    pub write_unit: u32,
 }
 
 fn not_empty(text: &str) -> Result<String, &'static str> {

@@ -1,4 +1,5 @@
-//! What `sixfold-publish inspect` says of a file; the rest of that program is its own.
+//! The command line of `sixfold-publish`, and what its `inspect` says of a file; the rest of that program is its own.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod describe;

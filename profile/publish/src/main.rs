@@ -3,7 +3,6 @@
 //! It deliberately has no network: what it writes is copied to a server by whatever the publisher uses for that.
 #![forbid(unsafe_code)]
 
-mod cli;
 mod directory;
 mod encrypt;
 mod failure;
@@ -14,7 +13,7 @@ mod sign;
 mod verify;
 
 use clap::Parser;
-use cli::{Cli, Command};
+use sixfold_publish::cli::{self, Cli, Command};
 use std::io::Write;
 use std::process::ExitCode;
 

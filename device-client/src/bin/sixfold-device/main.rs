@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod boot;
-mod cli;
 mod discover;
 mod failure;
 mod flash;
@@ -25,7 +24,7 @@ mod way;
 mod wire;
 
 use clap::Parser;
-use cli::{Cli, Command, Flash};
+use sixfold_device::cli::{self, Cli, Command, Flash};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -4,6 +4,7 @@ use super::{seconds, szx};
 use clap::Args;
 use sixfold_profile::coap::Szx;
 use std::path::PathBuf;
+use std::string::String;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -26,34 +27,34 @@ Exit status:
   6  the server refused (any other error), or its answers make no sense
   7  trouble with local files";
 
-/// Fetch a resource block by block (RFC 7959) and print its SHA-256.
+/// `sixfold-device fetch`.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Fetch {
+pub struct Fetch {
     /// What to fetch: coap://HOST[:PORT]/PATH[?QUERY], or any absolute URI with --proxy.
-    pub(crate) uri: String,
+    pub uri: String,
     /// The file to write.
     #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+    pub output: PathBuf,
     /// Ask this forward proxy (Proxy-Uri, RFC 7252 section 5.10.2): coap://HOST[:PORT].
     #[arg(long, value_name = "URI")]
-    pub(crate) proxy: Option<String>,
+    pub proxy: Option<String>,
     /// The largest block: an exponent 0 to 6, or a size of 16 to 1024 bytes. The server may choose smaller ones.
     #[arg(long, default_value = "6", value_parser = szx)]
-    pub(crate) szx: Szx,
+    pub szx: Szx,
     /// Go on with a partial file (the default).
     #[arg(long, overrides_with = "no_resume")]
     resume: bool,
     /// Throw a partial file away and begin at the first byte.
     #[arg(long, overrides_with = "resume")]
-    pub(crate) no_resume: bool,
+    pub no_resume: bool,
     /// Give up after this time, in seconds. Without it, only a server that does not answer ends the fetch.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// Say nothing but what went wrong.
     #[arg(short, long)]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
     /// Print the result as one JSON object in place of the SHA-256 line.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }

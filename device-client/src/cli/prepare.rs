@@ -6,6 +6,8 @@ use super::szx;
 use clap::Args;
 use sixfold_profile::coap::Szx;
 use std::path::PathBuf;
+use std::string::String;
+use std::vec::Vec;
 use uuid::Uuid;
 
 const EXAMPLES: &str = "\
@@ -58,89 +60,93 @@ Exit status:
   30 no session for another reason
   31 the image is encrypted, and not for a key of this device";
 
-/// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
+/// `sixfold-device prepare`.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Prepare {
+pub struct Prepare {
     /// The flash, as `sixfold-device flash create` makes it.
     #[arg(long, value_name = "FILE")]
-    pub(crate) flash: PathBuf,
+    pub flash: PathBuf,
+    /// What is to be prepared.
     #[command(flatten)]
-    pub(crate) what: What,
+    pub what: What,
     /// Say nothing but what went wrong.
     #[arg(short, long)]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
     /// Print the result as one JSON object.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
-/// Prepare, and then boot.
+/// `sixfold-device update`.
 #[derive(Args, Debug)]
 #[command(after_help = "Options and exit status: see `sixfold-device prepare --help` and `boot --help`.")]
-pub(crate) struct Update {
+pub struct Update {
     /// The flash, as `sixfold-device flash create` makes it.
     #[arg(long, value_name = "FILE")]
-    pub(crate) flash: PathBuf,
+    pub flash: PathBuf,
+    /// What is to be prepared.
     #[command(flatten)]
-    pub(crate) what: What,
+    pub what: What,
+    /// How the boot program is run.
     #[command(flatten)]
-    pub(crate) run: Run,
+    pub run: Run,
 }
 
 /// What is to be prepared.
 #[derive(Args, Debug)]
-pub(crate) struct What {
+pub struct What {
     /// The relay: coap://[ADDRESS][:PORT].
     #[arg(long, value_name = "URI", required_unless_present = "discover", conflicts_with = "discover")]
-    pub(crate) relay: Option<String>,
+    pub relay: Option<String>,
     /// Ask all CoAP nodes on this interface for a relay (RFC 7252 section 8, RFC 6690).
     #[arg(long, value_name = "INTERFACE")]
-    pub(crate) discover: Option<String>,
+    pub discover: Option<String>,
     /// The manifest: a path at the relay, or a URI that the relay fetches as a forward proxy.
     #[arg(long, value_name = "PATH")]
-    pub(crate) manifest: String,
+    pub manifest: String,
     /// Trust this publisher's key (PEM). May be given several times.
     #[arg(long, value_name = "FILE", required_unless_present = "anchor")]
-    pub(crate) key: Vec<PathBuf>,
+    pub key: Vec<PathBuf>,
     /// Trust this certification authority (PEM). May be given several times.
     #[arg(long, value_name = "FILE")]
-    pub(crate) anchor: Vec<PathBuf>,
+    pub anchor: Vec<PathBuf>,
     /// A revocation list (PEM). May be given several times; with one, the status of every certificate must be known.
     #[arg(long, value_name = "FILE", requires = "anchor")]
-    pub(crate) crl: Vec<PathBuf>,
+    pub crl: Vec<PathBuf>,
     /// A key that encrypted images are for: one that the publisher has too (`sixfold-publish keygen --algorithm a128kw`), or this device's
     /// private key (`--algorithm ecdh`). May be given several times.
     #[arg(long, value_name = "FILE")]
-    pub(crate) decrypt_with: Vec<PathBuf>,
+    pub decrypt_with: Vec<PathBuf>,
     /// The vendor of this device: a domain name, or a UUID.
     #[arg(long)]
-    pub(crate) vendor: String,
+    pub vendor: String,
     /// The class of this device: the vendor's name for it, or a UUID.
     #[arg(long)]
-    pub(crate) class: String,
+    pub class: String,
     /// Never accept a lower sequence number than this one, whatever the flash says.
     #[arg(long, value_name = "NUMBER")]
-    pub(crate) last_sequence: Option<u64>,
+    pub last_sequence: Option<u64>,
     /// A secret of at least 16 bytes that makes this device's addresses stable and private (RFC 7217).
     #[arg(long, value_name = "FILE")]
-    pub(crate) secret: PathBuf,
+    pub secret: PathBuf,
     /// How often another node had the address that came of the secret already: each number gives another one.
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    pub(crate) dad_counter: u8,
+    pub dad_counter: u8,
     /// The largest block for the boot program: an exponent 0 to 6, or a size of 16 to 1024 bytes.
     #[arg(long, default_value = "6", value_parser = szx)]
-    pub(crate) szx: Szx,
+    pub szx: Szx,
     /// Do not ask the relay for a group to hear blocks in that it sends to many devices.
     #[arg(long)]
-    pub(crate) no_group: bool,
+    pub no_group: bool,
+    /// A session with the relay.
     #[command(flatten)]
-    pub(crate) session: Session,
+    pub session: Session,
 }
 
 impl What {
     /// The vendor's and the class's identifier.
-    pub(crate) fn identity(&self) -> (Uuid, Uuid) {
+    pub fn identity(&self) -> (Uuid, Uuid) {
         let vendor =
             self.vendor.parse().unwrap_or_else(|_| sixfold_manifest::vendor_identifier(&self.vendor));
         let class =

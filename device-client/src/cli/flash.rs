@@ -3,10 +3,12 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Make and look at flash in files.
+/// `sixfold-device flash`.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Flash {
+pub enum Flash {
+    /// Make erased flash: two records and one slot or two, in pages of 4096 bytes.
     Create(Create),
+    /// Say what is in flash: tickets, how far an update is, and what the boot program would do.
     Show(Show),
 }
 
@@ -16,26 +18,26 @@ Examples:
   sixfold-device flash create flash.bin --slot-size 131072 --two-slots \\
       --factory v1.bin";
 
-/// Make erased flash: two records and one slot or two, in pages of 4096 bytes.
+/// `sixfold-device flash create`.
 #[derive(Args, Debug)]
 #[command(after_help = CREATE_EXAMPLES)]
-pub(crate) struct Create {
+pub struct Create {
     /// The file to make.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
     /// Bytes of a slot: whole pages.
     #[arg(long, value_name = "BYTES")]
-    pub(crate) slot_size: u32,
+    pub slot_size: u32,
     /// Make two slots: the old image stays while the new one comes.
     #[arg(long)]
-    pub(crate) two_slots: bool,
+    pub two_slots: bool,
     /// The image that the factory put into the first slot.
     #[arg(long, value_name = "FILE")]
-    pub(crate) factory: Option<PathBuf>,
+    pub factory: Option<PathBuf>,
 }
 
-/// Say what is in flash: tickets, how far an update is, and what the boot program would do.
+/// `sixfold-device flash show`.
 #[derive(Args, Debug)]
-pub(crate) struct Show {
+pub struct Show {
     /// The flash.
-    pub(crate) file: PathBuf,
+    pub file: PathBuf,
 }

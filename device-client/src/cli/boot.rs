@@ -2,7 +2,9 @@
 
 use super::seconds;
 use clap::Args;
+use std::borrow::ToOwned;
 use std::path::PathBuf;
+use std::string::String;
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -26,69 +28,71 @@ Exit status:
   21 the only image was being replaced, and its record is gone: prepare again
   24 record or image do not fit their places in flash";
 
-/// Do what a boot program does after a reset: go on with the update that is in flash until its image is whole.
+/// `sixfold-device boot`.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
-pub(crate) struct Boot {
+pub struct Boot {
     /// The flash, as `sixfold-device flash create` makes it.
     #[arg(long, value_name = "FILE")]
-    pub(crate) flash: PathBuf,
+    pub flash: PathBuf,
+    /// How it is run.
     #[command(flatten)]
-    pub(crate) run: Run,
+    pub run: Run,
 }
 
 /// How a boot program is run.
 #[derive(Args, Debug)]
-pub(crate) struct Run {
+pub struct Run {
     /// The interface towards the relay, if its address is link-local.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tap", "tun", "frames"])]
-    pub(crate) interface: Option<String>,
+    pub interface: Option<String>,
+    /// The way to the relay.
     #[command(flatten)]
-    pub(crate) link: Link,
+    pub link: Link,
     /// Do not hear what the relay sends to many devices at once: ask for each block.
     #[arg(long)]
-    pub(crate) no_listen: bool,
+    pub no_listen: bool,
     /// The memory for listening, in bytes. With less of it, parity symbols help later, or not at all.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 10)]
-    pub(crate) memory: usize,
+    pub memory: usize,
     /// Write the image that would run to this file.
     #[arg(long, value_name = "FILE")]
-    pub(crate) extract: Option<PathBuf>,
+    pub extract: Option<PathBuf>,
     /// Stop after this time, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// Say nothing but what went wrong.
     #[arg(short, long)]
-    pub(crate) quiet: bool,
+    pub quiet: bool,
     /// Print the result as one JSON object.
     #[arg(long)]
-    pub(crate) json: bool,
+    pub json: bool,
 }
 
 /// A link with a stack of our own on it, as a boot program has one. Without any of these, the host's is used.
 #[derive(Args, Debug)]
 #[group(id = "own_stack", multiple = true)]
-pub(crate) struct Link {
+pub struct Link {
     /// Use a stack of our own on this TAP interface, which exists.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tun", "frames"])]
-    pub(crate) tap: Option<String>,
+    pub tap: Option<String>,
     /// Use a stack of our own on this TUN interface, which exists.
     #[arg(long, value_name = "NAME", conflicts_with = "frames")]
-    pub(crate) tun: Option<String>,
+    pub tun: Option<String>,
     /// Use a stack of our own on the radio laboratory's air: the socket that was given to `sixfold-air run --frames`.
     #[arg(long, value_name = "SOCKET", requires = "eui64")]
-    pub(crate) frames: Option<PathBuf>,
+    pub frames: Option<PathBuf>,
     /// The device's extended address on the air: 16 hexadecimal digits.
     #[arg(long, value_name = "HEX", value_parser = eui64, requires = "frames")]
-    pub(crate) eui64: Option<[u8; 8]>,
+    pub eui64: Option<[u8; 8]>,
     /// The PAN on the air.
     #[arg(long, value_name = "HEX", value_parser = pan_id, default_value = "6f6f")]
-    pub(crate) pan_id: u16,
+    pub pan_id: u16,
 }
 
 impl Link {
     /// Whether one is named.
-    pub(crate) const fn is_own(&self) -> bool {
+    pub const fn is_own(&self) -> bool {
         self.tap.is_some() || self.tun.is_some() || self.frames.is_some()
     }
 }

@@ -10,26 +10,33 @@ use clap::{Parser, Subcommand};
 use sixfold_profile::coap::Szx;
 use std::time::Duration;
 
-pub(crate) use boot::{Boot, Link, Run};
-pub(crate) use fetch::Fetch;
-pub(crate) use flash::{Create, Flash, Show};
-pub(crate) use prepare::{Prepare, Update, What};
-pub(crate) use session::Session;
+pub use boot::{Boot, Link, Run};
+pub use fetch::Fetch;
+pub use flash::{Create, Flash, Show};
+pub use prepare::{Prepare, Update, What};
+pub use session::Session;
 
 /// Fetch firmware images over CoAP, and update flash from them.
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true)]
-pub(crate) struct Cli {
+pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
 }
 
+/// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
+    /// Fetch a resource block by block (RFC 7959) and print its SHA-256.
     Fetch(Fetch),
+    /// Do what a main program does: fetch and verify a manifest, and leave a ticket for the boot program.
     Prepare(Prepare),
+    /// Do what a boot program does after a reset: go on with the update that is in flash until its image is whole.
     Boot(Boot),
+    /// Prepare, and then boot.
     Update(Update),
+    /// Make and look at flash in files.
     #[command(subcommand)]
     Flash(Flash),
 }
