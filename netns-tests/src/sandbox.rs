@@ -110,6 +110,8 @@ fn run_body<F: FnOnce() -> Result<()>>(body: F) -> Result<()> {
             Ok(())
         }
         Ok(Err(error)) => {
+            // First, so that whoever shortens what was printed leaves it.
+            println!("{error:#}");
             print_logs();
             Err(error)
         }
