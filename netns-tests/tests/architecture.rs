@@ -79,6 +79,12 @@ fn relay_and_device_do_not_depend_on_each_other() -> Result<()> {
     ensure_without("sixfold-device", &["--all-features"], &["sixfold-relay", "sixfold-engine"])
 }
 
+/// What it shows on a screen, and certificates that it makes, are the demonstration's: no router carries them.
+#[test]
+fn the_relay_does_not_carry_the_demo() -> Result<()> {
+    ensure_without("sixfold-relay", &[], &["sixfold-demo", "indicatif", "rcgen"])
+}
+
 #[test]
 fn the_profile_and_the_device_core_need_no_std() -> Result<()> {
     declares_no_std("profile/src/lib.rs")?;

@@ -8,7 +8,6 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod confine;
-pub mod demo;
 pub mod directory;
 pub mod doctor;
 pub mod driver;

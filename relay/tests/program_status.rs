@@ -1,11 +1,9 @@
-//! `sixfold-relay status` as a script meets it, and the demonstration that nobody watches.
+//! `sixfold-relay status` as a script meets it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use sixfold_relay::ops::status::{Cache, Origin, Status, Totals};
-use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -106,29 +104,4 @@ fn a_relay_that_goes_away_ends_the_watch() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stdout).matches("sixfold-relay 1.2.3").count(), 2);
     assert!(String::from_utf8_lossy(&output.stderr).contains("is the relay running"));
-}
-
-#[test]
-fn a_demo_that_nobody_watches_does_not_panic() {
-    let directory = tempfile::tempdir().unwrap();
-    let program = directory.path().join("sixfold-demo");
-    fs::copy(env!("CARGO_BIN_EXE_sixfold-demo"), &program).unwrap();
-    // A device that fetches nothing: the demonstration says so, to nobody.
-    let device = directory.path().join("sixfold-device");
-    fs::write(&device, "#!/bin/sh\nexit 0\n").unwrap();
-    fs::set_permissions(&device, Permissions::from_mode(0o755)).unwrap();
-    let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut demo = Command::new(&program);
-    demo.args(["--devices", "2"]).stdin(Stdio::null());
-    let shown = demo.stdout(writer.try_clone().unwrap()).stderr(Stdio::null()).status().unwrap();
-    drop((demo, writer));
-    let mut text = String::new();
-    reader.read_to_string(&mut text).unwrap();
-    assert!(shown.code() == Some(1) && text.contains("0 of 2 have the right digest"), "{text}");
-    let (reader, writer) = std::io::pipe().unwrap();
-    drop(reader);
-    let mut demo = Command::new(&program);
-    demo.args(["--devices", "2"]).stdin(Stdio::null());
-    let unseen = demo.stdout(writer.try_clone().unwrap()).stderr(writer).status().unwrap();
-    assert_eq!(unseen.code(), Some(1), "101 would be a panic");
 }

@@ -7,7 +7,7 @@ use crate::topology::DEVICE_INTERFACE;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use sixfold_air::topology::NodeId;
-use sixfold_relay::demo::origin::{self, DemoOrigin};
+use sixfold_demo::origin::{self, DemoOrigin};
 use std::fs;
 use tokio::runtime::Runtime;
 

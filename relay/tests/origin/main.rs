@@ -6,7 +6,6 @@ mod support;
 
 mod answers;
 mod client;
-mod demo;
 mod proxy;
 mod redirects;
 mod resume;

@@ -1,7 +1,7 @@
-//! `make demo`: the demo is a program of its own, so that what is installed on routers does not carry it.
+//! `make demo`.
 
 use clap::Parser;
-use sixfold_relay::demo::{self, Options};
+use sixfold_demo::Options;
 use sixfold_relay::ops::logging;
 use sixfold_relay::output;
 use std::process::ExitCode;
@@ -15,5 +15,5 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
     logging::init("warn", false)?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(demo::run(options))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(sixfold_demo::run(options))
 }

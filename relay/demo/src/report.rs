@@ -6,28 +6,28 @@ use std::time::Duration;
 
 /// One device and what became of it.
 #[derive(Debug)]
-pub(super) struct Device {
-    pub(super) number: usize,
+pub(crate) struct Device {
+    pub(crate) number: usize,
     /// The exit code of its program.
-    pub(super) exit: Option<i32>,
+    pub(crate) exit: Option<i32>,
     /// Its file has the digest of the image.
-    pub(super) right: bool,
-    pub(super) elapsed: Duration,
+    pub(crate) right: bool,
+    pub(crate) elapsed: Duration,
 }
 
 /// The whole scene in numbers.
-pub(super) struct Report<'a> {
-    pub(super) image: &'a [u8],
-    pub(super) origin_requests: u64,
-    pub(super) origin_bytes: u64,
-    pub(super) blocks: u64,
-    pub(super) elapsed: Duration,
-    pub(super) devices: Vec<Device>,
+pub(crate) struct Report<'a> {
+    pub(crate) image: &'a [u8],
+    pub(crate) origin_requests: u64,
+    pub(crate) origin_bytes: u64,
+    pub(crate) blocks: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) devices: Vec<Device>,
 }
 
 impl Report<'_> {
     /// Every device has the right bytes, and the origin gave them once.
-    pub(super) fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         self.devices.iter().all(|device| device.right) && self.origin_bytes == self.image.len() as u64
     }
 }

@@ -1,8 +1,8 @@
 //! The main job on one machine, with nothing to configure: an HTTPS origin with a fresh certificate, the relay,
 //! and devices that all fetch the same image at the same time.
 //!
-//! The devices are `sixfold-device` processes, because that is what they are in the field; the relay itself has
-//! no client in it.
+//! The devices are `sixfold-device` processes, because that is what they are in the field. The demo is a crate and a program
+//! of its own, so that what is installed on routers carries nothing of it.
 
 mod options;
 pub mod origin;
@@ -10,9 +10,6 @@ mod report;
 
 pub use options::Options;
 
-use crate::app::{self, Handle};
-use crate::config::Config;
-use crate::output;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,6 +17,9 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use report::{Device, Report};
 use sha2::{Digest, Sha256};
+use sixfold_relay::app::{self, Handle};
+use sixfold_relay::config::Config;
+use sixfold_relay::output;
 use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
