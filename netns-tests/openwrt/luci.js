@@ -1,10 +1,12 @@
-// Runs a view of LuCI without LuCI, and prints what it made as JSON: node luci.js VIEW STATUS CONFIGURATION, which is what
-// /etc/config/sixfold has: the sections of each type.
-// Of a form: its sections with their options. Of the status view, which gets STATUS for what the relay answers: its words.
+// Runs a view of LuCI without LuCI, and prints what it made as JSON: node luci.js VIEW STATUS CONFIGURATION CLICK..., where
+// CONFIGURATION is what /etc/config/sixfold has: the sections of each type.
+// Of a form: its sections with their options. Of the status view: its words, after each CLICK was done, which is the label of a
+// button and how many others with that label there are before it (Next:1). STATUS is what the relay tells, of which the view
+// gets the rows that it asks for; each CLICK goes on to the next line of it, if there is one.
 'use strict';
 const fs = require('fs');
 
-const [, , file, status, configuration] = process.argv;
+const [, , file, status, configuration, ...clicks] = process.argv;
 const configured = JSON.parse(configuration);
 let loaded = false;
 const sections = [];
@@ -35,7 +37,15 @@ const kinds = ['Flag', 'ListValue', 'Value', 'DynamicList', 'NamedSection', 'Typ
 const form = Object.fromEntries(kinds.map((kind) => [kind, kind]));
 form.Map = FormMap;
 
-const words = [];
+const statuses = status.split('\n');
+let words = [];
+let buttons = [];
+
+// Of LuCI's own, what is used.
+String.prototype.format = function (...values) {
+  return this.replace(/%[ds]/g, () => String(values.shift()));
+};
+
 function E(tag, attributes, children) {
   if (!Array.isArray(children)) throw new Error(`<${tag}>: a bare child is taken for markup: ${children}`);
   if (attributes.title) words.push(attributes.title);
@@ -43,7 +53,25 @@ function E(tag, attributes, children) {
     if (typeof child === 'string') words.push(child);
     else if (!child || !child.tag) throw new Error(`<${tag}>: neither text nor element: ${child}`);
   }
+  if (attributes.click) buttons.push({ label: children[0], press: attributes.click, is_off: attributes.disabled != null });
   return { tag, replaceChildren() {} };
+}
+
+async function click(which) {
+  const [label, before] = which.split(':');
+  const found = buttons.filter((button) => button.label === label)[Number(before ?? 0)];
+  if (!found || found.is_off) throw new Error(`${which} cannot be clicked`);
+  [words, buttons] = [[], []];
+  if (statuses.length > 1) statuses.shift();
+  await found.press();
+}
+
+// What the relay would answer to this command line.
+function answer(args) {
+  const after = (name) => Number(args[args.indexOf(name) + 1]);
+  const all = JSON.parse(statuses[0]);
+  const part = (rows) => rows.slice(after('--skip'), after('--skip') + after('--limit'));
+  return JSON.stringify({ ...all, transfers: part(all.transfers), images: part(all.images) });
 }
 
 const stubs = {
@@ -55,7 +83,7 @@ const stubs = {
   fs: {
     exec(program, args) {
       words.push(`EXEC ${[program, ...args].join(' ')}`);
-      return Promise.resolve({ code: 0, stdout: status });
+      return Promise.resolve({ code: 0, stdout: answer(args) });
     },
   },
   poll: { add() {} },
@@ -73,6 +101,7 @@ const stubs = {
 const view = new Function(...Object.keys(stubs), fs.readFileSync(file, 'utf8'))(...Object.values(stubs));
 Promise.resolve(view.load ? view.load() : null)
   .then(() => view.render())
+  .then(() => clicks.reduce((done, which) => done.then(() => click(which)), Promise.resolve()))
   .then(() => console.log(JSON.stringify({ sections, words })))
   .catch((error) => {
     console.error(error);

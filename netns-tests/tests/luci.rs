@@ -20,11 +20,17 @@ fn json(name: &str) -> Result<Value> {
 
 /// Runs a view, with the relay's status and the sections of UCI by their types: what it made.
 fn run(view: &str, status: &str, configuration: &str) -> Result<Value> {
+    run_and_click(view, status, configuration, &[])
+}
+
+/// The same, after these buttons were clicked.
+fn run_and_click(view: &str, status: &str, configuration: &str, clicks: &[&str]) -> Result<Value> {
     let program = Peer::Node.program().context(Peer::Node.remedy())?;
     let output = Command::new(program)
         .arg(workspace::root().join("netns-tests/openwrt/luci.js"))
         .arg(file(&format!("htdocs/luci-static/resources/view/sixfold/{view}.js")))
         .args([status, configuration])
+        .args(clicks)
         .output()?;
     ensure!(output.status.success(), "{view}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
@@ -160,72 +166,96 @@ fn the_defaults_that_the_form_shows_are_those_of_the_relay() -> Result<()> {
     })
 }
 
+/// What a relay tells that has one image and one transfer.
+fn status() -> Result<Status> {
+    let url = "https://h/<img src=x>".to_owned();
+    let image = Image {
+        url: url.clone(),
+        etag: None,
+        sha256: None,
+        state: "failed".to_owned(),
+        available_bytes: 50,
+        total_bytes: Some(200),
+        fresh_for_s: 90,
+        observers: 0,
+        failure: Some("certificate".to_owned()),
+    };
+    let transfer = Transfer {
+        peer: "[2001:db8::7]:5683".parse()?,
+        url,
+        etag: "00".to_owned(),
+        from_bytes: 0,
+        sent_bytes: 128,
+        total_bytes: Some(200),
+        age_s: 1.0,
+        duration_s: 1.0,
+        rate_bps: 25_400,
+        left_s: Some(75.0),
+        state: "fetching".to_owned(),
+    };
+    let link = Link {
+        interface: "wpan0".to_owned(),
+        rate_bps: 1_000,
+        loss: 0.05,
+        round_trip_s: None,
+        timeout_s: 2.0,
+        window_s: 0.1,
+        in_flight_s: 0.0,
+        queue: 3,
+        devices: 4,
+        missing: 0,
+        block_bytes: 64,
+        busy: 0.5,
+        duty_cycle_percent: 100,
+        algorithm: "cocoa".to_owned(),
+        groups: Vec::new(),
+    };
+    let status = Status {
+        version: "1.2.3".to_owned(),
+        uptime_s: 5,
+        listen: Vec::new(),
+        cache: Cache { bytes: 7, limit_bytes: 1000 },
+        origin: Origin { bytes: 8, retries: 0, resumes: 0, requests: Default::default() },
+        totals: Totals { devices: 11, transfers: 1, images: 1, ..Totals::default() },
+        links: vec![link],
+        unpaced: Vec::new(),
+        images: vec![image],
+        bans: Vec::new(),
+        sessions: Vec::new(),
+        transfers: vec![transfer],
+    };
+    Ok(status)
+}
+
+/// The commands that the view ran; each is one that the rights allow.
+fn commands(made: &Value) -> Result<Vec<String>> {
+    let rights = json("root/usr/share/rpcd/acl.d/luci-app-sixfold.json")?;
+    let allowed = rights["luci-app-sixfold"]["read"]["file"].as_object().context("file")?;
+    ensure!(allowed.len() == 1, "{allowed:?}");
+    let pattern = allowed.keys().next().context("no command")?;
+    let words = made["words"].as_array().context("words")?.iter().filter_map(Value::as_str);
+    let commands: Vec<_> = words.filter_map(|word| word.strip_prefix("EXEC ")).map(str::to_owned).collect();
+    for command in &commands {
+        // As fnmatch has it: the parts between the stars, one after the other.
+        let rest = pattern
+            .split('*')
+            .try_fold(command.as_str(), |rest, part| rest.find(part).map(|at| &rest[at + part.len()..]));
+        let begins = command.starts_with(pattern.split('*').next().unwrap_or_default());
+        ensure!(begins && rest.is_some() && pattern.ends_with('*'), "{command} does not fit {pattern}");
+    }
+    Ok(commands)
+}
+
 #[test]
 fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
     sandbox::run(&[Peer::Node], || {
-        let url = "https://h/<img src=x>".to_owned();
-        let image = Image {
-            url: url.clone(),
-            etag: None,
-            sha256: None,
-            state: "failed".to_owned(),
-            available_bytes: 50,
-            total_bytes: Some(200),
-            fresh_for_s: 90,
-            observers: 0,
-            failure: Some("certificate".to_owned()),
-        };
-        let transfer = Transfer {
-            peer: "[2001:db8::7]:5683".parse()?,
-            url,
-            etag: "00".to_owned(),
-            from_bytes: 0,
-            sent_bytes: 128,
-            total_bytes: Some(200),
-            age_s: 1.0,
-            duration_s: 1.0,
-            rate_bps: 25_400,
-            left_s: Some(75.0),
-            state: "fetching".to_owned(),
-        };
-        let link = Link {
-            interface: "wpan0".to_owned(),
-            rate_bps: 1_000,
-            loss: 0.05,
-            round_trip_s: None,
-            timeout_s: 2.0,
-            window_s: 0.1,
-            in_flight_s: 0.0,
-            queue: 3,
-            devices: 4,
-            missing: 0,
-            block_bytes: 64,
-            busy: 0.5,
-            duty_cycle_percent: 100,
-            algorithm: "cocoa".to_owned(),
-            groups: Vec::new(),
-        };
-        let status = Status {
-            version: "1.2.3".to_owned(),
-            uptime_s: 5,
-            listen: Vec::new(),
-            cache: Cache { bytes: 7, limit_bytes: 1000 },
-            origin: Origin { bytes: 8, retries: 0, resumes: 0, requests: Default::default() },
-            totals: Totals { devices: 11, ..Totals::default() },
-            links: vec![link],
-            unpaced: Vec::new(),
-            images: vec![image],
-            bans: Vec::new(),
-            sessions: Vec::new(),
-            transfers: vec![transfer],
-        };
+        let status = status()?;
         let made =
             run("status", &serde_json::to_string(&status)?, r#"{"admin": [{"listen": "[::]:9999"}]}"#)?;
         let words: Vec<_> =
             made["words"].as_array().context("words")?.iter().filter_map(Value::as_str).collect();
         for word in [
-            "sixfold-relay 1.2.3: ",
-            "11 ",
+            "sixfold-relay 1.2.3: 11 devices known, 0 transfers under way; 7 of 1000 bytes cached; 8 bytes from origins",
             "[2001:db8::7]:5683",
             "https://h/<img src=x>",
             "64 %",
@@ -239,14 +269,81 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             ensure!(words.contains(&word), "no {word:?} in {words:?}");
         }
         ensure!(!words.iter().any(|word| word.contains("undefined") || word.contains("NaN")), "{words:?}");
-        // The command is one that the rights allow, and asks where the relay answers.
-        let command = words.iter().find_map(|word| word.strip_prefix("EXEC ")).context("no command")?;
-        ensure!(command.ends_with("--url http://[::1]:9999"), "{command}");
-        let rights = json("root/usr/share/rpcd/acl.d/luci-app-sixfold.json")?;
-        let allowed = rights["luci-app-sixfold"]["read"]["file"].as_object().context("file")?;
-        let fits =
-            |pattern: &String| pattern.strip_suffix('*').is_some_and(|start| command.starts_with(start));
-        ensure!(allowed.len() == 1 && allowed.keys().all(fits), "{allowed:?}");
+        ensure!(!words.contains(&"Next"), "all is shown: {words:?}");
+        // It asks once, and where the relay answers.
+        let commands = commands(&made)?;
+        ensure!(commands.len() == 1 && commands[0].ends_with("--url http://[::1]:9999"), "{commands:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_fleet_is_shown_page_by_page() -> Result<()> {
+    sandbox::run(&[Peer::Node], || {
+        let mut status = status()?;
+        let (transfer, image) = (status.transfers[0].clone(), status.images[0].clone());
+        let device =
+            |port: u16| Ok(Transfer { peer: format!("[2001:db8::7]:{port}").parse()?, ..transfer.clone() });
+        status.transfers = (1..=250).map(device).collect::<Result<_>>()?;
+        status.images = (1..=101).map(|n| Image { url: format!("https://h/{n}"), ..image.clone() }).collect();
+        (status.totals.transfers, status.totals.images) = (250, 101);
+        let status = serde_json::to_string(&status)?;
+        ensure!(status.len() < 256 << 10, "more than rpcd passes on: {}", status.len());
+        // Devices are the first table, images the second: what is clicked, what is told, the first and the last row of both.
+        let cases: &[(&[&str], [&str; 2], [&str; 4], &[&str])] = &[
+            (&[], ["1–100 of 250", "1–100 of 101"], [":1", ":100", "/1", "/100"], &["0"]),
+            (&["Next"], ["101–200 of 250", "1–100 of 101"], [":101", ":200", "/1", "/100"], &["100", "0"]),
+            (
+                &["Next", "Next"],
+                ["201–250 of 250", "1–100 of 101"],
+                [":201", ":250", "/1", "/100"],
+                &["200", "0"],
+            ),
+            (&["Next:1"], ["1–100 of 250", "101–101 of 101"], [":1", ":100", "/101", "/101"], &["0", "100"]),
+            (&["Next", "Previous"], ["1–100 of 250", "1–100 of 101"], [":1", ":100", "/1", "/100"], &["0"]),
+        ];
+        for (clicks, told, rows, skips) in cases {
+            let made = run_and_click("status", &status, "{}", clicks)?;
+            let words: Vec<_> =
+                made["words"].as_array().context("words")?.iter().filter_map(Value::as_str).collect();
+            for told in told {
+                ensure!(words.contains(told), "{clicks:?}: no {told:?} in {words:?}");
+            }
+            let ends = |start: &str| {
+                let mut cells = words.iter().filter(|word| word.starts_with(start)).copied();
+                let first = cells.next().unwrap_or_default();
+                [first, cells.next_back().unwrap_or(first)]
+            };
+            let [peers, images] = [ends("[2001:db8::7]"), ends("https://h/1")];
+            let shown = [peers[0], peers[1], images[0], images[1]];
+            ensure!(shown.iter().zip(rows).all(|(cell, end)| cell.ends_with(end)), "{clicks:?}: {shown:?}");
+            let asked: Vec<_> = skips.iter().map(|skip| format!("--limit 100 --skip {skip} --url")).collect();
+            let commands = commands(&made)?;
+            let fit = commands.len() == asked.len()
+                && commands.iter().zip(&asked).all(|(command, asked)| command.contains(asked));
+            ensure!(fit, "{clicks:?}: {commands:?}");
+        }
+        for end in [&["Previous"][..], &["Next", "Next", "Next"], &["Next:1", "Next:1"]] {
+            ensure!(run_and_click("status", &status, "{}", end).is_err(), "{end:?} leads somewhere");
+        }
+        Ok(())
+    })
+}
+
+/// Devices that are silent are forgotten: the page that somebody looks at may be gone at the next refresh.
+#[test]
+fn a_page_that_is_gone_leads_back_to_the_first() -> Result<()> {
+    sandbox::run(&[Peer::Node], || {
+        let mut status = status()?;
+        // 101 devices when it is clicked, and then one.
+        status.totals.transfers = 101;
+        let status = [serde_json::to_string(&status)?, {
+            status.totals.transfers = 1;
+            serde_json::to_string(&status)?
+        }];
+        let made = run_and_click("status", &status.join("\n"), "{}", &["Next"])?;
+        let words = made["words"].as_array().context("words")?;
+        ensure!(words.iter().any(|word| word == "[2001:db8::7]:5683"), "{words:?}");
         Ok(())
     })
 }

@@ -157,6 +157,7 @@ fn a_mistake_never_stops_a_relay_that_runs() -> Result<()> {
             ("a file that is absent", format!("{SMALL}\toption ca_file '/etc/absent.pem'\n"), "ca_file"),
         ];
         for (name, config, word) in &mistakes {
+            router.run("stop", config)?;
             router.set_running(false)?;
             let (ok, record) = router.run("start", config)?;
             ensure!(!ok && stops(&record), "{name}: started\n{record}");
@@ -164,8 +165,9 @@ fn a_mistake_never_stops_a_relay_that_runs() -> Result<()> {
             let (ok, record) = router.run("start", SMALL)?;
             ensure!(ok && !stops(&record), "{name}: {record}");
             let before = fs::read(router.path(WRITTEN))?;
-            router.set_running(true)?;
-            for action in ["reload", "start", "check"] {
+            // Nor one that died, and that procd will start again.
+            for (action, running) in [("reload", true), ("start", true), ("check", true), ("reload", false)] {
+                router.set_running(running)?;
                 let (_, record) = router.run(action, config)?;
                 ensure!(!stops(&record) && !record.contains("HUP"), "{name}, {action}: {record}");
                 ensure!(record.contains(word), "{name}, {action}: {record}");
@@ -202,7 +204,7 @@ fn a_network_that_is_down_is_no_mistake() -> Result<()> {
             "{record}"
         );
         ensure!(router.written()?.listen.interface.as_deref() == Some("wpan1"));
-        router.set_running(false)?;
+        router.run("stop", &config)?;
         let (ok, record) = router.run("start", &config.replace("https", "ftp"))?;
         ensure!(!ok && record.contains("daemon.err") && record.contains("route.origin"), "{record}");
         Ok(())
@@ -234,6 +236,59 @@ fn a_reload_is_a_signal_and_only_when_something_changed() -> Result<()> {
         ensure!(!record.contains(hangup) && !stops(&record), "{record}");
         let (ok, record) = router.run("reload", &SMALL.replace("'1'", "'0'"))?;
         ensure!(ok && stops(&record), "turned off: {record}");
+        Ok(())
+    })
+}
+
+/// Procd still lists the relay that it was told to stop, until its process has ended.
+#[test]
+fn a_relay_that_starts_gets_no_signal_after_a_stop() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::with_service()?;
+        let other = SMALL.replace("/fw", "/other");
+        router.run("start", SMALL)?;
+        router.set_running(true)?;
+        let (ok, record) = router.run("restart", &other)?;
+        ensure!(ok && !stops(&record) && !record.contains("HUP"), "{record}");
+        ensure!(router.written()?.routes[0].path == ["other"]);
+        let (_, record) = router.run("reload", SMALL)?;
+        ensure!(record.contains("HUP"), "one that goes on is told: {record}");
+        // Turned off and on again.
+        router.run("reload", &SMALL.replace("'1'", "'0'"))?;
+        let (ok, record) = router.run("reload", &other)?;
+        ensure!(ok && !stops(&record) && !record.contains("HUP"), "{record}");
+        // There is none any more that could keep what it has.
+        let (ok, record) = router.run("restart", &SMALL.replace("https", "ftp"))?;
+        ensure!(!ok && stops(&record) && record.contains("not started"), "{record}");
+        Ok(())
+    })
+}
+
+#[test]
+fn doctor_looks_at_the_router_with_the_configuration_of_uci() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let router = Router::with_service()?;
+        let (status, said) =
+            router.ask("doctor", &format!("{SMALL}config listen\n\toption network 'lowpan'\n"))?;
+        // There is neither the interface nor an origin.
+        ensure!(status == Some(1), "{status:?}: {said}");
+        for word in ["wpan0", "FAILURE", "not root"] {
+            ensure!(said.contains(word), "no {word}: {said}");
+        }
+        let late = SMALL.replace("'1'", "'0'") + "config listen\n\toption network 'late'\n";
+        let (status, said) = router.ask("doctor", &late)?;
+        let record = router.record()?;
+        ensure!(status == Some(1) && said.contains("FAILURE"), "{status:?}: {said}");
+        ensure!(record.contains("network late is not up"), "{record}");
+        let (status, said) = router.ask("doctor", &SMALL.replace("https", "ftp"))?;
+        let record = router.record()?;
+        ensure!(status == Some(2) && said.is_empty() && record.contains("route.origin"), "{said}{record}");
+        ensure!(!router.path(WRITTEN).exists(), "it changed what a relay reads");
+        let left: Vec<_> = fs::read_dir(router.path("tmp"))?
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+            .filter(|name| name.starts_with("tmp"))
+            .collect();
+        ensure!(left.is_empty(), "left: {left:?}");
         Ok(())
     })
 }

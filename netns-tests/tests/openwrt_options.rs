@@ -225,7 +225,7 @@ fn a_word_that_nobody_knows_is_a_mistake() -> Result<()> {
                 let goes_on = ok && record.contains("procd_open_instance") && !record.contains("HUP");
                 ensure!(goes_on != (action == "check"), "{word}: {action}: {record}");
             }
-            router.set_running(false)?;
+            router.run("stop", &config)?;
             let (ok, record) = router.run("start", &config)?;
             ensure!(!ok && record.contains(word) && !record.contains("open_instance"), "{word}: {record}");
         }

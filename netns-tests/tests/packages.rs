@@ -25,6 +25,7 @@ const FILES: &[(&str, u32)] = &[
     ("etc/uci-defaults/60-sixfold", 0o755),
     ("lib/upgrade/keep.d/sixfold", 0o644),
     ("usr/bin/sixfold-relay", 0o755),
+    ("usr/share/sixfold/config.example", 0o644),
     ("usr/share/sixfold/relay.toml", 0o644),
     ("usr/share/sixfold/sbom.cdx.json", 0o644),
 ];

@@ -200,6 +200,14 @@ impl Router {
         Ok((output.status.success(), self.record()?))
     }
 
+    /// Runs an action that has something to say to whoever runs it: its exit status, and what it said.
+    pub fn ask(&self, action: &str, config: &str) -> Result<(Option<i32>, String)> {
+        fs::write(self.path(UCI), config)?;
+        fs::write(self.path("record"), "")?;
+        let output = self.command(INIT).arg(action).output()?;
+        Ok((output.status.code(), said(&output)))
+    }
+
     /// What was told procd, uci and the log since the last action began.
     pub fn record(&self) -> Result<String> {
         Ok(fs::read_to_string(self.path("record"))?)

@@ -272,6 +272,12 @@ impl<S: Store> Engine<S> {
         .collect()
     }
 
+    /// How many of those there are: several of one device, or none. Takes time in proportion to the devices.
+    pub fn transfers_len(&self) -> usize {
+        let transfers = self.peers.iter().flat_map(|(_, record)| &record.transfers);
+        transfers.filter(|transfer| transfer.begun).count()
+    }
+
     fn transfer_state(&self, peer: SocketAddr, transfer: &Transfer) -> TransferState {
         if transfer.finished {
             return TransferState::Finished;

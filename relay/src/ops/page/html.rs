@@ -60,7 +60,7 @@ fn write(page: &mut String, status: &Status, part: Page) -> fmt::Result {
     writeln!(page, "</dl>\n</section>")?;
     page.push_str(PLOTS);
     table(page, &TRANSFERS, status.transfers.iter().map(|transfer| transfer.cells()))?;
-    pages(page, "devices", part, status.transfers.len(), status.totals.devices)?;
+    pages(page, "devices", part, status.transfers.len(), status.totals.transfers)?;
     table(page, &SESSIONS, status.sessions.iter().map(|session| session.cells()))?;
     pages(page, "sessions", part, status.sessions.len(), status.totals.sessions)?;
     table(page, &LINKS, status.links.iter().map(|link| link.cells()))?;
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn what_is_not_shown_has_a_link() {
         let mut status = half_way(Page::default());
-        status.totals.devices = 3;
+        status.totals.transfers = 3;
         let first = page(&status, Page { limit: 1, skip: 0 });
         assert!(first.contains("<a href=\"?limit=1&amp;skip=1\">2 more devices</a>"), "{first}");
         assert!(!first.contains("Previous"), "{first}");

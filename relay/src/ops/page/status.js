@@ -163,7 +163,7 @@ function announce(text) {
 function show(status) {
   for (const [id, text] of Object.entries(summary(status))) write(byId(id), printable(text));
   for (const [id, rows] of Object.entries(tables)) writeTable(id, rows(status));
-  writePages("devices", status.transfers.length, status.totals.devices);
+  writePages("devices", status.transfers.length, status.totals.transfers);
   writePages("sessions", status.sessions.length, status.totals.sessions);
   writePages("images", status.images.length, status.totals.images);
   const active = status.totals.transfers_active;

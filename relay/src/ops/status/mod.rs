@@ -108,6 +108,8 @@ pub struct Totals {
     pub images: u64,
     /// Devices that are remembered.
     pub devices: u64,
+    /// Transfers that are remembered: several of one device, or none.
+    pub transfers: u64,
     /// Transfers in their middle.
     pub transfers_active: u64,
     /// Payload of blocks that left since the start; to a group each counts once.
@@ -280,8 +282,8 @@ pub struct Around<'a> {
 }
 
 impl Status {
-    /// The state of a relay at the time `now` of its engine. Takes time in proportion to the rows of the page, and those
-    /// that are skipped.
+    /// The state of a relay at the time `now` of its engine. Takes time in proportion to the rows of the page, those
+    /// that are skipped, and the devices, which are looked at to count transfers.
     pub fn describe<S: Store>(engine: &Engine<S>, around: &Around<'_>, now: Instant, page: Page) -> Self {
         let load = engine.load();
         let links = engine.link_status(now);
@@ -294,6 +296,7 @@ impl Status {
             totals: Totals {
                 images: load.resources as u64,
                 devices: load.peers as u64,
+                transfers: engine.transfers_len() as u64,
                 transfers_active: around.transfers_active,
                 sent_bytes: around.sent_bytes,
                 sessions: load.sessions as u64,
@@ -475,7 +478,7 @@ mod tests {
         assert_eq!((status.uptime_s, status.cache.limit_bytes), (200, 1000));
         assert_eq!(
             status.totals,
-            Totals { images: 1, devices: 1, transfers_active: 1, sent_bytes: 128, sessions: 0 }
+            Totals { images: 1, devices: 1, transfers: 1, transfers_active: 1, sent_bytes: 128, sessions: 0 }
         );
         let [link] = &status.links[..] else { panic!("{status:?}") };
         assert_eq!((link.interface.as_str(), link.queue, link.block_bytes), ("wpan7", 0, 1024));

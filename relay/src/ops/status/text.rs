@@ -28,7 +28,7 @@ impl fmt::Display for Status {
         left_out(f, self.totals.images, self.images.len())?;
         writeln!(f)?;
         table(f, &TRANSFERS, self.transfers.iter().map(Transfer::cells))?;
-        left_out(f, self.totals.devices, self.transfers.len())?;
+        left_out(f, self.totals.transfers, self.transfers.len())?;
         if !self.sessions.is_empty() {
             write!(f, "\n{}", SessionList(self))?;
         }
@@ -110,7 +110,7 @@ mod tests {
         status.origin.requests = [("complete".to_owned(), 2), ("connect".to_owned(), 1)].into();
         status.images[0].url = "https://h/\x1b[2Jaa".to_owned();
         status.images[0].sha256 = Some("0123456789abcdef".repeat(4));
-        status.totals.devices = 3;
+        status.totals.transfers = 3;
         status.links[0].rate_bps = 25_400;
         status.links[0].round_trip_s = Some(0.0254);
         let url = "https://h/a".to_owned();

@@ -9,6 +9,8 @@
 
 const PROGRAM = '/usr/bin/sixfold-relay';
 const SECONDS = 3;
+// Of each table at once. A hundred devices and images are some 40 KB; rpcd passes 256 KiB on, and no more. The rights name this number.
+const ROWS = 100;
 
 function rate(bits) {
 	if (bits < 1000) return `${bits} bit/s`;
@@ -31,7 +33,20 @@ function bar(done, total) {
 	return [E('div', { 'class': 'cbi-progressbar', 'title': `${share} %` }, [fill])];
 }
 
-function table(title, head, rows, none) {
+// The way to the rows that are not shown; nothing where all are. `turn` is told which row is to be the first.
+function pages(first, shown, total, turn) {
+	if (first === 0 && shown >= total) return [];
+	const button = (label, to, leads) => E('button', {
+		'class': 'btn', 'type': 'button', 'disabled': leads ? null : '', 'click': () => turn(to),
+	}, [label]);
+	return [E('p', {}, [
+		button(_('Previous'), Math.max(first - ROWS, 0), first > 0), ' ',
+		_('%d–%d of %d').format(Math.min(first + 1, total), first + shown, total), ' ',
+		button(_('Next'), first + ROWS, first + shown < total),
+	])];
+}
+
+function table(title, head, rows, none, more) {
 	const line = (name, cells) => E('tr', { 'class': `tr ${name}` }, cells);
 	const titles = line('table-titles', head.map((name) => E('th', { 'class': 'th' }, [name])));
 	const body = rows.map((row) => line('', row.map((cell, column) =>
@@ -40,25 +55,27 @@ function table(title, head, rows, none) {
 	return E('div', { 'class': 'cbi-section' }, [
 		E('h3', {}, [title]),
 		E('table', { 'class': 'table' }, [titles].concat(body.length ? body : [empty])),
-	]);
+	].concat(more ?? []));
 }
 
-function describe(status) {
+// `status` has the rows of devices, `other` those of images, which may be further on or back. `turn` is told of a table and its new first row.
+function describe(status, other, first, turn) {
 	const { totals, cache, origin } = status;
 	return [
-		E('p', {}, [`sixfold-relay ${status.version}: `, `${totals.devices} `, _('devices known'), `, ${totals.transfers_active} `,
-			_('transfers under way'), `; ${cache.bytes} / ${cache.limit_bytes} `, _('bytes cached'), `; ${origin.bytes} `,
-			_('bytes from origins')]),
+		E('p', {}, [_('sixfold-relay %s: %d devices known, %d transfers under way; %s of %s bytes cached; %s bytes from origins')
+			.format(status.version, totals.devices, totals.transfers_active, cache.bytes, cache.limit_bytes, origin.bytes)]),
 		table(_('Devices'), [_('Device'), _('Image'), _('Progress'), _('Rate'), _('State'), _('Left')],
 			status.transfers.map((t) => [t.peer, t.url, bar(t.sent_bytes, t.total_bytes), rate(t.rate_bps), t.state, duration(t.left_s)]),
-			_('No device has asked for an image yet.')),
+			_('No device has asked for an image yet.'),
+			pages(first.transfers, status.transfers.length, totals.transfers, (row) => turn('transfers', row))),
 		table(_('Links'), [_('Link'), _('Rate'), _('Loss'), _('Queue'), _('Devices'), _('Busy')],
 			status.links.map((l) => [l.interface, rate(l.rate_bps), percent(l.loss), l.queue, l.devices, percent(l.busy)]),
 			_('No interface is paced.')),
 		table(_('Images'), [_('Image'), _('State'), _('Here'), _('Fresh for')],
-			status.images.map((i) => [i.url, i.failure ? `${i.state} (${i.failure})` : i.state, bar(i.available_bytes, i.total_bytes),
+			other.images.map((i) => [i.url, i.failure ? `${i.state} (${i.failure})` : i.state, bar(i.available_bytes, i.total_bytes),
 				duration(i.fresh_for_s)]),
-			_('Nothing was asked for yet.')),
+			_('Nothing was asked for yet.'),
+			pages(first.images, other.images.length, other.totals.images, (row) => turn('images', row))),
 	];
 }
 
@@ -76,19 +93,40 @@ function admin() {
 	return `http://${listen.replace(/^\[::\]/, '[::1]').replace(/^0\.0\.0\.0/, '127.0.0.1')}`;
 }
 
+// The relay's status, with the rows of each table from this one on.
+function ask(skip) {
+	return fs.exec(PROGRAM, ['status', '--json', '--limit', String(ROWS), '--skip', String(skip), '--url', admin()]).then((answer) => {
+		if (answer.code !== 0) throw new Error(answer.stderr);
+		return JSON.parse(answer.stdout);
+	});
+}
+
 return view.extend({
 	load: function() {
 		return uci.load('sixfold');
 	},
 
+	// The first row that is shown of each table.
+	first: { transfers: 0, images: 0 },
+
 	refresh: function(place) {
-		return fs.exec(PROGRAM, ['status', '--json', '--url', admin()])
-			.then((answer) => {
-				if (answer.code !== 0) throw new Error(answer.stderr);
-				return describe(JSON.parse(answer.stdout));
+		const first = this.first;
+		const { transfers, images } = first;
+		const turn = (table, row) => {
+			this.first = { ...this.first, [table]: row };
+			return this.refresh(place);
+		};
+		const status = ask(transfers);
+		return Promise.all([status, images === transfers ? status : ask(images)])
+			.then(([status, other]) => {
+				// Somebody turned a page in the meantime: that answer is yet to come.
+				if (first !== this.first) return null;
+				// What is remembered no more may have been the last page.
+				if (transfers && transfers >= status.totals.transfers) return turn('transfers', 0);
+				if (images && images >= other.totals.images) return turn('images', 0);
+				return place.replaceChildren(...describe(status, other, first, turn));
 			})
-			.catch(complain)
-			.then((nodes) => place.replaceChildren(...nodes));
+			.catch((error) => place.replaceChildren(...complain(error)));
 	},
 
 	render: function() {
