@@ -17,6 +17,7 @@ const CHECKS: &[&str] = &[
     "a_reload_with_a_mistake_changes_nothing",
     "a_reload_changes_what_is_served",
     "a_restart_needs_no_origin",
+    "the_journal_knows_how_bad_a_line_is",
     "a_relay_that_hangs_is_restarted",
     "a_relay_that_was_killed_is_restarted",
     "a_mistake_is_not_tried_again",

@@ -38,7 +38,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve until SIGTERM.
-    Serve(ConfigFile),
+    Serve(ServeOptions),
     /// Look for mistakes in a configuration, and the files that it names, without serving.
     Check(ConfigFile),
     /// Look for what keeps a relay with this configuration from serving on this machine: clock, interface, addresses,
@@ -102,6 +102,18 @@ pub struct ConfigFile {
     /// The configuration file. Its manual is /usr/share/sixfold/relay.toml, or config/relay.toml in the source.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// How to serve.
+#[derive(Args, Debug)]
+pub struct ServeOptions {
+    /// With which configuration.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Write the log without times, warnings and errors to standard error, and all else to standard output: for service managers, such
+    /// as procd, that know by the stream how bad a line is. Under systemd the journal is told, without this.
+    #[arg(long)]
+    pub two_streams: bool,
 }
 
 /// Which relay.
