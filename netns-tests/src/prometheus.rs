@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Programs that it takes.
 pub const NEEDS: &[Peer] = &[Peer::Prometheus, Peer::Promtool];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running Prometheus.
 #[derive(Debug)]
@@ -39,7 +39,8 @@ impl<'n> Prometheus<'n> {
         let file = format!("/run/{name}.yml");
         fs::write(&file, config)?;
         fs::copy(workspace::root().join("grafana/recording.yml"), "/run/recording.yml")?;
-        let mut command = Command::new(Peer::Prometheus.program().context(Peer::Prometheus.remedy())?);
+        let mut command =
+            Command::new(Peer::Prometheus.program().with_context(|| Peer::Prometheus.remedy())?);
         command.args([
             format!("--config.file={file}"),
             format!("--storage.tsdb.path=/run/{name}"),
@@ -57,7 +58,7 @@ impl<'n> Prometheus<'n> {
 
     /// What it answers now; empty for no series.
     pub fn ask(&self, query: &str) -> Result<Vec<Sample>> {
-        let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+        let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
         let arguments = ["query", "instant", "--format=json", &self.server, query];
         let output = self.netns.enter(|| Command::new(program).args(arguments).output())??;
         ensure!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
