@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Chromium, Peer::Chromedriver];
 const PAGE: &str = "http://[::1]:9683/";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Slow enough for half a minute of update.
 const LINK: &str = "max_age = \"1 h\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 250000\n";
 /// A picture that is larger does not belong into a repository.

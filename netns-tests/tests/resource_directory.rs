@@ -11,12 +11,12 @@ use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Aiocoap];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const DIRECTORY: &str = "coap://[2001:db8:1::2]";
 const KEYS: &str = "[resource_directory]\nuri = \"coap://[2001:db8:1::2]\"\nendpoint = \"router-1\"\n";
 
 fn start(netns: &Netns) -> Result<Process> {
-    let mut command = Command::new(Peer::Aiocoap.program().context(Peer::Aiocoap.remedy())?);
+    let mut command = Command::new(Peer::Aiocoap.program().with_context(|| Peer::Aiocoap.remedy())?);
     command.args(["-m", "aiocoap.cli.rd", "--bind", "[2001:db8:1::2]"]);
     Process::start(netns, "directory", command)
 }

@@ -9,7 +9,6 @@ use crate::workspace;
 use anyhow::Result;
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -113,8 +112,8 @@ impl Lamp<'_> {
 
     /// The exit code of `sixfold-device`, and what it printed; `None` if the soak was over before.
     fn finish(&self, arguments: &[String]) -> Result<Option<(i32, String)>> {
-        let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
-        command.args(arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let command = workspace::program("sixfold-device", &arguments);
         let mut process = Process::start(self.netns, &format!("lamp-{}", self.number), command)?;
         while self.shared.phase() != Phase::Over {
             if let Some(status) = process.status()? {

@@ -187,7 +187,7 @@ impl<'s> World<'s> {
 
     fn start_relay(&mut self) -> Result<()> {
         self.lives += 1;
-        let library = Peer::Faketime.program().context(Peer::Faketime.remedy())?;
+        let library = Peer::Faketime.program().with_context(|| Peer::Faketime.remedy())?;
         let environment = [
             ("LD_PRELOAD", library.display().to_string()),
             ("FAKETIME_TIMESTAMP_FILE", CLOCK.to_owned()),
