@@ -2,6 +2,7 @@
 
 use super::Finding;
 use crate::config::Config;
+use crate::spool::{self, Place};
 use bytesize::ByteSize;
 use nix::sys::statvfs::statvfs;
 use std::fs;
@@ -35,24 +36,44 @@ pub(super) fn disk(config: &Config) -> Option<Finding> {
     Some(judge_disk(&disk.path, disk.limit))
 }
 
-#[allow(clippy::useless_conversion)] // The numbers of statvfs have other types on other machines.
 fn judge_disk(path: &Path, limit: u64) -> Finding {
     let shown = path.display();
+    match spool::place(path) {
+        Place::There => {}
+        Place::ToBeMade(parent) => {
+            return judge_room(
+                &format!("{shown} is not there yet: the relay makes it, and it"),
+                parent,
+                0,
+                limit,
+            );
+        }
+        Place::OutOfReach(parent) => {
+            let what = format!("{shown} is not there, and cannot be made in {}", parent.display());
+            let remedy = "make it for the relay's user, or correct cache.disk: without it images do not outlive a restart. \
+                          systemd makes /var/cache/sixfold when it starts the relay";
+            return Finding::warning("disk", what, remedy);
+        }
+    }
     if let Err(error) = fs::read_dir(path) {
-        let remedy = "make the directory, and give it to the relay's user (or correct cache.disk): without it images do not outlive a restart";
+        let remedy = "give the directory to the relay's user, or correct cache.disk: without it images do not outlive a restart";
         return Finding::warning("disk", format!("{shown} cannot be read: {error}"), remedy);
     }
     if let Err(error) = tempfile::tempfile_in(path) {
         let remedy = "give the directory to the relay's user; run this as that user to be sure";
         return Finding::warning("disk", format!("{shown} cannot be written: {error}"), remedy);
     }
-    match statvfs(path) {
+    let used = fs::read_dir(path).into_iter().flatten().flatten();
+    let used = used.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum();
+    judge_room(&shown.to_string(), path, used, limit)
+}
+
+/// `place` is where the file system is asked, and `used` what of it the images have already, in bytes.
+fn judge_room(shown: &str, place: &Path, used: u64, limit: u64) -> Finding {
+    match statvfs(place) {
         Ok(space) => {
             #[allow(clippy::useless_conversion, reason = "some systems count in 32 bits")]
             let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
-            let used = fs::read_dir(path).into_iter().flatten().flatten();
-            let used: u64 =
-                used.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum();
             let room = ByteSize(free.saturating_add(used));
             if room.as_u64() >= limit {
                 Finding::ok("disk", format!("{shown} has room for {room}"))
@@ -126,7 +147,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(judge_disk(directory.path(), 1).severity, Fine);
         assert_eq!(judge_disk(directory.path(), u64::MAX).severity, Warning);
-        assert_eq!(judge_disk(&directory.path().join("absent"), 1).severity, Warning);
+        let absent = judge_disk(&directory.path().join("not/there"), 1);
+        assert_eq!(absent.severity, Fine, "the relay makes it");
+        assert!(absent.what.contains("not there yet"), "{absent}");
+        assert_eq!(judge_disk(&directory.path().join("absent"), u64::MAX).severity, Warning);
+        let out_of_reach = judge_disk(Path::new("/dev/null/images"), 1);
+        assert_eq!(out_of_reach.severity, Warning);
+        assert!(out_of_reach.what.contains("cannot be made in /dev/null"), "{out_of_reach}");
     }
 
     #[test]

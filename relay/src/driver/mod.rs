@@ -308,10 +308,8 @@ impl Driver {
             Order::Purge { name } => {
                 let url = name.map(|name| self.engine.locate(&name)).transpose()?;
                 let images = self.engine.purge(now, url.as_deref()) as u64;
-                match (&self.spool, &url) {
-                    (Some(spool), Some(url)) => spool.remove(url),
-                    (Some(spool), None) => spool.clear(),
-                    (None, _) => {}
+                if let Some(spool) = &self.spool {
+                    spool.purge(url.as_deref());
                 }
                 Ok(Report::Purged { images })
             }
