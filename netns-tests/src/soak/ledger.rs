@@ -18,8 +18,8 @@ const SPARE_DESCRIPTORS: u64 = 24;
 const LEAST_IMAGES_PER_FAILURE: u64 = 2;
 
 /// The longest that a device may be without another image. One whose question was acknowledged by a relay that was killed then waits
-/// for 93 s (`sixfold_device::exchange::RESPONSE_WAIT`) before it asks again, and may meet that twice.
-const LONGEST: Duration = Duration::from_secs(200);
+/// for 93 s (`sixfold_device::exchange::RESPONSE_WAIT`) before it asks again, and may meet that twice; and each time others have the link.
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// One look at the relay.
 #[derive(Clone, Copy, Debug)]
@@ -194,7 +194,7 @@ mod tests {
         let cases: [Case; 10] = [
             ("lost bytes", |ledger| ledger.wrong.push("device 1".to_owned())),
             ("3 devices", |ledger| ledger.stranded = 3),
-            ("for 201 s", |ledger| ledger.longest = LONGEST + Duration::from_secs(1)),
+            ("for 241 s", |ledger| ledger.longest = LONGEST + Duration::from_secs(1)),
             ("no device got an image in a session", |ledger| {
                 ledger.images.remove(&Way::Session);
             }),
