@@ -8,7 +8,9 @@ use sixfold_netns_tests::vm::{self, Boot};
 
 /// A life of the service, in this order: functions of `netns-tests/vm/debian/test`.
 const CHECKS: &[&str] = &[
-    "installing_starts_the_service",
+    "nothing_runs_before_it_is_configured",
+    "what_the_readme_says_works",
+    "it_is_announced_while_it_serves",
     "its_user_can_do_nothing_else",
     "it_serves_what_is_configured",
     "it_writes_to_its_own_folders_alone",

@@ -16,6 +16,11 @@ Examples:
   sixfold-relay ban /fw/lamp-1.3.bin
   sixfold-relay sessions revoke meter-17
 
+Files (Debian; on OpenWrt the configuration is /etc/config/sixfold):
+  /etc/sixfold/relay.toml                 the configuration
+  /usr/share/sixfold/relay.toml           its manual: every key and its default
+  /usr/share/doc/sixfold-relay/examples   samples for border routers
+
 Signals (serve): SIGHUP reads the configuration again, SIGTERM and SIGINT finish what is under way and exit.
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line or the configuration is wrong.";
@@ -94,7 +99,7 @@ pub struct RevokeOptions {
 /// Which configuration.
 #[derive(Args, Debug)]
 pub struct ConfigFile {
-    /// The configuration file; config/relay.toml in the source is its manual.
+    /// The configuration file. Its manual is /usr/share/sixfold/relay.toml, or config/relay.toml in the source.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }

@@ -165,6 +165,7 @@ impl Spool {
         let file = file.map_err(|error| self.complain(&error)).ok()?;
         Some(Draft {
             spool: Arc::clone(self),
+            number: self.index().begin(file_name(url)),
             metadata,
             file: Some(file),
             digest: Sha256::new(),
@@ -196,9 +197,16 @@ impl Spool {
         self.delete(&file_name(url));
     }
 
-    /// Forgets everything that is complete.
-    pub fn clear(&self) {
+    /// Forgets what is kept for this URL, or everything. What is being written meanwhile will not be kept: it may
+    /// be the same bytes, of which only the last step to the disk is missing.
+    pub fn purge(&self, url: Option<&str>) {
         let mut index = self.index();
+        if let Some(url) = url {
+            let name = file_name(url);
+            index.drafts.retain(|_, draft| *draft != name);
+            return self.delete_locked(&mut index, &name);
+        }
+        index.drafts.clear();
         while let Some(name) = index.least_recently_used() {
             self.delete_locked(&mut index, &name);
         }
@@ -265,6 +273,7 @@ impl Spool {
 #[derive(Debug)]
 pub struct Draft {
     spool: Arc<Spool>,
+    number: u64,
     metadata: Metadata,
     /// Empty once committed.
     file: Option<NamedTempFile>,
@@ -276,17 +285,18 @@ impl Draft {
     /// Writes the next bytes of the body. `None` if they do not fit or the disk refuses: the draft is gone then.
     pub fn append(mut self, bytes: &[u8]) -> Option<Self> {
         self.digest.update(bytes);
-        (self.claim(bytes.len()) && self.settle(self.write(bytes))).then_some(self)
+        (self.claim(bytes.len()) && self.settle(self.write(bytes)).is_some()).then_some(self)
     }
 
-    /// The body is complete: makes the file permanent, in the place of an older one. Returns whether it is.
+    /// The body is complete: makes the file permanent, in the place of an older one. Returns whether it is; it is not
+    /// after a [`Spool::purge`].
     pub fn commit(mut self) -> bool {
         let Ok(ending) = self.ending() else { return false };
         if !self.claim(ending.len()) {
             return false;
         }
         let published = self.write(&ending).and_then(|()| self.publish());
-        let published = self.settle(published);
+        let published = self.settle(published).unwrap_or(false);
         if published {
             self.spool.complained.store(false, Ordering::Relaxed);
         }
@@ -313,27 +323,31 @@ impl Draft {
         Ok(ending)
     }
 
-    fn publish(&mut self) -> io::Result<()> {
-        let Some(file) = self.file.take() else { return Ok(()) };
+    /// False if it was purged meanwhile.
+    fn publish(&mut self) -> io::Result<bool> {
+        let Some(file) = self.file.take() else { return Ok(false) };
         file.as_file().sync_all()?;
-        let name = file_name(&self.metadata.url);
         let mut index = self.spool.index();
+        let Some(name) = index.drafts.remove(&self.number) else { return Ok(false) };
         file.persist(self.spool.directory.join(&name)).map_err(|refused| refused.error)?;
         index.used -= self.reserved;
         index.insert(name, self.reserved);
         self.reserved = 0;
         drop(index);
-        File::open(&self.spool.directory)?.sync_all()
+        File::open(&self.spool.directory)?.sync_all()?;
+        Ok(true)
     }
 
-    fn settle(&self, result: io::Result<()>) -> bool {
-        result.map_err(|error| self.spool.complain(&error)).is_ok()
+    fn settle<T>(&self, result: io::Result<T>) -> Option<T> {
+        result.map_err(|error| self.spool.complain(&error)).ok()
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        self.spool.index().used -= self.reserved;
+        let mut index = self.spool.index();
+        index.used -= self.reserved;
+        index.drafts.remove(&self.number);
     }
 }
 
@@ -491,6 +505,9 @@ impl Metadata {
 #[derive(Debug, Default)]
 struct Index {
     files: HashMap<String, Entry>,
+    /// The names of what is being written and was not purged, by the number of the draft.
+    drafts: HashMap<u64, String>,
+    begun: u64,
     used: u64,
     uses: u64,
 }
@@ -502,6 +519,13 @@ struct Entry {
 }
 
 impl Index {
+    /// The number of a new draft.
+    fn begin(&mut self, name: String) -> u64 {
+        self.begun += 1;
+        self.drafts.insert(self.begun, name);
+        self.begun
+    }
+
     fn insert(&mut self, name: String, size: u64) {
         self.remove(&name);
         self.uses += 1;

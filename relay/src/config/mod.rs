@@ -20,6 +20,7 @@ use crate::spool::Spool;
 use nix::unistd::User;
 use sixfold_engine::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
+use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -253,6 +254,12 @@ impl Default for Log {
 }
 
 impl Config {
+    /// The interfaces that it names, in `listen.interface` and `[[link]]`. They need not be there.
+    pub fn interfaces(&self) -> BTreeSet<&str> {
+        let linked = self.link.iter().map(|link| link.interface.as_str());
+        self.listen.interface.as_deref().into_iter().chain(linked).collect()
+    }
+
     /// Reads a file, and the certificates that it names. Paths in it are relative to its directory.
     ///
     /// # Errors

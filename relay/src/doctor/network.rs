@@ -9,7 +9,6 @@ use crate::udp::{self, ALL_COAP_NODES};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{SockaddrLike, SockaddrStorage};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::iter;
@@ -18,13 +17,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 /// The interfaces that the configuration names.
 pub(super) fn interfaces(config: &Config) -> Vec<Finding> {
     let addresses: Vec<_> = getifaddrs().into_iter().flatten().collect();
-    let served = config.listen.interface.iter().cloned();
-    let named: BTreeSet<String> =
-        served.chain(config.link.iter().map(|link| link.interface.clone())).collect();
+    let named = config.interfaces();
     if named.is_empty() {
         return vec![Finding::ok("interface", "all are served")];
     }
-    named.iter().map(|name| interface(name, &addresses)).collect()
+    named.into_iter().map(|name| interface(name, &addresses)).collect()
 }
 
 /// Which interfaces are paced, and which should be.
