@@ -25,7 +25,7 @@ fn run(view: &str, status: &str, configuration: &str) -> Result<Value> {
 
 /// The same, after these buttons were clicked.
 fn run_and_click(view: &str, status: &str, configuration: &str, clicks: &[&str]) -> Result<Value> {
-    let program = Peer::Node.program().context(Peer::Node.remedy())?;
+    let program = Peer::Node.program().with_context(|| Peer::Node.remedy())?;
     let output = Command::new(program)
         .arg(workspace::root().join("netns-tests/openwrt/luci.js"))
         .arg(file(&format!("htdocs/luci-static/resources/view/sixfold/{view}.js")))
@@ -219,6 +219,7 @@ fn status() -> Result<Status> {
         totals: Totals { devices: 11, transfers: 1, images: 1, ..Totals::default() },
         links: vec![link],
         unpaced: Vec::new(),
+        absent: Vec::new(),
         images: vec![image],
         bans: Vec::new(),
         sessions: Vec::new(),
