@@ -218,8 +218,8 @@ fn status() -> Result<Status> {
         origin: Origin { bytes: 8, retries: 0, resumes: 0, requests: Default::default() },
         totals: Totals { devices: 11, transfers: 1, images: 1, ..Totals::default() },
         links: vec![link],
-        unpaced: Vec::new(),
-        absent: Vec::new(),
+        unpaced: vec!["eth0".to_owned(), "tun0".to_owned()],
+        absent: vec!["wpan1".to_owned()],
         images: vec![image],
         bans: Vec::new(),
         sessions: Vec::new(),
@@ -265,6 +265,8 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             "wpan0",
             "5.0 %",
             "failed (certificate)",
+            "Not there: wpan1",
+            "Served, and not paced: eth0, tun0",
             "25 %",
         ] {
             ensure!(words.contains(&word), "no {word:?} in {words:?}");

@@ -17,7 +17,9 @@ fn counts(bench: &mut Bench) -> (usize, usize, usize) {
     let count = |is: fn(&Event) -> bool| bench.events.iter().filter(|event| is(event)).count();
     let started = count(|event| matches!(event, Event::TransferStarted));
     let ended = count(|event| matches!(event, Event::TransferEnded { .. }));
-    (started, ended, bench.engine.transfers(bench.now, 0, 10).len())
+    let shown = bench.engine.transfers(bench.now, 0, 10).len();
+    assert_eq!(bench.engine.transfers_len(), shown);
+    (started, ended, shown)
 }
 
 /// As `prepare` does, so that it finds what is wrong while the old image still runs.

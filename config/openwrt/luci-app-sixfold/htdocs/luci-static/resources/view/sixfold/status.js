@@ -58,7 +58,11 @@ function table(title, head, rows, none, more) {
 	].concat(more ?? []));
 }
 
-// `status` has the rows of devices, `other` those of images, which may be further on or back. `turn` is told of a table and its new first row.
+// What has to be known of interfaces, if there are any.
+const about = (interfaces, words) => (interfaces.length ? [E('p', {}, [words.format(interfaces.join(', '))])] : []);
+
+// `status` has the rows of devices, `other` those of images, which may be further on or back. `turn` is told of a table and its new
+// first row.
 function describe(status, other, first, turn) {
 	const { totals, cache, origin } = status;
 	return [
@@ -70,7 +74,8 @@ function describe(status, other, first, turn) {
 			pages(first.transfers, status.transfers.length, totals.transfers, (row) => turn('transfers', row))),
 		table(_('Links'), [_('Link'), _('Rate'), _('Loss'), _('Queue'), _('Devices'), _('Busy')],
 			status.links.map((l) => [l.interface, rate(l.rate_bps), percent(l.loss), l.queue, l.devices, percent(l.busy)]),
-			_('No interface is paced.')),
+			_('No interface is paced.'),
+			about(status.absent, _('Not there: %s')).concat(about(status.unpaced, _('Served, and not paced: %s')))),
 		table(_('Images'), [_('Image'), _('State'), _('Here'), _('Fresh for')],
 			other.images.map((i) => [i.url, i.failure ? `${i.state} (${i.failure})` : i.state, bar(i.available_bytes, i.total_bytes),
 				duration(i.fresh_for_s)]),
