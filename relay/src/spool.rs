@@ -162,17 +162,22 @@ impl Spool {
         }
     }
 
-    /// Forgets what is kept for this URL.
-    pub fn remove(&self, url: &str) {
-        self.delete(&file_name(url));
+    /// Forgets what is kept for this URL. Gives how many files there were of it: one, or none.
+    pub fn remove(&self, url: &str) -> usize {
+        let (name, mut index) = (file_name(url), self.index());
+        let count = index.files.contains_key(&name).into();
+        self.delete_locked(&mut index, &name);
+        count
     }
 
-    /// Forgets everything that is complete.
-    pub fn clear(&self) {
+    /// Forgets everything that is complete. Gives how many files that were.
+    pub fn clear(&self) -> usize {
         let mut index = self.index();
+        let count = index.files.len();
         while let Some(name) = index.least_recently_used() {
             self.delete_locked(&mut index, &name);
         }
+        count
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {

@@ -177,6 +177,8 @@ pub struct Security {
 pub struct Admin {
     /// `None` turns it off.
     pub listen: Option<SocketAddr>,
+    /// The names by which it may be asked, beside `localhost` and addresses.
+    pub hosts: Vec<String>,
 }
 
 /// The log.
@@ -242,7 +244,7 @@ impl Default for ResourceDirectory {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1u16], 9683))) }
+        Self { listen: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1u16], 9683))), hosts: Vec::new() }
     }
 }
 

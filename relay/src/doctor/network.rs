@@ -66,7 +66,10 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 /// Whether a relay with this configuration runs.
 pub(super) async fn is_running(config: &Config) -> bool {
     match config.admin.listen {
-        Some(admin) => status::fetch(&format!("http://{admin}"), Page { limit: 1, skip: 0 }).await.is_ok(),
+        Some(admin) => {
+            let page = Page { limit: 1, ..Page::default() };
+            status::fetch(&format!("http://{admin}"), page).await.is_ok()
+        }
         None => false,
     }
 }

@@ -306,14 +306,20 @@ impl Driver {
             Order::Purge { name } => {
                 let url = name.map(|name| self.engine.locate(&name)).transpose()?;
                 let images = self.engine.purge(now, url.as_deref()) as u64;
-                match (&self.spool, &url) {
+                let on_disk = match (&self.spool, &url) {
                     (Some(spool), Some(url)) => spool.remove(url),
                     (Some(spool), None) => spool.clear(),
-                    (None, _) => {}
-                }
-                Ok(Report::Purged { images })
+                    (None, _) => 0,
+                };
+                // After a restart what is on disk is known there alone.
+                Ok(Report::Purged { images: images.max(on_disk as u64) })
             }
-            Order::Ban { name } => self.engine.ban(now, &name).map(|url| Report::Banned { url }),
+            Order::Ban { name } => {
+                let url = self.engine.ban(now, &name)?;
+                let is_known = self.engine.is_known(&url);
+                let is_directory = self.engine.is_directory(&url);
+                Ok(Report::Banned { url, is_known, is_directory })
+            }
             Order::LiftBan { name } => {
                 let (url, was_banned) = self.engine.lift_ban(&name)?;
                 Ok(Report::Lifted { url, was_banned })
