@@ -84,18 +84,22 @@ fn a_device_keeps_its_place_for_as_long_as_its_state_is_the_same() {
     bench.pass(300 * SECOND);
     let astray = Ask { options: vec![(option::URI_PATH, b"fx".to_vec())], ..Ask::get(9, 1, "image.bin") };
     bench.ask(&astray);
-    // Whoever asks last is not first, and whoever waits is not before those whose block left.
-    for num in 0..4 {
+    // Whoever asks last is not first, and whoever waits for the link is not before those whose block left.
+    let mut mixed = 0;
+    for num in 0..5 {
         for peer in [3, 1, 4, 2] {
-            bench.send(&Ask::block(peer, num as u16 + 1, "image.bin", num, 2));
-            if num > 1 {
-                let places: Vec<_> = rows(&bench).into_iter().map(|(peer, ..)| peer).collect();
-                let expected = [9, 1, 2, 3, 4].map(|peer| support::path(peer).peer.port());
-                assert_eq!(places, expected);
-            }
-            bench.pass(SECOND / 100);
+            bench.send(&Ask::block(peer, num as u16 + 1, "image.bin", num, 6));
         }
+        let rows = rows(&bench);
+        let is_any = |state| rows.iter().any(|(_, other, ..)| *other == state);
+        mixed += usize::from(num > 0 && is_any("waiting") && is_any("fetching"));
+        let places: Vec<_> = rows.iter().map(|(peer, ..)| *peer).collect();
+        if num > 0 {
+            assert_eq!(places, [9, 1, 2, 3, 4].map(|peer| support::path(peer).peer.port()), "{rows:?}");
+        }
+        bench.pass(SECOND);
     }
+    assert!(mixed > 0);
     let (page, _) = bench.engine.transfers(bench.now, 2, 2);
     let page: Vec<_> = page.into_iter().map(|row| row.peer.port()).collect();
     assert_eq!(page, [2, 3].map(|peer| support::path(peer).peer.port()));
