@@ -45,16 +45,21 @@ function progress(done, total) {
 const STATES = ["refused", "missing", "waiting", "fetching", "asked", "finished"];
 const rowsOfDevices = (totals) => STATES.reduce((sum, state) => sum + totals.states[state], 0);
 
+// A part of a sentence about these interfaces; nothing where there are none.
+function named(what, interfaces) {
+  return interfaces.length ? `; ${what}: ${interfaces.map(printable).join(", ")}` : "";
+}
+
 function summary(status) {
   const listen = status.listen.map((address) => `coap://${address}`).join(" ") || "no socket is open";
   const origin = status.origin;
   const requests = Object.entries(origin.requests).map(([outcome, count]) => ` ${outcome} ${count}`);
   return {
-    about: `sixfold-relay ${status.version}, up ${time(status.uptime_s)}, ${listen}`,
+    about: `sixfold-relay ${status.version}, up ${time(status.uptime_s)}, ${listen}` + named("absent", status.absent),
     devices:
       `${status.totals.devices} known, ${status.totals.transfers_active} transfers under way` +
       STATES.filter((state) => status.totals.states[state]).map((state) => `; ${status.totals.states[state]} ${state}`).join("") +
-      (status.unpaced.length ? `; not paced: ${status.unpaced.map(printable).join(", ")}` : ""),
+      named("not paced", status.unpaced),
     cache: `${status.cache.bytes} of ${status.cache.limit_bytes} bytes`,
     origin:
       `${origin.bytes} bytes, ${origin.retries} retries, ${origin.resumes} resumes; requests:` +

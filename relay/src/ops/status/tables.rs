@@ -77,6 +77,12 @@ pub(crate) const SESSIONS: Table<5> = Table {
     head: ["Session with", "Kid", "Left", "Heard", "From"],
 };
 
+/// A part of a sentence about these interfaces; nothing where there are none.
+fn named(what: &str, interfaces: &[String]) -> String {
+    let names: Vec<_> = interfaces.iter().map(|name| printable(name)).collect();
+    if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) }
+}
+
 impl Status {
     /// The rows of what is refused.
     pub(crate) fn ban_cells(&self) -> impl Iterator<Item = [Cell; 1]> {
@@ -87,9 +93,7 @@ impl Status {
         let Totals { devices, states, transfers_active, .. } = self.totals;
         let states = states.named().into_iter().filter(|(_, count)| *count > 0);
         let states: String = states.map(|(state, count)| format!("; {count} {state}")).collect();
-        let unpaced: Vec<_> = self.unpaced.iter().map(|name| printable(name)).collect();
-        let unpaced =
-            if unpaced.is_empty() { String::new() } else { format!("; not paced: {}", unpaced.join(", ")) };
+        let unpaced = named("not paced", &self.unpaced);
         format!("{devices} known, {transfers_active} transfers under way{states}{unpaced}")
     }
 
@@ -107,7 +111,7 @@ impl Status {
             origin += &format!(" {} {count}", printable(outcome));
         }
         [
-            format!("sixfold-relay {version}, up {uptime}, {listen}"),
+            format!("sixfold-relay {version}, up {uptime}, {listen}{}", named("absent", &self.absent)),
             format!("{} of {} bytes", self.cache.bytes, self.cache.limit_bytes),
             origin,
             self.devices(),
