@@ -25,6 +25,7 @@ pub mod isolation;
 pub mod lab;
 pub mod lamp;
 pub mod misbehaving_origin;
+pub mod names;
 pub mod netns;
 pub mod nginx;
 pub mod packed;

@@ -153,13 +153,14 @@ pub fn command(netns: &Netns, arguments: &[&str]) -> Result<(i32, String)> {
 
 /// The page at `path` of the admin server of a relay in this namespace: status and body.
 pub fn ask(netns: &Netns, path: &str) -> Result<(u16, String)> {
-    netns.enter(|| http_get(path))?
+    netns.enter(|| http_get(ADMIN, path))?
 }
 
-fn http_get(path: &str) -> Result<(u16, String)> {
-    let mut connection = TcpStream::connect(ADMIN)?;
+/// Status and body. HTTP/1.0: no server answers that in chunks.
+pub(crate) fn http_get(server: (Ipv6Addr, u16), path: &str) -> Result<(u16, String)> {
+    let mut connection = TcpStream::connect(server)?;
     connection.set_read_timeout(Some(wait::SOON))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: [::1]\r\n\r\n");
     connection.write_all(request.as_bytes())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;

@@ -165,7 +165,9 @@ const PROMISED: &[(&str, &[&str])] = &[
         &[
             "Relays up",
             "Relays down",
+            "Links absent",
             "Sites down",
+            "Alerts firing",
             "Versions",
             "Hit ratio",
             "Delivered and fetched",

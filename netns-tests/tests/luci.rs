@@ -214,6 +214,7 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             totals: Totals { devices: 11, ..Totals::default() },
             links: vec![link],
             unpaced: Vec::new(),
+            absent: Vec::new(),
             images: vec![image],
             bans: Vec::new(),
             sessions: Vec::new(),

@@ -25,7 +25,7 @@ const CENTRE: u16 = 9091;
 const JOB: &str = "sixfold";
 const SCRAPING: &str = "\
 global: {scrape_interval: 2s, evaluation_interval: 1s, external_labels: {site: north}}
-rule_files: [/run/recording.yml]
+rule_files: [recording.yml, firing.yml]
 scrape_configs:
 ";
 const MANY: &str = "max_age = \"1 h\"
@@ -41,6 +41,9 @@ bit_rate = 250000
 fanout = true
 
 ";
+/// An alert that fires at once, for the panel that shows those that do.
+const FIRING: &str =
+    "groups: [{name: test, rules: [{alert: SixfoldTest, expr: 'up{job=\"sixfold\"} == 1'}]}]";
 /// What the load fetches again and again: some seconds on this link.
 const IMAGE: usize = 40_000;
 const GROUP_IMAGE: usize = 60_000;
@@ -57,8 +60,7 @@ const BUSY: &[(&str, &str)] = &[
     ("Fetched today", "A"),
     ("Devices updating", "A"),
     ("Done today", "A"),
-    ("Devices in groups", "A"),
-    ("Youngest relay", "A"),
+    ("Alerts firing", "A"),
     ("Delivered and fetched", "AB"),
     ("Hits and savings", "AB"),
     ("Rate", "A"),
@@ -86,6 +88,7 @@ const BUSY: &[(&str, &str)] = &[
     ("Requests to origins", "A"),
     ("Failures of origins", "A"),
     ("Traffic of origins", "A"),
+    ("Trouble with origins", "C"),
     ("Certificates of origins", "A"),
     ("Memory", "A"),
     ("File descriptors", "A"),
@@ -149,6 +152,7 @@ fn filled(query: &str, instances: &str) -> Result<String> {
 #[test]
 fn a_relay_that_never_answered_and_a_dark_site_count_as_down() -> Result<()> {
     sandbox::run(prometheus::NEEDS, || {
+        fs::write("/run/firing.yml", FIRING)?;
         let netns = Netns::create("relay")?;
         let job = "  - {job_name: sixfold, static_configs: [{targets: ['[::1]:9683', '[::1]:9684']}]}
   - {job_name: sixfold-sites, static_configs: [{targets: ['[::1]:9092', '[::1]:9090']}]}\n";
@@ -346,6 +350,7 @@ fn every_query_has_an_answer() -> Result<()> {
             "\n[[link]]\ninterface = \"wpan0\"\n\n[admin]\nlisten = \"[::]:9683\"\nallow_remote = true\n";
         let _idle = Relay::start_as(place, "idle", &(CONFIG.replace("lowpan0", "wpan0") + admin))?;
         let other = format!("[{}]:9683", topology::address_of(place)?);
+        fs::write("/run/firing.yml", FIRING)?;
         let servers = start_servers(&scene.net.relay, &other)?;
         let work = start_work(&scene, &site)?;
         let has_ended = AtomicBool::new(false);

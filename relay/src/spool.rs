@@ -19,12 +19,13 @@
 use crate::lock::{self, Lock};
 use anyhow::Context;
 use bytes::Bytes;
+use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sixfold_engine::{Freshness, Head, Validator};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,34 @@ const CHUNK: usize = 64 << 10;
 const CONFIRM_INTERVAL: Duration = Duration::from_secs(300);
 const FINAL_SUFFIX: &str = ".image";
 const TEMPORARY_SUFFIX: &str = ".part";
+
+/// What there is where a spool is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'p> {
+    /// Something: whether it is of use shows when it is opened.
+    There,
+    /// Nothing, and whoever asks can make it in this directory, with what is between.
+    ToBeMade(&'p Path),
+    /// Nothing, and it cannot be made in this one.
+    OutOfReach(&'p Path),
+}
+
+/// Looks without changing anything.
+pub(crate) fn place(directory: &Path) -> Place<'_> {
+    let is_absent = |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    if !fs::metadata(directory).is_err_and(is_absent) {
+        return Place::There;
+    }
+    let above = directory.ancestors().skip(1);
+    let parent = above
+        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
+        .find(|path| path.exists());
+    let parent = parent.unwrap_or(Path::new("/"));
+    match access(parent, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) if parent.is_dir() => Place::ToBeMade(parent),
+        _ => Place::OutOfReach(parent),
+    }
+}
 
 /// A directory of complete representations.
 #[derive(Debug)]
@@ -223,7 +252,7 @@ impl Spool {
     fn delete_locked(&self, index: &mut Index, name: &str) {
         index.remove(name);
         match fs::remove_file(self.directory.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => self.complain(&error),
+            Err(error) if error.kind() != ErrorKind::NotFound => self.complain(&error),
             _ => {}
         }
     }
@@ -409,7 +438,7 @@ fn digest_of(
 }
 
 fn damaged(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    io::Error::new(ErrorKind::InvalidData, why)
 }
 
 /// Derived from the URL by digest, so that no URL can name a file outside of the directory.

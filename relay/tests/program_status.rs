@@ -20,6 +20,7 @@ fn relay(answers: usize) -> String {
         totals: Totals::default(),
         links: Vec::new(),
         unpaced: Vec::new(),
+        absent: Vec::new(),
         images: Vec::new(),
         bans: Vec::new(),
         transfers: Vec::new(),

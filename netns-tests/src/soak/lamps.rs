@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::Value;
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many there are.
 pub(super) const LAMPS: usize = 3;
@@ -67,6 +67,7 @@ impl Lamp<'_> {
 
     /// An image, from an empty flash. What comes to its end too late is nobody's fault.
     fn update(&self) -> Result<()> {
+        let began = Instant::now();
         let (flash, extracted) = (self.file("flash"), self.file("image"));
         if fs::exists(&flash)? {
             fs::remove_file(&flash)?;
@@ -102,7 +103,7 @@ impl Lamp<'_> {
             (false, Some(1..)) => Way::Group,
             (false, _) => Way::Alone,
         };
-        self.shared.finish(self.number, way);
+        self.shared.finish(self.number, way, began);
         Ok(())
     }
 

@@ -249,6 +249,8 @@ impl Driver {
             tracing::debug!(interface, paced = config.is_some(), "link");
             self.engine.set_link(now, interface, config);
         }
+        let named = self.config.interfaces();
+        self.metrics.set_interfaces(named.into_iter().map(|name| (name, self.paced.is_up(name))));
     }
 
     /// Everything new is made before anything old is let go.
@@ -326,6 +328,7 @@ impl Driver {
     fn status(&mut self, page: Page) -> Status {
         let now = self.clock.now();
         let listen = self.links.addresses();
+        let named = self.config.interfaces().into_iter();
         let around = Around {
             cache_limit_bytes: self.config.cache.memory,
             origin: &self.origin.traffic(),
@@ -335,6 +338,7 @@ impl Driver {
             listen: &listen,
             interface: &|index| self.paced.label(index),
             unpaced: self.paced.unpaced(self.config.listen.interface.as_deref()),
+            absent: named.filter(|name| !self.paced.is_up(name)).map(str::to_owned).collect(),
         };
         Status::describe(&self.engine, &around, now, page)
     }

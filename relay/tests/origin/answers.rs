@@ -207,6 +207,30 @@ async fn retry_after_is_respected_within_a_bound() {
     assert_eq!(world.origin.seen().len(), 3, "not asked again against the origin's wish");
 }
 
+/// However rarely it is asked, and however often a fetch tries.
+#[tokio::test]
+async fn fetches_that_fail_in_a_row_are_counted_until_one_is_answered() {
+    let mut world = World::new().await;
+    world.origin.serve("/a", image());
+    let url = world.origin.url("/a");
+    let failed = |world: &World| {
+        let all = world.client.inner.traffic().streaks().all();
+        all.into_iter().map(|(_, count)| count).collect::<Vec<_>>()
+    };
+    assert!(failed(&world).is_empty(), "it was not asked yet");
+    for count in 1..=2 {
+        world.origin.fail("/a", vec![Fault::status(503); 4]);
+        assert_eq!(world.client.refused(&url).await, Failure::Status(503));
+        assert_eq!(failed(&world), [count]);
+    }
+    assert_eq!(world.client.refused(&world.origin.url("/nothing")).await, Failure::Status(404));
+    assert_eq!(failed(&world), [0], "who has no such file is there");
+    world.origin.fail("/a", vec![Fault::status(503); 4]);
+    assert_eq!(world.client.refused(&url).await, Failure::Status(503));
+    world.client.expect(&url, &image().body, 1).await;
+    eventually("the answer is noted", || failed(&world) == [0]).await;
+}
+
 #[tokio::test]
 async fn a_silent_origin_times_out() {
     let world = World::new().await;
