@@ -71,7 +71,7 @@ impl Streams {
 impl<S: Store> Engine<S> {
     /// Makes the sender of a request a member of the group of its version, if it asks for that and the link fans out. `false`:
     /// it is to be answered by unicast.
-    pub(crate) fn take_part(
+    pub(crate) fn join_group(
         &mut self,
         now: Instant,
         reply: &Reply,
@@ -94,7 +94,8 @@ impl<S: Store> Engine<S> {
         let Path { interface, socket, local, peer, .. } = reply.path;
         let key = Key { interface, socket, local, etag };
         let Some((place, fanout)) = self.group(now, key, url, total) else { return false };
-        let (Some(group), Some(paced)) = (self.streams.groups.get_mut(place), self.links.of(interface))
+        let (Some(group), Some(paced)) =
+            (self.streams.groups.get_mut(place), self.links.paced_mut(interface))
         else {
             return false;
         };
@@ -133,15 +134,21 @@ impl<S: Store> Engine<S> {
     }
 
     /// The same for a request whose bytes are still to come.
-    pub(crate) fn takes_part(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> bool {
+    pub(crate) fn join_group_of_fetch(
+        &mut self,
+        now: Instant,
+        reply: &Reply,
+        wants: &Wants,
+        url: &str,
+    ) -> bool {
         let fetch = self.resources.peek(url).and_then(|resource| resource.fetch);
         let partial = fetch.and_then(|id| self.fetches.get(id)?.partial.as_ref());
-        partial.map(|partial| partial.etag).is_some_and(|etag| self.take_part(now, reply, wants, url, etag))
+        partial.map(|partial| partial.etag).is_some_and(|etag| self.join_group(now, reply, wants, url, etag))
     }
 
     /// The group of this key, made if need be; `None` where the link does not fan out, or there are too many.
     fn group(&mut self, now: Instant, key: Key, url: &str, total: usize) -> Option<(usize, Fanout)> {
-        let fanout = self.links.of(key.interface)?.link.config().fanout?;
+        let fanout = self.links.paced_mut(key.interface)?.link.config().fanout?;
         if let Some(place) = self.streams.position(&key) {
             return Some((place, fanout));
         }
@@ -165,7 +172,8 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), Refusal> {
         const NO: Refusal = Refusal::new(Code::NOT_ACCEPTABLE, "relay: no streams of this here");
         let interface = reply.path.interface;
-        let fanout = self.links.of(interface).and_then(|paced| paced.link.config().fanout).ok_or(NO)?;
+        let fanout =
+            self.links.paced_mut(interface).and_then(|paced| paced.link.config().fanout).ok_or(NO)?;
         let (etag, max_age) =
             self.version(now, &reply, url).filter(|_| wants.observe == Some(0)).ok_or(NO)?;
         // An address that the system chose is not known here; who asked knows it.
@@ -202,7 +210,9 @@ impl<S: Store> Engine<S> {
 
     /// Lets the next datagram of a link's streams wait for its turn, if there is one to be sent.
     pub(crate) fn queue_stream(&mut self, interface: u32) {
-        if self.streams.groups.is_empty() || self.links.of(interface).is_none_or(|paced| paced.stream_waits) {
+        if self.streams.groups.is_empty()
+            || self.links.paced_mut(interface).is_none_or(|paced| paced.stream_waits)
+        {
             return;
         }
         let Some((place, _)) = self.next_group(interface) else { return };
@@ -210,7 +220,7 @@ impl<S: Store> Engine<S> {
         let (key, payload, port) = (group.key, group.szx().size(), self.config.port);
         let members = self.streams.on(interface).map(Group::members).sum::<usize>();
         let shares = members.clamp(*SHARES.start(), *SHARES.end());
-        let Some(paced) = self.links.of(interface) else { return };
+        let Some(paced) = self.links.paced_mut(interface) else { return };
         let Some(fanout) = paced.link.config().fanout else { return };
         let sign = Sign::Group(group_headers(&key, port, paced.link.config()));
         let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign };
@@ -222,7 +232,7 @@ impl<S: Store> Engine<S> {
 
     /// Sends the next datagram of a link's streams.
     pub(crate) fn stream(&mut self, now: Instant, interface: u32) {
-        if let Some(paced) = self.links.of(interface) {
+        if let Some(paced) = self.links.paced_mut(interface) {
             paced.stream_waits = false;
         }
         if let Some((place, item)) = self.next_group(interface) {
@@ -281,7 +291,7 @@ impl<S: Store> Engine<S> {
             }
             None => None,
         };
-        let config = self.links.of(key.interface).and_then(|paced| paced.link.config().fanout);
+        let config = self.links.paced_mut(key.interface).and_then(|paced| paced.link.config().fanout);
         let (Some((bytes, of_body)), Some(fanout)) = (bytes, config) else { return };
         self.streams.message_id = message_id;
         self.event(Event::Fanout(match item {

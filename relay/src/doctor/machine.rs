@@ -35,7 +35,6 @@ pub(super) fn disk(config: &Config) -> Option<Finding> {
     Some(judge_disk(&disk.path, disk.limit))
 }
 
-#[allow(clippy::useless_conversion)] // The numbers of statvfs have other types on other machines.
 fn judge_disk(path: &Path, limit: u64) -> Finding {
     let shown = path.display();
     if let Err(error) = fs::read_dir(path) {

@@ -46,7 +46,7 @@ pub(crate) struct Asked<'r> {
     pub(crate) lacks: &'r Lacks,
     /// It may be made up for with parity symbols.
     pub(crate) parity: bool,
-    /// So many blocks at the beginning of a pass are missing where devices begin late.
+    /// How many blocks at the beginning of a pass the slowest member may miss when all power on together.
     pub(crate) late: u32,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Group {
     pub(crate) key: Key,
     pub(crate) url: Arc<str>,
     plan: Plan,
-    /// Of the smallest blocks that a member asked for.
+    /// The smallest block size that any member asked for.
     limit: Szx,
     members: LruCache<SocketAddr, Member, FixedState>,
     sent: Sent,
@@ -226,7 +226,7 @@ impl Group {
         };
         self.plan.merge(&need, loss.estimate());
         if fresh && parity {
-            self.plan.expect(loss.estimate(), late);
+            self.plan.add_expected_losses(loss.estimate(), late);
         }
         if moves || !self.moves() {
             return Verdict::Merged;
