@@ -177,7 +177,7 @@ impl<S: Store> Engine<S> {
         Ok(false)
     }
 
-    /// A block leaves that has so many bytes of payload: perhaps fewer than when it began to wait.
+    /// A block of `payload` bytes leaves: perhaps fewer than when it began to wait.
     pub(crate) fn weigh(&mut self, reply: &Reply, payload: usize) {
         if let Some(link) = self.links.link_mut(reply.path.interface) {
             link.resized(reply.path.peer, parcel(reply, payload, Sign::Request));
@@ -330,7 +330,7 @@ impl<S: Store> Engine<S> {
     }
 }
 
-/// An answer with so many bytes of payload.
+/// An answer with `payload` bytes of payload.
 fn parcel(reply: &Reply, payload: usize, sign: Sign) -> Parcel {
     let protection = reply.bound.map_or(0, |_| AROUND_PROTECTED);
     Parcel { bytes: payload + AROUND_PAYLOAD + protection + reply.token.as_slice().len(), payload, sign }

@@ -23,12 +23,10 @@ use std::time::Duration;
 
 /// Groups at the same time on all links; devices beyond are served by unicast.
 const MOST_GROUPS: usize = 16;
-/// Beside devices that are served by unicast a stream has the shares of its members: of so many at least, because who hears all
-/// asks for nothing and is not known to be there; of so many at most, so that nobody starves.
+/// Beside devices that are served by unicast, a link's streams have as many shares as members, within these bounds. The lower
+/// bound is for members that hear everything: they never ask, so nobody knows of them. The upper one keeps everybody else
+/// from starving.
 const SHARES: std::ops::RangeInclusive<usize> = 16..=64;
-/// Devices that lose and get power together are not all there when a stream begins: what it sends within this time is missing at the
-/// last of them.
-const POWER_ON: Duration = Duration::from_millis(500);
 /// What a member is told to wait, in seconds: it hears the stream before that, or asks again.
 const MAX_AGE_S: std::ops::RangeInclusive<u32> = 1..=60;
 
@@ -69,8 +67,8 @@ impl Streams {
 }
 
 impl<S: Store> Engine<S> {
-    /// Makes the sender of a request a member of the group of its version, if it asks for that and the link fans out. `false`:
-    /// it is to be answered by unicast.
+    /// Makes the sender of a request a member of the group of its version, and answers it, if it asks for that and the link
+    /// fans out. `false`: it is still to be answered, by unicast.
     pub(crate) fn join_group(
         &mut self,
         now: Instant,
@@ -100,40 +98,36 @@ impl<S: Store> Engine<S> {
             return false;
         };
         let headers = group_headers(&group.key, self.config.port, paced.link.config());
-        if !group.moves() {
-            let limit = fanout.block_size.min(self.config.block_size).min(group.limit()).min(lacks.szx);
-            let radio = paced.link.config().radio;
-            group.resize(fanout::best(radio, headers, limit, group.szx(), paced.loss.estimate()));
-        }
+        let limit = fanout.block_size.min(self.config.block_size).min(lacks.szx);
+        group.suit(paced.link.config().radio, headers, limit, &paced.loss);
         let interval = paced.link.interval(headers, group.szx().size() + AROUND_BLOCK);
-        // Of several members that get power at the same time the last begins so much later.
-        let late = (POWER_ON.as_micros() / interval.as_micros().max(1)) as u32;
-        let asked = Asked { peer, lacks, parity: fanout.repair == Repair::Parity, late };
+        let asked = Asked { peer, lacks, parity: fanout.repair == Repair::Parity, interval };
         let verdict = group.heard(now, &asked, &mut paced.loss);
-        let age = interval.saturating_mul(group.left());
-        self.event(Event::Fanout(match verdict {
-            Verdict::Alone => FanoutEvent::Alone,
-            Verdict::Started(kind) => FanoutEvent::Started(kind),
-            Verdict::Merged => FanoutEvent::Merged,
-            Verdict::Ignored => FanoutEvent::Ignored,
-            Verdict::Silenced => FanoutEvent::Silenced,
-        }));
-        if matches!(verdict, Verdict::Alone | Verdict::Silenced) {
-            return verdict == Verdict::Silenced;
+        let left = interval.saturating_mul(group.left());
+        self.event(Event::Fanout(verdict.event()));
+        match verdict {
+            Verdict::Alone => false,
+            Verdict::Silenced => true,
+            Verdict::Started(_) | Verdict::Merged | Verdict::Ignored => {
+                let here = fanout::here(lacks, total);
+                let (is_protected, offered) = (reply.bound.is_some(), lacks.szx);
+                let sent = Sent { etag, is_protected, start: here.min(1), end: here, last: false, offered };
+                self.advance(now, peer, url, sent, true);
+                self.tell_to_listen(now, reply, wants, left);
+                true
+            }
         }
-        let here = fanout::here(lacks, total);
-        let offered = lacks.szx;
-        let is_protected = reply.bound.is_some();
-        let sent = Sent { etag, is_protected, start: here.min(1), end: here, last: false, offered };
-        self.advance(now, peer, url, sent, true);
-        self.leave_link(interface, peer);
-        let max_age = seconds(age).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
-        let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
-        self.respond(now, *reply, wants, Response::refusal(refusal, Some(max_age)));
-        true
     }
 
-    /// The same for a request whose bytes are still to come.
+    /// Tells a member to listen, and to ask again when the stream has ended, `left` from now.
+    fn tell_to_listen(&mut self, now: Instant, reply: &Reply, wants: &Wants, left: Duration) {
+        self.leave_link(reply.path.interface, reply.path.peer);
+        let max_age = seconds(left).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
+        let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
+        self.respond(now, *reply, wants, Response::refusal(refusal, Some(max_age)));
+    }
+
+    /// Like [`Engine::join_group`], for the version that is being fetched from the origin.
     pub(crate) fn join_group_of_fetch(
         &mut self,
         now: Instant,

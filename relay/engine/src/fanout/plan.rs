@@ -131,8 +131,8 @@ impl Plan {
         }
     }
 
-    /// Adds the parity symbols that members will need when `loss` of the blocks that are to be sent is lost, and the first `late` are
-    /// missed by some. So nobody has to ask for them first.
+    /// Adds the parity symbols that members will need, so that nobody has to ask for them first: a share of `loss` of the
+    /// planned blocks is lost, and some members miss the first `late` blocks.
     pub(crate) fn add_expected_losses(&mut self, loss: f64, late: u32) {
         let mut late = if self.dense.count() < SHORT { return } else { late };
         for (segment, due) in (0..).zip(&mut self.parity) {
