@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     longest: Vec<u32>,
     /// Parity symbols to go, by segment.
     parity: Vec<u32>,
-    /// Of the next parity symbol: none is sent twice.
+    /// The seed of the next parity symbol: none is sent twice.
     seed: u16,
 }
 
