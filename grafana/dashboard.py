@@ -109,20 +109,39 @@ def overview(board):
         )
         .with_panel(
             number(
+                "Links absent",
+                "Interfaces that a relay's configuration names and that are not there, or not up: nobody behind them is served.",
+                "count(sixfold_interface_up{}) - sum(sixfold_interface_up{})",
+                steps=((None, "green"), (1, "red")),
+                none="none named",
+            )
+        )
+        .with_panel(
+            number(
+                "Sites down",
+                "Sites whose Prometheus the centre does not reach: their relays are not counted anywhere here. At a site there are none to ask.",
+                f"count(up{SITES}) - sum(up{SITES})",
+                steps=((None, "green"), (1, "red")),
+                none="no sites",
+            )
+        )
+        .with_panel(
+            number(
+                "Alerts firing",
+                "Of the relays, by name, and how often each; docs/operations.md says what each wants.",
+                'count by (alertname) (ALERTS{,alertstate="firing"})',
+                steps=((None, "red"),),
+                legend="{{alertname}}",
+                none="none",
+            )
+        )
+        .with_panel(
+            number(
                 "Versions",
                 "Which versions run, on how many relays each.",
                 "count by (version) (sixfold_build_info{})",
                 legend="{{version}}",
             )
-        )
-        .with_panel(
-            number("Hit ratio", "Requests for images in the last hour that complete images in memory answered.", hits, "percentunit", good, none="no requests")
-        )
-        .with_panel(
-            number("Bytes saved today", "Of what left towards devices, what the origin did not have to send.", saved, "percentunit", good, none="nothing sent")
-        )
-        .with_panel(
-            number("Fetched today", "What origins sent.", "sum(instance:sixfold_origin_bytes:increase1d{})", "bytes")
         )
         .with_panel(number("Devices updating", "In the middle of an image.", "sum(sixfold_transfers_active{})"))
         .with_panel(
@@ -137,18 +156,14 @@ def overview(board):
             )
         )
         .with_panel(
-            number("Devices in groups", "Devices that get an image together with others, as a stream.", "sum(sixfold_fanout_members{})")
+            number("Hit ratio", "Requests for images in the last hour that complete images in memory answered.", hits, "percentunit", good, none="no requests")
         )
         .with_panel(
-            number(
-                "Sites down",
-                "Sites whose Prometheus the centre does not reach: their relays are not counted anywhere here. At a site there are none to ask.",
-                f"count(up{SITES}) - sum(up{SITES})",
-                steps=((None, "green"), (1, "red")),
-                none="no sites",
-            )
+            number("Bytes saved today", "Of what left towards devices, what the origin did not have to send.", saved, "percentunit", good, none="nothing sent")
         )
-        .with_panel(number("Youngest relay", "Time since the last start of any.", "time() - max(process_start_time_seconds{})", "s"))
+        .with_panel(
+            number("Fetched today", "What origins sent.", "sum(instance:sixfold_origin_bytes:increase1d{})", "bytes")
+        )
         .with_panel(
             chart(
                 "Delivered and fetched",
@@ -454,10 +469,11 @@ def origins(board):
         .with_panel(
             chart(
                 "Trouble with origins",
-                "Requests made again after a failure, and transfers that went on in their middle.",
+                "Requests made again after a failure, and transfers that went on in their middle; and how many fetches from an origin have failed since it answered last.",
                 "short",
                 query("sum(increase(sixfold_origin_retries_total{}[1h]))", "retries"),
                 query("sum(increase(sixfold_origin_resumes_total{}[1h]))", "resumes"),
+                query("sixfold_origin_failed_fetches{}", "failed in a row {{instance}} {{origin}}"),
             )
         )
         .with_panel(

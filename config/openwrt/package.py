@@ -82,7 +82,7 @@ def relay(architecture, program, sbom, notices):
         ("etc/init.d/sixfold", 0o755, FILES / "sixfold.init"),
         ("etc/capabilities/sixfold.json", 0o644, FILES / "sixfold.capabilities.json"),
         ("etc/uci-defaults/60-sixfold", 0o755, FILES / "sixfold.defaults"),
-        ("etc/sysctl.d/60-sixfold.conf", 0o644, ROOT / "config/systemd/sixfold.sysctl"),
+        ("etc/sysctl.d/10-sixfold.conf", 0o644, ROOT / "config/systemd/sixfold.sysctl"),
         ("lib/upgrade/keep.d/sixfold", 0o644, FILES / "sixfold.keep"),
         # What every licence asks for that is in the program: there is no other place for it on a router.
         ("usr/share/sixfold/notices.gz", 0o644, pathlib.Path(notices)),

@@ -4,7 +4,8 @@ import std;
 
 # One cache for many relays: Varnish between the border routers of a site and the origin (docs/scale-out.md). Varnish speaks
 # no TLS: put something that does before it, towards the relays (hitch, or nginx with proxy_pass), and behind it, towards the
-# origin (a client-side stunnel that verifies: verifyChain = yes, checkHost = origin.test). Both on this machine only.
+# origin (a client-side stunnel that verifies: verifyChain = yes, checkHost = origin.test; and that starts without an uplink and follows
+# an origin that moves: delay = yes). Both on this machine only.
 
 backend origin {
     # Where stunnel takes plain HTTP for the origin.

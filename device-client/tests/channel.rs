@@ -266,7 +266,7 @@ proptest! {
         let (end, _) = run(&mut fetch, &mut server, &mut got, calm);
         prop_assert_eq!((end, got.started_over), (End::Complete, usize::from(changed)));
         prop_assert!(got.bytes == body, "other bytes");
-        prop_assert_eq!(block2(&server.requests[0]), Some(block));
+        prop_assert_eq!(block2(&server.requests[0].1), Some(block));
     }
 
     /// Whatever bytes come, nothing panics, and the fetch has a deadline until it is over.

@@ -165,7 +165,7 @@ fn replayed_datagrams_of_an_older_transfer_are_nobodys() {
     let mut other = Siege::new(true);
     other.server.image = image(other.new.image.len(), 1);
     other.withstands(HOUR);
-    for request in &other.server.requests {
+    for (_, request) in &other.server.requests {
         recorded.push(answer(request, &other.server.image));
     }
     siege.link(move |datagram| recorded.iter().cloned().chain([datagram]).collect());

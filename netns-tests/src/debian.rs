@@ -79,7 +79,7 @@ pub fn package(name: &str) -> Result<PathBuf> {
     Ok(folder().join(format!("{name}_{}.deb", architecture()?)))
 }
 
-/// The relay's package as of another version, whose configuration has a line more if there is one. Inside of the isolation.
+/// The relay's package as of another version, whose manual has a line more if there is one. Inside of the isolation.
 pub fn another_version(version: &str, line: &str) -> Result<PathBuf> {
     another_version_in(Path::new("/run"), version, line)
 }
@@ -92,8 +92,8 @@ pub fn another_version_in(folder: &Path, version: &str, line: &str) -> Result<Pa
     let fields = fs::read_to_string(&control)?;
     let old = fields.lines().find(|field| field.starts_with("Version: ")).context("no version")?;
     fs::write(&control, fields.replace(old, &format!("Version: {version}")))?;
-    let config = parts.join("etc/sixfold/relay.toml");
-    fs::write(&config, fs::read_to_string(&config)? + line)?;
+    let manual = parts.join("usr/share/sixfold/relay.toml");
+    fs::write(&manual, fs::read_to_string(&manual)? + line)?;
     let deb = folder.join(format!("{version}.deb"));
     process::run(
         Command::new("dpkg-deb").args(["-Znone", "--root-owner-group", "--build"]).arg(&parts).arg(&deb),

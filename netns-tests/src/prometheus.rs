@@ -3,23 +3,26 @@
 use crate::netns::Netns;
 use crate::peer::Peer;
 use crate::process::Process;
-use crate::{wait, workspace};
+use crate::{relay, wait, workspace};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv6Addr;
 use std::process::Command;
 use std::time::Duration;
 
 /// Programs that it takes.
 pub const NEEDS: &[Peer] = &[Peer::Prometheus, Peer::Promtool];
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The rules of `grafana/`.
+const RULES: [&str; 3] = ["recording.yml", "alerts.yml", "alerts-central.yml"];
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running Prometheus.
 #[derive(Debug)]
 pub struct Prometheus<'n> {
     netns: &'n Netns,
-    server: String,
+    port: u16,
     _process: Process,
 }
 
@@ -33,21 +36,22 @@ pub struct Sample {
 }
 
 impl<'n> Prometheus<'n> {
-    /// Starts one on loopback; `/run/recording.yml` is there for its `rule_files`. It has scraped each target twice when this is
+    /// Starts one on loopback; the rules of `grafana/` are beside its configuration. It has scraped each target twice when this is
     /// over: then every counter was seen before it grew.
     pub fn start(netns: &'n Netns, name: &str, port: u16, config: &str) -> Result<Self> {
         let file = format!("/run/{name}.yml");
         fs::write(&file, config)?;
-        fs::copy(workspace::root().join("grafana/recording.yml"), "/run/recording.yml")?;
-        let mut command = Command::new(Peer::Prometheus.program().context(Peer::Prometheus.remedy())?);
+        for rules in RULES {
+            fs::copy(workspace::root().join("grafana").join(rules), format!("/run/{rules}"))?;
+        }
+        let mut command =
+            Command::new(Peer::Prometheus.program().with_context(|| Peer::Prometheus.remedy())?);
         command.args([
             format!("--config.file={file}"),
             format!("--storage.tsdb.path=/run/{name}"),
             format!("--web.listen-address=[::1]:{port}"),
         ]);
-        let server = format!("http://[::1]:{port}");
-        let process = Process::start(netns, name, command)?;
-        let prometheus = Self { netns, server, _process: process };
+        let prometheus = Self { netns, port, _process: Process::start(netns, name, command)? };
         wait::until_true("two scrapes of each target", PATIENCE, || {
             let scrapes = prometheus.ask("min(count_over_time(up[1m]))");
             scrapes.is_ok_and(|answer| answer.iter().any(|sample| sample.value >= 2.0))
@@ -57,12 +61,23 @@ impl<'n> Prometheus<'n> {
 
     /// What it answers now; empty for no series.
     pub fn ask(&self, query: &str) -> Result<Vec<Sample>> {
-        let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
-        let arguments = ["query", "instant", "--format=json", &self.server, query];
+        let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
+        let server = format!("http://[::1]:{}", self.port);
+        let arguments = ["query", "instant", "--format=json", &server, query];
         let output = self.netns.enter(|| Command::new(program).args(arguments).output())??;
         ensure!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
         let answer: Value = serde_json::from_slice(&output.stdout)?;
         answer.as_array().into_iter().flatten().map(sample).collect()
+    }
+
+    /// The names of the groups of rules that it has.
+    pub fn rule_groups(&self) -> Result<Vec<String>> {
+        let server = (Ipv6Addr::LOCALHOST, self.port);
+        let (status, text) = self.netns.enter(|| relay::http_get(server, "/api/v1/rules"))??;
+        ensure!(status == 200, "{status}: {text}");
+        let answer: Value = serde_json::from_str(&text)?;
+        let groups = answer["data"]["groups"].as_array().context("no groups")?.iter();
+        Ok(groups.filter_map(|group| group["name"].as_str().map(str::to_owned)).collect())
     }
 }
 

@@ -114,10 +114,16 @@ impl<'a> Relay<'a> {
         self.process.id()
     }
 
-    /// Writes another configuration and sends SIGHUP.
+    /// Writes another configuration, sends SIGHUP, and waits until the relay has taken or refused it.
     pub fn reload(&self, config: &str) -> Result<()> {
+        let count = || {
+            let log = self.log();
+            ["configuration reloaded", "configuration not reloaded"].map(|said| log.matches(said).count())
+        };
+        let before = count();
         fs::write(&self.file, config)?;
-        self.process.signal(Signal::SIGHUP)
+        self.process.signal(Signal::SIGHUP)?;
+        wait::until_true("the reload", wait::SOON, || count() != before)
     }
 
     /// `kill -9`.
@@ -125,10 +131,10 @@ impl<'a> Relay<'a> {
         self.process.kill()
     }
 
-    /// SIGTERM; gives the exit status, which must come within 5 seconds, and 2 more for a busy machine.
+    /// SIGTERM; gives the exit status, which must come within 5 seconds, and some more for a busy machine.
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.process.signal(Signal::SIGTERM)?;
-        self.process.wait(Duration::from_secs(5 + 2))
+        self.process.wait(Duration::from_secs(5 + 10))
     }
 }
 
@@ -147,13 +153,14 @@ pub fn command(netns: &Netns, arguments: &[&str]) -> Result<(i32, String)> {
 
 /// The page at `path` of the admin server of a relay in this namespace: status and body.
 pub fn ask(netns: &Netns, path: &str) -> Result<(u16, String)> {
-    netns.enter(|| http_get(path))?
+    netns.enter(|| http_get(ADMIN, path))?
 }
 
-fn http_get(path: &str) -> Result<(u16, String)> {
-    let mut connection = TcpStream::connect(ADMIN)?;
+/// Status and body. HTTP/1.0: no server answers that in chunks.
+pub(crate) fn http_get(server: (Ipv6Addr, u16), path: &str) -> Result<(u16, String)> {
+    let mut connection = TcpStream::connect(server)?;
     connection.set_read_timeout(Some(wait::SOON))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: [::1]\r\n\r\n");
     connection.write_all(request.as_bytes())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;

@@ -11,6 +11,7 @@
 //! (Each `N::` is `2001:db8:N::`.) The origin has no route to relays or devices: what reaches them went through the cache.
 
 use crate::ca::Identity;
+use crate::names::NameServer;
 use crate::netns::Netns;
 use crate::peer::Peer;
 use crate::process::Process;
@@ -24,6 +25,8 @@ use std::path::Path;
 use std::process::Command;
 
 const FOLDER: &str = "/run/cache";
+/// Where the origin is.
+pub const ORIGIN: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
 
 /// A configuration for the relays of the site: `/fw` is what the cache has of the origin.
 pub const CONFIG: &str = "\
@@ -43,6 +46,8 @@ pub struct Site {
     pub origin: Netns,
     /// Where the cache runs.
     pub cache: Netns,
+    /// Whom the cache asks for the origin's address.
+    pub names: NameServer,
     /// Where relays run.
     pub relays: Vec<Netns>,
     /// Where devices run, one for each relay.
@@ -55,9 +60,11 @@ impl Site {
         let some = |kind: &str| {
             (0..relays).map(|n| Netns::create(&format!("{kind}{n}"))).collect::<Result<Vec<_>>>()
         };
+        let cache = Netns::create("cache")?;
         let site = Self {
             origin: Netns::create("origin")?,
-            cache: Netns::create("cache")?,
+            names: NameServer::start(&cache, ORIGIN)?,
+            cache,
             relays: some("relay")?,
             fields: some("field")?,
         };
@@ -108,6 +115,7 @@ link set lowpan0 mtu 1280 up
             ("/etc/nginx/sixfold/cache.key", identity.key.as_path()),
             ("/etc/ssl/certs/ca-certificates.crt", ca),
             ("/var/lib/nginx/sixfold", Path::new("/run/cache/images")),
+            ("[2001:db8::53] valid=60s", Path::new("[::1] valid=1s")),
         ];
         for (name, place) in places {
             ensure!(sample.contains(name), "the sample does not name {name}");
@@ -153,7 +161,7 @@ link set lowpan0 mtu 1280 up
             identity.key.display(),
             ca.display()
         ))?;
-        let mut command = Command::new(Peer::Varnish.program().context(Peer::Varnish.remedy())?);
+        let mut command = Command::new(Peer::Varnish.program().with_context(|| Peer::Varnish.remedy())?);
         command.args(["-F", "-n", "/run/cache/varnish", "-a", "127.0.0.1:6081", "-s", "malloc,64m"]);
         command.args(["-j", "none", "-f"]).arg(vcl);
         let mut varnish = Process::start(&self.cache, "varnish", command)?;
@@ -176,7 +184,7 @@ http {{
         );
         let file = Path::new(FOLDER).join("nginx.conf");
         fs::write(&file, config)?;
-        let mut command = Command::new(Peer::Nginx.program().context(Peer::Nginx.remedy())?);
+        let mut command = Command::new(Peer::Nginx.program().with_context(|| Peer::Nginx.remedy())?);
         command.args(["-p", FOLDER, "-e", "stderr", "-c"]).arg(file);
         let mut process = Process::start(&self.cache, "cache", command)?;
         self.wait_for((Ipv6Addr::LOCALHOST, 443).into(), &mut process)?;

@@ -8,13 +8,16 @@ use sixfold_netns_tests::vm::{self, Boot};
 
 /// A life of the service, in this order: functions of `netns-tests/vm/debian/test`.
 const CHECKS: &[&str] = &[
-    "installing_starts_the_service",
+    "nothing_runs_before_it_is_configured",
+    "what_the_readme_says_works",
+    "it_is_announced_while_it_serves",
     "its_user_can_do_nothing_else",
     "it_serves_what_is_configured",
     "it_writes_to_its_own_folders_alone",
     "a_reload_with_a_mistake_changes_nothing",
     "a_reload_changes_what_is_served",
     "a_restart_needs_no_origin",
+    "the_journal_knows_how_bad_a_line_is",
     "a_relay_that_hangs_is_restarted",
     "a_relay_that_was_killed_is_restarted",
     "a_mistake_is_not_tried_again",
@@ -29,7 +32,7 @@ const CHECKS: &[&str] = &[
 fn the_service_lives_under_systemd_from_installation_to_purge() -> Result<()> {
     const NAME: &str = "the_service_lives_under_systemd_from_installation_to_purge";
     if let Some(absent) = NEEDS.iter().find(|peer| peer.program().is_none()) {
-        return sandbox::skip_or_fail(NAME, absent.remedy());
+        return sandbox::skip_or_fail(NAME, &absent.remedy());
     }
     debian::build_packages()?;
     let console = match vm::debian::run(CHECKS)? {

@@ -9,7 +9,7 @@ use sixfold_netns_tests::{sandbox, wait, workspace};
 use std::fs;
 use std::process::Command;
 
-const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
+const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Python, Peer::Radvd];
 
 /// Its exit code, and what it says.
 fn examine(scene: &Scene, name: &str, config: &str) -> Result<(Option<i32>, String)> {
@@ -62,9 +62,26 @@ fn the_doctor_finds_what_is_broken_and_nothing_else() -> Result<()> {
         let (code, report) = examine(&scene, "running", CONFIG)?;
         ensure!(code == Some(0) && report.contains("served by the relay that runs"), "{report}");
         ensure!(report.contains("All CoAP Nodes are joined on lowpan0"), "{report}");
-        let (code, report) = examine(&scene, "taken", &format!("{CONFIG}[admin]\nlisten = \"\"\n"))?;
-        ensure!(code == Some(1) && report.contains("taken by another program"), "{report}");
+        let without_admin = format!("{CONFIG}[admin]\nlisten = \"\"\n");
+        let (code, report) = examine(&scene, "silent", &without_admin)?;
+        ensure!(code == Some(0) && report.contains("served by the relay that runs"), "{report}");
+        let (code, report) =
+            examine(&scene, "moved", &format!("{CONFIG}[admin]\nlisten = \"[::1]:9999\"\n"))?;
+        ensure!(code == Some(0) && report.contains("does not answer at TCP [::1]:9999"), "{report}");
         drop(relay);
+        let program = "import socket, time\n\
+                       taken = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n\
+                       taken.bind(('::', 5683))\n\
+                       time.sleep(600)";
+        let mut other = Command::new("python3");
+        other.args(["-c", program]);
+        let other = Process::start(&scene.net.relay, "other", other)?;
+        wait::until_true("the port is taken", wait::SOON, || {
+            examine(&scene, "taken", &without_admin).is_ok_and(|(code, report)| {
+                code == Some(1) && report.contains("taken by another program: python3 (process ")
+            })
+        })?;
+        drop(other);
         scene.kill_nginx()?;
         let (code, report) = examine(&scene, "refused", CONFIG)?;
         ensure!(code == Some(1) && report.contains("does not accept connections"), "{report}");

@@ -4,9 +4,11 @@
 use anyhow::{Context, Result, bail, ensure};
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory};
+use sixfold_engine::Failure;
 use sixfold_netns_tests::air_cli::Cli;
 use sixfold_netns_tests::workspace;
-use sixfold_relay::config::Config;
+use sixfold_profile::coap::Code;
+use sixfold_relay::config::{Config, Listen};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -272,6 +274,63 @@ fn every_metric_and_alert_of_the_documents_exists_and_operators_know_every_alert
     for name in known {
         ensure!(operations.contains(&format!("`{name}`")), "docs/operations.md does not know {name}");
     }
+    Ok(())
+}
+
+/// The decision tree of docs/operations.md.
+fn tree() -> Result<String> {
+    let operations = fs::read_to_string(workspace::root().join("docs/operations.md"))?;
+    let (_, rest) = operations.split_once("## A device does not update").context("no tree")?;
+    Ok(rest.split("\n## ").next().unwrap_or(rest).to_owned())
+}
+
+/// Rust source of a folder and of those below.
+fn sources(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            text += &sources(&path)?;
+        } else {
+            text += &fs::read_to_string(&path)?;
+        }
+    }
+    Ok(text)
+}
+
+#[test]
+fn the_tree_knows_every_error_a_device_gets_and_every_failure_of_an_origin() -> Result<()> {
+    let tree = tree()?;
+    let engine = sources(&workspace::root().join("relay/engine/src"))?;
+    let errors = (4..6).flat_map(|class| (0..32).map(move |detail| Code(class << 5 | detail)));
+    let mut count = 0;
+    for code in errors {
+        let Some(name) = code.name() else { continue };
+        let constant = name.to_uppercase().replace([' ', '-'], "_");
+        if engine.contains(&format!("Code::{constant}")) {
+            count += 1;
+            ensure!(tree.contains(&format!(" {code}")), "docs/operations.md: no {code} {name} in the tree");
+        }
+    }
+    ensure!(count > 10, "{count} codes of errors");
+    for outcome in Failure::LABELS {
+        let is_there =
+            tree.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == outcome);
+        ensure!(is_there, "docs/operations.md: no {outcome} in the tree");
+    }
+    Ok(())
+}
+
+/// Boot programs ask another port than main programs.
+#[test]
+fn the_tree_looks_for_requests_at_every_port_of_the_relay() -> Result<()> {
+    let ports: Vec<String> =
+        Listen::default().coap.iter().map(|address| format!("udp port {}", address.port())).collect();
+    let wanted = ports.join(" or ");
+    ensure!(
+        tree()?.contains(&format!("tcpdump -i INTERFACE {wanted} ")),
+        "docs/operations.md: no {wanted:?}"
+    );
     Ok(())
 }
 

@@ -20,7 +20,7 @@ fn json(name: &str) -> Result<Value> {
 
 /// Runs a view, with the relay's status and the sections of UCI by their types: what it made.
 fn run(view: &str, status: &str, configuration: &str) -> Result<Value> {
-    let program = Peer::Node.program().context(Peer::Node.remedy())?;
+    let program = Peer::Node.program().with_context(|| Peer::Node.remedy())?;
     let output = Command::new(program)
         .arg(workspace::root().join("netns-tests/openwrt/luci.js"))
         .arg(file(&format!("htdocs/luci-static/resources/view/sixfold/{view}.js")))
@@ -214,6 +214,7 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             totals: Totals { devices: 11, ..Totals::default() },
             links: vec![link],
             unpaced: Vec::new(),
+            absent: Vec::new(),
             images: vec![image],
             bans: Vec::new(),
             sessions: Vec::new(),

@@ -24,7 +24,7 @@ fn stops(record: &str) -> bool {
 #[test]
 fn scripts_are_clean() -> Result<()> {
     sandbox::run(&[Peer::Shellcheck], || {
-        let program = Peer::Shellcheck.program().context(Peer::Shellcheck.remedy())?;
+        let program = Peer::Shellcheck.program().with_context(|| Peer::Shellcheck.remedy())?;
         let shim = workspace::root().join("netns-tests/openwrt");
         let scripts = [
             file("sixfold.init"),
@@ -110,7 +110,7 @@ fn the_service_is_confined_and_comes_back() -> Result<()> {
         let (ok, record) = router.run("start", &format!("{SMALL}{more}"))?;
         ensure!(ok, "{record}");
         for line in [
-            "procd_set_param command /usr/bin/sixfold-relay serve --config /var/etc/sixfold/relay.toml",
+            "procd_set_param command /usr/bin/sixfold-relay serve --config /var/etc/sixfold/relay.toml --two-streams",
             "procd_set_param file /usr/bin/sixfold-relay /etc/resolv.conf",
             "procd_set_param respawn 3600 5 0",
             "procd_set_param user sixfold",

@@ -1,15 +1,15 @@
 //! What an operator tells a running relay: prefetch, purge, ban, unban.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
-use sixfold_netns_tests::{device, nginx, sandbox};
+use sixfold_netns_tests::{device, nginx, sandbox, wait};
 use std::fs;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PATH: &str = "/fw/image.bin";
 
 #[test]
@@ -27,7 +27,7 @@ fn an_image_is_fetched_before_devices_ask() -> Result<()> {
             );
         }
         ensure!(device::fetch(&scene.net.devices[0], "device", PATH, &[])?.image(PATIENCE)? == image);
-        ensure!(nginx::accesses("GET /image.bin")?.len() == 1, "{:#?}", nginx::access_log()?);
+        nginx::wait_for_accesses("GET /image.bin", 1)?;
         let (code, said) = relay.command(&["prefetch", "/fw/missing.bin", PATH])?;
         ensure!(
             code == 1
@@ -52,16 +52,22 @@ fn what_is_purged_is_gone_from_memory_and_disk() -> Result<()> {
         nginx::publish_image("other.bin", 2, 20_000)?;
         let disk = "[cache]\ndisk = { path = \"/run/spool\", limit = \"1 MiB\" }\n";
         let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}max_age = \"1 h\"\n{disk}"))?;
-        let spooled = || Ok::<_, std::io::Error>(fs::read_dir("/run/spool")?.count());
+        // An image is in memory before it is on disk.
+        let spooled = |files: usize| {
+            wait::until_true(&format!("{files} files on disk"), wait::SOON, || {
+                fs::read_dir("/run/spool").is_ok_and(|entries| entries.count() == files)
+            })
+        };
         ensure!(relay.command(&["prefetch", PATH, "/fw/other.bin"])?.0 == 0);
-        ensure!(spooled()? == 2, "both are on disk");
+        spooled(2)?;
         let (code, said) = relay.command(&["purge", PATH])?;
         ensure!(code == 0 && said.contains("forgot 1 known"), "{said}");
-        ensure!(spooled()? == 1);
+        spooled(1)?;
         ensure!(relay.command(&["prefetch", PATH])?.0 == 0);
-        ensure!(nginx::accesses("GET /image.bin")?.len() == 2, "fetched anew");
+        nginx::wait_for_accesses("GET /image.bin", 2)?;
         let (code, said) = relay.command(&["purge", "--all"])?;
-        ensure!(code == 0 && said.contains("forgot 2 known") && spooled()? == 0, "{said}");
+        ensure!(code == 0 && said.contains("forgot 2 known"), "{said}");
+        spooled(0)?;
         ensure!(relay.metric("sixfold_cache_bytes")? >= 0.0);
         Ok(())
     })
@@ -92,7 +98,7 @@ fn a_banned_image_is_refused_until_the_ban_is_lifted() -> Result<()> {
         let (code, said) = relay.command(&["unban", PATH])?;
         ensure!(code == 0 && said.contains("again"), "{said}");
         ensure!(fetch("after")?.image(PATIENCE)? == image);
-        ensure!(nginx::accesses("GET /image.bin")?.len() == 1, "its bytes stayed");
+        nginx::wait_for_accesses("GET /image.bin", 1).context("its bytes stayed")?;
         Ok(())
     })
 }

@@ -22,7 +22,7 @@ const FILES: &[(&str, u32)] = &[
     ("etc/capabilities/sixfold.json", 0o644),
     ("etc/config/sixfold", 0o600),
     ("etc/init.d/sixfold", 0o755),
-    ("etc/sysctl.d/60-sixfold.conf", 0o644),
+    ("etc/sysctl.d/10-sixfold.conf", 0o644),
     ("etc/uci-defaults/60-sixfold", 0o755),
     ("lib/upgrade/keep.d/sixfold", 0o644),
     ("usr/bin/sixfold-relay", 0o755),

@@ -8,6 +8,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// Configurations of Prometheus, from this folder.
+const SAMPLES: [&str; 3] = [
+    "prometheus.yml",
+    "../config/scale-out/prometheus-site.yml",
+    "../config/scale-out/prometheus-central.yml",
+];
+
 fn folder() -> PathBuf {
     workspace::root().join("grafana")
 }
@@ -98,12 +105,7 @@ fn grafana_finds_the_prometheus_beside_it_and_nobody_else_finds_either() -> Resu
 #[test]
 fn grafana_knows_how_often_every_prometheus_scrapes() -> Result<()> {
     let source = &parse("provisioning/datasources/sixfold.yml")?["datasources"][0];
-    let samples = [
-        "prometheus.yml",
-        "../config/scale-out/prometheus-site.yml",
-        "../config/scale-out/prometheus-central.yml",
-    ];
-    for name in samples {
+    for name in SAMPLES {
         let config = parse(name)?;
         let interval = &config["global"]["scrape_interval"];
         ensure!(source["jsonData"]["timeInterval"] == *interval, "{name}: {interval}, {source}");
@@ -119,7 +121,7 @@ fn grafana_knows_how_often_every_prometheus_scrapes() -> Result<()> {
 #[test]
 fn prometheus_accepts_its_configuration() -> Result<()> {
     sandbox::run(&[Peer::Promtool], || {
-        let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+        let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
         let output = Command::new(program)
             .args(["check", "config", "prometheus.yml"])
             .current_dir(folder())
@@ -128,6 +130,36 @@ fn prometheus_accepts_its_configuration() -> Result<()> {
         ensure!(output.status.success() && said.contains("2 rule files found"), "{said}");
         let jobs = &parse("prometheus.yml")?["scrape_configs"];
         ensure!(jobs[0]["job_name"] == "sixfold", "the rules look for it: {jobs}");
+        Ok(())
+    })
+}
+
+/// What is only to be uncommented: a configuration that tells Alertmanager.
+#[test]
+fn alertmanager_is_told_by_taking_the_comment_signs_off() -> Result<()> {
+    sandbox::run(&[Peer::Promtool], || {
+        let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+        for rules in ["recording.yml", "alerts.yml", "alerts-central.yml"] {
+            fs::copy(folder().join(rules), format!("/run/{rules}"))?;
+        }
+        for name in SAMPLES {
+            let sample = fs::read_to_string(folder().join(name))?;
+            let told: Vec<_> = sample
+                .lines()
+                .map(|line| {
+                    line.strip_prefix('#')
+                        .filter(|rest| !rest.starts_with(' ') || rest.starts_with("  "))
+                        .unwrap_or(line)
+                })
+                .collect();
+            let told = told.join("\n");
+            let config: Value = serde_saphyr::from_str(&told).with_context(|| name.to_owned())?;
+            let target = &config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"][0];
+            ensure!(target == "127.0.0.1:9093", "{name}: {target}");
+            fs::write("/run/told.yml", told)?;
+            let output = Command::new(&program).args(["check", "config", "/run/told.yml"]).output()?;
+            ensure!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        }
         Ok(())
     })
 }

@@ -9,13 +9,13 @@ use crate::ops::supervisor::{self, State};
 use crate::ops::{Admin, Metrics, Order, Readiness, Report, Status, StatusSource};
 use crate::pacing::Pacing;
 use crate::sessions::{self, SessionPort};
+use crate::spool::{self, Place};
 use anyhow::{Context, anyhow};
-use nix::unistd::{AccessFlags, access};
 use sixfold_engine::{Id, NewSession, SessionError, SessionStatus, Unable};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::interval;
 
@@ -144,6 +144,8 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 /// # Errors
 /// What keeps it from starting.
 pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> anyhow::Result<()> {
+    // Before anybody is told that it serves, and may send one.
+    let signals = Signals::catch()?;
     let (admin_address, directory_settings) = (config.admin.listen, config.directory());
     let (driver, handle) = build(config.clone())?;
     let mut port = SessionPort::closed(handle.clone());
@@ -170,8 +172,10 @@ pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> an
             () = show_life(&handle) => {}
         }
     };
-    let ((), outcome) =
-        tokio::join!(serving, supervise(file, &handle, port, &mut directory, &readiness, confinement));
+    let ((), outcome) = tokio::join!(
+        serving,
+        supervise(file, signals, &handle, port, &mut directory, &readiness, confinement)
+    );
     outcome
 }
 
@@ -195,23 +199,39 @@ async fn show_life(handle: &Handle) {
     std::future::pending::<()>().await;
 }
 
+/// What the relay is told by signals. One that is not caught ends it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        let catch = |kind, name| signal(kind).with_context(|| format!("relay: cannot listen for {name}"));
+        Ok(Self {
+            terminate: catch(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: catch(SignalKind::interrupt(), "SIGINT")?,
+            hangup: catch(SignalKind::hangup(), "SIGHUP")?,
+        })
+    }
+}
+
 /// Turns signals into commands; returns when the relay was told to drain.
 async fn supervise(
     file: &Path,
+    mut signals: Signals,
     handle: &Handle,
     mut port: SessionPort,
     directory: &mut Directory,
     readiness: &Readiness,
     confinement: &Confinement,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("relay: cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("relay: cannot listen for SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("relay: cannot listen for SIGHUP")?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(file, handle, &mut port, directory, confinement).await,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => reload(file, handle, &mut port, directory, confinement).await,
         }
     }
     tracing::info!("draining");
@@ -271,14 +291,11 @@ pub fn first_address(driver: &mut Driver) -> anyhow::Result<SocketAddr> {
 
 /// What is to be said of a directory for images that is not there: serve makes it where it can, and goes on without where it cannot.
 fn spool_line(path: &Path) -> Option<String> {
-    if path.is_dir() {
-        return None;
-    }
     let shown = path.display();
-    let parent = path.ancestors().skip(1).find(|parent| parent.exists())?;
-    Some(match access(parent, AccessFlags::W_OK | AccessFlags::X_OK) {
-        Ok(()) if parent.is_dir() => format!("cache.disk {shown} is not there yet: the relay makes it\n"),
-        _ => format!(
+    Some(match spool::place(path) {
+        Place::There => return None,
+        Place::ToBeMade(_) => format!("cache.disk {shown} is not there yet: the relay makes it\n"),
+        Place::OutOfReach(parent) => format!(
             "warning: cache.disk {shown} is not there, and cannot be made in {}: images will not outlive a restart; make it for the \
              relay's user, or correct the path\n",
             parent.display()

@@ -16,6 +16,11 @@ Examples:
   sixfold-relay ban /fw/lamp-1.3.bin
   sixfold-relay sessions revoke meter-17
 
+Files (Debian; on OpenWrt the configuration is /etc/config/sixfold):
+  /etc/sixfold/relay.toml                 the configuration
+  /usr/share/sixfold/relay.toml           its manual: every key and its default
+  /usr/share/doc/sixfold-relay/examples   samples for border routers
+
 Signals (serve): SIGHUP reads the configuration again, SIGTERM and SIGINT finish what is under way and exit.
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line or the configuration is wrong.";
@@ -33,7 +38,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve until SIGTERM.
-    Serve(ConfigFile),
+    Serve(ServeOptions),
     /// Look for mistakes in a configuration, and the files that it names, without serving.
     Check(ConfigFile),
     /// Look for what keeps a relay with this configuration from serving on this machine: clock, interface, addresses,
@@ -94,9 +99,21 @@ pub struct RevokeOptions {
 /// Which configuration.
 #[derive(Args, Debug)]
 pub struct ConfigFile {
-    /// The configuration file; config/relay.toml in the source is its manual.
+    /// The configuration file. Its manual is /usr/share/sixfold/relay.toml, or config/relay.toml in the source.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// How to serve.
+#[derive(Args, Debug)]
+pub struct ServeOptions {
+    /// With which configuration.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Write the log without times, warnings and errors to standard error, and all else to standard output: for service managers, such
+    /// as procd, that know by the stream how bad a line is. Under systemd the journal is told, without this.
+    #[arg(long)]
+    pub two_streams: bool,
 }
 
 /// Which relay.

@@ -2,16 +2,18 @@
 
 use clap::Parser;
 use sixfold_relay::cli::{
-    Cli, Command, ConfigFile, PurgeOptions, Resources, RevokeOptions, SessionListOptions, SessionsCommand,
-    StatusOptions,
+    Cli, Command, ConfigFile, PurgeOptions, Resources, RevokeOptions, ServeOptions, SessionListOptions,
+    SessionsCommand, StatusOptions,
 };
 use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::confine::Confinement;
+use sixfold_relay::doctor::{self, Severity};
+use sixfold_relay::ops::logging::{self, Reader};
 use sixfold_relay::ops::status::{self, Form, Page};
-use sixfold_relay::ops::{Order, Report, logging, order};
+use sixfold_relay::ops::{Order, Report, order};
 use sixfold_relay::origin::OriginSetupError;
 use sixfold_relay::refused::Refused;
-use sixfold_relay::{app, doctor, output};
+use sixfold_relay::{app, output};
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -21,7 +23,7 @@ const WRONG: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
-        Command::Serve(file) => serve(file),
+        Command::Serve(options) => serve(options),
         Command::Check(file) => check(file),
         Command::Doctor(file) => examine(file),
         Command::Status(options) => run(show_status(options)),
@@ -47,12 +49,13 @@ fn run(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<E
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
-fn serve(file: &ConfigFile) -> anyhow::Result<ExitCode> {
+fn serve(options: &ServeOptions) -> anyhow::Result<ExitCode> {
+    let file = &options.file;
     let config = match Config::load(&file.config) {
         Ok(config) => config,
         Err(mistakes) => return Ok(refuse(&mistakes)),
     };
-    logging::init(config.log.level, config.log.json)?;
+    logging::init(config.log.level, config.log.json, Reader::of_this_process(options.two_streams))?;
     // Before the runtime, which starts threads.
     let confinement = Confinement::enter(&config, &file.config)?;
     run(async {
@@ -74,9 +77,16 @@ fn examine(file: &ConfigFile) -> anyhow::Result<ExitCode> {
         Err(mistakes) => return Ok(refuse(&mistakes)),
     };
     run(async {
-        let findings = doctor::examine(&config).await;
-        print(&findings.to_string())?;
-        Ok(if findings.is_serving_prevented() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        let (mut is_prevented, mut written) = (false, Ok(true));
+        doctor::examine(&config, |finding| {
+            is_prevented |= finding.severity == Severity::Failure;
+            if matches!(written, Ok(true)) {
+                written = output::write(&finding.to_string());
+            }
+        })
+        .await;
+        written?;
+        Ok(if is_prevented { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     })
 }
 

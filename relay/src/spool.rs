@@ -19,12 +19,13 @@
 use crate::lock::{self, Lock};
 use anyhow::Context;
 use bytes::Bytes;
+use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sixfold_engine::{Freshness, Head, Validator};
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,34 @@ const CHUNK: usize = 64 << 10;
 const CONFIRM_INTERVAL: Duration = Duration::from_secs(300);
 const FINAL_SUFFIX: &str = ".image";
 const TEMPORARY_SUFFIX: &str = ".part";
+
+/// What there is where a spool is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'p> {
+    /// Something: whether it is of use shows when it is opened.
+    There,
+    /// Nothing, and whoever asks can make it in this directory, with what is between.
+    ToBeMade(&'p Path),
+    /// Nothing, and it cannot be made in this one.
+    OutOfReach(&'p Path),
+}
+
+/// Looks without changing anything.
+pub(crate) fn place(directory: &Path) -> Place<'_> {
+    let is_absent = |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    if !fs::metadata(directory).is_err_and(is_absent) {
+        return Place::There;
+    }
+    let above = directory.ancestors().skip(1);
+    let parent = above
+        .map(|path| if path.as_os_str().is_empty() { Path::new(".") } else { path })
+        .find(|path| path.exists());
+    let parent = parent.unwrap_or(Path::new("/"));
+    match access(parent, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) if parent.is_dir() => Place::ToBeMade(parent),
+        _ => Place::OutOfReach(parent),
+    }
+}
 
 /// A directory of complete representations.
 #[derive(Debug)]
@@ -136,6 +165,7 @@ impl Spool {
         let file = file.map_err(|error| self.complain(&error)).ok()?;
         Some(Draft {
             spool: Arc::clone(self),
+            number: self.index().begin(file_name(url)),
             metadata,
             file: Some(file),
             digest: Sha256::new(),
@@ -167,9 +197,16 @@ impl Spool {
         self.delete(&file_name(url));
     }
 
-    /// Forgets everything that is complete.
-    pub fn clear(&self) {
+    /// Forgets what is kept for this URL, or everything. What is being written meanwhile will not be kept: it may
+    /// be the same bytes, of which only the last step to the disk is missing.
+    pub fn purge(&self, url: Option<&str>) {
         let mut index = self.index();
+        if let Some(url) = url {
+            let name = file_name(url);
+            index.drafts.retain(|_, draft| *draft != name);
+            return self.delete_locked(&mut index, &name);
+        }
+        index.drafts.clear();
         while let Some(name) = index.least_recently_used() {
             self.delete_locked(&mut index, &name);
         }
@@ -215,7 +252,7 @@ impl Spool {
     fn delete_locked(&self, index: &mut Index, name: &str) {
         index.remove(name);
         match fs::remove_file(self.directory.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => self.complain(&error),
+            Err(error) if error.kind() != ErrorKind::NotFound => self.complain(&error),
             _ => {}
         }
     }
@@ -236,6 +273,7 @@ impl Spool {
 #[derive(Debug)]
 pub struct Draft {
     spool: Arc<Spool>,
+    number: u64,
     metadata: Metadata,
     /// Empty once committed.
     file: Option<NamedTempFile>,
@@ -247,17 +285,18 @@ impl Draft {
     /// Writes the next bytes of the body. `None` if they do not fit or the disk refuses: the draft is gone then.
     pub fn append(mut self, bytes: &[u8]) -> Option<Self> {
         self.digest.update(bytes);
-        (self.claim(bytes.len()) && self.settle(self.write(bytes))).then_some(self)
+        (self.claim(bytes.len()) && self.settle(self.write(bytes)).is_some()).then_some(self)
     }
 
-    /// The body is complete: makes the file permanent, in the place of an older one. Returns whether it is.
+    /// The body is complete: makes the file permanent, in the place of an older one. Returns whether it is; it is not
+    /// after a [`Spool::purge`].
     pub fn commit(mut self) -> bool {
         let Ok(ending) = self.ending() else { return false };
         if !self.claim(ending.len()) {
             return false;
         }
         let published = self.write(&ending).and_then(|()| self.publish());
-        let published = self.settle(published);
+        let published = self.settle(published).unwrap_or(false);
         if published {
             self.spool.complained.store(false, Ordering::Relaxed);
         }
@@ -284,27 +323,31 @@ impl Draft {
         Ok(ending)
     }
 
-    fn publish(&mut self) -> io::Result<()> {
-        let Some(file) = self.file.take() else { return Ok(()) };
+    /// False if it was purged meanwhile.
+    fn publish(&mut self) -> io::Result<bool> {
+        let Some(file) = self.file.take() else { return Ok(false) };
         file.as_file().sync_all()?;
-        let name = file_name(&self.metadata.url);
         let mut index = self.spool.index();
+        let Some(name) = index.drafts.remove(&self.number) else { return Ok(false) };
         file.persist(self.spool.directory.join(&name)).map_err(|refused| refused.error)?;
         index.used -= self.reserved;
         index.insert(name, self.reserved);
         self.reserved = 0;
         drop(index);
-        File::open(&self.spool.directory)?.sync_all()
+        File::open(&self.spool.directory)?.sync_all()?;
+        Ok(true)
     }
 
-    fn settle(&self, result: io::Result<()>) -> bool {
-        result.map_err(|error| self.spool.complain(&error)).is_ok()
+    fn settle<T>(&self, result: io::Result<T>) -> Option<T> {
+        result.map_err(|error| self.spool.complain(&error)).ok()
     }
 }
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        self.spool.index().used -= self.reserved;
+        let mut index = self.spool.index();
+        index.used -= self.reserved;
+        index.drafts.remove(&self.number);
     }
 }
 
@@ -395,7 +438,7 @@ fn digest_of(
 }
 
 fn damaged(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    io::Error::new(ErrorKind::InvalidData, why)
 }
 
 /// Derived from the URL by digest, so that no URL can name a file outside of the directory.
@@ -462,6 +505,9 @@ impl Metadata {
 #[derive(Debug, Default)]
 struct Index {
     files: HashMap<String, Entry>,
+    /// The names of what is being written and was not purged, by the number of the draft.
+    drafts: HashMap<u64, String>,
+    begun: u64,
     used: u64,
     uses: u64,
 }
@@ -473,6 +519,13 @@ struct Entry {
 }
 
 impl Index {
+    /// The number of a new draft.
+    fn begin(&mut self, name: String) -> u64 {
+        self.begun += 1;
+        self.drafts.insert(self.begun, name);
+        self.begun
+    }
+
     fn insert(&mut self, name: String, size: u64) {
         self.remove(&name);
         self.uses += 1;

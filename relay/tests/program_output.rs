@@ -1,8 +1,12 @@
 //! What the program writes and where: every mistake on a line of its own, and readers that leave or cannot take more.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufRead, BufReader, PipeReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 use tempfile::NamedTempFile;
 
@@ -70,4 +74,71 @@ fn a_result_that_cannot_be_written_is_a_failure() {
     let (code, _, complaint) = run(command);
     assert_eq!(code, Some(1));
     assert!(complaint.contains("standard output"), "{complaint}");
+}
+
+/// A relay that has something to warn of: a link that it does not serve.
+const DOUBTFUL: &str = "[listen]\ncoap = [\"[::1]:0\"]\ninterface = \"lo\"\n[admin]\nlisten = \"\"\n[[link]]\ninterface = \"wpan0\"\n";
+
+/// Lines up to the one that says that it is ready.
+fn until_ready(lines: PipeReader) -> (Vec<String>, BufReader<PipeReader>) {
+    let mut lines = BufReader::new(lines);
+    let mut read = Vec::new();
+    while !read.last().is_some_and(|line: &String| line.ends_with(" ready\n")) {
+        let mut line = String::new();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "it has ended: {read:?}");
+        read.push(line);
+    }
+    (read, lines)
+}
+
+#[test]
+fn with_two_streams_trouble_goes_to_standard_error_alone() {
+    let config = config(DOUBTFUL);
+    let (output, to_output) = std::io::pipe().unwrap();
+    let mut command = relay("serve", &config);
+    command.arg("--two-streams").stdout(to_output).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let (said, _output) = until_ready(output);
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let mut trouble = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut trouble).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(said.iter().all(|line| line.starts_with(" INFO ")), "{said:?}");
+    assert!(trouble.contains(" WARN operator: ") && trouble.contains("wpan0"), "{trouble}");
+    assert!(!trouble.contains("INFO"), "{trouble}");
+}
+
+/// Its standard error is what systemd would have it be.
+fn for_the_journal(action: &str, config: &NamedTempFile) -> (PipeReader, Command) {
+    let (log, to_log) = std::io::pipe().unwrap();
+    let metadata = File::from(OwnedFd::from(to_log.try_clone().unwrap())).metadata().unwrap();
+    let mut command = relay(action, config);
+    command.env("JOURNAL_STREAM", format!("{}:{}", metadata.dev(), metadata.ino())).stderr(to_log);
+    (log, command)
+}
+
+#[test]
+fn the_journal_is_told_how_bad_a_line_is() {
+    let config = config(DOUBTFUL);
+    let (log, mut command) = for_the_journal("serve", &config);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let (said, _log) = until_ready(log);
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(
+        said.iter().all(|line| line.starts_with("<6> INFO ") || line.starts_with("<4> WARN ")),
+        "{said:?}"
+    );
+    assert!(said.iter().any(|line| line.starts_with("<4> WARN operator: ")), "{said:?}");
+    assert_eq!(said.last().unwrap(), "<6> INFO ready\n");
+    // What ends it is told the same way.
+    let bad = self::config("[nonsense]");
+    let (mut log, mut command) = for_the_journal("check", &bad);
+    assert_eq!(command.status().unwrap().code(), Some(2));
+    drop(command);
+    let mut said = String::new();
+    log.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("<3>") && said.contains("nonsense"), "{said}");
 }

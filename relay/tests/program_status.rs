@@ -3,7 +3,7 @@
 
 use sixfold_relay::ops::status::{Cache, Origin, Status, Totals};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -20,6 +20,7 @@ fn relay(answers: usize) -> String {
         totals: Totals::default(),
         links: Vec::new(),
         unpaced: Vec::new(),
+        absent: Vec::new(),
         images: Vec::new(),
         bans: Vec::new(),
         transfers: Vec::new(),
@@ -27,14 +28,20 @@ fn relay(answers: usize) -> String {
     };
     let body = serde_json::to_string(&status).unwrap();
     thread::spawn(move || {
-        for stream in listener.incoming().take(answers) {
-            let mut stream = stream.unwrap();
+        let answer = |mut stream: TcpStream| {
             let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
             while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
             let length = body.len();
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
             stream.write_all((head + &body).as_bytes()).unwrap();
+        };
+        for _ in 1..answers {
+            answer(listener.accept().unwrap().0);
         }
+        let (last, _) = listener.accept().unwrap();
+        // Whoever has the last answer finds nobody any more.
+        drop(listener);
+        answer(last);
     });
     url
 }

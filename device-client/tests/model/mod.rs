@@ -60,8 +60,8 @@ pub struct Server {
     pub error: Option<(Code, u32)>,
     /// Requests are received but not answered.
     pub silent: bool,
-    /// Every request that was not a duplicate.
-    pub requests: Vec<Packet>,
+    /// Every request that was not a duplicate, and who sent it.
+    pub requests: Vec<(SocketAddr, Packet)>,
     /// Confirmable responses that were acknowledged.
     pub acknowledged: usize,
     script: Option<Script>,
@@ -151,7 +151,7 @@ impl Server {
 
     fn request(&mut self, now: Instant, peer: SocketAddr, request: &Packet) {
         let number = self.requests.len();
-        self.requests.push(request.clone());
+        self.requests.push((peer, request.clone()));
         if let Some(mut script) = self.script.take() {
             script(number, self);
             self.script = Some(script);

@@ -15,7 +15,7 @@ impl Trouble {
         Some(match self {
             Self::Reload | Self::LittleMemory => ("configuration reloaded", 1),
             Self::BadReload => ("configuration not reloaded", 1),
-            Self::Purge => ("order=Purge", 1),
+            Self::Purge => ("operator: purge", 1),
             Self::OriginDies => ("does not accept connections", MANY),
             Self::OriginFails => ("the answer is 503", MANY),
             Self::NewVersion => ("image changed at the origin", MANY),
@@ -59,7 +59,7 @@ mod tests {
             + &at("12:11", "ready")
             + "  more of it\n";
         assert_eq!(met(&log), ["reload", "little memory for images"]);
-        assert_eq!(met(&(log + &at("11:11", "operator order=Purge"))).last(), Some(&"purge"));
+        assert_eq!(met(&(log + &at("11:11", "operator: purge --all"))).last(), Some(&"purge"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub fn run(checks: &[&str]) -> Result<Boot> {
     }
     let scripts = workspace::root().join("netns-tests/vm/debian");
     initramfs.args(["test", "test.service"].map(|name| scripts.join(name)));
+    initramfs.arg(workspace::root().join("README.md"));
     // Not systemd.show_status: every line of the console is an emulated port's work.
     boot(
         &folder,

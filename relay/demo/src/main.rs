@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use sixfold_demo::Options;
-use sixfold_relay::ops::logging;
+use sixfold_relay::ops::logging::{self, Reader};
 use sixfold_relay::output;
 use std::process::ExitCode;
 
@@ -14,6 +14,6 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    logging::init("warn", false)?;
+    logging::init("warn", false, Reader::Plain)?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(sixfold_demo::run(options))
 }

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use crate::config::Config;
+use crate::spool::{self, Place};
 use bytesize::ByteSize;
 use nix::sys::statvfs::statvfs;
 use std::fs;
@@ -35,24 +36,44 @@ pub(super) fn disk(config: &Config) -> Option<Finding> {
     Some(judge_disk(&disk.path, disk.limit))
 }
 
-#[allow(clippy::useless_conversion)] // The numbers of statvfs have other types on other machines.
 fn judge_disk(path: &Path, limit: u64) -> Finding {
     let shown = path.display();
+    match spool::place(path) {
+        Place::There => {}
+        Place::ToBeMade(parent) => {
+            return judge_room(
+                &format!("{shown} is not there yet: the relay makes it, and it"),
+                parent,
+                0,
+                limit,
+            );
+        }
+        Place::OutOfReach(parent) => {
+            let what = format!("{shown} is not there, and cannot be made in {}", parent.display());
+            let remedy = "make it for the relay's user, or correct cache.disk: without it images do not outlive a restart. \
+                          systemd makes /var/cache/sixfold when it starts the relay";
+            return Finding::warning("disk", what, remedy);
+        }
+    }
     if let Err(error) = fs::read_dir(path) {
-        let remedy = "make the directory, and give it to the relay's user (or correct cache.disk): without it images do not outlive a restart";
+        let remedy = "give the directory to the relay's user, or correct cache.disk: without it images do not outlive a restart";
         return Finding::warning("disk", format!("{shown} cannot be read: {error}"), remedy);
     }
     if let Err(error) = tempfile::tempfile_in(path) {
         let remedy = "give the directory to the relay's user; run this as that user to be sure";
         return Finding::warning("disk", format!("{shown} cannot be written: {error}"), remedy);
     }
-    match statvfs(path) {
+    let used = fs::read_dir(path).into_iter().flatten().flatten();
+    let used = used.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum();
+    judge_room(&shown.to_string(), path, used, limit)
+}
+
+/// `place` is where the file system is asked, and `used` what of it the images have already, in bytes.
+fn judge_room(shown: &str, place: &Path, used: u64, limit: u64) -> Finding {
+    match statvfs(place) {
         Ok(space) => {
             #[allow(clippy::useless_conversion, reason = "some systems count in 32 bits")]
             let free = u64::from(space.blocks_available()).saturating_mul(u64::from(space.fragment_size()));
-            let used = fs::read_dir(path).into_iter().flatten().flatten();
-            let used: u64 =
-                used.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum();
             let room = ByteSize(free.saturating_add(used));
             if room.as_u64() >= limit {
                 Finding::ok("disk", format!("{shown} has room for {room}"))
@@ -88,19 +109,20 @@ fn judge_memory(meminfo: &str, cache: u64) -> Option<Finding> {
 pub(super) fn buffers() -> Option<Finding> {
     let read =
         |name: &str| fs::read_to_string(format!("/proc/sys/net/core/{name}")).ok()?.trim().parse().ok();
-    judge_buffers(read("rmem_max")?, read("wmem_max")?)
+    Some(judge_buffers(read("rmem_max")?, read("wmem_max")?))
 }
 
-fn judge_buffers(receive: u64, send: u64) -> Option<Finding> {
-    Some(if receive.min(send) >= BUFFER {
-        Finding::ok("buffers", "a thousand requests at once find room")
-    } else {
-        let remedy =
-            "sysctl -w net.core.rmem_max=4194304 net.core.wmem_max=4194304, and in /etc/sysctl.d to keep it";
-        let what =
-            format!("{} are allowed: about {} requests at once find room", ByteSize(receive), receive / 1100);
-        Finding::warning("buffers", what, remedy)
-    })
+fn judge_buffers(receive: u64, send: u64) -> Finding {
+    let limits = [("rmem_max", receive), ("wmem_max", send)];
+    let too_small: Vec<_> = limits.into_iter().filter(|(_, limit)| *limit < BUFFER).collect();
+    if too_small.is_empty() {
+        return Finding::ok("buffers", "a thousand requests at once find room");
+    }
+    let settings: Vec<_> = too_small.iter().map(|(name, _)| format!("net.core.{name}={BUFFER}")).collect();
+    let remedy = format!("sysctl -w {}, and in /etc/sysctl.d to keep it", settings.join(" "));
+    let least = receive.min(send);
+    let what = format!("{} are allowed: about {} requests at once find room", ByteSize(least), least / 1100);
+    Finding::warning("buffers", what, remedy)
 }
 
 #[cfg(test)]
@@ -126,12 +148,28 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(judge_disk(directory.path(), 1).severity, Fine);
         assert_eq!(judge_disk(directory.path(), u64::MAX).severity, Warning);
-        assert_eq!(judge_disk(&directory.path().join("absent"), 1).severity, Warning);
+        let absent = judge_disk(&directory.path().join("not/there"), 1);
+        assert_eq!(absent.severity, Fine, "the relay makes it");
+        assert!(absent.what.contains("not there yet"), "{absent}");
+        assert_eq!(judge_disk(&directory.path().join("absent"), u64::MAX).severity, Warning);
+        let out_of_reach = judge_disk(Path::new("/dev/null/images"), 1);
+        assert_eq!(out_of_reach.severity, Warning);
+        assert!(out_of_reach.what.contains("cannot be made in /dev/null"), "{out_of_reach}");
     }
 
     #[test]
     fn buffers_below_the_relays_wish_are_said() {
-        assert_eq!(judge_buffers(BUFFER, BUFFER).unwrap().severity, Fine);
-        assert_eq!(judge_buffers(212_992, BUFFER).unwrap().severity, Warning);
+        assert_eq!(judge_buffers(BUFFER, BUFFER).severity, Fine);
+        for (receive, send, settings) in [
+            (212_992, BUFFER, "net.core.rmem_max=4194304,"),
+            (4 * BUFFER, 212_992, "net.core.wmem_max=4194304,"),
+            (212_992, 212_992, "net.core.rmem_max=4194304 net.core.wmem_max=4194304,"),
+        ] {
+            let finding = judge_buffers(receive, send);
+            assert_eq!(finding.severity, Warning);
+            // What is large enough is not made smaller.
+            assert!(finding.to_string().contains(&format!("sysctl -w {settings}")), "{finding}");
+            assert!(finding.what.contains("about 193 requests"), "{finding}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod machine;
 mod network;
 mod origins;
+mod owner;
 mod privilege;
 mod sessions;
 
@@ -68,39 +69,21 @@ impl fmt::Display for Finding {
     }
 }
 
-/// All that was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings(pub Vec<Finding>);
-
-impl Findings {
-    /// Whether there is a [`Severity::Failure`] among them.
-    pub fn is_serving_prevented(&self) -> bool {
-        self.0.iter().any(|finding| finding.severity == Severity::Failure)
-    }
-}
-
-impl fmt::Display for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|finding| write!(f, "{finding}"))
-    }
-}
-
-/// Looks at everything. Takes as long as the slowest origin may take to answer.
-pub async fn examine(config: &Config) -> Findings {
-    let mut findings = vec![machine::clock()];
-    findings.extend(network::interfaces(config));
-    findings.extend(network::pacing(config));
-    let running = network::is_running(config).await;
-    findings.extend(network::ports(config, running));
-    findings.extend(network::admin(config, running));
-    findings.extend(sessions::examine(config, running));
-    findings.extend(network::groups(config, running));
-    findings.extend(origins::examine(config).await);
-    findings.extend(machine::disk(config));
-    findings.extend(machine::memory(config));
-    findings.extend(machine::buffers());
-    findings.extend(privilege::all(config));
-    Findings(findings)
+/// Looks at everything, and says each thing as it is found. Silent origins take ten seconds.
+pub async fn examine(config: &Config, mut say: impl FnMut(Finding)) {
+    say(machine::clock());
+    network::interfaces(config).into_iter().for_each(&mut say);
+    network::pacing(config).into_iter().for_each(&mut say);
+    let running = network::running(config).await;
+    network::ports(config, running).into_iter().for_each(&mut say);
+    network::admin(config, running).into_iter().for_each(&mut say);
+    sessions::examine(config, running).into_iter().for_each(&mut say);
+    network::groups(config, running).into_iter().for_each(&mut say);
+    origins::examine(config, &mut say).await;
+    machine::disk(config).into_iter().for_each(&mut say);
+    machine::memory(config).into_iter().for_each(&mut say);
+    machine::buffers().into_iter().for_each(&mut say);
+    privilege::all(config).into_iter().for_each(&mut say);
 }
 
 #[cfg(test)]
@@ -108,15 +91,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_told_with_its_remedy_and_prevents_serving() {
+    fn what_is_not_as_it_should_be_is_told_with_its_remedy() {
         let warning = Finding::warning("memory", "little", "lower cache.memory");
-        let failure = Finding::failure("ports", "taken", "stop the other program");
-        let mild = Findings(vec![Finding::ok("clock", "right"), warning.clone()]);
-        assert!(!mild.is_serving_prevented());
+        assert_eq!(Finding::ok("clock", "right").to_string(), "ok       clock      right\n");
         assert_eq!(
-            mild.to_string(),
-            "ok       clock      right\nwarning  memory     little\n                    lower cache.memory\n"
+            warning.to_string(),
+            "warning  memory     little\n                    lower cache.memory\n"
         );
-        assert!(Findings(vec![warning, failure]).is_serving_prevented());
     }
 }

@@ -1,14 +1,14 @@
 //! Interfaces, addresses, groups and ports.
 
 use super::Finding;
+use super::owner::{Owner, owner};
 use crate::config::Config;
-use crate::ops::status::{self, Page};
+use crate::ops::status::{self, Page, printable};
 use crate::pacing::Pacing;
 use crate::udp::{self, ALL_COAP_NODES};
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{SockaddrLike, SockaddrStorage};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::iter;
@@ -17,13 +17,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 /// The interfaces that the configuration names.
 pub(super) fn interfaces(config: &Config) -> Vec<Finding> {
     let addresses: Vec<_> = getifaddrs().into_iter().flatten().collect();
-    let served = config.listen.interface.iter().cloned();
-    let named: BTreeSet<String> =
-        served.chain(config.link.iter().map(|link| link.interface.clone())).collect();
+    let named = config.interfaces();
     if named.is_empty() {
         return vec![Finding::ok("interface", "all are served")];
     }
-    named.iter().map(|name| interface(name, &addresses)).collect()
+    named.into_iter().map(|name| interface(name, &addresses)).collect()
 }
 
 /// Which interfaces are paced, and which should be.
@@ -64,19 +62,48 @@ fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
 }
 
 /// Whether a relay with this configuration runs.
-pub(super) async fn is_running(config: &Config) -> bool {
-    match config.admin.listen {
-        Some(admin) => status::fetch(&format!("http://{admin}"), Page { limit: 1, skip: 0 }).await.is_ok(),
-        None => false,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Running {
+    /// Its admin address answers.
+    Answers,
+    /// It has an address of `listen.coap`, and does not answer at `admin.listen`: there is none, or another one since it started.
+    Silent,
+    /// Somebody has an address of `listen.coap`, and who that is may be seen by root alone.
+    Unknown,
+    /// No.
+    No,
+}
+
+impl Running {
+    /// Whether one does for sure.
+    pub(super) fn is_certain(self) -> bool {
+        matches!(self, Self::Answers | Self::Silent)
+    }
+}
+
+/// Looks for it.
+pub(super) async fn running(config: &Config) -> Running {
+    if let Some(admin) = config.admin.listen
+        && status::fetch(&format!("http://{admin}"), Page { limit: 1, skip: 0 }).await.is_ok()
+    {
+        return Running::Answers;
+    }
+    let owners: Vec<Owner> = config.listen.coap.iter().map(|address| owner(*address)).collect();
+    if owners.contains(&Owner::Relay) {
+        Running::Silent
+    } else if owners.contains(&Owner::Hidden) {
+        Running::Unknown
+    } else {
+        Running::No
     }
 }
 
 /// Whether each address can be bound, or a relay has it already.
-pub(super) fn ports(config: &Config, running: bool) -> Vec<Finding> {
+pub(super) fn ports(config: &Config, running: Running) -> Vec<Finding> {
     config.listen.coap.iter().map(|address| port(*address, running)).collect()
 }
 
-fn port(address: SocketAddr, running: bool) -> Finding {
+fn port(address: SocketAddr, running: Running) -> Finding {
     // As the relay does: IPv6 alone.
     let bound = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)
         .and_then(|socket| {
@@ -86,21 +113,12 @@ fn port(address: SocketAddr, running: bool) -> Finding {
             socket.bind(&address.into())
         });
     match bound {
-        Ok(()) if running => {
+        Ok(()) if running.is_certain() => {
             let remedy = "the running relay has another configuration: reload it";
             Finding::warning("ports", format!("nobody serves {address}, although a relay runs"), remedy)
         }
         Ok(()) => Finding::ok("ports", format!("{address} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse && running => {
-            Finding::ok("ports", format!("{address} is served by the relay that runs"))
-        }
-        Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            let port = address.port();
-            let remedy = format!(
-                "ss -lunp 'sport = {port}' names the program: stop it, or choose another port in listen.coap"
-            );
-            Finding::failure("ports", format!("{address} is taken by another program"), remedy)
-        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => taken(address, running, &owner(address)),
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
             let remedy = "give it to an interface, or write [::] in listen.coap";
             Finding::failure("addresses", format!("no interface has {}", address.ip()), remedy)
@@ -111,11 +129,33 @@ fn port(address: SocketAddr, running: bool) -> Finding {
     }
 }
 
+fn taken(address: SocketAddr, running: Running, owner: &Owner) -> Finding {
+    match owner {
+        Owner::Other(name, process) => {
+            let what =
+                format!("{address} is taken by another program: {} (process {process})", printable(name));
+            Finding::failure("ports", what, "stop it, or choose another port in listen.coap")
+        }
+        _ if running.is_certain() => {
+            Finding::ok("ports", format!("{address} is served by the relay that runs"))
+        }
+        _ => {
+            let remedy = "if no relay runs with this configuration, another program has it: doctor says which, if root runs it";
+            let what = format!("{address} is taken, by the relay if it runs without admin.listen");
+            Finding::warning("ports", what, remedy)
+        }
+    }
+}
+
 /// Whether the admin address can be bound: without it there is no status, and there are no metrics.
-pub(super) fn admin(config: &Config, running: bool) -> Option<Finding> {
+pub(super) fn admin(config: &Config, running: Running) -> Option<Finding> {
     // One that answers is the relay's.
-    let address = config.admin.listen.filter(|_| !running)?;
+    let address = config.admin.listen.filter(|_| running != Running::Answers)?;
     Some(match TcpListener::bind(address) {
+        Ok(_) if running == Running::Silent => {
+            let what = format!("the relay that runs does not answer at TCP {address}");
+            Finding::warning("ports", what, "[admin] was changed since it started: restart it")
+        }
         Ok(_) => Finding::ok("ports", format!("TCP {address} is free, for status and metrics")),
         Err(error) => {
             let remedy = "stop the program that has it (ss -ltnp lists them), or choose another admin.listen";
@@ -125,7 +165,7 @@ pub(super) fn admin(config: &Config, running: bool) -> Option<Finding> {
 }
 
 /// Whether discovery can be heard: the groups can be joined where devices are, or the relay that runs is in them.
-pub(super) fn groups(config: &Config, running: bool) -> Vec<Finding> {
+pub(super) fn groups(config: &Config, running: Running) -> Vec<Finding> {
     let everywhere = |address: &SocketAddr| address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     if !config.listen.coap.iter().any(everywhere) {
         let what = "no socket is on [::]: devices that look for a relay do not find this one";
@@ -134,7 +174,7 @@ pub(super) fn groups(config: &Config, running: bool) -> Vec<Finding> {
     let named = config.listen.interface.as_deref();
     let all = udp::interfaces().unwrap_or_default().into_iter();
     let wanted: Vec<_> = all.filter(|one| named.map_or(one.multicast, |name| one.name == name)).collect();
-    let members = fs::read_to_string("/proc/net/igmp6").ok().filter(|_| running);
+    let members = fs::read_to_string("/proc/net/igmp6").ok().filter(|_| running.is_certain());
     let (mut fine, mut findings) = (Vec::new(), Vec::new());
     for interface in &wanted {
         let name = &interface.name;
@@ -190,13 +230,33 @@ mod tests {
     fn a_port_is_free_taken_or_ours() {
         let socket = UdpSocket::bind("[::1]:0").unwrap();
         let address = socket.local_addr().unwrap();
-        assert_eq!(port(address, false).severity, Failure);
-        assert_eq!(port(address, true).severity, Fine);
+        assert_eq!(port(address, Running::Answers).severity, Fine);
+        for (owner, running, severity) in [
+            (Owner::Relay, Running::Silent, Fine),
+            (Owner::Hidden, Running::Answers, Fine),
+            (Owner::Hidden, Running::Unknown, Warning),
+            (Owner::Other("dnsmasq".to_owned(), 7), Running::No, Failure),
+        ] {
+            assert_eq!(taken(address, running, &owner).severity, severity, "{owner:?}");
+        }
         drop(socket);
-        assert_eq!(port(address, false).severity, Fine);
-        assert_eq!(port(address, true).severity, Warning);
+        assert_eq!(port(address, Running::No).severity, Fine);
+        assert_eq!(port(address, Running::Answers).severity, Warning);
         let nowhere = "[2001:db8:dead::1]:5683".parse().unwrap();
-        assert_eq!(port(nowhere, false).subject, "addresses");
+        assert_eq!(port(nowhere, Running::No).subject, "addresses");
+    }
+
+    /// The socket is of this very program, as that of a relay is.
+    #[tokio::test]
+    async fn a_relay_without_an_admin_address_is_seen_by_its_port() {
+        let socket = UdpSocket::bind("[::1]:0").unwrap();
+        let mut config = Config::default();
+        config.admin.listen = None;
+        config.listen.coap = vec![socket.local_addr().unwrap()];
+        let found = running(&config).await;
+        assert_eq!((found, ports(&config, found)[0].severity), (Running::Silent, Fine));
+        drop(socket);
+        assert_eq!(running(&config).await, Running::No);
     }
 
     #[test]
@@ -213,10 +273,11 @@ mod tests {
         let taken = TcpListener::bind("[::1]:0").unwrap();
         let mut config = Config::default();
         config.admin.listen = Some(taken.local_addr().unwrap());
-        assert_eq!(admin(&config, false).unwrap().severity, Failure);
-        assert_eq!(admin(&config, true), None, "it is the relay's");
+        assert_eq!(admin(&config, Running::No).unwrap().severity, Failure);
+        assert_eq!(admin(&config, Running::Answers), None, "it is the relay's");
         drop(taken);
-        assert_eq!(admin(&config, false).unwrap().severity, Fine);
+        assert_eq!(admin(&config, Running::No).unwrap().severity, Fine);
+        assert_eq!(admin(&config, Running::Silent).unwrap().severity, Warning, "it was changed");
     }
 
     #[test]

@@ -19,10 +19,11 @@ const RENEWAL: Duration = Duration::from_secs(3 * 24 * 3600);
 /// Clocks that differ by less are as good as equal: an answer takes some seconds, and certificates end at midnight.
 const AGREEMENT: Duration = Duration::from_secs(120);
 
-pub(super) async fn examine(config: &Config) -> Vec<Finding> {
+/// Says what it finds as soon as it does: a silent origin takes its time.
+pub(super) async fn examine(config: &Config, say: &mut impl FnMut(Finding)) {
     if config.routes.is_empty() && config.proxy.forward.is_empty() {
         let remedy = "add a [[route]]: until then every request is answered with an error";
-        return vec![Finding::failure("origin", "none is configured", remedy)];
+        return say(Finding::failure("origin", "none is configured", remedy));
     }
     let settings = config.origin_settings(None);
     let mut own: Vec<PathBuf> =
@@ -32,19 +33,17 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let with_certificate = settings.origins.iter().filter(|origin| origin.client_cert_file.is_some());
     let introduced: BTreeSet<String> = with_certificate.map(|origin| origin.prefix.clone()).collect();
     let now = SystemTime::now();
-    let mut findings: Vec<Finding> = own.iter().filter_map(|file| client_certificate(file, now)).collect();
-    match origin::probe(settings).await {
-        Ok(probes) => {
-            let now = SystemTime::now();
-            let judge = |probe: &Probe| judge(probe, introduced.contains(&probe.origin), now);
-            findings.extend(probes.iter().flat_map(judge));
-            findings.extend(clock(&probes, now));
-        }
-        Err(error) => {
-            findings.push(Finding::failure("origin", error.to_string(), "correct the route that names it"));
-        }
+    own.iter().filter_map(|file| client_certificate(file, now)).for_each(&mut *say);
+    let mut differences = Vec::new();
+    let outcome = origin::probe(settings, |probe| {
+        let now = SystemTime::now();
+        judge(&probe, introduced.contains(&probe.origin), now).into_iter().for_each(&mut *say);
+        differences.extend(difference(&probe, now));
+    });
+    if let Err(error) = outcome.await {
+        say(Finding::failure("origin", error.to_string(), "correct the route that names it"));
     }
-    findings
+    clock(differences).into_iter().for_each(say);
 }
 
 /// `is_introduced`: the relay shows a certificate of its own there.
@@ -116,17 +115,19 @@ fn client_certificate(file: &Path, now: SystemTime) -> Option<Finding> {
     })
 }
 
+/// How far this clock is from that of an origin which answers, in which direction, and whose that is.
+fn difference(probe: &Probe, now: SystemTime) -> Option<(Duration, &'static str, String)> {
+    let date = probe.outcome.as_ref().ok()?.date?;
+    let (difference, direction) = match now.duration_since(date) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(behind) => (behind.duration(), "behind"),
+    };
+    Some((difference, direction, probe.origin.clone()))
+}
+
 /// What the clocks of origins say of ours: nothing, unless one differs.
-fn clock(probes: &[Probe], now: SystemTime) -> Option<Finding> {
-    let differences = probes.iter().filter_map(|probe| {
-        let date = probe.outcome.as_ref().ok()?.date?;
-        let (difference, direction) = match now.duration_since(date) {
-            Ok(ahead) => (ahead, "ahead of"),
-            Err(behind) => (behind.duration(), "behind"),
-        };
-        Some((difference, direction, &probe.origin))
-    });
-    let (difference, direction, name) = differences.max()?;
+fn clock(differences: Vec<(Duration, &'static str, String)>) -> Option<Finding> {
+    let (difference, direction, name) = differences.into_iter().max()?;
     if difference < AGREEMENT {
         return None;
     }
@@ -230,10 +231,12 @@ mod tests {
     #[test]
     fn clocks_that_differ_are_told_with_the_worst_of_them() {
         let at = |date: SystemTime| probe(Ok(Answer { date: Some(date), ..answer(StatusCode::OK) }));
-        assert_eq!(clock(&[at(now() - AGREEMENT / 2), probe(Err((String::new(), "")))], now()), None);
-        let found = clock(&[at(now() - 5 * AGREEMENT), at(now() + DAY)], now()).unwrap();
+        let clock =
+            |probes: &[Probe]| clock(probes.iter().filter_map(|probe| difference(probe, now())).collect());
+        assert_eq!(clock(&[at(now() - AGREEMENT / 2), probe(Err((String::new(), "")))]), None);
+        let found = clock(&[at(now() - 5 * AGREEMENT), at(now() + DAY)]).unwrap();
         assert_eq!(found.severity, Severity::Warning);
         assert_eq!(found.what, "it is 1day behind that of https://h/");
-        assert!(clock(&[at(now() - 5 * AGREEMENT)], now()).unwrap().what.contains("10m ahead of"));
+        assert!(clock(&[at(now() - 5 * AGREEMENT)]).unwrap().what.contains("10m ahead of"));
     }
 }

@@ -1,6 +1,7 @@
 //! Sessions: whether the port can be bound, how long its certificate is good, whom EDHOC knows, and whether sessions can be kept.
 
 use super::Finding;
+use super::network::Running;
 use crate::config::{Config, EdhocFiles, Port};
 use crate::sessions::credentials::{Credentials, RENEWAL};
 use crate::sessions::edhoc;
@@ -10,9 +11,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::SystemTime;
 
-pub(super) fn examine(config: &Config, is_running: bool) -> Vec<Finding> {
+pub(super) fn examine(config: &Config, running: Running) -> Vec<Finding> {
     let sessions = &config.sessions;
-    let port = sessions.port.iter().flat_map(|port| [address(port, is_running), certificate(port)]);
+    let port = sessions.port.iter().flat_map(|port| [address(port, running), certificate(port)]);
     port.chain(sessions.edhoc.as_ref().map(known)).chain(sessions.store.as_deref().map(store)).collect()
 }
 
@@ -48,12 +49,16 @@ fn store(file: &Path) -> Finding {
     }
 }
 
-fn address(port: &Port, is_running: bool) -> Finding {
+fn address(port: &Port, running: Running) -> Finding {
     let listen = port.listen;
     match TcpListener::bind(listen) {
         Ok(_) => Finding::ok("sessions", format!("TCP {listen} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse && is_running => {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && running.is_certain() => {
             Finding::ok("sessions", format!("TCP {listen} is in use, most likely by the relay that runs"))
+        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse && running == Running::Unknown => {
+            let remedy = "ss -ltnp, as root, lists who has it";
+            Finding::warning("sessions", format!("TCP {listen} is in use, by the relay if it runs"), remedy)
         }
         Err(error) => {
             let remedy =

@@ -249,6 +249,8 @@ impl Driver {
             tracing::debug!(interface, paced = config.is_some(), "link");
             self.engine.set_link(now, interface, config);
         }
+        let named = self.config.interfaces();
+        self.metrics.set_interfaces(named.into_iter().map(|name| (name, self.paced.is_up(name))));
     }
 
     /// Everything new is made before anything old is let go.
@@ -306,10 +308,8 @@ impl Driver {
             Order::Purge { name } => {
                 let url = name.map(|name| self.engine.locate(&name)).transpose()?;
                 let images = self.engine.purge(now, url.as_deref()) as u64;
-                match (&self.spool, &url) {
-                    (Some(spool), Some(url)) => spool.remove(url),
-                    (Some(spool), None) => spool.clear(),
-                    (None, _) => {}
+                if let Some(spool) = &self.spool {
+                    spool.purge(url.as_deref());
                 }
                 Ok(Report::Purged { images })
             }
@@ -328,6 +328,7 @@ impl Driver {
     fn status(&mut self, page: Page) -> Status {
         let now = self.clock.now();
         let listen = self.links.addresses();
+        let named = self.config.interfaces().into_iter();
         let around = Around {
             cache_limit_bytes: self.config.cache.memory,
             origin: &self.origin.traffic(),
@@ -337,6 +338,7 @@ impl Driver {
             listen: &listen,
             interface: &|index| self.paced.label(index),
             unpaced: self.paced.unpaced(self.config.listen.interface.as_deref()),
+            absent: named.filter(|name| !self.paced.is_up(name)).map(str::to_owned).collect(),
         };
         Status::describe(&self.engine, &around, now, page)
     }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 struct Known {
     name: String,
     config: Option<LinkConfig>,
+    is_up: bool,
     /// It is up, and has neighbours.
     has_others: bool,
 }
@@ -28,6 +29,7 @@ impl Paced {
         let wanted = |interface: &Interface| Known {
             name: interface.name.clone(),
             config: self.wanted(interface, links),
+            is_up: interface.up,
             has_others: interface.multicast,
         };
         let wanted: BTreeMap<_, _> =
@@ -45,6 +47,11 @@ impl Paced {
     /// What people call an interface: its name when it was looked at last, or its index.
     pub(crate) fn label(&self, index: u32) -> String {
         self.0.get(&index).map_or_else(|| index.to_string(), |known| known.name.clone())
+    }
+
+    /// Whether the interface of this name was there and up when it was looked at last.
+    pub(crate) fn is_up(&self, name: &str) -> bool {
+        self.0.values().any(|known| known.name == name && known.is_up)
     }
 
     /// The interfaces with neighbours that are served and not paced; `only` is the one that is served, if not all are.
@@ -74,7 +81,7 @@ mod tests {
     use super::*;
 
     fn interface(name: &str, index: u32) -> Interface {
-        Interface { name: name.to_owned(), index, multicast: true, prefixes: Vec::new() }
+        Interface { name: name.to_owned(), index, up: true, multicast: true, prefixes: Vec::new() }
     }
 
     #[test]
@@ -91,5 +98,15 @@ mod tests {
         let other = LinkConfig::default();
         assert_eq!(paced.update(&both, &link(other)), [(7, Some(other))]);
         assert_eq!(paced.update(&[interface("lo", 1)], &link(other)), [(7, None)]);
+        assert_eq!((paced.label(7).as_str(), paced.is_up("lo"), paced.is_up("wpan0")), ("7", true, false));
+    }
+
+    #[test]
+    fn an_interface_that_is_there_and_down_is_not_up() {
+        let mut paced = Paced::default();
+        for up in [true, false] {
+            paced.update(&[Interface { up, ..interface("wpan0", 7) }], &[]);
+            assert_eq!(paced.is_up("wpan0"), up);
+        }
     }
 }

@@ -83,12 +83,28 @@ impl Readiness {
         self.0.send_replace(Phase::Draining);
     }
 
-    fn answer(&self) -> (StatusCode, &'static str) {
-        match *self.0.borrow() {
-            Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            Phase::Ready => (StatusCode::OK, "ready\n"),
-            Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    /// Ready also without an interface: it comes later, or again, and a relay that was restarted for it, or taken out of service, would
+    /// serve no earlier. The text says which ones are absent.
+    async fn answer(&self, source: impl StatusSource) -> (StatusCode, String) {
+        let phase = *self.0.borrow();
+        match phase {
+            Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
+            Phase::Ready => match source.status(Page { limit: 0, skip: 0 }).await {
+                Ok(status) => (StatusCode::OK, ready(&status.absent)),
+                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")),
+            },
+            Phase::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()),
         }
+    }
+}
+
+fn ready(absent: &[String]) -> String {
+    match absent {
+        [] => "ready\n".to_owned(),
+        _ => format!(
+            "ready, but waiting for interfaces that are not there, or not up: {}\n",
+            absent.join(", ")
+        ),
     }
 }
 
@@ -198,6 +214,10 @@ fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness:
         let source = source.clone();
         move |uri: Uri| async move { describe(source, uri.query().unwrap_or(ALL), named).await }
     };
+    let ready = {
+        let source = source.clone();
+        move || async move { readiness.answer(source).await }
+    };
     let router = page::ASSETS
         .into_iter()
         .fold(order::router(source.clone()), |router, asset| router.route(asset.path, get(asset)));
@@ -206,7 +226,7 @@ fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness:
         .route("/metrics", get(metrics))
         .route(devices::PATH, get(named))
         .route("/healthz", get("ok\n"))
-        .route("/readyz", get(move || async move { readiness.answer() }))
+        .route("/readyz", get(ready))
         .route(
             status::PATH,
             get(move |uri: Uri| async move {
@@ -292,6 +312,7 @@ mod tests {
             totals: Totals::default(),
             links,
             unpaced: Vec::new(),
+            absent: Vec::new(),
             images,
             bans,
             transfers,
@@ -376,6 +397,14 @@ mod tests {
         assert!(starting.starts_with("HTTP/1.1 503") && starting.ends_with("starting\n"), "{starting}");
         readiness.ready();
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        let (limping, readiness_there) =
+            start(Some(Status { absent: vec!["wpan0".to_owned()], ..idle() })).await;
+        readiness_there.ready();
+        let ready = get(limping, "/readyz").await;
+        assert!(
+            ready.starts_with("HTTP/1.1 200") && ready.ends_with("not there, or not up: wpan0\n"),
+            "{ready}"
+        );
         readiness.draining();
         let draining = get(address, "/readyz").await;
         assert!(draining.starts_with("HTTP/1.1 503") && draining.ends_with("draining\n"), "{draining}");

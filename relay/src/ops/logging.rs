@@ -1,38 +1,125 @@
 //! The log: what is written, where, and how the engine's events read in it.
 //!
+//! A service manager that keeps the log is told how bad a line is, and not the time, which it knows.
+//!
 //! At the default level it tells of start, configuration, images and trouble. What happens per datagram is at
 //! level trace only, and counted in [`super::Metrics`] instead.
 
 use super::Order;
+use crate::output;
 use anyhow::{Context, anyhow};
 use sixfold_engine::Event;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
-use tracing::{debug, info, trace, warn};
+use tracing::{Level, Metadata, Subscriber, debug, info, trace, warn};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Starts logging to standard error: `off`, `error`, `warn`, `info`, `debug` or `trace` and what is worse, as
+/// Who reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Whoever looks at standard error.
+    Plain,
+    /// The journal of systemd, which takes the severity from the start of a line (sd-daemon(3)).
+    Journal,
+    /// Who takes what is written to standard output for information, and to standard error for trouble: procd.
+    TwoStreams,
+}
+
+impl Reader {
+    /// Whose standard error it is. `has_two_streams` says the operator: nothing shows it.
+    pub fn of_this_process(has_two_streams: bool) -> Self {
+        match has_two_streams {
+            true => Self::TwoStreams,
+            false if output::goes_to_journal() => Self::Journal,
+            false => Self::Plain,
+        }
+    }
+
+    /// What is put before a line of this level, and whether it goes to standard output.
+    fn places(self, level: Level) -> (&'static str, bool) {
+        match self {
+            Self::Plain => ("", false),
+            Self::TwoStreams => ("", level > Level::WARN),
+            Self::Journal => match level {
+                Level::ERROR => ("<3>", false),
+                Level::WARN => ("<4>", false),
+                Level::INFO => ("<6>", false),
+                _ => ("<7>", false),
+            },
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Reader {
+    type Writer = Lines;
+
+    fn make_writer(&'a self) -> Lines {
+        Lines { prefix: "", stream: Box::new(io::stderr()) }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Lines {
+        let (prefix, is_output) = self.places(*metadata.level());
+        let stream: Box<dyn Write> = if is_output { Box::new(io::stdout()) } else { Box::new(io::stderr()) };
+        Lines { prefix, stream }
+    }
+}
+
+/// Takes whole lines, and writes them at once.
+pub struct Lines {
+    prefix: &'static str,
+    stream: Box<dyn Write>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.stream.write_all(&output::with_severity(self.prefix, lines))?;
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Starts logging for `reader`: `off`, `error`, `warn`, `info`, `debug` or `trace` and what is worse, as
 /// text or as one JSON object a line. The environment variable `RUST_LOG`, with directives such as
 /// `info,sixfold_relay::origin=debug`, takes the place of `level`.
 ///
 /// # Errors
 /// When the level or `RUST_LOG` makes no sense, or the process logs already.
-pub fn init(level: &str, json: bool) -> anyhow::Result<()> {
+pub fn init(level: &str, json: bool, reader: Reader) -> anyhow::Result<()> {
     let overriding = std::env::var("RUST_LOG").unwrap_or_default();
     let filter = filter(level, &overriding)?;
-    // The filter says what is written; the writer takes all of it.
-    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
-    let colours =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let outcome = if json {
-        builder.json().finish().with(filter).try_init()
-    } else {
-        builder.with_ansi(colours).finish().with(filter).try_init()
-    };
+    let lines = lines(json, reader, is_detailed(&filter), reader);
+    let outcome = tracing_subscriber::registry().with(lines).with(filter).try_init();
     outcome.map_err(|error| anyhow!("relay: logging cannot start: {error}"))
+}
+
+/// How a line looks: with its time, unless the reader knows it, or it is for programs; and with the module that wrote it, if it is
+/// for whoever looks for a fault there.
+fn lines<S, W>(json: bool, reader: Reader, is_detailed: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let colours = reader == Reader::Plain
+        && io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    match (json, reader) {
+        (true, _) => lines.with_ansi(false).json().boxed(),
+        (false, Reader::Plain) => lines.with_ansi(colours).with_target(is_detailed).boxed(),
+        (false, _) => lines.with_ansi(false).with_target(is_detailed).without_time().boxed(),
+    }
+}
+
+fn is_detailed(filter: &Targets) -> bool {
+    filter.iter().map(|(_, level)| level).chain(filter.default_level()).any(|level| level > LevelFilter::INFO)
 }
 
 fn filter(level: &str, overriding: &str) -> anyhow::Result<Targets> {
@@ -74,7 +161,7 @@ pub fn log_event(event: &Event) {
 pub fn log_order(order: &Order) {
     match order {
         Order::Look { .. } => trace!(?order, "operator"),
-        order => info!(?order, "operator"),
+        order => info!("operator: {order}"),
     }
 }
 
@@ -109,15 +196,15 @@ mod tests {
     }
 
     fn written(level: &str, work: impl FnOnce()) -> String {
+        written_for(Reader::Plain, level, work)
+    }
+
+    fn written_for(reader: Reader, level: &str, work: impl FnOnce()) -> String {
         let log = Log::default();
         let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::TRACE)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish()
-            .with(filter(level, "").unwrap());
-        tracing::subscriber::with_default(subscriber, work);
+        let filter = filter(level, "").unwrap();
+        let lines = lines(false, reader, is_detailed(&filter), move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines).with(filter), work);
         String::from_utf8(log.0.lock().unwrap().clone()).unwrap()
     }
 
@@ -125,9 +212,33 @@ mod tests {
     fn whoever_waits_for_a_fetch_fills_no_log() {
         let name = || "/fw/a".to_owned();
         assert_eq!(written("debug", || log_order(&Order::Look { name: name() })), "");
-        for order in [Order::Prefetch { name: name() }, Order::Ban { name: name() }] {
-            assert!(written("info", || log_order(&order)).contains("/fw/a"), "{order:?}");
+        for (order, words) in [
+            (Order::Prefetch { name: name() }, "prefetch /fw/a"),
+            (Order::LiftBan { name: "/fw/a\nERROR".to_owned() }, "unban /fw/a\\nERROR"),
+            (Order::Purge { name: None }, "purge --all"),
+        ] {
+            let line = written_for(Reader::Journal, "info", || log_order(&order));
+            assert_eq!(line, format!(" INFO operator: {words}\n"));
         }
+    }
+
+    #[test]
+    fn service_managers_are_told_how_bad_a_line_is_and_not_when_it_was_written() {
+        use Level as L;
+        let prefixes =
+            [L::ERROR, L::WARN, L::INFO, L::DEBUG, L::TRACE].map(|level| Reader::Journal.places(level).0);
+        assert_eq!(prefixes, ["<3>", "<4>", "<6>", "<7>", "<7>"]);
+        let outputs = [L::ERROR, L::WARN, L::INFO, L::DEBUG].map(|level| Reader::TwoStreams.places(level).1);
+        assert_eq!(outputs, [false, false, true, true]);
+        for reader in [Reader::Journal, Reader::TwoStreams] {
+            assert_eq!(written_for(reader, "info", || warn!("origin: gone")), " WARN origin: gone\n");
+        }
+        let line = written("info", || warn!("origin: gone"));
+        assert!(line.starts_with("20") && line.ends_with("Z  WARN origin: gone\n"), "{line}");
+        assert!(
+            written("debug", || warn!("x")).contains("WARN sixfold_relay::ops::logging"),
+            "for whoever debugs"
+        );
     }
 
     fn failed(stale: bool) -> Event {

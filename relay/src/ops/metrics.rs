@@ -40,6 +40,7 @@ pub struct Metrics {
     link_answers: [IntCounter; LinkEvent::ALL.len()],
     link_decisions: [IntCounter; LinkDecision::ALL.len()],
     links: LinkGauges,
+    interfaces: IntGaugeVec,
     cache_bytes: IntGauge,
     cache_limit: IntGauge,
     images: [IntGauge; ImageState::ALL.len()],
@@ -126,6 +127,11 @@ impl Metrics {
             link_decisions: LinkDecision::ALL
                 .map(|decision| by_decision.with_label_values(&[decision.label()])),
             links: LinkGauges::new(&make)?,
+            interfaces: make.int_gauges(
+                "interface_up",
+                "Whether an interface that the configuration names is there and up.",
+                "interface",
+            )?,
             cache_bytes: make.gauge("cache_bytes", "Memory taken by complete images.")?,
             cache_limit: make
                 .gauge("cache_limit_bytes", "Memory that complete images may take: cache.memory.")?,
@@ -261,6 +267,14 @@ impl Metrics {
         self.links.set(links);
     }
 
+    /// Shows of each interface that the configuration names whether it is up. Those that it does not name any more go.
+    pub fn set_interfaces<'n>(&self, named: impl Iterator<Item = (&'n str, bool)>) {
+        self.interfaces.reset();
+        for (name, is_up) in named {
+            self.interfaces.with_label_values(&[name]).set(is_up.into());
+        }
+    }
+
     /// Counts a reload of the configuration: taken, or refused.
     pub fn config_reload(&self, ok: bool) {
         if ok { self.reloads_ok.inc() } else { self.reloads_refused.inc() }
@@ -309,6 +323,7 @@ struct OriginCounters {
     retries: IntCounter,
     resumes: IntCounter,
     certificates: GaugeVec,
+    failed_in_a_row: IntGaugeVec,
 }
 
 impl OriginCounters {
@@ -336,6 +351,11 @@ impl OriginCounters {
                 "When an origin's certificate expires, in seconds since 1970, as the latest handshake showed.",
                 "origin",
             )?,
+            failed_in_a_row: make.int_gauges(
+                "origin_failed_fetches",
+                "Fetches from an origin that failed since the latest one that it answered.",
+                "origin",
+            )?,
         })
     }
 
@@ -353,6 +373,10 @@ impl OriginCounters {
         for (origin, end) in traffic.certificates().all() {
             let since = end.duration_since(UNIX_EPOCH).unwrap_or_default();
             self.certificates.with_label_values(&[origin.as_str()]).set(since.as_secs_f64());
+        }
+        self.failed_in_a_row.reset();
+        for (origin, count) in traffic.streaks().all() {
+            self.failed_in_a_row.with_label_values(&[origin.as_str()]).set(count);
         }
     }
 }

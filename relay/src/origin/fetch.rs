@@ -63,12 +63,30 @@ impl Fetch {
 
     /// Fetches, and tells the engine what happens, until the end.
     pub(super) async fn run(mut self) {
-        let ended = match self.fetch().await {
+        let ended = self.fetch().await;
+        self.note_streak(&ended);
+        let ended = match ended {
             Err(Stop::Failed(trouble)) => self.give_up(trouble).await,
             ended => ended,
         };
         if ended.is_err() {
             debug!(url = self.delivery.url(), "nobody waits for this fetch any more");
+        }
+    }
+
+    /// Who answers that it has no such thing is there.
+    fn note_streak(&self, ended: &Result<(), Stop>) {
+        let uri: Option<Uri> = self.delivery.url().parse().ok();
+        let Some(origin) = uri.as_ref().and_then(target::authority) else { return };
+        let streaks = self.traffic.streaks();
+        match ended {
+            Ok(()) => streaks.answered(&origin),
+            Err(Stop::Unwanted) => {}
+            Err(Stop::Failed(trouble)) => match trouble.failure {
+                Failure::Status(400..=499) => streaks.answered(&origin),
+                Failure::NotConfigured => {}
+                _ => streaks.failed(&origin),
+            },
         }
     }
 

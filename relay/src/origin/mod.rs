@@ -18,6 +18,7 @@ mod fields;
 mod freshness;
 mod probe;
 mod retry;
+mod streaks;
 mod target;
 mod tls;
 mod traffic;
@@ -159,6 +160,7 @@ impl OriginClient {
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), OriginSetupError> {
         self.origins = Arc::new(Origins::new(settings, &self.traffic)?);
         self.traffic.certificates().retain(|authority| self.origins.has(authority));
+        self.traffic.streaks().retain(|authority| self.origins.has(authority));
         Ok(())
     }
 

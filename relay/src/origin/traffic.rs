@@ -2,6 +2,7 @@
 
 use super::certificates::Certificates;
 use super::complaints::Complaints;
+use super::streaks::Streaks;
 use sixfold_engine::Failure;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +52,7 @@ pub struct Traffic {
     resumes: AtomicU64,
     certificates: Certificates,
     complaints: Complaints,
+    streaks: Streaks,
 }
 
 impl Traffic {
@@ -82,6 +84,11 @@ impl Traffic {
     /// Why fetches failed lately.
     pub const fn complaints(&self) -> &Complaints {
         &self.complaints
+    }
+
+    /// How many fetches from each origin failed in a row.
+    pub const fn streaks(&self) -> &Streaks {
+        &self.streaks
     }
 
     pub(super) fn request(&self, outcome: Outcome) {

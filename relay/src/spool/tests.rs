@@ -125,6 +125,21 @@ fn an_abandoned_draft_leaves_nothing() {
 }
 
 #[test]
+fn a_purge_is_not_undone_by_what_was_being_written() {
+    let directory = TempDir::new().unwrap();
+    let spool = open(&directory, 1 << 20);
+    let begin = |url| spool.begin(url, &head("1")).unwrap().append(b"firmware").unwrap();
+    let (purged, other, later) = (begin(URL), begin("b"), begin(URL));
+    spool.purge(Some(URL));
+    assert!(!purged.commit() && other.commit() && spool.load(URL).is_none());
+    assert!(begin(URL).commit(), "what begins afterwards is kept");
+    let last = begin("c");
+    spool.purge(None);
+    assert!(!last.commit() && !later.commit());
+    assert_eq!((spool.bytes(), files(&directory).len()), (0, 0));
+}
+
+#[test]
 fn a_copy_that_is_being_read_survives_its_replacement() {
     let directory = TempDir::new().unwrap();
     let spool = open(&directory, 1 << 20);

@@ -20,6 +20,8 @@ pub(crate) struct Interface {
     pub(crate) name: String,
     /// Its number: never reused while the system runs, unlike the name.
     pub(crate) index: u32,
+    /// It is up.
+    pub(crate) up: bool,
     /// Up, and able to send and receive multicast to others.
     pub(crate) multicast: bool,
     /// The addresses that are on its link: one of them each, and how many bits they share.
@@ -44,7 +46,8 @@ pub(crate) fn interfaces() -> io::Result<Vec<Interface>> {
     }
     let interfaces = entries.into_iter().filter_map(|(name, (flags, prefixes))| {
         let index = index_of(&name)?;
-        Some(Interface { name, index, multicast: is_multicast(flags), prefixes })
+        let up = flags.contains(InterfaceFlags::IFF_UP);
+        Some(Interface { name, index, up, multicast: is_multicast(flags), prefixes })
     });
     Ok(interfaces.collect())
 }
@@ -112,7 +115,7 @@ mod tests {
     fn loopback_is_there_and_not_for_multicast() {
         let all = interfaces().unwrap();
         let lo = all.iter().find(|interface| interface.name == "lo").unwrap();
-        assert_eq!((Some(lo.index), lo.multicast), (index_of("lo"), false));
+        assert_eq!((Some(lo.index), lo.up, lo.multicast), (index_of("lo"), true, false));
         assert!(lo.prefixes.iter().all(|(address, _)| address.is_loopback()), "{lo:?}");
         assert!(!lo.prefixes.iter().any(|(_, length)| *length == 0), "{lo:?}");
         assert_eq!(index_of("no-such-if"), None);

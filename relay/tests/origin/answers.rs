@@ -1,6 +1,6 @@
 //! What the client makes of single answers: good, refused, too long, too late, to be tried again.
 
-use crate::client::{Client, DEADLINE, End, World, eventually, origin_settings, seconds, settings, strong};
+use crate::client::{Client, End, World, eventually, origin_settings, seconds, settings, strong};
 use crate::support::{Authority, Fault, Resource, Setup, TestOrigin, pattern, raw_server};
 use bytes::Bytes;
 use http::Version;
@@ -207,25 +207,51 @@ async fn retry_after_is_respected_within_a_bound() {
     assert_eq!(world.origin.seen().len(), 3, "not asked again against the origin's wish");
 }
 
+/// However rarely it is asked, and however often a fetch tries.
+#[tokio::test]
+async fn fetches_that_fail_in_a_row_are_counted_until_one_is_answered() {
+    let mut world = World::new().await;
+    world.origin.serve("/a", image());
+    let url = world.origin.url("/a");
+    let failed = |world: &World| {
+        let all = world.client.inner.traffic().streaks().all();
+        all.into_iter().map(|(_, count)| count).collect::<Vec<_>>()
+    };
+    assert!(failed(&world).is_empty(), "it was not asked yet");
+    for count in 1..=2 {
+        world.origin.fail("/a", vec![Fault::status(503); 4]);
+        assert_eq!(world.client.refused(&url).await, Failure::Status(503));
+        assert_eq!(failed(&world), [count]);
+    }
+    assert_eq!(world.client.refused(&world.origin.url("/nothing")).await, Failure::Status(404));
+    assert_eq!(failed(&world), [0], "who has no such file is there");
+    world.origin.fail("/a", vec![Fault::status(503); 4]);
+    assert_eq!(world.client.refused(&url).await, Failure::Status(503));
+    world.client.expect(&url, &image().body, 1).await;
+    eventually("the answer is noted", || failed(&world) == [0]).await;
+}
+
 #[tokio::test]
 async fn a_silent_origin_times_out() {
-    let short = Duration::from_millis(200);
-    let long = Timeouts { connect: DEADLINE, headers: DEADLINE, idle: DEADLINE };
-    let mut world = World::with(|settings| {
-        settings.timeouts = Timeouts { connect: Duration::from_secs(5), headers: short, ..long };
-        settings.timeouts.connect = short;
-        settings.retries.attempts = 0;
-    })
-    .await;
-    world.origin.fail("/a", vec![Fault::Silence]);
-    assert_eq!(world.client.refused(&world.origin.url("/a")).await, Failure::TimedOut);
+    let world = World::new().await;
+    let long = settings(&world.authority, &world.origin).timeouts;
+    world.origin.fail("/a", [Fault::Silence]);
+    // The limit is for the connection too: where the machine is too busy to ask in time, there is more of it.
+    let mut limit = Duration::from_millis(200);
+    while world.origin.seen().is_empty() {
+        let mut silent = settings(&world.authority, &world.origin);
+        silent.timeouts = Timeouts { connect: limit, headers: limit, ..long };
+        silent.retries.attempts = 0;
+        assert_eq!(Client::new(silent).refused(&world.origin.url("/a")).await, Failure::TimedOut);
+        limit *= 2;
+    }
 
     let mut idle = settings(&world.authority, &world.origin);
-    idle.timeouts = Timeouts { idle: short, ..long };
+    idle.timeouts = Timeouts { idle: Duration::from_secs(2), ..long };
     idle.retries.attempts = 0;
-    world.origin.serve("/a", image());
-    world.origin.fail("/a", [Fault::Stall(1000)]);
-    let fetched = Client::new(idle).get(&world.origin.url("/a")).await;
+    world.origin.serve("/b", image());
+    world.origin.fail("/b", [Fault::Stall(1000)]);
+    let fetched = Client::new(idle).get(&world.origin.url("/b")).await;
     assert_eq!((fetched.body.len(), fetched.end), (1000, End::Failed(Failure::TimedOut)));
 }
 

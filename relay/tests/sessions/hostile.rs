@@ -128,7 +128,7 @@ async fn nonsense_after_the_handshake_gets_no_session() {
 /// Silent from the start, silent within the handshake, and a byte at a time: each is ended by the time-out.
 #[tokio::test]
 async fn slow_devices_make_room_in_time() {
-    let world = World::start(|config| config.sessions.handshakes.timeout = Duration::from_secs(2)).await;
+    let mut world = World::start(|config| config.sessions.handshakes.timeout = Duration::from_secs(2)).await;
     let mut slow = Vec::new();
     for _ in 0..2 {
         slow.push(TcpStream::connect(world.address()).await.unwrap());
@@ -137,7 +137,13 @@ async fn slow_devices_make_room_in_time() {
     let drip = tokio::spawn(dawdle(TcpStream::connect(world.address()).await.unwrap()));
     world.wait_until_counted("timeout", 3.0).await;
     drip.abort();
+    give_time(&mut world).await;
     assert_unharmed(&world).await;
+}
+
+/// An honest handshake on a busy machine may take longer than a hostile one has in these tests.
+async fn give_time(world: &mut World) {
+    world.reload(|config| config.sessions.handshakes.timeout = Duration::from_secs(60)).await.unwrap();
 }
 
 /// A handshake whose bytes come one by one, for as long as the relay takes them.
@@ -196,7 +202,7 @@ async fn a_device_that_has_shown_its_certificate_is_not_displaced() {
 
 #[tokio::test]
 async fn a_device_that_is_silent_after_the_handshake_makes_room() {
-    let world = World::start(|config| {
+    let mut world = World::start(|config| {
         config.sessions.handshakes.total = 1;
         config.sessions.handshakes.timeout = Duration::from_secs(2);
     })
@@ -205,6 +211,7 @@ async fn a_device_that_is_silent_after_the_handshake_makes_room() {
     silent.ask = Vec::new();
     assert!(silent.agree(&world).await.is_err());
     world.wait_until_counted("timeout", 1.0).await;
+    give_time(&mut world).await;
     assert_unharmed(&world).await;
 }
 

@@ -197,9 +197,11 @@ fn what_is_set_or_counted_otherwise() {
 fn with_a_link() -> Metrics {
     let metrics = Metrics::new().unwrap();
     metrics.set_links([("wpan0".to_owned(), &link())].into_iter());
+    metrics.set_interfaces([("wpan0", true)].into_iter());
     let traffic = Arc::<Traffic>::default();
     let end = UNIX_EPOCH + Duration::from_secs(2_000_000_000);
     traffic.certificates().note("h:8443".to_owned(), end);
+    traffic.streaks().failed("h:8443");
     metrics.watch_origin(traffic);
     // The origin's are brought up to date when they are looked at.
     metrics.gather();
@@ -235,6 +237,22 @@ fn certificates_of_origins_have_their_end() {
 }
 
 #[test]
+fn failures_in_a_row_are_counted_by_origin() {
+    let metrics = with_a_link();
+    assert_eq!(value(&metrics, "sixfold_origin_failed_fetches{origin=\"h:8443\"}"), 1.0);
+}
+
+#[test]
+fn of_named_interfaces_it_is_said_that_they_are_absent() {
+    let metrics = Metrics::new().unwrap();
+    metrics.set_interfaces([("wpan0", true), ("wpan1", false)].into_iter());
+    assert_eq!(value(&metrics, "sixfold_interface_up{interface=\"wpan0\"}"), 1.0);
+    assert_eq!(value(&metrics, "sixfold_interface_up{interface=\"wpan1\"}"), 0.0);
+    metrics.set_interfaces([("wpan0", true)].into_iter());
+    assert!(!metrics.gather().contains("wpan1"), "it is not named any more");
+}
+
+#[test]
 fn links_come_and_go() {
     let metrics = with_a_link();
     let expected = [
@@ -257,6 +275,7 @@ fn links_come_and_go() {
         );
     }
     metrics.set_links(std::iter::empty());
+    metrics.set_interfaces(std::iter::empty());
     assert!(!metrics.gather().contains("wpan0"), "it is gone");
 }
 

@@ -52,6 +52,21 @@ pub enum Order {
     },
 }
 
+/// As it is typed, for the log.
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (order, name) = match self {
+            Self::Prefetch { name } => ("prefetch", Some(name)),
+            Self::Look { name } => ("look at", Some(name)),
+            Self::Purge { name } => ("purge", name.as_ref()),
+            Self::Ban { name } => ("ban", Some(name)),
+            Self::LiftBan { name } => ("unban", Some(name)),
+            Self::Revoke { name } => ("sessions revoke", name.as_ref()),
+        };
+        write!(f, "{order} {}", name.map_or("--all".to_owned(), |name| printable(name)))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -41,15 +41,20 @@ function progress(done, total) {
   return total === 0 ? "0/0" : `${done}/${total} ${Math.floor((done * 100) / total)} %`;
 }
 
+// A part of a sentence about these interfaces; nothing where there are none.
+function named(what, interfaces) {
+  return interfaces.length ? `; ${what}: ${interfaces.map(printable).join(", ")}` : "";
+}
+
 function summary(status) {
   const listen = status.listen.map((address) => `coap://${address}`).join(" ") || "no socket is open";
   const origin = status.origin;
   const requests = Object.entries(origin.requests).map(([outcome, count]) => ` ${outcome} ${count}`);
   return {
-    about: `sixfold-relay ${status.version}, up ${time(status.uptime_s)}, ${listen}`,
+    about: `sixfold-relay ${status.version}, up ${time(status.uptime_s)}, ${listen}` + named("absent", status.absent),
     devices:
       `${status.totals.devices} known, ${status.totals.transfers_active} transfers under way` +
-      (status.unpaced.length ? `; not paced: ${status.unpaced.map(printable).join(", ")}` : ""),
+      named("not paced", status.unpaced),
     cache: `${status.cache.bytes} of ${status.cache.limit_bytes} bytes`,
     origin:
       `${origin.bytes} bytes, ${origin.retries} retries, ${origin.resumes} resumes; requests:` +

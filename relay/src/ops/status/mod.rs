@@ -91,6 +91,9 @@ pub struct Status {
     /// The interfaces that are served and not paced.
     #[serde(default)]
     pub unpaced: Vec<String>,
+    /// The interfaces that the configuration names and that are not there, or not up.
+    #[serde(default)]
+    pub absent: Vec<String>,
     /// The resources that are known, the most recently used first: one [`Page`] of them.
     pub images: Vec<Image>,
     /// The URLs that an operator banned.
@@ -277,6 +280,8 @@ pub struct Around<'a> {
     pub interface: &'a dyn Fn(u32) -> String,
     /// Interfaces that are served and not paced.
     pub unpaced: Vec<String>,
+    /// Interfaces that the configuration names and that are not there, or not up.
+    pub absent: Vec<String>,
 }
 
 impl Status {
@@ -300,6 +305,7 @@ impl Status {
             },
             links: links.iter().map(|link| Link::of(link, (around.interface)(link.interface))).collect(),
             unpaced: around.unpaced.clone(),
+            absent: around.absent.clone(),
             images: engine.images(now, page.skip, page.limit).into_iter().map(Image::of).collect(),
             bans: engine.bans().iter().cloned().collect(),
             transfers: engine.transfers(now, page.skip, page.limit).into_iter().map(Transfer::of).collect(),
@@ -456,6 +462,7 @@ mod tests {
             listen: &[peer],
             interface: &|index| format!("wpan{index}"),
             unpaced: vec!["eth0".to_owned()],
+            absent: vec!["wpan8".to_owned()],
         };
         Status::describe(&engine, &around, now, page)
     }

@@ -77,6 +77,12 @@ pub(crate) const SESSIONS: Table<5> = Table {
     head: ["Session with", "Kid", "Left", "Heard", "From"],
 };
 
+/// A part of a sentence about these interfaces; nothing where there are none.
+fn named(what: &str, interfaces: &[String]) -> String {
+    let names: Vec<_> = interfaces.iter().map(|name| printable(name)).collect();
+    if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) }
+}
+
 impl Status {
     /// The rows of what is refused.
     pub(crate) fn ban_cells(&self) -> impl Iterator<Item = [Cell; 1]> {
@@ -85,9 +91,7 @@ impl Status {
 
     fn devices(&self) -> String {
         let Totals { devices, transfers_active, .. } = self.totals;
-        let unpaced: Vec<_> = self.unpaced.iter().map(|name| printable(name)).collect();
-        let unpaced =
-            if unpaced.is_empty() { String::new() } else { format!("; not paced: {}", unpaced.join(", ")) };
+        let unpaced = named("not paced", &self.unpaced);
         format!("{devices} known, {transfers_active} transfers under way{unpaced}")
     }
 
@@ -105,7 +109,7 @@ impl Status {
             origin += &format!(" {} {count}", printable(outcome));
         }
         [
-            format!("sixfold-relay {version}, up {uptime}, {listen}"),
+            format!("sixfold-relay {version}, up {uptime}, {listen}{}", named("absent", &self.absent)),
             format!("{} of {} bytes", self.cache.bytes, self.cache.limit_bytes),
             origin,
             self.devices(),

@@ -119,7 +119,7 @@ mod tests {
         status.links[0].groups.push(group);
         let expected = format!(
             "\
-sixfold-relay 1.2.3, up 3 min 20 s, coap://[::1]:5683
+sixfold-relay 1.2.3, up 3 min 20 s, coap://[::1]:5683; absent: wpan8
 cache   0 of 1000 bytes
 origin  0 bytes, 0 retries, 0 resumes; requests: complete 2 connect 1
 devices 3 known, 1 transfers under way; not paced: eth0
