@@ -81,7 +81,7 @@ def about(database, package, identity, size=0):
     """The object that says what a package is. An index has the same, with the package's identity and length."""
     return database.object(
         n1=database.blob(package.name),
-        n2=database.blob(package.version),
+        n2=database.blob(package.version_of_apk()),
         n3=identity,
         n4=database.blob(package.description),
         n5=database.blob("noarch" if package.architecture == "all" else package.architecture),

@@ -2,9 +2,10 @@
 """Writes the OpenWrt packages of a static sixfold-relay and of its LuCI pages, for opkg (23.05 and 24.10) and for apk (25.12 and
 after), with the indices that make a feed of their folder, DIRECTORY/ARCHITECTURE.
 
-    package.py ARCHITECTURE PROGRAM SBOM DIRECTORY
+    package.py ARCHITECTURE PROGRAM SBOM NOTICES DIRECTORY
 
-No SDK is needed. The same input makes the same bytes; times are SOURCE_DATE_EPOCH. sign.py signs the indices.
+No SDK is needed. The same input makes the same bytes; times are SOURCE_DATE_EPOCH, and SNAPSHOT is what scripts/snapshot prints.
+sign.py signs the indices.
 """
 
 import dataclasses
@@ -41,12 +42,17 @@ class Package:
     user: str = ""
     # What happens after installing, apart from what happens always.
     installed: str = ""
+    # As opkg and Debian write it: what ~ begins is before the release.
     version: str = ""
     license: str = "MIT OR Apache-2.0"
     epoch: int = int(os.environ.get("SOURCE_DATE_EPOCH", "0"))
 
     def size(self):
         return sum(len(data) for _, _, data in self.files)
+
+    def version_of_apk(self):
+        """The same, where a word says what is before the release, and what after it."""
+        return re.sub("[~+]", "_", self.version).replace("_rc.", "_rc")
 
     def script(self, action, then="", exports=()):
         """What OpenWrt's own packages run: its functions make the user, and enable and start the service, or stop it."""
@@ -63,12 +69,13 @@ class Package:
 
 
 def version():
-    """That of the workspace, as opkg and apk both read it."""
+    """That of the workspace, and which commit since or before."""
     text = (ROOT / "Cargo.toml").read_text()
-    return re.search(r'^version = "([^"]+)"$', text, re.M).group(1).replace("-rc.", "_rc") + "-r1"
+    released = re.search(r'^version = "([^"]+)"$', text, re.M).group(1).replace("-", "~")
+    return released + os.environ.get("SNAPSHOT", "") + "-r1"
 
 
-def relay(architecture, program, sbom):
+def relay(architecture, program, sbom, notices):
     files = [
         ("usr/bin/sixfold-relay", 0o755, pathlib.Path(program)),
         ("etc/config/sixfold", 0o600, FILES / "sixfold.config"),
@@ -77,6 +84,8 @@ def relay(architecture, program, sbom):
         ("etc/uci-defaults/60-sixfold", 0o755, FILES / "sixfold.defaults"),
         ("etc/sysctl.d/10-sixfold.conf", 0o644, ROOT / "config/systemd/sixfold.sysctl"),
         ("lib/upgrade/keep.d/sixfold", 0o644, FILES / "sixfold.keep"),
+        # What every licence asks for that is in the program: there is no other place for it on a router.
+        ("usr/share/sixfold/notices.gz", 0o644, pathlib.Path(notices)),
         ("usr/share/sixfold/relay.toml", 0o644, ROOT / "config/relay.toml"),
         ("usr/share/sixfold/sbom.cdx.json", 0o644, pathlib.Path(sbom)),
     ]
@@ -116,21 +125,21 @@ def pages():
 
 
 def main():
-    architecture, program, sbom, directory = sys.argv[1:]
+    architecture, program, sbom, notices, directory = sys.argv[1:]
     folder = pathlib.Path(directory) / architecture
     folder.mkdir(parents=True, exist_ok=True)
     # Of another version: a feed has what its indices name.
     for old in [*folder.glob("*.ipk"), *folder.glob("*.apk")]:
         old.unlink()
     indexed, known = [], []
-    for package in [pages(), relay(architecture, program, sbom)]:
+    for package in [pages(), relay(architecture, program, sbom, notices)]:
         package.version = version()
         name, data = f"{package.name}_{package.version}_{package.architecture}.ipk", ipk.write(package)
         (folder / name).write_bytes(data)
         indexed.append((package, name, data))
         data, identity = apk.write(package)
         # The name is what apk makes of the index.
-        (folder / f"{package.name}-{package.version}.apk").write_bytes(data)
+        (folder / f"{package.name}-{package.version_of_apk()}.apk").write_bytes(data)
         known.append((package, identity, len(data)))
     ipk.write_index(folder, indexed)
     apk.write_index(folder, known)

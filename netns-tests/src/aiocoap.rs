@@ -34,14 +34,14 @@ pub struct Aiocoap {
 
 /// Sends a request and waits for the whole response. `arguments` are the script's.
 pub fn request(netns: &Netns, uri: &str, arguments: &[&str]) -> Result<Response> {
-    start(netns, "aiocoap", uri, arguments)?.response(Duration::from_secs(60))
+    start(netns, "aiocoap", uri, arguments)?.response(Duration::from_secs(120))
 }
 
 /// Starts a client; `name` tells several of them apart.
 pub fn start(netns: &Netns, name: &str, uri: &str, arguments: &[&str]) -> Result<Aiocoap> {
     let folder = Path::new("/run").join(name);
     fs::create_dir_all(&folder)?;
-    let mut command = Command::new(Peer::Aiocoap.program().context(Peer::Aiocoap.remedy())?);
+    let mut command = Command::new(Peer::Aiocoap.program().with_context(|| Peer::Aiocoap.remedy())?);
     command
         .arg(workspace::root().join("netns-tests/peers/aiocoap_client.py"))
         .arg(uri)

@@ -45,7 +45,7 @@ pub struct Inputs<'a> {
 impl End {
     /// Starts it.
     pub fn start() -> Result<Self> {
-        let mut command = Command::new(Peer::Aiocoap.program().context(Peer::Aiocoap.remedy())?);
+        let mut command = Command::new(Peer::Aiocoap.program().with_context(|| Peer::Aiocoap.remedy())?);
         command.arg(workspace::root().join("netns-tests/peers/aiocoap_oscore.py"));
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = process.stdin.take().context("no standard input")?;

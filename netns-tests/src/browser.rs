@@ -16,7 +16,7 @@ use std::time::Duration;
 const DRIVER: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9515);
 
 /// A browser needs a while to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running browser with one window.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub struct Browser<'a> {
 impl<'a> Browser<'a> {
     /// Starts it in a namespace.
     pub fn start(netns: &'a Netns) -> Result<Self> {
-        let mut command = Command::new(Peer::Chromedriver.program().context(Peer::Chromedriver.remedy())?);
+        let mut command =
+            Command::new(Peer::Chromedriver.program().with_context(|| Peer::Chromedriver.remedy())?);
         command.arg(format!("--port={}", DRIVER.1)).env("HOME", "/run");
         let driver = Process::start(netns, "chromedriver", command)?;
         let mut browser = Self { netns, session: String::new(), _driver: driver };
@@ -50,7 +51,7 @@ impl<'a> Browser<'a> {
             "--disable-sync",
             "--user-data-dir=/run/chromium",
         ];
-        let program = Peer::Chromium.program().context(Peer::Chromium.remedy())?;
+        let program = Peer::Chromium.program().with_context(|| Peer::Chromium.remedy())?;
         let capabilities = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": {"binary": program, "args": arguments},

@@ -1,6 +1,6 @@
 //! A certificate authority for tests.
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
@@ -59,9 +59,9 @@ impl Ca {
         &self.certificate
     }
 
-    /// A valid certificate for the host names `hosts`.
+    /// A valid certificate for the host names `hosts`. Its files have the name of the first, which gets no other one.
     pub fn issue(&self, hosts: &[&str]) -> Result<Identity> {
-        self.sign("valid", CertificateParams::new(owned(hosts))?)
+        self.sign(hosts, "", CertificateParams::new(owned(hosts))?)
     }
 
     /// A certificate that ran out in the year 2020.
@@ -69,7 +69,7 @@ impl Ca {
         let mut params = CertificateParams::new(owned(hosts))?;
         params.not_before = date_time_ymd(2019, 1, 1);
         params.not_after = date_time_ymd(2020, 1, 1);
-        self.sign("expired", params)
+        self.sign(hosts, "-expired", params)
     }
 
     /// A valid certificate for a device with this name.
@@ -118,21 +118,24 @@ impl Ca {
         self.write(kind, params, ExtendedKeyUsagePurpose::CodeSigning)
     }
 
-    fn sign(&self, kind: &str, params: CertificateParams) -> Result<Identity> {
-        self.write(kind, params, ExtendedKeyUsagePurpose::ServerAuth)
+    fn sign(&self, hosts: &[&str], kind: &str, params: CertificateParams) -> Result<Identity> {
+        let name = format!("{}{kind}", hosts.first().context("no host")?);
+        self.write(&name, params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// What others may have read stays as it is: one certificate for each name.
     fn write(
         &self,
-        kind: &str,
+        whose: &str,
         mut params: CertificateParams,
         usage: ExtendedKeyUsagePurpose,
     ) -> Result<Identity> {
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
-        let file = |kind_of_file| Path::new(FOLDER).join(format!("{}-{kind}.{kind_of_file}", self.name));
+        let file = |kind| Path::new(FOLDER).join(format!("{}-{whose}.{kind}", self.name));
         let identity = Identity { certificate: file("crt"), key: file("key") };
+        ensure!(!identity.certificate.exists(), "{} was issued before", identity.certificate.display());
         fs::write(&identity.certificate, certificate.pem() + &self.chain)?;
         fs::write(&identity.key, key.serialize_pem())?;
         fs::set_permissions(&identity.key, Permissions::from_mode(0o600))?;

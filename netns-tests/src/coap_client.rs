@@ -21,7 +21,7 @@ pub enum Outcome {
 /// Runs the client once, with its own options before the URI, and waits for its end.
 pub fn request(netns: &Netns, uri: &str, options: &[&str]) -> Result<Outcome> {
     let mut process = start(netns, "coap-client", uri, options)?;
-    let status = process.wait(Duration::from_secs(60))?;
+    let status = process.wait(Duration::from_secs(120))?;
     ensure!(status.success(), "coap-client-notls: {status}\n{}", process.log());
     match fs::read(output_file("coap-client")) {
         Ok(body) => Ok(Outcome::Body(body)),
@@ -32,7 +32,7 @@ pub fn request(netns: &Netns, uri: &str, options: &[&str]) -> Result<Outcome> {
 /// Starts the client; its output goes to [`output_file`].
 pub fn start(netns: &Netns, name: &str, uri: &str, options: &[&str]) -> Result<Process> {
     let _ = fs::remove_file(output_file(name));
-    let mut command = Command::new(Peer::CoapClient.program().context(Peer::CoapClient.remedy())?);
+    let mut command = Command::new(Peer::CoapClient.program().with_context(|| Peer::CoapClient.remedy())?);
     command.args(["-B", "50", "-o"]).arg(output_file(name)).args(options).arg(uri);
     Process::start(netns, name, command)
 }

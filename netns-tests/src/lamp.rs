@@ -1,51 +1,71 @@
-//! A lamp that agrees on a session: its release, its flash and its command lines.
+//! A lamp: its release, its flash and its command lines, with a session or without.
 
 use crate::ca::{Ca, Identity};
 use crate::netns::Netns;
 use crate::process::Process;
 use crate::{image, nginx, relay, workspace};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::fs;
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(60);
+/// How long one of its programs may run.
+pub const LIMIT: Duration = Duration::from_secs(300);
+/// Signs with the key of [`make_keys`].
+pub const KEY: [&str; 2] = ["--key", "/run/key"];
 /// Its flash.
 pub const FLASH: &str = "/run/flash.bin";
 const PORT: &str = "tls://[2001:db8:6::1]:9684";
 
-fn run(netns: &Netns, name: &str, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
-    let mut command = Command::new(workspace::program_dir().join(name));
-    command.args(arguments);
-    let mut process = Process::start(netns, name, command)?;
-    let status = process.wait(LIMIT)?;
-    Ok((status.code(), process.output(), process.log()))
+/// Runs a program to its end, which has to have this exit code; what it printed, and what it said on standard error.
+pub fn run(netns: &Netns, name: &str, arguments: &[&str], code: i32) -> Result<(String, String)> {
+    let mut process = Process::start(netns, name, workspace::program(name, arguments))?;
+    let ended = process.wait(LIMIT)?.code();
+    let (output, log) = (process.output(), process.log());
+    ensure!(ended == Some(code), "{name} {arguments:?}: {ended:?}\n{output}{log}");
+    Ok((output, log))
 }
 
-/// Runs a program, which has to end with `code` and to say this in its log; what it printed.
+/// The same, where it also has to say this on standard error; what it printed.
 pub fn expect(netns: &Netns, name: &str, arguments: &[&str], code: i32, says: &str) -> Result<String> {
-    let (ended, output, log) = run(netns, name, arguments)?;
-    ensure!(ended == Some(code) && log.contains(says), "{arguments:?}: {ended:?}\n{output}{log}");
+    let (output, log) = run(netns, name, arguments, code)?;
+    ensure!(log.contains(says), "{name} {arguments:?} does not say {says:?}\n{output}{log}");
     Ok(output)
 }
 
 /// Keys, flash and a release for lamps, of so many bytes.
 pub fn equip(netns: &Netns, bytes: usize) -> Result<()> {
     release(netns, bytes)?;
-    expect(netns, "sixfold-device", &["flash", "create", FLASH, "--slot-size", "524288"], 0, "")?;
-    Ok(())
+    create_flash(netns, FLASH, &["--slot-size", "524288"])
+}
+
+/// Empty flash, of this geometry.
+pub fn create_flash(netns: &Netns, file: &str, geometry: &[&str]) -> Result<()> {
+    run(netns, "sixfold-device", &[&["flash", "create", file], geometry].concat(), 0).map(|_| ())
 }
 
 /// Keys and a release for lamps, of so many bytes: its image.
 pub fn release(netns: &Netns, bytes: usize) -> Result<Vec<u8>> {
     let image = image::image(3, bytes);
-    fs::write("/run/lamp.bin", &image)?;
-    fs::write("/run/secret", [7; 32])?;
-    expect(netns, "sixfold-publish", &["keygen", "/run/key"], 0, "")?;
-    let what = ["--vendor", "example.com", "--class", "lamp", "--sequence", "1", "--output", nginx::ROOT];
-    let sign = [&["sign", "/run/lamp.bin", "--key", "/run/key"], &what[..]].concat();
-    expect(netns, "sixfold-publish", &sign, 0, "")?;
+    make_keys(netns)?;
+    sign(netns, "lamp.bin", &image, 1, &KEY)?;
     Ok(image)
+}
+
+/// The publisher's key in `/run/key`, and a device's secret in `/run/secret`.
+pub fn make_keys(netns: &Netns) -> Result<()> {
+    fs::write("/run/secret", [7; 32])?;
+    run(netns, "sixfold-publish", &["keygen", "/run/key"], 0).map(|_| ())
+}
+
+/// Signs an image for lamps into nginx's folder. `how` has the words for the key, [`KEY`] mostly, and others.
+pub fn sign(netns: &Netns, name: &str, image: &[u8], sequence: u64, how: &[&str]) -> Result<()> {
+    let file = Path::new("/run").join(name);
+    fs::write(&file, image)?;
+    let (file, sequence) = (file.to_str().context("a path in UTF-8")?, sequence.to_string());
+    let what =
+        ["--vendor", "example.com", "--class", "lamp", "--sequence", &sequence, "--output", nginx::ROOT];
+    run(netns, "sixfold-publish", &[&["sign", file], how, &what].concat(), 0).map(|_| ())
 }
 
 /// A key for EDHOC, `/run/FILE`, of somebody with this name; its credential is in `/run/FILE.ccs`.

@@ -2,9 +2,11 @@
 //!
 //! Every namespace test runs in a [`sandbox`] of its own and draws a [`topology`] in it: an origin server, the relay
 //! and devices, joined by virtual Ethernet. Values own what they start and end it when they are dropped; the sandbox
-//! takes everything with it should a test be killed. Waiting is always for a condition, see [`wait`].
+//! takes everything with it should a test be killed. Whatever may take its time is waited for with [`wait`].
 //!
-//! The tests speak neither CoAP nor HTTPS by themselves: that is what the real clients and servers are for.
+//! Clients and servers of CoAP and HTTPS are real programs, wherever there are any. What none of them would send, because
+//! it is forged, misbehaves or comes from thousands at once, the tests make themselves; so do the benchmarks and the
+//! [`soak`], which simulate devices.
 
 #![allow(clippy::missing_errors_doc)]
 

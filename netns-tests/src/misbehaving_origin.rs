@@ -24,7 +24,7 @@ impl MisbehavingOrigin {
     pub fn start(netns: &Netns, identity: &Identity, body: &[u8]) -> Result<Self> {
         const BODY: &str = "/run/misbehaving-origin-body";
         fs::write(BODY, body)?;
-        let mut command = Command::new(Peer::Aiocoap.program().context(Peer::Aiocoap.remedy())?);
+        let mut command = Command::new(Peer::Aiocoap.program().with_context(|| Peer::Aiocoap.remedy())?);
         command.arg(workspace::root().join("netns-tests/peers/misbehaving_origin.py"));
         command.arg(PORT.to_string()).args([&identity.certificate, &identity.key]).arg(BODY);
         let process = Process::start(netns, "misbehaving-origin", command)?;

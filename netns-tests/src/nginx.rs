@@ -61,7 +61,7 @@ impl Nginx {
         fs::create_dir_all(ROOT)?;
         let config = Path::new(FOLDER).join("nginx.conf");
         fs::write(&config, configuration(sites))?;
-        let mut command = Command::new(Peer::Nginx.program().context(Peer::Nginx.remedy())?);
+        let mut command = Command::new(Peer::Nginx.program().with_context(|| Peer::Nginx.remedy())?);
         command.args(["-p", FOLDER, "-e", "stderr", "-c"]).arg(config);
         let mut process = Process::start(netns, "nginx", command)?;
         for site in sites {
@@ -108,6 +108,38 @@ pub fn access_log() -> Result<Vec<Access>> {
 /// The lines of the access log that are about `request`, `GET /image.bin` say.
 pub fn accesses(request: &str) -> Result<Vec<Access>> {
     Ok(access_log()?.into_iter().filter(|access| access.request == request).collect())
+}
+
+/// The same, exactly `count` of them: nginx writes a line after the last bytes, so that whoever has these waits for it.
+pub fn wait_for_accesses(request: &str, count: usize) -> Result<Vec<Access>> {
+    wait_for(&format!("times {request}"), count, || accesses(request), <[_]>::len)
+}
+
+/// The whole access log, as soon as it has `count` lines, which must be all.
+pub fn wait_for_log(count: usize) -> Result<Vec<Access>> {
+    wait_for("requests", count, access_log, <[_]>::len)
+}
+
+/// The lines whose request ends with `name`, as soon as they have `count` bytes of bodies, which must be all.
+pub fn wait_for_body_bytes(name: &str, count: usize) -> Result<Vec<Access>> {
+    let read = || Ok(access_log()?.into_iter().filter(|access| access.request.ends_with(name)).collect());
+    let sent = |log: &[Access]| log.iter().map(|access| access.body_bytes as usize).sum();
+    wait_for(&format!("bytes of {name}"), count, read, sent)
+}
+
+fn wait_for(
+    what: &str,
+    count: usize,
+    read: impl Fn() -> Result<Vec<Access>>,
+    measure: impl Fn(&[Access]) -> usize,
+) -> Result<Vec<Access>> {
+    let is_enough = || read().is_ok_and(|log| measure(&log) >= count);
+    wait::until_true(&format!("{count} {what} in the access log"), wait::SOON, is_enough)
+        .with_context(|| format!("{:#?}", access_log()))?;
+    let log = read()?;
+    let found = measure(&log);
+    ensure!(found == count, "{found} {what} and not {count}: {log:#?}");
+    Ok(log)
 }
 
 fn next_modified(path: &Path) -> SystemTime {

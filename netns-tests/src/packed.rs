@@ -15,12 +15,16 @@ pub const ARCHITECTURE: &str = "aarch64_cortex-a53";
 /// A stand-in for the bill of materials: `tests/supply_chain.rs` reads a real one.
 pub const SBOM: &[u8] = b"{\"bomFormat\":\"CycloneDX\"}";
 
+/// A stand-in for the copyright notices.
+pub const NOTICES: &[u8] = b"\x1f\x8b of everybody";
+
 /// The time that packages bear, in seconds since 1970.
 pub const TIME: u64 = 1_700_000_000;
 
 /// A folder with the packages and their indices.
 pub struct Feed {
     folder: PathBuf,
+    snapshot: String,
 }
 
 impl Feed {
@@ -30,7 +34,7 @@ impl Feed {
     ///
     /// When `package.py` fails.
     pub fn write(folder: &Path, program: &[u8]) -> Result<Self> {
-        Self::write_for(ARCHITECTURE, folder, program)
+        Self::write_with(ARCHITECTURE, "", folder, program)
     }
 
     /// The same for another one.
@@ -39,14 +43,31 @@ impl Feed {
     ///
     /// When `package.py` fails.
     pub fn write_for(architecture: &str, folder: &Path, program: &[u8]) -> Result<Self> {
-        let (file, sbom) = (folder.join("program"), folder.join("sbom"));
-        fs::write(&file, program)?;
-        fs::write(&sbom, SBOM)?;
+        Self::write_with(architecture, "", folder, program)
+    }
+
+    /// The same of a commit that is no release: `snapshot` is what `scripts/snapshot` prints.
+    ///
+    /// # Errors
+    ///
+    /// When `package.py` fails.
+    pub fn write_snapshot(snapshot: &str, folder: &Path, program: &[u8]) -> Result<Self> {
+        Self::write_with(ARCHITECTURE, snapshot, folder, program)
+    }
+
+    fn write_with(architecture: &str, snapshot: &str, folder: &Path, program: &[u8]) -> Result<Self> {
+        let inputs = [("program", program), ("sbom", SBOM), ("notices", NOTICES)];
+        for (name, data) in inputs {
+            fs::write(folder.join(name), data)?;
+        }
         run(Command::new("python3")
             .arg(script("package.py"))
-            .args([architecture.as_ref(), file.as_os_str(), sbom.as_os_str(), folder.as_os_str()])
+            .arg(architecture)
+            .args(inputs.map(|(name, _)| folder.join(name)))
+            .arg(folder)
+            .env("SNAPSHOT", snapshot)
             .env("SOURCE_DATE_EPOCH", TIME.to_string()))?;
-        Ok(Self { folder: folder.join(architecture) })
+        Ok(Self { folder: folder.join(architecture), snapshot: snapshot.to_owned() })
     }
 
     /// The folder itself, as a web server would serve it.
@@ -56,17 +77,18 @@ impl Feed {
 
     /// The package of this name for opkg; `architecture` is `all` where any will do.
     pub fn ipk(&self, name: &str, architecture: &str) -> PathBuf {
-        self.folder.join(format!("{name}_{}_{architecture}.ipk", version()))
+        self.folder.join(format!(
+            "{name}_{}{}-r1_{architecture}.ipk",
+            env!("CARGO_PKG_VERSION"),
+            self.snapshot
+        ))
     }
 
     /// The package of this name for apk.
     pub fn apk(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}-{}.apk", version()))
+        let snapshot = self.snapshot.replace(['~', '+'], "_");
+        self.folder.join(format!("{name}-{}{snapshot}-r1.apk", env!("CARGO_PKG_VERSION")))
     }
-}
-
-fn version() -> &'static str {
-    concat!(env!("CARGO_PKG_VERSION"), "-r1")
 }
 
 /// A program of `config/openwrt`.

@@ -76,81 +76,75 @@ pub enum Peer {
     Root,
 }
 
+/// How a peer is found, and what to do where it is not.
+enum Source {
+    /// A program in the search path, and Debian's package with it.
+    Package(&'static str, &'static str),
+    /// Something else: where it is, and what to do.
+    Other(fn() -> Option<PathBuf>, &'static str),
+}
+
 impl Peer {
+    fn source(self) -> Source {
+        use Source::{Other, Package};
+        match self {
+            Self::Nginx => Package("nginx", "nginx-light"),
+            Self::Radvd => Package("radvd", "radvd"),
+            Self::CoapClient => Package("coap-client-notls", "libcoap3-bin"),
+            Self::Promtool => Package("promtool", "prometheus"),
+            Self::Prometheus => Package("prometheus", "prometheus"),
+            Self::Ping => Package("ping", "iputils-ping"),
+            Self::Tshark => Package("tshark", "tshark"),
+            Self::Tftp => Package("tftp", "tftp-hpa"),
+            Self::Tftpd => Package("in.tftpd", "tftpd-hpa"),
+            Self::Qemu => Package("qemu-system-x86_64", "qemu-system-x86"),
+            Self::QemuArm => Package("qemu-system-arm", "qemu-system-arm"),
+            Self::Systemd => Package("systemd-analyze", "systemd"),
+            Self::Busybox => Package("busybox", "busybox-static"),
+            Self::Shellcheck => Package("shellcheck", "shellcheck"),
+            Self::Avahi => Package("avahi-daemon", "avahi-daemon"),
+            Self::Node => Package("node", "nodejs"),
+            Self::Varnish => Package("varnishd", "varnish"),
+            Self::Chromium => Package("chromium", "chromium"),
+            Self::Chromedriver => Package("chromedriver", "chromium-driver"),
+            Self::Signify => Package("signify-openbsd", "signify-openbsd"),
+            Self::Python => Package("python3", "python3"),
+            Self::Lintian => Package("lintian", "lintian"),
+            Self::Man => Package("man", "man-db"),
+            Self::Dpkg => Other(|| in_path("dpkg"), "this is no Debian: dpkg is missing"),
+            Self::Aiocoap => {
+                Other(python, "aiocoap is missing (scripts/setup makes its virtual environment)")
+            }
+            Self::FoundationSdk => {
+                Other(python, "Grafana's SDK is missing (scripts/setup makes its virtual environment)")
+            }
+            Self::Cryptography => Other(
+                python,
+                "Python's cryptography is missing (scripts/setup makes its virtual environment)",
+            ),
+            Self::CargoDeb => Other(cargo_deb, "cargo-deb is missing (scripts/package-tools --cargo-deb)"),
+            Self::Faketime => Other(faketime, "libfaketime is missing (Debian: faketime)"),
+            Self::Tun => Other(
+                tun,
+                "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
+            ),
+            Self::Root => Other(root, "it needs more users than one: run the tests as root"),
+        }
+    }
+
     /// Where it is, if it is installed and this user may use it.
     pub fn program(self) -> Option<PathBuf> {
-        match self {
-            Self::Nginx => in_path("nginx"),
-            Self::Radvd => in_path("radvd"),
-            Self::CoapClient => in_path("coap-client-notls"),
-            Self::Promtool => in_path("promtool"),
-            Self::Prometheus => in_path("prometheus"),
-            Self::Ping => in_path("ping"),
-            Self::Tshark => in_path("tshark"),
-            Self::Tftp => in_path("tftp"),
-            Self::Tftpd => in_path("in.tftpd"),
-            Self::Qemu => in_path("qemu-system-x86_64"),
-            Self::QemuArm => in_path("qemu-system-arm"),
-            Self::Systemd => in_path("systemd-analyze"),
-            Self::Busybox => in_path("busybox"),
-            Self::Shellcheck => in_path("shellcheck"),
-            Self::Avahi => in_path("avahi-daemon"),
-            Self::Node => in_path("node"),
-            Self::Faketime => faketime(),
-            Self::Varnish => in_path("varnishd"),
-            Self::Chromium => in_path("chromium"),
-            Self::Chromedriver => in_path("chromedriver"),
-            Self::Python => in_path("python3"),
-            Self::Dpkg => in_path("dpkg"),
-            Self::CargoDeb => cargo_tool("cargo-deb"),
-            Self::Lintian => in_path("lintian"),
-            Self::Man => in_path("man"),
-            Self::Tun => File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into()),
-            Self::Root => root(),
-            Self::Signify => in_path("signify-openbsd"),
-            Self::Aiocoap | Self::Cryptography | Self::FoundationSdk => {
-                Some(workspace::target_dir().join("venv/bin/python"))
-            }
+        match self.source() {
+            Source::Package(program, _) => in_path(program),
+            Source::Other(find, _) => find().filter(|found| found.exists()),
         }
-        .filter(|program| program.exists())
     }
 
     /// What to do to get it.
-    pub fn remedy(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx is missing (Debian: nginx-light)",
-            Self::Radvd => "radvd is missing (Debian: radvd)",
-            Self::CoapClient => "coap-client-notls is missing (Debian: libcoap3-bin)",
-            Self::Promtool => "promtool is missing (Debian: prometheus)",
-            Self::Prometheus => "prometheus is missing (Debian: prometheus)",
-            Self::FoundationSdk => "Grafana's SDK is missing (scripts/setup makes its virtual environment)",
-            Self::Ping => "ping is missing (Debian: iputils-ping)",
-            Self::Tshark => "tshark is missing (Debian: tshark)",
-            Self::Tftp => "tftp is missing (Debian: tftp-hpa)",
-            Self::Tftpd => "in.tftpd is missing (Debian: tftpd-hpa)",
-            Self::Qemu => "qemu-system-x86_64 is missing (Debian: qemu-system-x86)",
-            Self::QemuArm => "qemu-system-arm is missing (Debian: qemu-system-arm)",
-            Self::Systemd => "systemd-analyze is missing (Debian: systemd)",
-            Self::Busybox => "busybox is missing (Debian: busybox-static)",
-            Self::Shellcheck => "shellcheck is missing (Debian: shellcheck)",
-            Self::Avahi => "avahi-daemon is missing (Debian: avahi-daemon)",
-            Self::Node => "node is missing (Debian: nodejs)",
-            Self::Faketime => "libfaketime is missing (Debian: faketime)",
-            Self::Varnish => "varnishd is missing (Debian: varnish)",
-            Self::Chromium => "chromium is missing (Debian: chromium)",
-            Self::Chromedriver => "chromedriver is missing (Debian: chromium-driver)",
-            Self::Python => "python3 is missing (Debian: python3)",
-            Self::Signify => "signify-openbsd is missing (Debian: signify-openbsd)",
-            Self::Cryptography => {
-                "Python's cryptography is missing (scripts/setup makes its virtual environment)"
-            }
-            Self::Dpkg => "this is no Debian: dpkg is missing",
-            Self::CargoDeb => "cargo-deb is missing (scripts/package-tools --cargo-deb)",
-            Self::Lintian => "lintian is missing (Debian: lintian)",
-            Self::Man => "man is missing (Debian: man-db)",
-            Self::Tun => "/dev/net/tun cannot be opened (modprobe tun; users need read and write permission)",
-            Self::Root => "it needs more users than one: run the tests as root",
-            Self::Aiocoap => "aiocoap is missing (scripts/setup makes its virtual environment)",
+    pub fn remedy(self) -> String {
+        match self.source() {
+            Source::Package(program, package) => format!("{program} is missing (Debian: {package})"),
+            Source::Other(_, remedy) => remedy.to_owned(),
         }
     }
 }
@@ -160,10 +154,19 @@ pub fn search_path() -> String {
     format!("{}:/usr/sbin:/sbin:/usr/bin:/bin", env::var("PATH").unwrap_or_default())
 }
 
-/// A tool that `scripts/cargo-tool` has built, of whatever version.
-fn cargo_tool(name: &str) -> Option<PathBuf> {
+/// The tests' virtual environment, as a program.
+fn python() -> Option<PathBuf> {
+    Some(workspace::target_dir().join("venv/bin/python"))
+}
+
+fn tun() -> Option<PathBuf> {
+    File::options().read(true).write(true).open(TUN).ok().map(|_| TUN.into())
+}
+
+/// The one that `scripts/cargo-tool` has built, of whatever version.
+fn cargo_deb() -> Option<PathBuf> {
     let folders = workspace::target_dir().join("tools").read_dir().ok()?.flatten();
-    let mut programs = folders.map(|folder| folder.path().join("bin").join(name));
+    let mut programs = folders.map(|folder| folder.path().join("bin/cargo-deb"));
     programs.find(|program| program.is_file())
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub const NEEDS: &[Peer] = &[Peer::Prometheus, Peer::Promtool];
 /// The rules of `grafana/`.
 const RULES: [&str; 3] = ["recording.yml", "alerts.yml", "alerts-central.yml"];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running Prometheus.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl<'n> Prometheus<'n> {
         for rules in RULES {
             fs::copy(workspace::root().join("grafana").join(rules), format!("/run/{rules}"))?;
         }
-        let mut command = Command::new(Peer::Prometheus.program().context(Peer::Prometheus.remedy())?);
+        let mut command =
+            Command::new(Peer::Prometheus.program().with_context(|| Peer::Prometheus.remedy())?);
         command.args([
             format!("--config.file={file}"),
             format!("--storage.tsdb.path=/run/{name}"),
@@ -60,7 +61,7 @@ impl<'n> Prometheus<'n> {
 
     /// What it answers now; empty for no series.
     pub fn ask(&self, query: &str) -> Result<Vec<Sample>> {
-        let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+        let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
         let server = format!("http://[::1]:{}", self.port);
         let arguments = ["query", "instant", "--format=json", &server, query];
         let output = self.netns.enter(|| Command::new(program).args(arguments).output())??;

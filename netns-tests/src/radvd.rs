@@ -34,7 +34,7 @@ impl Radvd {
             ),
         )?;
         netns.sysctl("ipv6/conf/all/forwarding", "1")?;
-        let mut command = Command::new(Peer::Radvd.program().context(Peer::Radvd.remedy())?);
+        let mut command = Command::new(Peer::Radvd.program().with_context(|| Peer::Radvd.remedy())?);
         command.args([
             "--nodaemon",
             "--logmethod",

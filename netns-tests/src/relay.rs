@@ -114,10 +114,16 @@ impl<'a> Relay<'a> {
         self.process.id()
     }
 
-    /// Writes another configuration and sends SIGHUP.
+    /// Writes another configuration, sends SIGHUP, and waits until the relay has taken or refused it.
     pub fn reload(&self, config: &str) -> Result<()> {
+        let count = || {
+            let log = self.log();
+            ["configuration reloaded", "configuration not reloaded"].map(|said| log.matches(said).count())
+        };
+        let before = count();
         fs::write(&self.file, config)?;
-        self.process.signal(Signal::SIGHUP)
+        self.process.signal(Signal::SIGHUP)?;
+        wait::until_true("the reload", wait::SOON, || count() != before)
     }
 
     /// `kill -9`.
@@ -125,10 +131,10 @@ impl<'a> Relay<'a> {
         self.process.kill()
     }
 
-    /// SIGTERM; gives the exit status, which must come within 5 seconds, and 2 more for a busy machine.
+    /// SIGTERM; gives the exit status, which must come within 5 seconds, and some more for a busy machine.
     pub fn stop(mut self) -> Result<ExitStatus> {
         self.process.signal(Signal::SIGTERM)?;
-        self.process.wait(Duration::from_secs(5 + 2))
+        self.process.wait(Duration::from_secs(5 + 10))
     }
 }
 

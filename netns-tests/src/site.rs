@@ -161,7 +161,7 @@ link set lowpan0 mtu 1280 up
             identity.key.display(),
             ca.display()
         ))?;
-        let mut command = Command::new(Peer::Varnish.program().context(Peer::Varnish.remedy())?);
+        let mut command = Command::new(Peer::Varnish.program().with_context(|| Peer::Varnish.remedy())?);
         command.args(["-F", "-n", "/run/cache/varnish", "-a", "127.0.0.1:6081", "-s", "malloc,64m"]);
         command.args(["-j", "none", "-f"]).arg(vcl);
         let mut varnish = Process::start(&self.cache, "varnish", command)?;
@@ -184,7 +184,7 @@ http {{
         );
         let file = Path::new(FOLDER).join("nginx.conf");
         fs::write(&file, config)?;
-        let mut command = Command::new(Peer::Nginx.program().context(Peer::Nginx.remedy())?);
+        let mut command = Command::new(Peer::Nginx.program().with_context(|| Peer::Nginx.remedy())?);
         command.args(["-p", FOLDER, "-e", "stderr", "-c"]).arg(file);
         let mut process = Process::start(&self.cache, "cache", command)?;
         self.wait_for((Ipv6Addr::LOCALHOST, 443).into(), &mut process)?;

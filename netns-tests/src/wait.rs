@@ -1,11 +1,12 @@
-//! Waiting for a condition with a deadline. Nothing in these tests sleeps for a guessed time.
+//! Waiting for a condition, up to a deadline that only a failure meets. Whoever sleeps elsewhere paces work (a load, a
+//! slow client, trouble) and concludes nothing from the time.
 
 use anyhow::{Result, bail};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Enough for anything that should happen at once, also on a busy machine.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(90);
 
 /// Asks `condition` until it gives a value, at most for `limit`; the error names `what` was waited for.
 pub fn until<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Result<T> {

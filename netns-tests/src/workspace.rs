@@ -20,6 +20,13 @@ pub fn program_dir() -> PathBuf {
     folders.find(|folder| !folder.ends_with("deps")).map(Path::to_path_buf).unwrap_or_default()
 }
 
+/// A command that runs one of this profile's programs.
+pub fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program_dir().join(name));
+    command.args(arguments);
+    command
+}
+
 /// Cargo's target folder.
 pub fn target_dir() -> PathBuf {
     program_dir().parent().map(Path::to_path_buf).unwrap_or_default()

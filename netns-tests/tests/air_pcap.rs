@@ -28,7 +28,7 @@ fn capture_a_fetch() -> Result<Counters> {
 
 /// What tshark prints of the frames that `filter` lets through, one a line.
 fn dissect(filter: &str, options: &[&str]) -> Result<Vec<String>> {
-    let mut tshark = Command::new(Peer::Tshark.program().context(Peer::Tshark.remedy())?);
+    let mut tshark = Command::new(Peer::Tshark.program().with_context(|| Peer::Tshark.remedy())?);
     let output =
         tshark.args(["-r", CAPTURE, "-o", "udp.check_checksum:TRUE", "-Y", filter]).args(options).output()?;
     ensure!(output.status.success(), "tshark: {}", String::from_utf8_lossy(&output.stderr));

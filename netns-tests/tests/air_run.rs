@@ -135,7 +135,7 @@ fn tftp_fetches_an_image_across_the_air() -> Result<()> {
         fs::create_dir(folder)?;
         fs::write(folder.join("image"), &published)?;
         let border_router = network.netns(NodeId::BORDER_ROUTER).context("no border router")?;
-        let mut server = Command::new(Peer::Tftpd.program().context(Peer::Tftpd.remedy())?);
+        let mut server = Command::new(Peer::Tftpd.program().with_context(|| Peer::Tftpd.remedy())?);
         server.args(["--listen", "--foreground", "--user", "root", "--address", "[::]:69", "--secure"]);
         server.arg(folder);
         let _server = Process::start(border_router, "tftpd", server)?;
@@ -143,7 +143,7 @@ fn tftp_fetches_an_image_across_the_air() -> Result<()> {
             let sockets = border_router.enter(|| fs::read_to_string("/proc/thread-self/net/udp6"));
             sockets.is_ok_and(|table| table.is_ok_and(|table| table.contains(":0045 ")))
         })?;
-        let mut client = Command::new(Peer::Tftp.program().context(Peer::Tftp.remedy())?);
+        let mut client = Command::new(Peer::Tftp.program().with_context(|| Peer::Tftp.remedy())?);
         client.args(["-6", "-m", "binary", "fd00:6f::1", "-c", "get", "image", "/run/tftp.received"]);
         let mut client = Process::start(network.netns(NodeId(1)).context("no d1")?, "tftp", client)?;
         client.wait(LIMIT)?;

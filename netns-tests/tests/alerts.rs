@@ -51,7 +51,7 @@ fn names(text: &str) -> BTreeSet<&str> {
 }
 
 fn promtool(arguments: &[&str]) -> Result<()> {
-    let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+    let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
     let output =
         Command::new(program).args(arguments).current_dir(workspace::root().join("grafana")).output()?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

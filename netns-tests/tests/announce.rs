@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const GROUP: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// No D-Bus, and on the device side alone.
 const DAEMON: &str = "\
 [server]
@@ -123,7 +123,7 @@ fn a_device_that_asks_for_coap_finds_the_relay() -> Result<()> {
         fs::copy(sample, "/run/avahi/services/sixfold-relay.service")?;
         let mount = Command::new("mount").args(["--bind", "/run/avahi", "/etc/avahi"]).status()?;
         ensure!(mount.success(), "mount: {mount}");
-        let mut command = Command::new(Peer::Avahi.program().context(Peer::Avahi.remedy())?);
+        let mut command = Command::new(Peer::Avahi.program().with_context(|| Peer::Avahi.remedy())?);
         command.args(["--no-drop-root", "--no-chroot", "--no-rlimits", "-f", "/etc/avahi/avahi-daemon.conf"]);
         let _avahi = Process::start(&net.relay, "avahi", command)?;
         let device = &net.devices[0];

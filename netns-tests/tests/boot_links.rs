@@ -9,36 +9,23 @@ use sixfold_air::topology::NodeId;
 use sixfold_netns_tests::ca::Ca;
 use sixfold_netns_tests::lab::network::{Network, NodeSocket};
 use sixfold_netns_tests::netns::Netns;
-use sixfold_netns_tests::nginx::{self, Nginx, Site};
+use sixfold_netns_tests::nginx::{Nginx, Site};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::process::Process;
 use sixfold_netns_tests::relay::Relay;
-use sixfold_netns_tests::{image, sandbox, wait, workspace};
+use sixfold_netns_tests::{image, lamp, sandbox, wait, workspace};
 use std::collections::HashMap;
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
 
 const FLASH: &str = "/run/flash.bin";
 const RUNNING: &str = "/run/running.bin";
-const LIMIT: Duration = Duration::from_secs(120);
 const STAR: &str = include_str!("../scenarios/star.toml");
 const DEVICE: NodeId = NodeId(1);
 const BOOT_PROGRAM: NodeId = NodeId(2);
 const AIR_SOCKET: &str = "/run/d1.sock";
 
-fn run(netns: &Netns, name: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
-    let mut command = Command::new(workspace::program_dir().join(name));
-    command.args(arguments);
-    let mut process = Process::start(netns, name, command)?;
-    let status = process.wait(LIMIT)?;
-    Ok((status.code(), process.output() + &process.log()))
-}
-
-fn succeed(netns: &Netns, name: &str, arguments: &[&str]) -> Result<()> {
-    let (code, said) = run(netns, name, arguments)?;
-    ensure!(code == Some(0), "{name} {arguments:?}: {code:?}\n{said}");
-    Ok(())
+fn succeed(netns: &Netns, name: &str, arguments: &[&str]) -> Result<String> {
+    lamp::expect(netns, name, arguments, 0, "")
 }
 
 const LAMP: [&str; 4] = ["--vendor", "example.com", "--class", "lamp"];
@@ -61,18 +48,14 @@ impl<'n> Source<'n> {
              ca_file = \"/run/ca/ca.pem\"\n"
         );
         let relay = Relay::start(netns, &config)?;
-        succeed(netns, "sixfold-publish", &["keygen", "/run/key"])?;
-        fs::write("/run/secret", [7; 32])?;
-        succeed(netns, "sixfold-device", &["flash", "create", FLASH, "--slot-size", "4194304"])?;
+        lamp::make_keys(netns)?;
+        lamp::create_flash(netns, FLASH, &["--slot-size", "4194304"])?;
         Ok(Self { netns, _nginx: nginx, _relay: relay })
     }
 
     /// Signs an image into nginx's folder.
     fn release(&self, sequence: u64, image: &[u8]) -> Result<()> {
-        let (file, sequence) = (format!("/run/lamp-{sequence}.bin"), sequence.to_string());
-        fs::write(&file, image)?;
-        let sign = ["sign", &file, "--key", "/run/key", "--sequence", &sequence, "--output", nginx::ROOT];
-        succeed(self.netns, "sixfold-publish", &[&sign[..], &LAMP].concat())
+        lamp::sign(self.netns, &format!("lamp-{sequence}.bin"), image, sequence, &lamp::KEY)
     }
 }
 
@@ -94,7 +77,7 @@ fn prepare(netns: &Netns, relay: &str, sequence: u64) -> Result<()> {
         "--szx",
         "64",
     ];
-    succeed(netns, "sixfold-device", &[&prepare[..], &LAMP].concat())
+    succeed(netns, "sixfold-device", &[&prepare[..], &LAMP].concat()).map(|_| ())
 }
 
 /// A signed image, and a ticket for it.
@@ -116,13 +99,11 @@ impl<'n> World<'n> {
     fn updates_over(&self, link: &[&str], mut is_on_its_way: impl FnMut() -> bool) -> Result<()> {
         let netns = self.source.netns;
         let boot = [&["boot", "--flash", FLASH, "--extract", RUNNING], link].concat();
-        let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
-        command.args(&boot);
-        let mut process = Process::start(netns, "boot", command)?;
+        let mut process = Process::start(netns, "boot", workspace::program("sixfold-device", &boot))?;
         wait::until_true("some chunks", wait::SOON, || is_on_its_way() || !process.is_running())?;
         process.signal(Signal::SIGKILL)?;
-        process.wait(LIMIT)?;
-        let kept = chunks()?;
+        process.wait(lamp::LIMIT)?;
+        let kept = chunks(netns)?;
         ensure!((1..self.image.len().div_ceil(4096)).contains(&kept), "{kept} chunks when it was killed");
         succeed(netns, "sixfold-device", &boot)?;
         ensure!(fs::read(RUNNING)? == self.image, "other bytes run");
@@ -131,11 +112,8 @@ impl<'n> World<'n> {
 }
 
 /// How many chunks are marked in flash.
-fn chunks() -> Result<usize> {
-    let show = Command::new(workspace::program_dir().join("sixfold-device"))
-        .args(["flash", "show", FLASH])
-        .output()?;
-    let shown = String::from_utf8(show.stdout)?;
+fn chunks(netns: &Netns) -> Result<usize> {
+    let shown = succeed(netns, "sixfold-device", &["flash", "show", FLASH])?;
     let line = shown.lines().find(|line| line.contains(" chunks of ")).with_context(|| shown.clone())?;
     Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
 }
@@ -149,8 +127,8 @@ fn over_an_interface(mode: &str) -> Result<()> {
     ))?;
     let world = World::create(&netns, "boot0", 2 << 20)?;
     let option = format!("--{mode}");
-    let (code, said) = run(&netns, "sixfold-device", &["boot", "--flash", FLASH, &option, "absent/name"])?;
-    ensure!(code == Some(7) && said.contains("absent/name"), "{code:?}\n{said}");
+    let boot = ["boot", "--flash", FLASH, &option, "absent/name"];
+    lamp::expect(&netns, "sixfold-device", &boot, 7, "absent/name")?;
     let to_the_device = || netns.sent_bytes("boot0").is_ok_and(|bytes| bytes > 100_000);
     world.updates_over(&[&option, "boot0"], to_the_device)
 }
@@ -211,9 +189,7 @@ fn a_device_runs_one_version_after_the_other_over_the_air() -> Result<()> {
                 "the main program sent nothing by air"
             );
             let boot = [&["boot", "--flash", FLASH, "--extract", RUNNING, "--json"], &link[..]].concat();
-            let (code, said) = run(device, "sixfold-device", &boot)?;
-            let result = said.lines().next().unwrap_or_default();
-            let result: Value = serde_json::from_str(result).with_context(|| format!("{code:?}: {said}"))?;
+            let result: Value = serde_json::from_str(&succeed(device, "sixfold-device", &boot)?)?;
             ensure!(result["sequence"] == sequence, "{result}");
             ensure!(fs::read(RUNNING)? == image, "other bytes run");
             let booted = sent()?[BOOT_PROGRAM.index()] - prepared[BOOT_PROGRAM.index()];

@@ -15,7 +15,7 @@ fn written() -> Result<String> {
 #[test]
 fn the_dashboard_is_what_its_generator_writes() -> Result<()> {
     sandbox::run(&[Peer::FoundationSdk], || {
-        let python = Peer::FoundationSdk.program().context(Peer::FoundationSdk.remedy())?;
+        let python = Peer::FoundationSdk.program().with_context(|| Peer::FoundationSdk.remedy())?;
         let output = Command::new(python).arg(workspace::root().join("grafana/dashboard.py")).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         ensure!(
@@ -101,7 +101,7 @@ fn ensure_answers(series: &[(String, f64)], panel: &str, answer: &Value) -> Resu
         "promql_expr_test": [{"expr": query, "eval_time": "0m", "exp_samples": answer}]});
     let file = tempfile::NamedTempFile::new()?;
     fs::write(file.path(), json!({"rule_files": [], "tests": [test]}).to_string())?;
-    let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+    let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
     let output = Command::new(program).args(["test", "rules"]).arg(file.path()).output()?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{panel}: {said}");

@@ -32,7 +32,7 @@ const CHECKS: &[&str] = &[
 fn the_service_lives_under_systemd_from_installation_to_purge() -> Result<()> {
     const NAME: &str = "the_service_lives_under_systemd_from_installation_to_purge";
     if let Some(absent) = NEEDS.iter().find(|peer| peer.program().is_none()) {
-        return sandbox::skip_or_fail(NAME, absent.remedy());
+        return sandbox::skip_or_fail(NAME, &absent.remedy());
     }
     debian::build_packages()?;
     let console = match vm::debian::run(CHECKS)? {

@@ -85,7 +85,7 @@ for length in range(1, 257):
 
 /// An operator's keys: for opkg by signify, for apk by OpenSSL.
 fn make_keys(folder: &Path) -> Result<()> {
-    let signify = Peer::Signify.program().context(Peer::Signify.remedy())?;
+    let signify = Peer::Signify.program().with_context(|| Peer::Signify.remedy())?;
     run(Command::new(signify).args(["-G", "-n", "-p", "feed.pub", "-s", "feed.sec"]).current_dir(folder))?;
     let [private, public] = ["feed.pem", "feed-public.pem"];
     let make = ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", private];
@@ -95,7 +95,7 @@ fn make_keys(folder: &Path) -> Result<()> {
 }
 
 fn sign(keys: &Path, opkg: &str, apk: &str, feed: &Feed) -> Result<Output> {
-    let python = Peer::Cryptography.program().context(Peer::Cryptography.remedy())?;
+    let python = Peer::Cryptography.program().with_context(|| Peer::Cryptography.remedy())?;
     let mut command = Command::new(python);
     command.arg(script("sign.py")).args(["--opkg", opkg, "--apk", apk]).arg(feed.folder());
     Ok(command.current_dir(keys).output()?)
@@ -103,7 +103,7 @@ fn sign(keys: &Path, opkg: &str, apk: &str, feed: &Feed) -> Result<Output> {
 
 /// Whether signify finds that `Packages` is what was signed.
 fn signify_agrees(keys: &Path, feed: &Feed) -> Result<bool> {
-    let mut command = Command::new(Peer::Signify.program().context(Peer::Signify.remedy())?);
+    let mut command = Command::new(Peer::Signify.program().with_context(|| Peer::Signify.remedy())?);
     command.args(["-V", "-q", "-p"]).arg(keys.join("feed.pub"));
     command.arg("-m").arg(feed.folder().join("Packages")).arg("-x").arg(feed.folder().join("Packages.sig"));
     Ok(command.status()?.success())
@@ -134,7 +134,7 @@ fn missing() -> Option<Peer> {
 #[test]
 fn an_operators_keys_sign_the_feed() -> Result<()> {
     if let Some(peer) = missing() {
-        return skip_or_fail("an_operators_keys_sign_the_feed", peer.remedy());
+        return skip_or_fail("an_operators_keys_sign_the_feed", &peer.remedy());
     }
     let folder = tempfile::tempdir()?;
     let keys = folder.path();
@@ -166,7 +166,7 @@ fn an_operators_keys_sign_the_feed() -> Result<()> {
 #[test]
 fn keys_of_another_kind_are_refused() -> Result<()> {
     if let Some(peer) = missing() {
-        return skip_or_fail("keys_of_another_kind_are_refused", peer.remedy());
+        return skip_or_fail("keys_of_another_kind_are_refused", &peer.remedy());
     }
     let folder = tempfile::tempdir()?;
     let keys = folder.path();

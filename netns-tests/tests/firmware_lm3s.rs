@@ -13,13 +13,11 @@ use sixfold_netns_tests::qemu::record::{self, Record};
 use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::topology::DEVICE_INTERFACE;
-use sixfold_netns_tests::{nginx, sandbox, workspace};
+use sixfold_netns_tests::{lamp, nginx, sandbox, workspace};
 use sixfold_profile::coap::Szx;
 use sixfold_profile::ticket::{Endpoint, Group};
 use std::fs;
 use std::net::Ipv6Addr;
-use std::process::Command;
-use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Tun, Peer::QemuArm];
 const RELAY: Endpoint = Endpoint { address: Ipv6Addr::new(0x2001, 0xdb8, 6, 0, 0, 0, 0, 1), port: 5683 };
@@ -83,12 +81,7 @@ fn reset_until_done(machine: &mut Machine, expected: &str) -> Result<u32> {
 
 /// The first bytes of the image's ETag, which the relay tells those who ask.
 fn ask_for_group(netns: &Netns) -> Result<(Endpoint, Vec<u8>)> {
-    let prepare = [
-        &["prepare", "--flash", "/run/flash.bin", "--manifest", "/fw/image.bin.suit", "--json"][..],
-        &["--relay", "coap://[2001:db8:6::1]", "--key", "/run/key.pub", "--vendor", "example.com"],
-        &["--class", "lamp", "--secret", "/run/secret", "--szx", "64"],
-    ];
-    let printed = linux(netns, &prepare.concat())?;
+    let printed = lamp::expect_prepare(netns, &lamp::prepare_with(lamp::FLASH, "--szx 64"), 0, "")?;
     let group = &serde_json::from_str::<Value>(&printed)?["group"];
     let text = |field: &str| group[field].as_str().context("no group");
     let port = group["port"].as_u64().context("no port")?;
@@ -96,33 +89,6 @@ fn ask_for_group(netns: &Netns) -> Result<(Endpoint, Vec<u8>)> {
     let token = (0..token.len()).step_by(2).map(|at| u8::from_str_radix(&token[at..at + 2], 16));
     let endpoint = Endpoint { address: text("address")?.parse()?, port: port.try_into()? };
     Ok((endpoint, token.collect::<Result<_, _>>()?))
-}
-
-/// Runs sixfold-device to its end.
-fn linux(netns: &Netns, arguments: &[&str]) -> Result<String> {
-    let mut process = Process::start(netns, "device", program("sixfold-device", arguments))?;
-    let status = process.wait(Duration::from_secs(60))?;
-    ensure!(status.success(), "{arguments:?}: {}{}", process.output(), process.log());
-    Ok(process.output())
-}
-
-fn program(name: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(workspace::program_dir().join(name));
-    command.args(arguments);
-    command
-}
-
-/// Signs an image into nginx's folder.
-fn sign(image: &[u8]) -> Result<()> {
-    fs::write("/run/secret", [7; 32])?;
-    fs::write("/run/image.bin", image)?;
-    let key = ["--key", "/run/key", "--vendor", "example.com", "--class", "lamp"];
-    let sign = [&["sign", "/run/image.bin", "--sequence", "1", "--output", nginx::ROOT][..], &key].concat();
-    for arguments in [&["keygen", "/run/key"][..], &sign] {
-        let output = program("sixfold-publish", arguments).output()?;
-        ensure!(output.status.success(), "{output:?}");
-    }
-    Ok(())
 }
 
 /// smoltcp's multicast, and the core's part in a group, beside those of Linux.
@@ -134,24 +100,25 @@ fn a_board_and_a_linux_device_hear_the_same_stream() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
         let bytes = random_bytes(1, IMAGE_BYTES);
-        sign(&bytes)?;
+        let device = &scene.net.devices[0];
+        lamp::make_keys(device)?;
+        lamp::sign(device, "lamp.bin", &bytes, 1, &lamp::KEY)?;
         let relay =
             Relay::start(&scene.net.relay, &format!("{CONFIG}\n[[link]]\ninterface = \"lowpan0\"\n"))?;
-        let device = &scene.net.devices[0];
-        linux(device, &["flash", "create", "/run/flash.bin", "--slot-size", "65536"])?;
+        lamp::create_flash(device, lamp::FLASH, &["--slot-size", "65536"])?;
         let (endpoint, token) = ask_for_group(device)?;
         let group = Group { endpoint, token: &token };
         // As `prepare` does it: members ask at the port that the stream comes from.
         let relay_endpoint = Endpoint { port: endpoint.port, ..RELAY };
-        let record = Record::with_group(&bytes, relay_endpoint, &["fw", "image.bin"], Szx::B64, Some(group))?;
+        let record = Record::with_group(&bytes, relay_endpoint, &["fw", "lamp.bin"], Szx::B64, Some(group))?;
         let mut machine = lm3s(&scene.net.relay)?;
         machine.program(FLASH, &record.in_flash())?;
         let unicast_before = relay.metric("sixfold_responses_total{code=\"2.05\"")?;
         machine.run()?;
         // The board begins alone, and asks for each block. With the second member the stream begins.
         while !machine.serial.line()?.ends_with("chunks") {}
-        let boot = ["boot", "--flash", "/run/flash.bin", "--extract", "/run/running.bin", "--json"];
-        let mut boot = Process::start(device, "boot", program("sixfold-device", &boot))?;
+        let boot = ["boot", "--flash", lamp::FLASH, "--extract", "/run/running.bin", "--json"];
+        let mut boot = Process::start(device, "boot", workspace::program("sixfold-device", &boot))?;
         let expected = record::hex(&record::digest(&bytes));
         loop {
             let line = machine.serial.line()?;
@@ -161,7 +128,7 @@ fn a_board_and_a_linux_device_hear_the_same_stream() -> Result<()> {
                 break;
             }
         }
-        ensure!(boot.wait(Duration::from_secs(60))?.success(), "{}", boot.log());
+        ensure!(boot.wait(lamp::LIMIT)?.success(), "{}", boot.log());
         ensure!(fs::read("/run/running.bin")? == bytes, "other bytes run");
         let heard = serde_json::from_str::<Value>(&boot.output())?["heard"].as_f64().unwrap_or_default();
         let unicast = relay.metric("sixfold_responses_total{code=\"2.05\"")? - unicast_before;

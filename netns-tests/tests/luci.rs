@@ -20,7 +20,7 @@ fn json(name: &str) -> Result<Value> {
 
 /// Runs a view, with the relay's status and the sections of UCI by their types: what it made.
 fn run(view: &str, status: &str, configuration: &str) -> Result<Value> {
-    let program = Peer::Node.program().context(Peer::Node.remedy())?;
+    let program = Peer::Node.program().with_context(|| Peer::Node.remedy())?;
     let output = Command::new(program)
         .arg(workspace::root().join("netns-tests/openwrt/luci.js"))
         .arg(file(&format!("htdocs/luci-static/resources/view/sixfold/{view}.js")))

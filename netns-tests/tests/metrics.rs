@@ -33,7 +33,7 @@ fn promtool_is_content_and_every_promised_metric_is_there() -> Result<()> {
         let image = nginx::publish_image("image.bin", 1, 50_000)?;
         let relay = Relay::start(&scene.net.relay, CONFIG)?;
         let fetch = device::fetch(&scene.net.devices[0], "device", "/fw/image.bin", &[])?;
-        ensure!(fetch.image(Duration::from_secs(30))? == image);
+        ensure!(fetch.image(Duration::from_secs(120))? == image);
         let metrics = relay.metrics()?;
         for name in NAMES {
             ensure!(metrics.lines().any(|line| line.starts_with(name)), "no {name} in\n{metrics}");
@@ -45,7 +45,7 @@ fn promtool_is_content_and_every_promised_metric_is_there() -> Result<()> {
 }
 
 fn check(metrics: &str) -> Result<()> {
-    let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+    let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
     let mut promtool = Command::new(program)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

@@ -24,7 +24,7 @@ fn stops(record: &str) -> bool {
 #[test]
 fn scripts_are_clean() -> Result<()> {
     sandbox::run(&[Peer::Shellcheck], || {
-        let program = Peer::Shellcheck.program().context(Peer::Shellcheck.remedy())?;
+        let program = Peer::Shellcheck.program().with_context(|| Peer::Shellcheck.remedy())?;
         let shim = workspace::root().join("netns-tests/openwrt");
         let scripts = [
             file("sixfold.init"),

@@ -22,7 +22,7 @@ use std::time::Duration;
 const NEEDS: &[Peer] = &[Peer::Root, Peer::Busybox, Peer::CoapClient, Peer::Nginx, Peer::Radvd];
 const ARCHITECTURE: &str = "x86_64";
 const SPOOL: &str = "/tmp/spool";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What an operator makes of the file that is installed.
 fn edited(shipped: &str) -> String {

@@ -9,7 +9,7 @@ use std::fs;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PATH: &str = "/fw/image.bin";
 
 #[test]

@@ -68,7 +68,8 @@ fn certificates_that_do_not_fit_are_refused() -> Result<()> {
         }
         ensure!(nginx::access_log()?.is_empty(), "a request went to an origin that is not trusted");
         ensure!(
-            device::fetch(&net.devices[0], "device", "/fw/image.bin", &[])?.image(Duration::from_secs(30))?
+            device::fetch(&net.devices[0], "device", "/fw/image.bin", &[])?
+                .image(Duration::from_secs(120))?
                 == image
         );
         Ok(())
@@ -104,7 +105,7 @@ fn errors_and_redirects_of_the_origin_are_told_by_their_codes() -> Result<()> {
         let hosts: Vec<_> = nginx::access_log()?.into_iter().map(|access| access.host).collect();
         ensure!(hosts.iter().all(|host| host == "origin.test"), "a redirect was followed to {hosts:?}");
         let moved = device::fetch(&scene.net.devices[0], "device", "/fw/moved/image.bin", &[])?;
-        ensure!(moved.image(Duration::from_secs(30))? == image);
+        ensure!(moved.image(Duration::from_secs(120))? == image);
         Ok(())
     })
 }
@@ -131,7 +132,7 @@ fn a_body_that_never_completes_ends_in_an_error() -> Result<()> {
     sandbox::run(NEEDS, || {
         with_misbehaving_origin(&image(1, 20_000), IMPATIENT, |scene, bad, relay| {
             let mut fetch = device::fetch(&scene.net.devices[0], "device", "/bad/truncated/image.bin", &[])?;
-            let status = fetch.wait(Duration::from_secs(60))?;
+            let status = fetch.wait(Duration::from_secs(120))?;
             ensure!(!status.success(), "half an image was taken for a whole one");
             ensure!(fetch.printed().contains("5.02"), "{}", fetch.printed());
             let ranges = bad.requests().iter().filter(|request| request.contains("bytes=10000-")).count();
@@ -154,7 +155,7 @@ fn a_range_that_does_not_fit_is_refused() -> Result<()> {
             for path in ["/bad/misfit/image.bin", "/bad/changed/image.bin"] {
                 let name = path.replace('/', "-");
                 let mut fetch = device::fetch(&scene.net.devices[0], &name, path, &[])?;
-                let status = fetch.wait(Duration::from_secs(60))?;
+                let status = fetch.wait(Duration::from_secs(120))?;
                 ensure!(!status.success(), "{path}: two versions were mixed");
                 ensure!(fetch.printed().contains("5.02"), "{path}: {}", fetch.printed());
             }
@@ -203,7 +204,7 @@ fn a_slow_origin_delays_only_its_own_images() -> Result<()> {
             let fast = device::fetch(netns, "fast", "/fw/image.bin", &[])?;
             ensure!(fast.image(Duration::from_secs(15))? == image);
             let fast_took = started.elapsed();
-            ensure!(slow.image(Duration::from_secs(60))? == slow_image);
+            ensure!(slow.image(Duration::from_secs(120))? == slow_image);
             ensure!(fast_took < started.elapsed() / 2, "the fast image took {fast_took:?}");
             Ok(())
         })

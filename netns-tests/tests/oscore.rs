@@ -174,7 +174,7 @@ const SESSIONS: [Inputs<'static>; 4] = [
 
 fn for_each_session(test: &str, body: impl Fn(&mut Pair<'_>) -> Result<()>) -> Result<()> {
     if Peer::Aiocoap.program().is_none() {
-        return sandbox::skip_or_fail(test, Peer::Aiocoap.remedy());
+        return sandbox::skip_or_fail(test, &Peer::Aiocoap.remedy());
     }
     let mut aiocoap = End::start()?;
     for inputs in SESSIONS {

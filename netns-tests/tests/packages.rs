@@ -4,7 +4,8 @@
 //! memory before it has served anything is measured here too, and what has it serve is tried, with the programs under test.
 
 use anyhow::{Context, Result, ensure};
-use sixfold_netns_tests::packed::{self, ARCHITECTURE, Feed, SBOM, files, folders, read_apk, untar};
+use sixfold_netns_tests::packed::{self, ARCHITECTURE, Feed, NOTICES, SBOM, files, folders, read_apk, untar};
+use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::{process, sandbox, workspace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,9 +26,13 @@ const FILES: &[(&str, u32)] = &[
     ("etc/uci-defaults/60-sixfold", 0o755),
     ("lib/upgrade/keep.d/sixfold", 0o644),
     ("usr/bin/sixfold-relay", 0o755),
+    ("usr/share/sixfold/notices.gz", 0o644),
     ("usr/share/sixfold/relay.toml", 0o644),
     ("usr/share/sixfold/sbom.cdx.json", 0o644),
 ];
+
+/// Those of them that only who builds the program can write.
+const OF_THE_BUILD: &[&str] = &["usr/share/sixfold/notices.gz", "usr/share/sixfold/sbom.cdx.json"];
 
 /// A folder in which nothing is: for the operator's keys.
 const FOLDER: &str = "etc/sixfold";
@@ -80,7 +85,9 @@ fn reproducible(packages: &str) -> Result<(bool, String)> {
     let folder = tempfile::tempdir()?;
     let scripts = folder.path().join("scripts");
     fs::create_dir(&scripts)?;
-    fs::copy(workspace::root().join("scripts/reproducible"), scripts.join("reproducible"))?;
+    for name in ["scripts/reproducible", "scripts/snapshot", "Cargo.toml"] {
+        fs::copy(workspace::root().join(name), folder.path().join(name))?;
+    }
     let stand_in = scripts.join("packages");
     // As that one does it, with what earlier runs have left among the sums.
     let rest = "out=${PACKAGES:-target/packages}; mkdir -p $out";
@@ -125,6 +132,7 @@ fn tar_reads_the_ipk() -> Result<()> {
     ensure!(folders(&data)? == promised_folders(), "{:?}", folders(&data)?);
     ensure!(fs::read(data.join("usr/bin/sixfold-relay"))? == b"\x7fELF a program");
     ensure!(fs::read(data.join("usr/share/sixfold/sbom.cdx.json"))? == SBOM);
+    ensure!(fs::read(data.join("usr/share/sixfold/notices.gz"))? == NOTICES);
     ensure!(fs::read_to_string(control.join("conffiles"))? == "/etc/config/sixfold\n");
     let about = fs::read_to_string(control.join("control"))?;
     for line in [
@@ -166,6 +174,65 @@ fn another_reader_reads_the_apk() -> Result<()> {
     ensure!(read["info"]["depends"] == serde_json::json!([["ca-bundle"], ["procd-ujail"]]), "{read}");
     let scripts: Vec<_> = read["scripts"].as_object().context("scripts")?.keys().collect();
     ensure!(scripts == ["post-install", "post-upgrade", "pre-deinstall"], "{scripts:?}");
+    Ok(())
+}
+
+/// What `scripts/snapshot` prints in a clone of some commits, of which some have a tag; `then` changes the clone.
+fn snapshot(then: &str) -> Result<String> {
+    let folder = tempfile::tempdir()?;
+    let clone = folder.path().join("clone");
+    fs::create_dir_all(clone.join("scripts"))?;
+    fs::copy(workspace::root().join("scripts/snapshot"), clone.join("scripts/snapshot"))?;
+    fs::write(clone.join("Cargo.toml"), "[workspace.package]\nversion = \"0.1.0\"\n")?;
+    let prelude = "set -e
+        export GIT_CONFIG_GLOBAL=/dev/null
+        git() { command git -c user.name=a -c user.email=a@example.com \"$@\"; }
+        commit() { git commit -q --allow-empty -m one; }
+        git init -q; git add .; commit; commit";
+    let script = format!("{prelude}\n{then}\nexec scripts/snapshot");
+    Ok(process::run(Command::new("sh").args(["-c", &script]).current_dir(&clone))?.trim_end().to_owned())
+}
+
+#[test]
+fn packages_of_a_later_commit_are_an_upgrade() -> Result<()> {
+    let history = [
+        snapshot("git tag v0.0.9")?,
+        snapshot("commit; git branch other; git tag v0.2.0 other~1")?,
+        snapshot("git tag v0.1.0")?,
+        snapshot("git tag v0.1.0; commit; commit")?,
+        snapshot("git tag v0.1.0; commit; commit; commit")?,
+    ];
+    ensure!(history == ["~pre2", "~pre3", "", "+git4", "+git5"], "{history:?}");
+    let shallow = snapshot("git clone -q --depth 1 file://$PWD shallow; cd shallow");
+    ensure!(shallow.as_ref().is_err_and(|error| format!("{error:#}").contains("operator: ")), "{shallow:?}");
+    if let Some(dpkg) = Peer::Dpkg.program() {
+        for pair in history.windows(2) {
+            let [earlier, later] = [&pair[0], &pair[1]].map(|snapshot| format!("0.1.0{snapshot}-1"));
+            process::run(Command::new(&dpkg).args(["--compare-versions", &earlier, "lt", &later]))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn packages_of_another_commit_have_another_version() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (snapshot, opkg, apk) in [
+        ("", "0.1.0-r1", "0.1.0-r1"),
+        ("~pre787", "0.1.0~pre787-r1", "0.1.0_pre787-r1"),
+        ("+git801", "0.1.0+git801-r1", "0.1.0_git801-r1"),
+    ] {
+        let [opkg, apk] = [opkg, apk].map(|version| version.replace("0.1.0", env!("CARGO_PKG_VERSION")));
+        let feed = Feed::write_snapshot(snapshot, folder.path(), b"\x7fELF a program")?;
+        for (name, architecture) in [("sixfold", ARCHITECTURE), ("luci-app-sixfold", "all")] {
+            let parts = folder.path().join(format!("{name}{snapshot}"));
+            let (_, control) = unpack(&feed.ipk(name, architecture), &parts)?;
+            let about = fs::read_to_string(control.join("control"))?;
+            ensure!(about.lines().any(|line| line == format!("Version: {opkg}")), "{about}");
+            let read = read_apk(&feed.apk(name), &parts.join("apk"))?;
+            ensure!(read["info"]["version"] == apk, "{read}");
+        }
+    }
     Ok(())
 }
 
@@ -249,8 +316,8 @@ fn the_feed_installs_what_the_packages_hold() -> Result<()> {
             target == Some(path)
                 || target == Some(&format!("{folder}/")) && line.contains(&format!("/{name} "))
         });
-        // Of a program that another toolchain builds there is no bill of materials.
-        ensure!(is_there != (*path == "usr/share/sixfold/sbom.cdx.json"), "the feed: {path}: {is_there}");
+        // What is in a program that another toolchain builds is not known here.
+        ensure!(is_there != OF_THE_BUILD.contains(path), "the feed: {path}: {is_there}");
     }
     let made = recipe.lines().filter(|line| line.contains("$(INSTALL_DIR)")).flat_map(str::split_whitespace);
     let made: BTreeSet<_> = made.filter_map(|word| word.strip_prefix("$(1)/")).collect();

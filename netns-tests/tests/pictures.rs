@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Chromium, Peer::Chromedriver];
 const PAGE: &str = "http://[::1]:9683/";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Slow enough for half a minute of update.
 const LINK: &str = "max_age = \"1 h\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 250000\n";
 /// A picture that is larger does not belong into a repository.
@@ -95,6 +95,11 @@ sixfold-device prepare --flash flash.bin --discover wpan0 --manifest /fw/lamp-1.
 sixfold-device boot --flash flash.bin --interface wpan0
 ";
 
+/// Whether a status shows that all devices have what they asked for.
+fn is_at_rest(status: &str) -> bool {
+    status.contains(" known, 0 transfers under way") && !status.contains("missing")
+}
+
 #[test]
 fn an_update_can_be_recorded() -> Result<()> {
     sandbox::run(&[Peer::Nginx, Peer::Radvd], || {
@@ -111,7 +116,10 @@ fn an_update_can_be_recorded() -> Result<()> {
         }
         let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
         recording += &typed(&scene.net.devices[0], folder, DEVICE)?;
-        recording += &typed(&scene.net.relay, folder, "sixfold-relay status\n")?;
+        let status = wait::until("the update to be over in the status", PATIENCE, || {
+            typed(&scene.net.relay, folder, "sixfold-relay status\n").ok().filter(|status| is_at_rest(status))
+        })?;
+        recording += &status;
         ensure!(recording.contains("the relay sends it to the group"), "{recording}");
         // Columns are filled up with spaces.
         let lines: Vec<&str> = recording.lines().map(str::trim_end).collect();
@@ -147,6 +155,7 @@ fn the_documents_have_their_pictures() -> Result<()> {
     for typed in DEVICE.lines().chain(["sixfold-relay status"]) {
         ensure!(recording.contains(typed), "update.txt is older than the test: {typed}");
     }
+    ensure!(is_at_rest(&recording), "update.txt shows an update that is not over: make pictures");
     let shown =
         format!("<!-- recording: make pictures -->\n```text\n{recording}```\n<!-- end of recording -->");
     ensure!(readme.contains(&shown), "the readme shows another update than update.txt: make pictures");

@@ -20,7 +20,7 @@ const CONTEXTS: &str = "/run/known/contexts.toml";
 const CONTEXT: &str = "[[context]]\nname = \"meter-17\"\nrecipient_id = \"6d3137\"\nsender_id = \"01\"\n\
     master_secret = \"0102030405060708090a0b0c0d0e0f10\"\n";
 const NOBODY: u32 = 65534;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn config(spool: &str, more: &str) -> String {
     format!(
@@ -91,16 +91,10 @@ fn a_relay_that_root_started_serves_as_somebody_else() -> Result<()> {
 
         let beta = "[[route]]\npath = \"/beta\"\norigin = \"https://origin.test/beta/\"\nca_file = \"/run/ca/ca.pem\"\n";
         relay.reload(&config(SPOOL, beta).replace(CONTEXTS, "/run/known/others.toml"))?;
-        wait::until_true("another configuration", wait::SOON, || {
-            relay.log().contains("configuration reloaded")
-        })?;
+        ensure!(relay.log().contains("configuration reloaded"), "{}", relay.log());
         let waits = "changes of sessions.store and sessions.contexts wait for the next start";
         ensure!(relay.log().contains(waits), "{}", relay.log());
         relay.reload(&config("/srv/elsewhere", ""))?;
-        wait::until_true("a refusal, or a spool elsewhere", wait::SOON, || {
-            relay.log().contains("configuration not reloaded")
-                || relay.log().matches("configuration reloaded").count() > 1
-        })?;
         if relay.log().contains("landlock in force") {
             ensure!(relay.log().contains("/srv/elsewhere was not in the configuration"), "{}", relay.log());
         }

@@ -121,7 +121,7 @@ fn grafana_knows_how_often_every_prometheus_scrapes() -> Result<()> {
 #[test]
 fn prometheus_accepts_its_configuration() -> Result<()> {
     sandbox::run(&[Peer::Promtool], || {
-        let program = Peer::Promtool.program().context(Peer::Promtool.remedy())?;
+        let program = Peer::Promtool.program().with_context(|| Peer::Promtool.remedy())?;
         let output = Command::new(program)
             .args(["check", "config", "prometheus.yml"])
             .current_dir(folder())

@@ -13,19 +13,18 @@ use sixfold_netns_tests::relay::{CONFIG, Relay};
 use sixfold_netns_tests::scene::Scene;
 use sixfold_netns_tests::{lamp, nginx, sandbox, topology, wait, workspace};
 use std::fs;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(280);
-const PATIENCE: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(120);
 const SITE: u16 = 9090;
 const CENTRE: u16 = 9091;
 /// What is chosen for `$job`.
 const JOB: &str = "sixfold";
 const SCRAPING: &str = "\
-global: {scrape_interval: 1s, evaluation_interval: 1s, external_labels: {site: north}}
+global: {scrape_interval: 2s, evaluation_interval: 1s, external_labels: {site: north}}
 rule_files: [recording.yml, firing.yml]
 scrape_configs:
 ";
@@ -163,9 +162,8 @@ fn a_relay_that_never_answered_and_a_dark_site_count_as_down() -> Result<()> {
         for (panel, expected) in [("Relays up", 0.0), ("Relays down", 2.0), (CENTRAL, 1.0)] {
             let targets = targets(&dashboard)?;
             let target = targets.iter().find(|target| target.panel == panel).context(panel)?;
-            let answer = prometheus.ask(&filled(&target.query, &instances)?)?;
-            let values: Vec<_> = answer.iter().map(|sample| sample.value).collect();
-            ensure!(values == [expected], "{panel}: {values:?}");
+            let is_it = |answer: &[Sample]| answer.iter().map(|sample| sample.value).eq([expected]);
+            expect(panel, &prometheus, &filled(&target.query, &instances)?, is_it)?;
         }
         Ok(())
     })
@@ -204,8 +202,7 @@ fn start_work(scene: &Scene, site: &Ca) -> Result<Work> {
     let devices = &scene.net.devices;
     lamp::equip(&devices[0], GROUP_IMAGE)?;
     lamp::expect_prepare(&devices[0], &lamp::prepare(site, &site.issue_device("lamp-7")?), 0, "a session")?;
-    let mut boot = Command::new(workspace::program_dir().join("sixfold-device"));
-    boot.args(["boot", "--flash", lamp::FLASH]);
+    let boot = workspace::program("sixfold-device", &["boot", "--flash", lamp::FLASH]);
     Ok(Work {
         _boot: Process::start(&devices[0], "boot", boot)?,
         _gone: device::fetch(&devices[2], "gone", "/gone/image.bin", &[])?,
@@ -266,7 +263,7 @@ fn start_servers<'n>(netns: &'n Netns, other: &str) -> Result<[Prometheus<'n>; 2
         .map(|line| line.replace("prometheus.north.example:9090", &format!("\"[::1]:{SITE}\"")))
         .map(|line| line.replace("scheme: https", "scheme: http"))
         .map(
-            |line| if line.contains("scrape_interval: ") { "  scrape_interval: 1s".to_owned() } else { line },
+            |line| if line.contains("scrape_interval: ") { "  scrape_interval: 2s".to_owned() } else { line },
         )
         .collect::<Vec<_>>()
         .join("\n");
@@ -307,8 +304,9 @@ fn ask_all(servers: &[Prometheus<'_>; 2]) -> Result<()> {
     }
     let mut places = Vec::new();
     for (place, prometheus) in ["site", "centre"].into_iter().zip(servers) {
-        let instances = all_instances(&dashboard, prometheus)?;
-        ensure!(instances.matches('|').count() == 1, "{place}: not two relays: {instances}");
+        let instances = wait::until(&format!("{place}: two relays"), PATIENCE, || {
+            all_instances(&dashboard, prometheus).ok().filter(|all| all.matches('|').count() == 1)
+        })?;
         places.push((place, prometheus, instances));
     }
     for Target { panel, letter, query } in &targets {

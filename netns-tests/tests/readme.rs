@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const FOLDER: &str = "/run/quick";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Lines that begin with these build or install, and are not typed: `make` is asked whether it knows what to do.
 const BUILDERS: [&str; 4] = ["apt ", "cargo ", "make ", "systemctl "];

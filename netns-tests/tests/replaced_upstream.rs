@@ -37,7 +37,7 @@ fn no_device_ever_mixes_versions() -> Result<()> {
         }
         let mut seen = BTreeSet::new();
         for fetch in fetches {
-            let image = fetch.image(Duration::from_secs(60))?;
+            let image = fetch.image(Duration::from_secs(120))?;
             let version = versions.iter().position(|version| *version == image);
             seen.insert(version.context("a device has bytes of no version")?);
         }

@@ -11,12 +11,12 @@ use std::process::Command;
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Aiocoap];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 const DIRECTORY: &str = "coap://[2001:db8:1::2]";
 const KEYS: &str = "[resource_directory]\nuri = \"coap://[2001:db8:1::2]\"\nendpoint = \"router-1\"\n";
 
 fn start(netns: &Netns) -> Result<Process> {
-    let mut command = Command::new(Peer::Aiocoap.program().context(Peer::Aiocoap.remedy())?);
+    let mut command = Command::new(Peer::Aiocoap.program().with_context(|| Peer::Aiocoap.remedy())?);
     command.args(["-m", "aiocoap.cli.rd", "--bind", "[2001:db8:1::2]"]);
     Process::start(netns, "directory", command)
 }
@@ -40,15 +40,31 @@ fn the_directory_knows_the_relay_for_as_long_as_it_serves() -> Result<()> {
         let _directory = start(&scene.net.origin)?;
         let here = &scene.net.origin;
         let relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{KEYS}"))?;
-        until_known(here, "endpoint", &["ep=\"router-1\"", "base=\"coap://[2001:db8:1::1]\""])?;
-        until_known(here, "resource", &["<coap://[2001:db8:1::1]/fw>", "rt=\"sixfold.route\""])?;
+        until_known(here, "endpoint", &["ep=\"router-1\"", "base=\"coap://[2001:db8:6::1]\""])?;
+        until_known(here, "resource", &["<coap://[2001:db8:6::1]/fw>", "rt=\"sixfold.route\""])?;
         // What it serves changes, and where it is said to be.
-        let base = "base = \"coap://[2001:db8:6::1]\"\n";
+        let base = "base = \"coap://[2001:db8:1::1]\"\n";
         relay.reload(&format!("{}{KEYS}{base}", CONFIG.replace("/fw", "/firmware")))?;
-        until_known(here, "resource", &["<coap://[2001:db8:6::1]/firmware>"])?;
+        until_known(here, "resource", &["<coap://[2001:db8:1::1]/firmware>"])?;
         ensure!(!look_up(here, "resource")?.contains("/fw>"), "{}", look_up(here, "resource")?);
         ensure!(relay.stop()?.success());
         ensure!(look_up(here, "endpoint")?.is_empty(), "it said good-bye: {}", look_up(here, "endpoint")?);
+        Ok(())
+    })
+}
+
+#[test]
+fn the_directory_learns_of_another_prefix_long_before_it_is_reminded() -> Result<()> {
+    sandbox::run(NEEDS, || {
+        let scene = Scene::create("")?;
+        let _directory = start(&scene.net.origin)?;
+        let here = &scene.net.origin;
+        let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{KEYS}"))?;
+        until_known(here, "endpoint", &["base=\"coap://[2001:db8:6::1]\""])?;
+        scene.net.relay.ip(
+            "address delete 2001:db8:6::1/64 dev lowpan0\naddress add 2001:db8:7::1/64 dev lowpan0 nodad",
+        )?;
+        until_known(here, "endpoint", &["base=\"coap://[2001:db8:7::1]\""])?;
         Ok(())
     })
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
 const SPOOL: &str = "/run/spool";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn config() -> String {
     format!("{CONFIG}max_age = \"1 h\"\n\n[cache]\ndisk = {{ path = \"{SPOOL}\", limit = \"16 MiB\" }}\n")

@@ -9,7 +9,7 @@ use sixfold_netns_tests::{device, sandbox, wait};
 use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn sigterm_ends_the_relay_within_five_seconds_also_while_a_device_waits() -> Result<()> {
@@ -41,16 +41,11 @@ fn sighup_keeps_the_cache_and_running_transfers() -> Result<()> {
 
         let more = "\n[[route]]\npath = \"/more\"\norigin = \"https://origin.test/\"\nca_file = \"/run/ca/ca.pem\"\nmax_age = \"1 h\"\n";
         relay.reload(&(config + more))?;
-        wait::until_true("the new route", PATIENCE, || {
-            fetch("more", "/more/image.bin")
-                .and_then(|fetch| fetch.image(PATIENCE))
-                .is_ok_and(|bytes| bytes == image)
-        })?;
-
+        ensure!(fetch("more", "/more/image.bin")?.image(PATIENCE)? == image);
         ensure!(fetch("after", "/fw/image.bin")?.image(PATIENCE)? == image);
         ensure!(running.image(PATIENCE)? == image, "the running transfer");
         for path in ["GET /image.bin", "GET /slow/image.bin"] {
-            ensure!(nginx::accesses(path)?.len() == 1, "{path}: {:#?}", nginx::access_log()?);
+            nginx::wait_for_accesses(path, 1)?;
         }
         Ok(())
     })
@@ -63,9 +58,7 @@ fn a_mistake_in_the_new_configuration_leaves_the_old_one_in_force() -> Result<()
         let image = nginx::publish_image("image.bin", 1, 5_000)?;
         let relay = Relay::start(&scene.net.relay, CONFIG)?;
         relay.reload(&CONFIG.replace("path = ", "pth = "))?;
-        wait::until_true("the complaint in the log", wait::SOON, || {
-            ["pth", "relay.toml"].iter().all(|word| relay.log().contains(word))
-        })?;
+        ensure!(["pth", "relay.toml"].iter().all(|word| relay.log().contains(word)), "{}", relay.log());
         ensure!(
             device::fetch(&scene.net.devices[0], "device", "/fw/image.bin", &[])?.image(PATIENCE)? == image
         );

@@ -2,12 +2,15 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use sixfold_netns_tests::workspace;
+use sixfold_netns_tests::{process, workspace};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+
+/// What Rust's standard library has as crates.
+const OF_STD: &[&str] = &["cfg-if", "compiler_builtins", "hashbrown", "libc", "rustc-demangle"];
 
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or("cargo".into()));
@@ -102,19 +105,23 @@ fn every_lock_file_is_of_its_manifests() -> Result<()> {
     Ok(())
 }
 
-/// What `scripts/sbom` writes for the relay on the machines that packages are made for.
-fn sbom(target: &str) -> Result<String> {
-    let mut command = Command::new(workspace::root().join("scripts/sbom"));
-    command.args(["sixfold-relay", target, "sixfold-relay"]).current_dir(workspace::root());
-    let output = command.env("SOURCE_DATE_EPOCH", "1700000000").env("CARGO_NET_OFFLINE", "true").output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
+/// What `scripts/sbom` writes of the relay that tests build: the list, and the notices as text. Of the static one of packages, which
+/// takes their linker, `make packages-test` looks at the same.
+fn sbom() -> Result<(String, String)> {
+    let folder = tempfile::tempdir()?;
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut command = workspace::script("sbom");
+    command.args(["sixfold-relay", &target]).arg(folder.path()).arg("sixfold-relay");
+    process::run(command.env("SOURCE_DATE_EPOCH", "1700000000").env("CARGO_NET_OFFLINE", "true"))?;
+    let notices = folder.path().join("sixfold-relay.notices.gz");
+    let list = fs::read_to_string(folder.path().join("sixfold-relay.cdx.json"))?;
+    Ok((list, process::run(Command::new("gzip").arg("-dc").arg(notices))?))
 }
 
 #[test]
 fn the_bill_of_materials_names_what_is_in_the_program() -> Result<()> {
-    let text = sbom("x86_64-unknown-linux-musl")?;
-    ensure!(text == sbom("x86_64-unknown-linux-musl")?, "not the same bytes");
+    let (text, notices) = sbom()?;
+    ensure!((&text, &notices) == (&sbom()?.0, &sbom()?.1), "not the same bytes");
     let bom: Value = serde_json::from_str(&text)?;
     ensure!(bom["bomFormat"] == "CycloneDX" && bom["specVersion"] == "1.5", "{}", &text[..200]);
     ensure!(bom["metadata"]["timestamp"] == "2023-11-14T22:13:20Z");
@@ -123,21 +130,59 @@ fn the_bill_of_materials_names_what_is_in_the_program() -> Result<()> {
     for component in components {
         let text = |key: &str| component[key].as_str().with_context(|| format!("no {key}: {component}"));
         let (name, version) = (text("name")?, text("version")?);
-        ensure!(text("purl")? == format!("pkg:cargo/{name}@{version}"), "{component}");
         let license = component["licenses"][0]["expression"].as_str().context("no licence")?;
         ensure!(policy.allows(name, license) && !license.contains('/'), "{component}");
+        if name == "rust-std" {
+            ensure!(text("purl")? == format!("pkg:generic/rust-std@{version}"), "{component}");
+            continue;
+        }
+        ensure!(text("purl")? == format!("pkg:cargo/{name}@{version}"), "{component}");
         let package = packages.iter().find(|it| it["name"] == name && it["version"] == version);
-        let is_of_registry =
-            package.with_context(|| format!("cargo has no {name} {version}"))?["source"].is_string();
+        // They are listed where the library's sources are, and are no packages of ours.
+        let Some(package) = package else {
+            ensure!(OF_STD.contains(&name), "cargo has no {name} {version}");
+            continue;
+        };
         let hash = component["hashes"][0]["content"].as_str();
-        ensure!(hash.is_some_and(|hash| hash.len() == 64) == is_of_registry, "{component}");
+        ensure!(hash.is_some_and(|hash| hash.len() == 64) == package["source"].is_string(), "{component}");
     }
     let has = |name: &str| components.iter().any(|component| component["name"] == name);
-    for name in ["sixfold-relay", "sixfold-engine", "rustls", "ring", "tokio"] {
+    for name in ["sixfold-relay", "sixfold-engine", "rustls", "ring", "tokio", "rust-std"] {
         ensure!(has(name), "{name} is missing");
     }
     for name in ["proptest", "serde_derive", "cc", "windows-sys", "sixfold-device", "indicatif", "rcgen"] {
         ensure!(!has(name), "{name} is in no relay");
+    }
+    Ok(())
+}
+
+#[test]
+fn whatever_is_in_the_program_has_its_notice() -> Result<()> {
+    let (list, notices) = sbom()?;
+    let bom: Value = serde_json::from_str(&list)?;
+    let (index, _) = notices.split_once("\n\n---- 1 ----\n").context("no notices")?;
+    for component in bom["components"].as_array().context("no components")? {
+        let text = |key: &str| component[key].as_str().with_context(|| format!("no {key}: {component}"));
+        let (name, version) = (text("name")?, text("version")?);
+        let license = component["licenses"][0]["expression"].as_str().context("no licence")?;
+        let start = format!("{name} {version} ({license}): ");
+        let numbers = index.lines().find_map(|line| line.strip_prefix(&start)).context(start.clone())?;
+        for number in numbers.split(", ") {
+            ensure!(notices.contains(&format!("\n\n---- {number} ----\n\n")), "{start}{number}");
+        }
+    }
+    for words in [
+        "Copyright (c) 2026 The Sixfold developers",
+        "Copyright (c) The Rust Project Contributors",
+        // Its crate has a file.
+        "Copyright (c) Tokio Contributors",
+        // Of a folder deep inside of ring.
+        "Copyright 2015-2020 the fiat-crypto authors",
+        // Of a crate without a file, with the terms of the licence that it names.
+        "Copyright (c) Mali\u{161}a Vu\u{10d}ini\u{107}",
+        "Neither the name of the copyright holder",
+    ] {
+        ensure!(notices.contains(words), "nothing says {words:?}");
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ fn said(output: &Output) -> String {
 }
 
 fn analyze(arguments: &[&str], unit: &str) -> Result<Output> {
-    let program = Peer::Systemd.program().context(Peer::Systemd.remedy())?;
+    let program = Peer::Systemd.program().with_context(|| Peer::Systemd.remedy())?;
     let path = Path::new("/run").join(UNIT);
     fs::write(&path, unit)?;
     Ok(Command::new(program).args(arguments).arg(path).output()?)

@@ -10,62 +10,29 @@ use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::process::Process;
 use sixfold_netns_tests::relay::{self, Relay};
 use sixfold_netns_tests::scene::Scene;
-use sixfold_netns_tests::{image, nginx, sandbox, wait, workspace};
+use sixfold_netns_tests::{image, lamp, nginx, sandbox, wait, workspace};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
-use std::time::Duration;
 
 const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd];
 const IMAGE_BYTES: usize = 96 << 10;
 /// So much that six kills come before the last chunk: some 30 000 requests of 80 bytes and more, for blocks of 64.
 const LARGE_IMAGE_BYTES: usize = 2 << 20;
 const BYTES_BETWEEN_KILLS: u64 = 200_000;
-const LIMIT: Duration = Duration::from_secs(120);
 const FLASH: &str = "/run/flash.bin";
 
-fn program(name: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(workspace::program_dir().join(name));
-    command.args(arguments);
-    command
-}
-
-fn succeed(output: Output) -> Result<String> {
-    ensure!(output.status.success(), "{output:?}");
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-fn publish(arguments: &[&str]) -> Result<String> {
-    succeed(program("sixfold-publish", arguments).output()?)
+/// What is fetched once is fresh for the whole test.
+fn lasting() -> String {
+    format!("{}max_age = \"1 h\"\n", relay::CONFIG)
 }
 
 /// Signs an image for lamps into nginx's folder.
-fn release(image: &[u8], name: &str, sequence: &str) -> Result<()> {
-    sign(image, name, sequence, &["--key", "/run/key"])
-}
-
-fn sign(image: &[u8], name: &str, sequence: &str, how: &[&str]) -> Result<()> {
-    let file = Path::new("/run").join(name);
-    fs::write(&file, image)?;
-    let file = file.to_str().context("a path in UTF-8")?;
-    let what = [
-        "sign",
-        file,
-        "--vendor",
-        "example.com",
-        "--class",
-        "lamp",
-        "--sequence",
-        sequence,
-        "--output",
-        nginx::ROOT,
-    ];
-    publish(&[&what, how].concat())?;
-    Ok(())
+fn release(netns: &Netns, image: &[u8], name: &str, sequence: u64) -> Result<()> {
+    lamp::sign(netns, name, image, sequence, &lamp::KEY)
 }
 
 /// What a lamp says of itself, and asks of the relay.
-fn lamp<'a>(manifest: &'a str, class: &'a str) -> Vec<&'a str> {
+fn lamp_words<'a>(manifest: &'a str, class: &'a str) -> Vec<&'a str> {
     lamp_that_trusts(&["--key", "/run/key.pub"], manifest, class)
 }
 
@@ -87,52 +54,40 @@ fn lamp_that_trusts<'a>(whom: &[&'a str], manifest: &'a str, class: &'a str) -> 
     [whom, &rest].concat()
 }
 
-/// Runs sixfold-device in a namespace to its end.
-fn device(netns: &Netns, arguments: &[&str]) -> Result<(Option<i32>, String, String)> {
-    let mut process = Process::start(netns, "device", program("sixfold-device", arguments))?;
-    let status = process.wait(LIMIT)?;
-    Ok((status.code(), process.output(), process.log()))
-}
-
 fn expect(netns: &Netns, arguments: &[&str], code: i32, says: &str) -> Result<String> {
-    let (ended, output, log) = device(netns, arguments)?;
-    ensure!(ended == Some(code) && log.contains(says), "{arguments:?}: {ended:?}\n{output}{log}");
-    Ok(output)
+    lamp::expect(netns, "sixfold-device", arguments, code, says)
 }
 
 /// Keys, a secret, and flash with a factory's image.
 fn equip(netns: &Netns, geometry: &[&str]) -> Result<()> {
-    publish(&["keygen", "/run/key"])?;
-    fs::write("/run/secret", [7; 32])?;
+    lamp::make_keys(netns)?;
     let slot = if geometry.contains(&"--slot-size") { &[][..] } else { &["--slot-size", "131072"] };
-    let create = [&["flash", "create", FLASH], slot, geometry].concat();
-    expect(netns, &create, 0, "")?;
-    Ok(())
+    lamp::create_flash(netns, FLASH, &[slot, geometry].concat())
 }
 
 fn updates_from_version_to_version(geometry: &[&str]) -> Result<()> {
     let scene = Scene::create("")?;
-    let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+    let _relay = Relay::start(&scene.net.relay, &lasting())?;
     let netns = &scene.net.devices[0];
     equip(netns, geometry)?;
     expect(netns, &["boot", "--flash", FLASH], 20, "prepare first")?;
-    for (sequence, slot) in [("1", "B"), ("2", "A"), ("3", "B")] {
+    for (sequence, slot) in [(1, "B"), (2, "A"), (3, "B")] {
         let name = format!("lamp-{sequence}.bin");
-        let image = image::image(sequence.parse()?, IMAGE_BYTES + sequence.len() * 1000 + 1);
-        release(&image, &name, sequence)?;
+        let image = image::image(sequence, IMAGE_BYTES + 1001);
+        release(netns, &image, &name, sequence)?;
         let manifest = format!("/fw/{name}.suit");
-        expect(netns, &[&["prepare"], &lamp(&manifest, "lamp")[..]].concat(), 0, "")?;
+        expect(netns, &[&["prepare"], &lamp_words(&manifest, "lamp")[..]].concat(), 0, "")?;
         let extracted = "/run/running.bin";
         let output = expect(netns, &["boot", "--flash", FLASH, "--json", "--extract", extracted], 0, "")?;
         let result: Value = serde_json::from_str(&output)?;
-        ensure!(result["sequence"] == sequence.parse::<u64>()? && result["slot"] == slot, "{result}");
+        ensure!(result["sequence"] == sequence && result["slot"] == slot, "{result}");
         ensure!(fs::read(extracted)? == image, "other bytes run");
-        let again = [&["prepare"], &lamp(&manifest, "lamp")[..]].concat();
+        let again = [&["prepare"], &lamp_words(&manifest, "lamp")[..]].concat();
         expect(netns, &again, 0, "the device runs this image already")?;
     }
     // The origin sent each image, and what belongs to it, once.
-    let fetched = nginx::access_log()?.iter().filter(|access| access.status == 200).count();
-    ensure!(fetched == 6, "{:#?}", nginx::access_log()?);
+    let log = nginx::wait_for_log(6)?;
+    ensure!(log.iter().all(|access| access.status == 200), "{log:#?}");
     Ok(())
 }
 
@@ -151,25 +106,23 @@ fn a_device_with_two_slots_runs_one_version_after_the_other() -> Result<()> {
 fn an_encrypted_image_is_cached_as_it_is_and_runs_decrypted() -> Result<()> {
     sandbox::run(NEEDS, || {
         let scene = Scene::create("")?;
-        let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
+        let _relay = Relay::start(&scene.net.relay, &lasting())?;
         let netns = &scene.net.devices[0];
         equip(netns, &[])?;
         for key in ["/run/lamp.kek", "/run/other.kek"] {
-            publish(&["keygen", key, "--algorithm", "a128kw"])?;
+            lamp::run(netns, "sixfold-publish", &["keygen", key, "--algorithm", "a128kw"], 0)?;
         }
         let image = image::image(7, IMAGE_BYTES + 77);
-        sign(&image, "lamp.bin", "1", &["--key", "/run/key", "--encrypt", "/run/lamp.kek"])?;
+        lamp::sign(netns, "lamp.bin", &image, 1, &["--key", "/run/key", "--encrypt", "/run/lamp.kek"])?;
         ensure!(fs::read(Path::new(nginx::ROOT).join("lamp.bin"))? != image, "it is not encrypted");
-        let lamp = lamp("/fw/lamp.bin.suit", "lamp");
-        let prepare = |keys: &[&'static str]| [&["prepare"], &lamp[..], keys].concat();
+        let words = lamp_words("/fw/lamp.bin.suit", "lamp");
+        let prepare = |keys: &[&'static str]| [&["prepare"], &words[..], keys].concat();
         expect(netns, &prepare(&[]), 31, "the image is encrypted")?;
         expect(netns, &prepare(&["--decrypt-with", "/run/other.kek"]), 31, "the image is encrypted")?;
         expect(netns, &prepare(&["--decrypt-with", "/run/lamp.kek"]), 0, "")?;
         expect(netns, &["boot", "--flash", FLASH, "--extract", "/run/running.bin"], 0, "")?;
         ensure!(fs::read("/run/running.bin")? == image, "other bytes run");
-        let fetched =
-            nginx::access_log()?.iter().filter(|access| access.request.ends_with("/lamp.bin")).count();
-        ensure!(fetched == 1, "{:#?}", nginx::access_log()?);
+        nginx::wait_for_accesses("GET /lamp.bin", 1)?;
         Ok(())
     })
 }
@@ -182,19 +135,19 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
         let netns = &scene.net.devices[0];
         equip(netns, &["--slot-size", "2097152"])?;
         let image = image::image(9, LARGE_IMAGE_BYTES);
-        release(&image, "lamp.bin", "1")?;
+        release(netns, &image, "lamp.bin", 1)?;
         let small_blocks = ["--szx", "64"];
-        let prepare = [&["prepare"], &lamp("/fw/lamp.bin.suit", "lamp")[..], &small_blocks].concat();
+        let prepare = [&["prepare"], &lamp_words("/fw/lamp.bin.suit", "lamp")[..], &small_blocks].concat();
         expect(netns, &prepare, 0, "")?;
         let under_way = relay.metric("sixfold_transfers_active")?;
         ensure!(under_way == 0.0, "prepare asks for the first block alone: {under_way} transfers");
         let marked = || -> Result<usize> {
-            let shown = succeed(program("sixfold-device", &["flash", "show", FLASH]).output()?)?;
+            let shown = expect(netns, &["flash", "show", FLASH], 0, "")?;
             let line = shown.lines().find(|line| line.contains(" chunks of ")).context(shown.clone())?;
             Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
         };
         for kill in 1..=6 {
-            let boot = program("sixfold-device", &["boot", "--flash", FLASH]);
+            let boot = workspace::program("sixfold-device", &["boot", "--flash", FLASH]);
             let mut process = Process::start(netns, "boot", boot)?;
             let before = netns.sent_bytes("wpan0")?;
             wait::until_true("some requests", wait::SOON, || {
@@ -203,7 +156,7 @@ fn killed_at_any_moment_a_boot_program_goes_on() -> Result<()> {
             })?;
             ensure!(process.is_running(), "kill {kill}: it had finished before\n{}", process.output());
             process.signal(Signal::SIGKILL)?;
-            let status = process.wait(LIMIT)?;
+            let status = process.wait(lamp::LIMIT)?;
             ensure!(!status.success() && status.code().is_none(), "kill {kill}: it had finished before");
         }
         let (before, all) = (marked()?, image.len().div_ceil(4096));
@@ -222,7 +175,7 @@ fn update_finds_the_relay_by_itself() -> Result<()> {
         let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
         let netns = &scene.net.devices[0];
         equip(netns, &[])?;
-        release(&image::image(4, 5000), "lamp.bin", "1")?;
+        release(netns, &image::image(4, 5000), "lamp.bin", 1)?;
         let arguments = [
             "update",
             "--flash",
@@ -255,11 +208,11 @@ fn what_is_not_for_this_device_is_refused() -> Result<()> {
         let _relay = Relay::start(&scene.net.relay, relay::CONFIG)?;
         let netns = &scene.net.devices[0];
         equip(netns, &[])?;
-        release(&image::image(5, 5000), "lamp-5.bin", "5")?;
-        release(&image::image(6, 200_000), "large.bin", "6")?;
-        release(&image::image(7, 5000), "lamp-7.bin", "7")?;
+        release(netns, &image::image(5, 5000), "lamp-5.bin", 5)?;
+        release(netns, &image::image(6, 200_000), "large.bin", 6)?;
+        release(netns, &image::image(7, 5000), "lamp-7.bin", 7)?;
         let prepare = |manifest: &str, class: &str, code, says: &str| {
-            expect(netns, &[&["prepare"], &lamp(manifest, class)[..]].concat(), code, says)
+            expect(netns, &[&["prepare"], &lamp_words(manifest, class)[..]].concat(), code, says)
         };
         prepare("/fw/nowhere.suit", "lamp", 3, "no such resource")?;
         prepare("/fw/lamp-5.bin", "lamp", 8, "neither a SUIT envelope nor")?;
@@ -267,7 +220,7 @@ fn what_is_not_for_this_device_is_refused() -> Result<()> {
         prepare("/fw/large.bin.suit", "lamp", 15, "the slot only 131072")?;
         prepare("/fw/lamp-7.bin.suit", "lamp", 0, "")?;
         prepare("/fw/lamp-5.bin.suit", "lamp", 14, "7 was accepted before")?;
-        publish(&["keygen", "/run/other"])?;
+        lamp::run(netns, "sixfold-publish", &["keygen", "/run/other"], 0)?;
         fs::copy("/run/other.pub", "/run/key.pub")?;
         prepare("/fw/lamp-7.bin.suit", "lamp", 9, "not trusted")?;
         Ok(())
@@ -283,15 +236,15 @@ fn what_does_not_belong_together_is_refused() -> Result<()> {
         let netns = &scene.net.devices[0];
         equip(netns, &["--two-slots"])?;
         let prepare = |manifest: &str, code, says: &str| {
-            expect(netns, &[&["prepare"], &lamp(manifest, "lamp")[..]].concat(), code, says)
+            expect(netns, &[&["prepare"], &lamp_words(manifest, "lamp")[..]].concat(), code, says)
         };
         let image = image::image(5, 5000);
         let key = ["--key", "/run/key"];
-        sign(&image, "small.bin", "1", &[&key[..], &["--chunk-size", "1024"]].concat())?;
+        lamp::sign(netns, "small.bin", &image, 1, &[&key[..], &["--chunk-size", "1024"]].concat())?;
         prepare("/fw/small.bin.suit", 16, "sign with --chunk-size 4096")?;
-        sign(&image, "else.bin", "1", &[&key[..], &["--uri", "coap://elsewhere/x"]].concat())?;
+        lamp::sign(netns, "else.bin", &image, 1, &[&key[..], &["--uri", "coap://elsewhere/x"]].concat())?;
         prepare("/fw/else.bin.suit", 19, "not on the relay")?;
-        release(&image, "short.bin", "1")?;
+        release(netns, &image, "short.bin", 1)?;
         nginx::publish("short.bin", &image[..4999])?;
         prepare("/fw/short.bin.suit", 18, "5000 were signed")?;
         let mut index = fs::read(Path::new(nginx::ROOT).join("short.bin.suit"))?;
@@ -304,10 +257,10 @@ fn what_does_not_belong_together_is_refused() -> Result<()> {
         nginx::publish("forged", &forged)?;
         prepare("/fw/forged", 22, "the signature is not by key")?;
 
-        release(&image, "lamp-2.bin", "2")?;
+        release(netns, &image, "lamp-2.bin", 2)?;
         prepare("/fw/lamp-2.bin.suit", 0, "")?;
         expect(netns, &["boot", "--flash", FLASH], 0, "")?;
-        sign(&image[1..], "other-2.bin", "2", &[&key[..], &["--force"]].concat())?;
+        lamp::sign(netns, "other-2.bin", &image[1..], 2, &[&key[..], &["--force"]].concat())?;
         prepare("/fw/other-2.bin.suit", 25, "sign with a higher number")?;
         Ok(())
     })
@@ -325,7 +278,7 @@ fn a_release_that_is_signed_with_certificates_is_prepared_unless_they_are_not_go
         let image = image::image(8, 5000);
         for (name, signer) in [("good.bin", ca.issue_signer()?), ("late.bin", ca.issue_expired_signer()?)] {
             let (key, chain) = (text(&signer.key)?, text(&signer.certificate)?);
-            sign(&image, name, "1", &["--cms-key", &key, "--cms-chain", &chain])?;
+            lamp::sign(netns, name, &image, 1, &["--cms-key", &key, "--cms-chain", &chain])?;
         }
         let (anchor, stranger) = (text(ca.certificate())?, text(other.certificate())?);
         fs::write("/run/nobody.crl", ca.revocation_list(false)?)?;

@@ -1,5 +1,4 @@
 //! TUN and TAP devices: interfaces whose packets or Ethernet frames a program reads and writes.
-#![allow(unsafe_code)] // the one ioctl that names the interface
 
 use crate::netns::Netns;
 use crate::peer::TUN;
@@ -61,6 +60,7 @@ impl AsFd for Tun {
     }
 }
 
+#[expect(unsafe_code, reason = "the one ioctl that names the interface")]
 fn open(kind: c_int, name: &str) -> Result<Tun> {
     ensure!(name.len() < IFNAMSIZ, "the name is too long");
     let file = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(TUN).context(TUN)?;

@@ -89,7 +89,7 @@ impl Router {
         {
             fs::create_dir_all(router.path(folder))?;
         }
-        let busybox = Peer::Busybox.program().context(Peer::Busybox.remedy())?;
+        let busybox = Peer::Busybox.program().with_context(|| Peer::Busybox.remedy())?;
         fs::copy(busybox, router.path("bin/busybox"))?;
         for applet in APPLETS {
             symlink("busybox", router.path("bin").join(applet))?;

@@ -57,6 +57,8 @@ struct Device<'t> {
     last: Option<Received<'static>>,
     /// When it begins, or goes on.
     begins: Instant,
+    /// When it asked for the first block.
+    began: Clock,
 }
 
 /// What became of a device's fetch.
@@ -79,7 +81,15 @@ impl<'t> Fleet<'t> {
             socket.set_nonblocking(true)?;
             epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
             let begins = Instant::ZERO + Duration::from_millis(chance.below(LEISURE_MS));
-            devices.push(Device { socket, image: 0, fetch: None, body: Vec::new(), last: None, begins });
+            devices.push(Device {
+                socket,
+                image: 0,
+                fetch: None,
+                body: Vec::new(),
+                last: None,
+                begins,
+                began: Clock::now(),
+            });
         }
         Ok(Self {
             targets,
@@ -168,9 +178,9 @@ impl<'t> Fleet<'t> {
         match end {
             End::Goes => {}
             End::Complete => {
-                self.shared.finish(self.first + number, Way::Alone);
+                self.shared.finish(self.first + number, Way::Alone, device.began);
                 // Who has what it is to get leaves the link to the others.
-                let rest = if self.shared.phase() == Phase::Settling { LONG } else { leisure };
+                let rest = if self.shared.is_waited_for(self.first + number) { leisure } else { LONG };
                 device.rest(now + rest);
             }
             End::Failed(why) => {
@@ -197,6 +207,7 @@ impl<'t> Device<'t> {
         if place.is_none() {
             self.body.clear();
             self.image = fresh;
+            self.began = Clock::now();
         }
         let target = Options::new(&targets[self.image]);
         self.fetch = Some(match place {
@@ -239,10 +250,10 @@ impl<'t> Device<'t> {
         if block.more {
             return End::Goes;
         }
-        if shared.was_published(self.image, &self.body) {
+        if shared.is_right(self.image, &self.body, self.began) {
             End::Complete
         } else {
-            End::Wrong(format!("{} bytes that were never published", self.body.len()))
+            End::Wrong(format!("{} bytes that were never published, or not last", self.body.len()))
         }
     }
 }

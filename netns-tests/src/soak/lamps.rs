@@ -9,9 +9,8 @@ use crate::workspace;
 use anyhow::Result;
 use serde_json::Value;
 use std::fs;
-use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many there are.
 pub(super) const LAMPS: usize = 3;
@@ -68,6 +67,7 @@ impl Lamp<'_> {
 
     /// An image, from an empty flash. What comes to its end too late is nobody's fault.
     fn update(&self) -> Result<()> {
+        let began = Instant::now();
         let (flash, extracted) = (self.file("flash"), self.file("image"));
         if fs::exists(&flash)? {
             fs::remove_file(&flash)?;
@@ -103,7 +103,7 @@ impl Lamp<'_> {
             (false, Some(1..)) => Way::Group,
             (false, _) => Way::Alone,
         };
-        self.shared.finish(self.number, way);
+        self.shared.finish(self.number, way, began);
         Ok(())
     }
 
@@ -113,8 +113,8 @@ impl Lamp<'_> {
 
     /// The exit code of `sixfold-device`, and what it printed; `None` if the soak was over before.
     fn finish(&self, arguments: &[String]) -> Result<Option<(i32, String)>> {
-        let mut command = Command::new(workspace::program_dir().join("sixfold-device"));
-        command.args(arguments);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let command = workspace::program("sixfold-device", &arguments);
         let mut process = Process::start(self.netns, &format!("lamp-{}", self.number), command)?;
         while self.shared.phase() != Phase::Over {
             if let Some(status) = process.status()? {

@@ -17,6 +17,10 @@ const SPARE_DESCRIPTORS: u64 = 24;
 /// Trouble makes fetches fail, which go on later; a relay that is no use lets more of them fail.
 const LEAST_IMAGES_PER_FAILURE: u64 = 2;
 
+/// The longest that a device may be without another image. One whose question was acknowledged by a relay that was killed then waits
+/// for 93 s (`sixfold_device::exchange::RESPONSE_WAIT`) before it asks again, and may meet that twice; and each time others have the link.
+const LONGEST: Duration = Duration::from_secs(240);
+
 /// One look at the relay.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -49,8 +53,12 @@ pub struct Ledger {
     pub failures: BTreeMap<String, u64>,
     /// Wrong bytes, lost bytes, wrong messages.
     pub wrong: Vec<String>,
-    /// Devices that got nothing any more when all was well again.
+    /// Devices that did not get the newest image any more when all was well again.
     pub stranded: usize,
+    /// From the last trouble until the last device had the newest image.
+    pub recovery: Duration,
+    /// The longest that a device was without another image.
+    pub longest: Duration,
     /// What else the relay did wrong.
     pub faults: Vec<String>,
     /// The log of its last life.
@@ -69,7 +77,13 @@ impl Ledger {
             found.push(format!("{} times wrong or lost bytes, first: {}", self.wrong.len(), self.wrong[0]));
         }
         if self.stranded > 0 {
-            found.push(format!("{} devices got no image when all was well again", self.stranded));
+            found.push(format!(
+                "{} devices did not get the newest image when all was well again",
+                self.stranded
+            ));
+        }
+        if self.longest > LONGEST {
+            found.push(format!("a device was without another image for {} s", self.longest.as_secs()));
         }
         for way in [Way::Alone, Way::Session, Way::Group] {
             // Whether lamps meet in a group is left to chance.
@@ -140,6 +154,12 @@ impl fmt::Display for Ledger {
         for (why, count) in &self.failures {
             writeln!(f, "{count:>8}  failed, and went on: {why}")?;
         }
+        writeln!(f, "{:>8}  s at most without another image", self.longest.as_secs())?;
+        writeln!(
+            f,
+            "{:>8}  s from the last trouble until all had the newest image",
+            self.recovery.as_secs()
+        )?;
         match self.verdict() {
             found if found.is_empty() => {
                 writeln!(f, "verdict: nothing lost, nothing wrong, nobody stranded, nothing kept")
@@ -171,9 +191,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said() {
         assert_eq!(good().verdict(), Vec::<String>::new());
-        let cases: [Case; 9] = [
+        let cases: [Case; 10] = [
             ("lost bytes", |ledger| ledger.wrong.push("device 1".to_owned())),
             ("3 devices", |ledger| ledger.stranded = 3),
+            ("for 241 s", |ledger| ledger.longest = LONGEST + Duration::from_secs(1)),
             ("no device got an image in a session", |ledger| {
                 ledger.images.remove(&Way::Session);
             }),

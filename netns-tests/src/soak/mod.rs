@@ -32,7 +32,7 @@ pub const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Faketime];
 
 /// How many images devices fetch.
 const IMAGES: usize = 6;
-/// After the last trouble each device has to get one more image within this time.
+/// After the last trouble each device has to get one more image within this time, and that is the newest.
 const SETTLING: Duration = Duration::from_secs(150);
 /// How often a relay is started in a soak. The last of its lives is the longest, so that what grows slowly is seen too.
 const LIVES: u32 = 5;
@@ -130,10 +130,12 @@ fn disturb(
     world.mend_all(ledger)?;
     tell(&format!("{:>6.1} s  all is well again", started.elapsed().as_secs_f64()));
     shared.set_phase(Phase::Settling);
+    let well = Instant::now();
     let settled = wait::until_true("a whole image for every device", SETTLING, || {
         sample(ledger, &world, started, shared);
         shared.waiting() == 0
     });
+    ledger.recovery = well.elapsed();
     ledger.stranded = if settled.is_ok() { 0 } else { shared.waiting() };
     world.end(ledger)?;
     let unmet =

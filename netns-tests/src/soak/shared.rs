@@ -4,6 +4,10 @@ use super::ledger::Ledger;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// After the last trouble, and `max_age` of the route (3 s), with what asking the origin may take: who begins later gets what is newest.
+pub(super) const NEWEST_AFTER: Duration = Duration::from_secs(10);
 
 /// What the devices are to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,7 +15,7 @@ pub(super) enum Phase {
     /// Fetch one image after another.
     #[default]
     Trouble,
-    /// The same; and it is noted who got one since.
+    /// The same; and it is noted who got one that it began long enough after the last trouble.
     Settling,
     /// Stop.
     Over,
@@ -51,9 +55,21 @@ struct State {
     wrong: Vec<String>,
     finished: BTreeMap<Way, u64>,
     started_over: u64,
-    /// Devices without an image since the last trouble.
+    /// When the last trouble was over.
+    settles: Option<Instant>,
+    /// Devices without the newest image since then.
     waiting: HashSet<usize>,
-    devices: usize,
+    /// When each device got its latest image, or began.
+    latest: Vec<Instant>,
+    /// The longest that one was without another.
+    longest: Duration,
+}
+
+impl State {
+    /// Whether a device that begins then has to get what is newest.
+    fn is_late(&self, began: Instant) -> bool {
+        self.settles.is_some_and(|settles| began >= settles + NEWEST_AFTER)
+    }
 }
 
 impl Shared {
@@ -64,7 +80,8 @@ impl Shared {
     pub(super) fn set_phase(&self, phase: Phase) {
         let mut state = self.state();
         if phase == Phase::Settling {
-            state.waiting = (0..state.devices).collect();
+            state.settles = Some(Instant::now());
+            state.waiting = (0..state.latest.len()).collect();
         }
         state.phase = phase;
     }
@@ -88,8 +105,9 @@ impl Shared {
     /// Takes so many devices more; gives the number of the first.
     pub(super) fn enrol(&self, count: usize) -> usize {
         let mut state = self.state();
-        state.devices += count;
-        state.devices - count
+        let first = state.latest.len();
+        state.latest.resize(first + count, Instant::now());
+        first
     }
 
     /// Whether a device has an image to get: when all is well again, one is enough.
@@ -98,14 +116,26 @@ impl Shared {
         state.phase != Phase::Settling || state.waiting.contains(&device)
     }
 
-    pub(super) fn finish(&self, device: usize, way: Way) {
+    /// A device has an image, which it began to ask for then.
+    pub(super) fn finish(&self, device: usize, way: Way, began: Instant) {
         let mut state = self.state();
         *state.finished.entry(way).or_default() += 1;
-        state.waiting.remove(&device);
+        let now = Instant::now();
+        state.longest = state.longest.max(now - state.latest[device]);
+        state.latest[device] = now;
+        if state.is_late(began) {
+            state.waiting.remove(&device);
+        }
     }
 
-    pub(super) fn was_published(&self, image: usize, content: &Vec<u8>) -> bool {
-        self.state().versions.get(&image).is_some_and(|versions| versions.contains(content))
+    /// Whether a device that began then may have got this: what was published at any time, and when all is well again what is newest.
+    pub(super) fn is_right(&self, image: usize, content: &[u8], began: Instant) -> bool {
+        let state = self.state();
+        let mut versions = state.versions.get(&image).into_iter().flatten();
+        match state.is_late(began) {
+            true => versions.next_back().is_some_and(|newest| newest == content),
+            false => versions.any(|version| version == content),
+        }
     }
 
     pub(super) fn start_over(&self) {
@@ -127,5 +157,30 @@ impl Shared {
         ledger.started_over = state.started_over;
         ledger.failures = state.failures.clone();
         ledger.wrong = state.wrong.clone();
+        ledger.longest = state.longest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_all_is_well_again_only_the_newest_is_right_and_counts() {
+        let shared = Shared::default();
+        let device = shared.enrol(1);
+        let begins = Instant::now();
+        for content in [b"old", b"new"] {
+            shared.add_version(0, content.to_vec());
+        }
+        assert!(shared.is_right(0, b"old", begins) && !shared.is_right(0, b"never", begins));
+        shared.set_phase(Phase::Settling);
+        assert!(shared.is_right(0, b"old", begins), "it began before");
+        shared.finish(device, Way::Alone, begins);
+        assert!(shared.is_waited_for(device));
+        let late = Instant::now() + NEWEST_AFTER;
+        assert!(shared.is_right(0, b"new", late) && !shared.is_right(0, b"old", late));
+        shared.finish(device, Way::Alone, late);
+        assert_eq!(shared.waiting(), 0);
     }
 }

@@ -45,7 +45,7 @@ fn boot(folder: &Path, initramfs: Command, kernel_arguments: &str) -> Result<Boo
         }
     }
     if Peer::Qemu.program().is_none() {
-        return Ok(Boot::Missing(Peer::Qemu.remedy().to_owned()));
+        return Ok(Boot::Missing(Peer::Qemu.remedy()));
     }
     let console = folder.join("console");
     let machine = qemu(folder, &console, kernel_arguments).spawn().context("timeout(1) did not start")?;

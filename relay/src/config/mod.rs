@@ -21,7 +21,7 @@ use nix::unistd::User;
 use sixfold_engine::EchoPolicy;
 use sixfold_profile::coap::{Szx, params};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,7 +151,7 @@ pub struct ResourceDirectory {
     pub endpoint: String,
     /// How long the directory remembers it.
     pub lifetime: Duration,
-    /// Where devices reach the relay; empty for the address that faces the directory.
+    /// Where devices reach the relay; empty for an address that it has itself.
     pub base: String,
 }
 
@@ -336,9 +336,11 @@ impl Config {
         let machine =
             || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
         let endpoint = if endpoint.is_empty() { machine() } else { endpoint };
-        let server_port = self.listen.coap.first().map_or(params::PORT, SocketAddr::port);
+        let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, params::PORT));
+        let server = self.listen.coap.first().copied().unwrap_or(any);
+        let interface = self.listen.interface.clone();
         let links = sixfold_engine::route_links(&self.engine().routes);
-        Some(directory::Settings { host, port, path, endpoint, lifetime, base, server_port, links })
+        Some(directory::Settings { host, port, path, endpoint, lifetime, base, server, interface, links })
     }
 
     /// Opens the spool, if there is to be one. If it cannot be opened the relay works on, with a warning.

@@ -4,6 +4,7 @@
 //! they get a socket and a clock. The relay's own CoAP server knows nothing of this: a directory is asked from another port,
 //! and told where the server is (`base`, section 5).
 
+mod base;
 mod exchange;
 mod registration;
 
@@ -11,13 +12,16 @@ pub use exchange::{Exchange, Progress, Request, Response};
 pub use registration::{Outcome, Registration};
 
 use anyhow::{Context, anyhow};
+use base::base;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::params;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::sync::watch;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{interval, sleep, sleep_until, timeout};
+
+/// How often it is looked whether devices reach the relay elsewhere.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// How long a stopping relay waits for the directory to forget it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -35,10 +39,13 @@ pub struct Settings {
     pub endpoint: String,
     /// How long the directory remembers the relay if it hears nothing more.
     pub lifetime: Duration,
-    /// Where devices reach the relay; empty for the address that faces the directory.
+    /// Where devices reach the relay; empty for the address that it listens on, or one of `interface`, or the one that faces the
+    /// directory.
     pub base: String,
-    /// The port of the relay's own server.
-    pub server_port: u16,
+    /// The first address of the relay's own server.
+    pub server: SocketAddr,
+    /// The interface that it serves, if it serves one alone.
+    pub interface: Option<String>,
     /// What devices find there, in link-format (RFC 6690).
     pub links: String,
 }
@@ -90,7 +97,8 @@ async fn keep(mut changes: watch::Receiver<Option<Settings>>, report: watch::Sen
         let mut registration = Registration::new(&settings);
         let mut complained = false;
         loop {
-            let outcome = turn(&settings, &mut registration).await;
+            let mut told = None;
+            let outcome = turn(&settings, &mut registration, &mut told).await;
             report.send_replace(registration.is_registered());
             let pause = registration.pause(random());
             match outcome {
@@ -107,6 +115,7 @@ async fn keep(mut changes: watch::Receiver<Option<Settings>>, report: watch::Sen
             }
             tokio::select! {
                 () = sleep(pause) => {}
+                () = moved(&settings, told) => tracing::info!("the relay has another address: the resource directory is told"),
                 _ = changes.changed() => break,
             }
         }
@@ -119,17 +128,39 @@ async fn keep(mut changes: watch::Receiver<Option<Settings>>, report: watch::Sen
     }
 }
 
+/// Who was told, and what: the directory and the base, which is empty while there is none.
+type Told = (SocketAddr, String);
+
 /// Asks what is to be asked next.
-async fn turn(settings: &Settings, registration: &mut Registration) -> anyhow::Result<Outcome> {
+async fn turn(
+    settings: &Settings,
+    registration: &mut Registration,
+    told: &mut Option<Told>,
+) -> anyhow::Result<Outcome> {
     let heard = async {
         let socket = open(settings).await?;
-        let base = base(settings, socket.local_addr()?);
-        ask(&socket, &registration.request(&base)).await
+        let directory = socket.peer_addr()?;
+        let base = base(settings, directory);
+        *told = Some((directory, base.as_ref().map_or_else(|_| String::new(), Clone::clone)));
+        ask(&socket, &registration.request(&base?)).await
     };
     let heard = heard.await;
     registration.concluded(heard.as_ref().ok());
     let outcome = registration.judge(&heard?);
     outcome.map_err(|fault| anyhow!("the resource directory {fault}"))
+}
+
+/// Returns when devices reach the relay elsewhere than the directory was told, or at all; never, if the directory was not found. While
+/// there is no address, what it was told is the best there is.
+async fn moved(settings: &Settings, told: Option<Told>) {
+    let Some((directory, told)) = told else { return std::future::pending().await };
+    let mut looks = interval(LOOK);
+    loop {
+        looks.tick().await;
+        if base(settings, directory).is_ok_and(|base| base != told) {
+            return;
+        }
+    }
 }
 
 async fn open(settings: &Settings) -> anyhow::Result<UdpSocket> {
@@ -141,16 +172,6 @@ async fn open(settings: &Settings) -> anyhow::Result<UdpSocket> {
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(address).await.with_context(|| format!("relay: no way to {address}"))?;
     Ok(socket)
-}
-
-/// The URI of the relay's server, if it is told by the address that faces the directory.
-fn base(settings: &Settings, facing: SocketAddr) -> String {
-    if !settings.base.is_empty() {
-        return settings.base.clone();
-    }
-    let address = SocketAddr::new(facing.ip().to_canonical(), settings.server_port).to_string();
-    let standard = format!(":{}", params::PORT);
-    format!("coap://{}", address.strip_suffix(&standard).unwrap_or(&address))
 }
 
 /// One request and its response.
@@ -196,24 +217,25 @@ fn random() -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn where_the_relay_is() {
-        let mut settings = Settings {
-            host: "rd".to_owned(),
+    /// In virtual time.
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_is_gone_is_noticed() {
+        let settings = Settings {
+            host: "::1".to_owned(),
             port: 5683,
             path: String::new(),
             endpoint: "r1".to_owned(),
             lifetime: Duration::from_secs(3600),
             base: String::new(),
-            server_port: 5683,
+            server: "[::]:5683".parse().unwrap(),
+            interface: None,
             links: String::new(),
         };
-        let facing = "[2001:db8::1]:40000".parse().unwrap();
-        assert_eq!(base(&settings, facing), "coap://[2001:db8::1]");
-        assert_eq!(base(&settings, "192.0.2.1:40000".parse().unwrap()), "coap://192.0.2.1");
-        settings.server_port = 5999;
-        assert_eq!(base(&settings, facing), "coap://[2001:db8::1]:5999");
-        settings.base = "coap://relay.example".to_owned();
-        assert_eq!(base(&settings, facing), "coap://relay.example");
+        let directory = "[::1]:5683".parse().unwrap();
+        let told = |base: &str| Some((directory, base.to_owned()));
+        moved(&settings, told("coap://[2001:db8::1]")).await;
+        let hour = Duration::from_secs(3600);
+        assert!(timeout(hour, moved(&settings, told("coap://[::1]"))).await.is_err(), "it is there still");
+        assert!(timeout(hour, moved(&settings, None)).await.is_err());
     }
 }

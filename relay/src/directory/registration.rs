@@ -214,7 +214,8 @@ mod tests {
             endpoint: "r1".to_owned(),
             lifetime: Duration::from_secs(1000),
             base: String::new(),
-            server_port: 5683,
+            server: "[::]:5683".parse().unwrap(),
+            interface: None,
             links: "</fw>;rt=\"sixfold.route\"".to_owned(),
         }
     }

@@ -109,19 +109,20 @@ fn judge_memory(meminfo: &str, cache: u64) -> Option<Finding> {
 pub(super) fn buffers() -> Option<Finding> {
     let read =
         |name: &str| fs::read_to_string(format!("/proc/sys/net/core/{name}")).ok()?.trim().parse().ok();
-    judge_buffers(read("rmem_max")?, read("wmem_max")?)
+    Some(judge_buffers(read("rmem_max")?, read("wmem_max")?))
 }
 
-fn judge_buffers(receive: u64, send: u64) -> Option<Finding> {
-    Some(if receive.min(send) >= BUFFER {
-        Finding::ok("buffers", "a thousand requests at once find room")
-    } else {
-        let remedy =
-            "sysctl -w net.core.rmem_max=4194304 net.core.wmem_max=4194304, and in /etc/sysctl.d to keep it";
-        let what =
-            format!("{} are allowed: about {} requests at once find room", ByteSize(receive), receive / 1100);
-        Finding::warning("buffers", what, remedy)
-    })
+fn judge_buffers(receive: u64, send: u64) -> Finding {
+    let limits = [("rmem_max", receive), ("wmem_max", send)];
+    let too_small: Vec<_> = limits.into_iter().filter(|(_, limit)| *limit < BUFFER).collect();
+    if too_small.is_empty() {
+        return Finding::ok("buffers", "a thousand requests at once find room");
+    }
+    let settings: Vec<_> = too_small.iter().map(|(name, _)| format!("net.core.{name}={BUFFER}")).collect();
+    let remedy = format!("sysctl -w {}, and in /etc/sysctl.d to keep it", settings.join(" "));
+    let least = receive.min(send);
+    let what = format!("{} are allowed: about {} requests at once find room", ByteSize(least), least / 1100);
+    Finding::warning("buffers", what, remedy)
 }
 
 #[cfg(test)]
@@ -158,7 +159,17 @@ mod tests {
 
     #[test]
     fn buffers_below_the_relays_wish_are_said() {
-        assert_eq!(judge_buffers(BUFFER, BUFFER).unwrap().severity, Fine);
-        assert_eq!(judge_buffers(212_992, BUFFER).unwrap().severity, Warning);
+        assert_eq!(judge_buffers(BUFFER, BUFFER).severity, Fine);
+        for (receive, send, settings) in [
+            (212_992, BUFFER, "net.core.rmem_max=4194304,"),
+            (4 * BUFFER, 212_992, "net.core.wmem_max=4194304,"),
+            (212_992, 212_992, "net.core.rmem_max=4194304 net.core.wmem_max=4194304,"),
+        ] {
+            let finding = judge_buffers(receive, send);
+            assert_eq!(finding.severity, Warning);
+            // What is large enough is not made smaller.
+            assert!(finding.to_string().contains(&format!("sysctl -w {settings}")), "{finding}");
+            assert!(finding.what.contains("about 193 requests"), "{finding}");
+        }
     }
 }

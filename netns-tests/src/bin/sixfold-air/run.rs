@@ -111,7 +111,7 @@ fn check_files(options: &LiveOptions) -> Result<()> {
 /// The first program that is needed and not there.
 fn missing(options: &LiveOptions) -> Option<String> {
     if let Some(peer) = NEEDS.into_iter().find(|peer| peer.program().is_none()) {
-        return Some(peer.remedy().to_owned());
+        return Some(peer.remedy());
     }
     let ours = if options.hold || !options.program.is_empty() { &[][..] } else { &PROGRAMS };
     let mut absent = ours.iter().filter(|name| !workspace::program_dir().join(name).is_file());
