@@ -70,8 +70,8 @@ async function click(which) {
 function answer(args) {
   const after = (name) => Number(args[args.indexOf(name) + 1]);
   const all = JSON.parse(statuses[0]);
-  const part = (rows) => rows.slice(after('--skip'), after('--skip') + after('--limit'));
-  return JSON.stringify({ ...all, transfers: part(all.transfers), images: part(all.images) });
+  const part = (rows, skip) => rows.slice(after(skip), after(skip) + after('--limit'));
+  return JSON.stringify({ ...all, transfers: part(all.transfers, '--skip'), images: part(all.images, '--skip-images') });
 }
 
 const stubs = {

@@ -61,26 +61,29 @@ function table(title, head, rows, none, more) {
 // What has to be known of interfaces, if there are any.
 const about = (interfaces, words) => (interfaces.length ? [E('p', {}, [words.format(interfaces.join(', '))])] : []);
 
-// `status` has the rows of devices, `other` those of images, which may be further on or back. `turn` is told of a table and its new
-// first row.
-function describe(status, other, first, turn) {
+// How many rows of devices there are: one that fetches several things has several.
+const devices = (status) => Object.values(status.totals.states).reduce((sum, count) => sum + count, 0);
+
+// `first` has the first row of each table, and `turn` is told of a table and its new one.
+function describe(status, first, turn) {
 	const { totals, cache, origin } = status;
 	return [
 		E('p', {}, [_('sixfold-relay %s: %d devices known, %d transfers under way; %s of %s bytes cached; %s bytes from origins')
 			.format(status.version, totals.devices, totals.transfers_active, cache.bytes, cache.limit_bytes, origin.bytes)]),
 		table(_('Devices'), [_('Device'), _('Image'), _('Progress'), _('Rate'), _('State'), _('Left')],
-			status.transfers.map((t) => [t.peer, t.url, bar(t.sent_bytes, t.total_bytes), rate(t.rate_bps), t.state, duration(t.left_s)]),
+			status.transfers.map((t) => [t.peer, t.url ?? '-', bar(t.sent_bytes, t.total_bytes), rate(t.rate_bps),
+				t.code ? `${t.state} ${t.code}` : t.state, duration(t.left_s)]),
 			_('No device has asked for an image yet.'),
-			pages(first.transfers, status.transfers.length, totals.transfers, (row) => turn('transfers', row))),
+			pages(first.devices, status.transfers.length, devices(status), (row) => turn('devices', row))),
 		table(_('Links'), [_('Link'), _('Rate'), _('Loss'), _('Queue'), _('Devices'), _('Busy')],
 			status.links.map((l) => [l.interface, rate(l.rate_bps), percent(l.loss), l.queue, l.devices, percent(l.busy)]),
 			_('No interface is paced.'),
 			about(status.absent, _('Not there: %s')).concat(about(status.unpaced, _('Served, and not paced: %s')))),
 		table(_('Images'), [_('Image'), _('State'), _('Here'), _('Fresh for')],
-			other.images.map((i) => [i.url, i.failure ? `${i.state} (${i.failure})` : i.state, bar(i.available_bytes, i.total_bytes),
+			status.images.map((i) => [i.url, i.failure ? `${i.state} (${i.failure})` : i.state, bar(i.available_bytes, i.total_bytes),
 				duration(i.fresh_for_s)]),
 			_('Nothing was asked for yet.'),
-			pages(first.images, other.images.length, other.totals.images, (row) => turn('images', row))),
+			pages(first.images, status.images.length, totals.images, (row) => turn('images', row))),
 	];
 }
 
@@ -98,38 +101,31 @@ function admin() {
 	return `http://${listen.replace(/^\[::\]/, '[::1]').replace(/^0\.0\.0\.0/, '127.0.0.1')}`;
 }
 
-// The relay's status, with the rows of each table from this one on.
-function ask(skip) {
-	return fs.exec(PROGRAM, ['status', '--json', '--limit', String(ROWS), '--skip', String(skip), '--url', admin()]).then((answer) => {
-		if (answer.code !== 0) throw new Error(answer.stderr);
-		return JSON.parse(answer.stdout);
-	});
-}
-
 return view.extend({
 	load: function() {
 		return uci.load('sixfold');
 	},
 
 	// The first row that is shown of each table.
-	first: { transfers: 0, images: 0 },
+	first: { devices: 0, images: 0 },
 
 	refresh: function(place) {
 		const first = this.first;
-		const { transfers, images } = first;
 		const turn = (table, row) => {
 			this.first = { ...this.first, [table]: row };
 			return this.refresh(place);
 		};
-		const status = ask(transfers);
-		return Promise.all([status, images === transfers ? status : ask(images)])
-			.then(([status, other]) => {
+		return fs.exec(PROGRAM, ['status', '--json', '--limit', String(ROWS), '--skip', String(first.devices),
+			'--skip-images', String(first.images), '--url', admin()])
+			.then((answer) => {
 				// Somebody turned a page in the meantime: that answer is yet to come.
 				if (first !== this.first) return null;
+				if (answer.code !== 0) throw new Error(answer.stderr);
+				const status = JSON.parse(answer.stdout);
 				// What is remembered no more may have been the last page.
-				if (transfers && transfers >= status.totals.transfers) return turn('transfers', 0);
-				if (images && images >= other.totals.images) return turn('images', 0);
-				return place.replaceChildren(...describe(status, other, first, turn));
+				if (first.devices && first.devices >= devices(status)) return turn('devices', 0);
+				if (first.images && first.images >= status.totals.images) return turn('images', 0);
+				return place.replaceChildren(...describe(status, first, turn));
 			})
 			.catch((error) => place.replaceChildren(...complain(error)));
 	},
