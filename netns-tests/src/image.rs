@@ -14,7 +14,7 @@ pub fn image(seed: u64, len: usize) -> Vec<u8> {
 
 /// The SHA-256 digest of an image as the relay writes it, in hexadecimal.
 pub fn sha256(image: &[u8]) -> String {
-    hmac_sha256::Hash::hash(image).iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(&hmac_sha256::Hash::hash(image)).to_string()
 }
 
 #[cfg(test)]

@@ -177,8 +177,8 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
         };
         let transfer = Transfer {
             peer: "[2001:db8::7]:5683".parse()?,
-            url,
-            etag: "00".to_owned(),
+            url: Some(url),
+            etag: Some("00".to_owned()),
             from_bytes: 0,
             sent_bytes: 128,
             total_bytes: Some(200),
@@ -187,6 +187,14 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             rate_bps: 25_400,
             left_s: Some(75.0),
             state: "fetching".to_owned(),
+            code: None,
+        };
+        let refused = Transfer {
+            peer: "[2001:db8::8]:5683".parse()?,
+            url: None,
+            state: "refused".to_owned(),
+            code: Some("4.01".to_owned()),
+            ..transfer.clone()
         };
         let link = Link {
             interface: "wpan0".to_owned(),
@@ -218,7 +226,7 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             images: vec![image],
             bans: Vec::new(),
             sessions: Vec::new(),
-            transfers: vec![transfer],
+            transfers: vec![refused, transfer],
         };
         let made =
             run("status", &serde_json::to_string(&status)?, r#"{"admin": [{"listen": "[::]:9999"}]}"#)?;
@@ -232,6 +240,7 @@ fn the_status_shows_what_the_relay_tells_as_text() -> Result<()> {
             "64 %",
             "25.4 kbit/s",
             "1 min 15 s",
+            "refused 4.01",
             "wpan0",
             "5.0 %",
             "failed (certificate)",

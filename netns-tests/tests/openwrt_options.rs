@@ -85,6 +85,7 @@ const VALUES: &[(&str, &str, &str, &str)] = &[
     ("sessions", "contexts", "/etc/k/contexts.toml", "\"/etc/k/contexts.toml\""),
     ("security", "echo", "always", "\"always\""),
     ("admin", "listen", "[::1]:9999", "\"[::1]:9999\""),
+    ("admin", "hosts", "relay.example r1.lan", "[\"relay.example\", \"r1.lan\"]"),
     ("admin", "allow_remote", "enabled", "true"),
     ("log", "level", "debug", "\"debug\""),
     ("log", "format", "json", "\"json\""),

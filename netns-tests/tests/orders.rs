@@ -69,6 +69,9 @@ fn what_is_purged_is_gone_from_memory_and_disk() -> Result<()> {
         ensure!(code == 0 && said.contains("forgot 2 known"), "{said}");
         spooled(0)?;
         ensure!(relay.metric("sixfold_cache_bytes")? >= 0.0);
+        let (code, said) = relay.command(&["purge", "/fw/misspelt.bin"])?;
+        ensure!(code == 1 && said.contains("nothing is known of it"), "{said}");
+        ensure!(relay.command(&["purge", "--all"])?.0 == 0, "whoever wants nothing to be left has it");
         Ok(())
     })
 }
@@ -85,6 +88,11 @@ fn a_banned_image_is_refused_until_the_ban_is_lifted() -> Result<()> {
         ensure!(fetch("before")?.image(PATIENCE)? == image);
         let (code, said) = relay.command(&["ban", PATH])?;
         ensure!(code == 0 && said.contains("banned https://origin.test/image.bin"), "{said}");
+        ensure!(said.ends_with("the restart of the relay\n"), "{said}");
+        let (code, said) = relay.command(&["ban", "/fw/misspelt.bin"])?;
+        ensure!(code == 0 && said.contains("no device asked for it lately"), "{said}");
+        let (code, said) = relay.command(&["ban", "/fw"])?;
+        ensure!(code == 0 && said.contains("not what is below it"), "{said}");
         for (name, path) in [("during", PATH), ("query", "/fw/image.bin?x=1"), ("double", "/fw//image.bin")] {
             let mut refused = fetch_from(name, path)?;
             ensure!(
@@ -95,8 +103,11 @@ fn a_banned_image_is_refused_until_the_ban_is_lifted() -> Result<()> {
         }
         let (_, status) = relay.command(&["status"])?;
         ensure!(status.contains("BANNED\nhttps://origin.test/image.bin"), "{status}");
+        ensure!(status.contains("refused 4.03"), "{status}");
         let (code, said) = relay.command(&["unban", PATH])?;
         ensure!(code == 0 && said.contains("again"), "{said}");
+        let (code, said) = relay.command(&["unban", PATH])?;
+        ensure!(code == 1 && said.contains("was not banned"), "{said}");
         ensure!(fetch("after")?.image(PATIENCE)? == image);
         nginx::wait_for_accesses("GET /image.bin", 1).context("its bytes stayed")?;
         Ok(())

@@ -159,6 +159,19 @@ fn the_page_follows_an_update() -> Result<()> {
         wait::until_true("more of it", PATIENCE, || {
             browser.run(bar).is_ok_and(|done| done.as_f64().is_some_and(|done| done > first))
         })?;
+        // Who is refused is put above, and what is marked in the other row stays marked.
+        browser.run("window.row = document.querySelector('#transfers tbody tr')")?;
+        let mut astray = device::fetch(&scene.net.devices[1], "astray", "/elsewhere/image.bin", &[])?;
+        ensure!(!astray.wait(PATIENCE)?.success());
+        let rows = "return [document.querySelector('#transfers tbody tr').textContent, row.isConnected ? row.rowIndex : 0].join()";
+        wait::until_true("the one that was refused", PATIENCE, || {
+            browser.run(rows).is_ok_and(|rows| {
+                rows.as_str()
+                    .is_some_and(|rows| rows.contains("/elsewhere/image.bin") && rows.ends_with(",2"))
+            })
+        })?;
+        let counts = browser.run("return document.getElementById('devices').textContent")?;
+        ensure!(counts.as_str().is_some_and(|counts| counts.contains("; 1 refused")), "{counts}");
         let rises =
             "const points = Array.from(document.querySelector('#plot-devices polyline').points, (p) => p.y);
             return Math.max(...points) - Math.min(...points);";
@@ -229,6 +242,9 @@ fn a_list_that_outgrows_the_page_gets_a_way_to_the_rest() -> Result<()> {
         wait::until_true("the way back", PATIENCE, || {
             browser.run(way).is_ok_and(|way| way == "Previous devices ?limit=1&skip=0")
         })?;
+        let images = "return document.querySelectorAll('#images tbody tr').length";
+        ensure!(browser.run(images)? == 1, "the second page of devices has the images of the first");
+        ensure!(browser.run("return document.getElementById('sessions-pages').hidden")? == true);
         ensure_content(&browser)
     })
 }

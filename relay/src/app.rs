@@ -146,15 +146,12 @@ pub fn build(config: Config) -> anyhow::Result<(Driver, Handle)> {
 pub async fn serve(file: &Path, config: Config, confinement: &Confinement) -> anyhow::Result<()> {
     // Before anybody is told that it serves, and may send one.
     let signals = Signals::catch()?;
-    let (admin_address, directory_settings) = (config.admin.listen, config.directory());
+    let (admin_settings, directory_settings) = (config.admin.clone(), config.directory());
     let (driver, handle) = build(config.clone())?;
     let mut port = SessionPort::closed(handle.clone());
     port.adopt(port.prepare(&config).await?);
     let readiness = Readiness::default();
-    let admin = match admin_address {
-        Some(address) => Some(Admin::bind(address, handle.clone(), readiness.clone()).await?),
-        None => None,
-    };
+    let admin = Admin::bind(&admin_settings, handle.clone(), readiness.clone()).await?;
     let pacing = Pacing::of(&config);
     tracing::info!("{pacing}");
     for (what, remedy) in &pacing.doubts {

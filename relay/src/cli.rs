@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::ops::admin_url;
 use crate::ops::status::Page;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ Files (Debian; on OpenWrt the configuration is /etc/config/sixfold):
 
 Signals (serve): SIGHUP reads the configuration again, SIGTERM and SIGINT finish what is under way and exit.
 
-Exit codes: 0 all is well, 1 something failed, 2 the command line or the configuration is wrong.";
+Exit codes: 0 all is well; 1 something failed, or purge, unban or sessions revoke found nothing of that name; 2 the command
+line or the configuration is wrong.";
 
 /// Fetches firmware once over HTTPS and feeds every device behind a border router over CoAP.
 #[derive(Debug, Parser)]
@@ -71,9 +73,9 @@ pub enum SessionsCommand {
 /// Which relay, and which part of the list.
 #[derive(Args, Debug)]
 pub struct SessionListOptions {
-    /// The admin address of the relay.
-    #[arg(long, default_value = "http://[::1]:9683", value_name = "URL")]
-    pub url: String,
+    /// Which relay.
+    #[command(flatten)]
+    pub relay: Running,
     /// How many at most, up to 1000.
     #[arg(long, default_value_t = Page::default().limit, value_parser = rows, value_name = "N")]
     pub limit: usize,
@@ -85,9 +87,9 @@ pub struct SessionListOptions {
 /// Which relay, and whose sessions.
 #[derive(Args, Debug)]
 pub struct RevokeOptions {
-    /// The admin address of the relay.
-    #[arg(long, default_value = "http://[::1]:9683", value_name = "URL")]
-    pub url: String,
+    /// Which relay.
+    #[command(flatten)]
+    pub relay: Running,
     /// The device, as the list calls it.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub name: Option<String>,
@@ -119,8 +121,15 @@ pub struct ServeOptions {
 /// Which relay.
 #[derive(Args, Debug)]
 pub struct Running {
-    /// The admin address of the relay.
-    #[arg(long, default_value = "http://[::1]:9683", value_name = "URL")]
+    /// The admin address of the relay: its admin.listen.
+    #[arg(
+        long,
+        default_value = "http://[::1]:9683",
+        env = "SIXFOLD_URL",
+        hide_env_values = true,
+        value_parser = admin_url,
+        value_name = "URL"
+    )]
     pub url: String,
 }
 
@@ -168,12 +177,15 @@ pub struct StatusOptions {
     /// The time between two refreshes, at least 100 ms.
     #[arg(long, default_value = "1s", value_parser = interval, value_name = "TIME")]
     pub interval: Duration,
-    /// How many images and how many devices at most, up to 1000.
+    /// How many devices and how many images at most, up to 1000.
     #[arg(long, default_value_t = Page::default().limit, value_parser = rows, value_name = "N")]
     pub limit: usize,
-    /// How many of each are left out before them.
+    /// How many devices are left out before them.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub skip: usize,
+    /// How many images are.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub skip_images: usize,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -208,6 +220,21 @@ mod tests {
         }
         let complaint = Cli::try_parse_from(["sixfold-relay", "purge"]).unwrap_err().to_string();
         assert!(complaint.contains("URI|PATH") && complaint.contains("--all"), "{complaint}");
+    }
+
+    #[test]
+    fn what_is_no_admin_address_is_a_mistake_of_the_command_line() {
+        for command in [&["status"][..], &["ban", "/a"], &["sessions", "list"], &["sessions", "revoke", "a"]]
+        {
+            for (url, possible) in
+                [("http://[::1]:9683", true), ("foo", false), ("https://[::1]:9683", false)]
+            {
+                let parsed = Cli::try_parse_from([&["sixfold-relay"], command, &["--url", url]].concat());
+                assert_eq!(parsed.is_ok(), possible, "{command:?} {url}");
+                let complaint = parsed.err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(possible || complaint.contains("http://"), "{complaint}");
+            }
+        }
     }
 
     #[test]

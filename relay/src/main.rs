@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use sixfold_relay::cli::{
-    Cli, Command, ConfigFile, PurgeOptions, Resources, RevokeOptions, ServeOptions, SessionListOptions,
-    SessionsCommand, StatusOptions,
+    Cli, Command, ConfigFile, PurgeOptions, Resources, RevokeOptions, Running, ServeOptions,
+    SessionListOptions, SessionsCommand, StatusOptions,
 };
 use sixfold_relay::config::{Config, Mistakes};
 use sixfold_relay::confine::Confinement;
@@ -29,8 +29,8 @@ fn main() -> ExitCode {
         Command::Status(options) => run(show_status(options)),
         Command::Prefetch(what) => run(prefetch(what)),
         Command::Purge(options) => run(purge(options)),
-        Command::Ban(what) => run(for_each(what, |name| Order::Ban { name })),
-        Command::Unban(what) => run(for_each(what, |name| Order::LiftBan { name })),
+        Command::Ban(what) => run(for_each(&what.relay, &what.names, |name| Order::Ban { name })),
+        Command::Unban(what) => run(for_each(&what.relay, &what.names, |name| Order::LiftBan { name })),
         Command::Sessions(SessionsCommand::List(options)) => run(list_sessions(options)),
         Command::Sessions(SessionsCommand::Revoke(options)) => run(revoke_sessions(options)),
     };
@@ -96,7 +96,8 @@ fn refuse(mistakes: &Mistakes) -> ExitCode {
 }
 
 async fn show_status(options: &StatusOptions) -> anyhow::Result<ExitCode> {
-    let page = Page { limit: options.limit, skip: options.skip };
+    let StatusOptions { limit, skip, skip_images, .. } = *options;
+    let page = Page { limit, skip, skip_images, ..Page::default() };
     let form = if options.json { Form::Json } else { Form::Text };
     let refreshes = io::stdout().is_terminal() && form == Form::Text && !options.once;
     if options.watch || refreshes {
@@ -128,30 +129,32 @@ async fn purge(options: &PurgeOptions) -> anyhow::Result<ExitCode> {
         let report = order::tell(&options.relay.url, &Order::Purge { name: None }).await?;
         return print(&format!("{report}\n"));
     }
-    for name in &options.names {
-        let report = order::tell(&options.relay.url, &Order::Purge { name: Some(name.clone()) }).await?;
-        print(&format!("{report}\n"))?;
-    }
-    Ok(ExitCode::SUCCESS)
+    for_each(&options.relay, &options.names, |name| Order::Purge { name: Some(name) }).await
 }
 
-async fn for_each(what: &Resources, order: fn(String) -> Order) -> anyhow::Result<ExitCode> {
-    for name in &what.names {
-        let report: Report = order::tell(&what.relay.url, &order(name.clone())).await?;
+/// One after another. A name of which there was nothing to purge or to unban is a failure: it was most likely misspelt. A ban is
+/// none, for it holds whether anybody asked before or not.
+async fn for_each(relay: &Running, names: &[String], order: fn(String) -> Order) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
+    for name in names {
+        let report = order::tell(&relay.url, &order(name.clone())).await?;
         print(&format!("{report}\n"))?;
+        if matches!(report, Report::Purged { images: 0 } | Report::Lifted { was_banned: false, .. }) {
+            code = ExitCode::FAILURE;
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 async fn list_sessions(options: &SessionListOptions) -> anyhow::Result<ExitCode> {
-    let page = Page { limit: options.limit, skip: options.skip };
-    let status = status::fetch(&options.url, page).await?;
+    let page = Page { limit: options.limit, skip_sessions: options.skip, ..Page::default() };
+    let status = status::fetch(&options.relay.url, page).await?;
     print(&status::SessionList(&status).to_string())
 }
 
 /// A name that nobody has is a failure: it was most likely misspelt. So are sessions that a restart may bring back.
 async fn revoke_sessions(options: &RevokeOptions) -> anyhow::Result<ExitCode> {
-    let report = order::tell(&options.url, &Order::Revoke { name: options.name.clone() }).await?;
+    let report = order::tell(&options.relay.url, &Order::Revoke { name: options.name.clone() }).await?;
     print(&format!("{report}\n"))?;
     let is_done =
         matches!(report, Report::Revoked { sessions, is_lasting: true } if sessions > 0 || options.all);

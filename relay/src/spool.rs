@@ -198,18 +198,22 @@ impl Spool {
     }
 
     /// Forgets what is kept for this URL, or everything. What is being written meanwhile will not be kept: it may
-    /// be the same bytes, of which only the last step to the disk is missing.
-    pub fn purge(&self, url: Option<&str>) {
+    /// be the same bytes, of which only the last step to the disk is missing. Gives how many files there were.
+    pub fn purge(&self, url: Option<&str>) -> usize {
         let mut index = self.index();
         if let Some(url) = url {
             let name = file_name(url);
             index.drafts.retain(|_, draft| *draft != name);
-            return self.delete_locked(&mut index, &name);
+            let count = index.files.contains_key(&name).into();
+            self.delete_locked(&mut index, &name);
+            return count;
         }
+        let count = index.files.len();
         index.drafts.clear();
         while let Some(name) = index.least_recently_used() {
             self.delete_locked(&mut index, &name);
         }
+        count
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {

@@ -16,9 +16,23 @@ pub use flash::{Create, Flash, Show};
 pub use prepare::{Prepare, Update, What};
 pub use session::Session;
 
+const EXAMPLES: &str = "\
+Examples:
+  sixfold-device fetch 'coap://[2001:db8::1]/fw/lamp.bin' -o lamp.bin
+  sixfold-device flash create flash.bin --slot-size 131072
+  sixfold-device update --flash flash.bin --discover wpan0 \\
+      --manifest /fw/lamp.bin.suit --key publisher.key.pub \\
+      --vendor example.com --class lamp --secret secret.bin
+  sixfold-device flash show flash.bin
+
+Exit status:
+  0  it is done
+  2  the command line is wrong
+  any other: why it is not; `--help` of each command has the list";
+
 /// Fetch firmware images over CoAP, and update flash from them.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, about, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -4,10 +4,12 @@
 //! engine.
 
 use crate::answer::Answer;
+use crate::bans::Bans;
 use crate::coap::{Refusal, Response};
 use crate::engine::Engine;
 use crate::image::ETag;
 use crate::origin::FetchCommand;
+use crate::resources::Resource;
 use crate::status::ImageStatus;
 use crate::store::Store;
 use crate::target;
@@ -58,6 +60,22 @@ impl<S: Store> Engine<S> {
     /// What is known of a resource, by its URL.
     pub fn image(&self, now: Instant, url: &str) -> Option<ImageStatus> {
         self.resources.peek(url).map(|resource| self.image_status(now, resource))
+    }
+
+    /// Whether anything is known of what a ban of a URL covers.
+    pub fn is_known(&self, url: &str) -> bool {
+        let ban = Bans::of(url);
+        self.resources.iter().any(|resource| ban.cover(&resource.url))
+    }
+
+    /// Whether a URL is where a route begins, or above a resource that is known: an operator may take it for all that is below.
+    pub fn is_directory(&self, url: &str) -> bool {
+        let whole = url.trim_end_matches('/');
+        let is_above = |resource: &Resource| {
+            resource.url.strip_prefix(whole).is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
+        };
+        self.config.routes.iter().any(|route| route.origin.trim_end_matches('/') == whole)
+            || self.resources.iter().any(is_above)
     }
 
     /// Fetches what an operator names, unless it is fresh or being fetched; also after a failure that is remembered. The

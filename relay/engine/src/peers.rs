@@ -10,7 +10,7 @@ use crate::timers::TimerId;
 use foldhash::quality::FixedState;
 use lru::LruCache;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::{Szx, params};
+use sixfold_profile::coap::{Code, Szx, params};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -53,6 +53,24 @@ impl Transfer {
     }
 }
 
+/// The most characters that are remembered of what a device was refused.
+const MAX_REFUSED: usize = 128;
+
+/// The latest request of a device that was refused.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// What it asked for: a URL, or a path that means none; empty if that could not be read.
+    pub(crate) what: Arc<str>,
+    pub(crate) code: Code,
+    pub(crate) at: Instant,
+}
+
+impl Refused {
+    fn is_of(&self, what: &str) -> bool {
+        what.chars().take(MAX_REFUSED).eq(self.what.chars())
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) last_seen: Instant,
@@ -65,6 +83,8 @@ pub(crate) struct Peer {
     pub(crate) live_until: Option<Instant>,
     /// How often it was told that what it sent could not be opened.
     pub(crate) refusals: Refusals,
+    /// What it was refused last, until it gets that.
+    pub(crate) refused: Option<Refused>,
     /// Requests of this device that wait, for the origin or for the link: unprotected and protected ones.
     waiting: [usize; 2],
     /// The separate response that it has not acknowledged yet.
@@ -75,7 +95,7 @@ pub(crate) struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Separate {
     pub(crate) message_id: u16,
-    /// Of which version it carries a block.
+    /// The version whose block it carries.
     pub(crate) etag: Option<ETag>,
     pub(crate) is_protected: bool,
 }
@@ -100,6 +120,24 @@ impl Peer {
     pub(crate) fn waiting(&mut self, exchange: ExchangeId) -> &mut usize {
         let [plain, protected] = &mut self.waiting;
         if exchange.is_protected { protected } else { plain }
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting != [0; 2]
+    }
+
+    /// It asks for `what`, and is told no.
+    pub(crate) fn refuse(&mut self, now: Instant, what: &str, code: Code) {
+        let before = self.refused.take().filter(|refused| refused.is_of(what)).map(|refused| refused.what);
+        let what = before.unwrap_or_else(|| what.chars().take(MAX_REFUSED).collect::<String>().into());
+        self.refused = Some(Refused { what, code, at: now });
+    }
+
+    /// It gets `what`. If it could not be read before what it asked for, it can now.
+    pub(crate) fn serve(&mut self, what: &str) {
+        if self.refused.as_ref().is_some_and(|refused| refused.what.is_empty() || refused.is_of(what)) {
+            self.refused = None;
+        }
     }
 
     pub(crate) fn transfer(&self, url: &str, is_protected: bool) -> Option<&Transfer> {
@@ -154,6 +192,7 @@ impl Peers {
             transfers: Vec::new(),
             live_until: None,
             refusals: Refusals::default(),
+            refused: None,
             waiting: [0; 2],
             separate: None,
         };

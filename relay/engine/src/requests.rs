@@ -81,10 +81,26 @@ impl<S: Store> Engine<S> {
     pub(crate) fn serve(&mut self, now: Instant, reply: Reply, message: &Message<'_>) {
         self.event(Event::Request(message.code));
         let mut url = std::mem::take(&mut self.url);
+        url.clear();
         if let Err(refusal) = self.process(now, reply, message, &mut url) {
-            self.refuse(now, reply, &Wants::default(), refusal);
+            self.turn_down(now, reply, message, &Wants::default(), &url, refusal);
         }
         self.url = url;
+    }
+
+    /// Refuses a request, and remembers that; `url` is empty unless it means a resource.
+    fn turn_down(
+        &mut self,
+        now: Instant,
+        reply: Reply,
+        message: &Message<'_>,
+        wants: &Wants,
+        url: &str,
+        refusal: Refusal,
+    ) {
+        let asked = url.is_empty().then(|| asked_for(message));
+        self.note_answer(now, reply.path.peer, asked.as_deref().unwrap_or(url), refusal.code);
+        self.refuse(now, reply, wants, refusal);
     }
 
     fn process(
@@ -105,7 +121,7 @@ impl<S: Store> Engine<S> {
         };
         let outcome = self.dispatch(now, reply, message, &ask, url);
         if let Err(refusal) = outcome {
-            self.refuse(now, reply, &ask.wants, refusal);
+            self.turn_down(now, reply, message, &ask.wants, url, refusal);
         }
         Ok(())
     }
@@ -122,7 +138,7 @@ impl<S: Store> Engine<S> {
             return self.take_edhoc(now, reply, message, ask);
         }
         check_method(message.code, ask)?;
-        let target = target::resolve(&self.config, message, ask, url)?;
+        let target = target::resolve(&self.config, message, ask, url).inspect_err(|_| url.clear())?;
         self.hear(now, &reply, &ask.wants);
         if self.requires_session(target) && reply.bound.is_none() {
             self.event(Event::SessionRefused(SessionRefusal::Required));
@@ -262,7 +278,7 @@ impl<S: Store> Engine<S> {
         let url = fetch.url.clone();
         match self.answer_from(now, id, &reply, wants) {
             None => {}
-            Some(Answer::NotYet) if !self.takes_part(now, &reply, wants, &url) => {}
+            Some(Answer::NotYet) if !self.join_group_of_fetch(now, &reply, wants, &url) => {}
             Some(Answer::NotYet) => return Ok(()),
             Some(answer) => {
                 self.deliver(now, reply, wants, &url, answer);
@@ -305,7 +321,7 @@ impl<S: Store> Engine<S> {
         let exchange = reply.exchange();
         let waiting = peer.waiting(exchange);
         if *waiting > 0
-            && let Some(link) = self.links.get_mut(reply.path.interface)
+            && let Some(link) = self.links.link_mut(reply.path.interface)
         {
             // NSTART is 1 (RFC 7252 §4.7): who has a second request waiting pays for it, and who has nothing left to pay
             // with has no third.
@@ -399,6 +415,12 @@ fn check_method(code: Code, ask: &Ask<'_>) -> Result<(), Refusal> {
         Code::FETCH => Err(Refusal::new(Code::BAD_REQUEST, "FETCH without Content-Format")),
         _ => Err(Refusal::new(Code::METHOD_NOT_ALLOWED, "only GET")),
     }
+}
+
+/// What a request is about, for people, where no URL is known: its Proxy-Uri or Uri-Path.
+fn asked_for(message: &Message<'_>) -> String {
+    let proxy_uri = message.options().find(|opt| opt.number == option::PROXY_URI);
+    proxy_uri.map_or_else(|| uri_path(message), |uri| String::from_utf8_lossy(uri.value).into_owned())
 }
 
 /// The Uri-Path as text, for links: what is not a legal path character is percent-encoded.

@@ -21,7 +21,7 @@ impl<S: Store> Engine<S> {
     /// Sends an answer when its link has room.
     pub(crate) fn deliver(&mut self, now: Instant, reply: Reply, wants: &Wants, url: &str, answer: Answer) {
         if let Answer::Block { etag, .. } = answer
-            && self.take_part(now, &reply, wants, url, etag)
+            && self.join_group(now, &reply, wants, url, etag)
         {
             return;
         }
@@ -39,7 +39,10 @@ impl<S: Store> Engine<S> {
     pub(crate) fn emit(&mut self, now: Instant, reply: Reply, wants: &Wants, url: &str, answer: Answer) {
         match answer {
             Answer::NotYet => {}
-            Answer::Other(response) => self.respond(now, reply, wants, response),
+            Answer::Other(response) => {
+                self.note_answer(now, reply.path.peer, url, response.code());
+                self.respond(now, reply, wants, response);
+            }
             Answer::Block { mut response, etag, start, last } => {
                 let end = start + response.payload.len();
                 let offered = self.offered(&reply, wants, url, None);
@@ -55,6 +58,12 @@ impl<S: Store> Engine<S> {
                 }
             }
         }
+    }
+
+    /// Remembers what a device was refused, for those who look for it.
+    pub(crate) fn note_answer(&mut self, now: Instant, address: SocketAddr, what: &str, code: Code) {
+        let Some(peer) = self.peers.peek_mut(&address) else { return };
+        if code.is_success() { peer.serve(what) } else { peer.refuse(now, what, code) }
     }
 
     /// Refuses a request. Who may try again is told when (RFC 7252 §5.9.3.4, RFC 8516 §3): without Max-Age it would be after
@@ -191,6 +200,7 @@ impl<S: Store> Engine<S> {
         let Some(exchange) = self.take_exchange(id) else { return };
         self.withdraw(exchange.reply.path.interface, id);
         let refusal = Refusal::new(Code::GATEWAY_TIMEOUT, "origin or link: too slow");
+        self.note_answer(now, id.peer, &exchange.url, refusal.code);
         self.respond(now, exchange.reply, &exchange.wants, Response::refusal(refusal, None));
         if let Some(fetch) = self.resources.peek(&exchange.url).and_then(|resource| resource.fetch) {
             self.leave(fetch, id);

@@ -6,11 +6,11 @@ use crate::image::ETag;
 use crate::links::Paced;
 use crate::origin::Failure;
 use crate::pacing::LinkConfig;
-use crate::peers::Transfer;
+use crate::peers::{Peer, Refused, SILENCE, Transfer};
 use crate::resources::Resource;
 use crate::store::Store;
 use sixfold_profile::Instant;
-use sixfold_profile::coap::Szx;
+use sixfold_profile::coap::{Code, Szx};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,56 +69,101 @@ pub struct ImageStatus {
     pub fresh_for: Duration,
     /// Devices that want to hear of a new version.
     pub observers: usize,
-    /// How the origin failed, for as long as that is remembered.
+    /// How the origin failed when it was asked last, if it did.
     pub failure: Option<Failure>,
 }
 
-/// How a transfer stands.
+/// How a device stands with an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferState {
-    /// Blocks leave as the device asks for them.
-    Fetching,
-    /// The answer to its request waits for its link.
-    Waiting,
+    /// What it asked for last in vain was refused, and nothing came of it since.
+    Refused,
     /// It should have asked for the next block: its request was lost, it writes to flash, or it is gone.
     Missing,
+    /// The answer to its request waits for its link or, before the first block, for the origin.
+    Waiting,
+    /// Blocks leave as the device asks for them.
+    Fetching,
+    /// It was heard, and got no more than one block that was not the last: it looks for relays or images.
+    Asked,
     /// The last block has left.
     Finished,
 }
 
 impl TransferState {
+    /// Every variant, those that somebody may have to do something about first.
+    pub const ALL: [Self; 6] =
+        [Self::Refused, Self::Missing, Self::Waiting, Self::Fetching, Self::Asked, Self::Finished];
+
     /// The word for it.
     pub const fn label(self) -> &'static str {
         match self {
-            Self::Fetching => "fetching",
-            Self::Waiting => "waiting",
+            Self::Refused => "refused",
             Self::Missing => "missing",
+            Self::Waiting => "waiting",
+            Self::Fetching => "fetching",
+            Self::Asked => "asked",
             Self::Finished => "finished",
+        }
+    }
+
+    /// Where it is in lists. A device waits and fetches in turn: it would jump with each block.
+    const fn rank(self) -> u8 {
+        match self {
+            Self::Fetching => Self::Waiting as u8,
+            other => other as u8,
         }
     }
 }
 
-/// One device that fetches, or has fetched, an image.
+/// One device and one image: what it fetches, has fetched, or was refused.
 #[derive(Clone, Debug)]
 pub struct TransferStatus {
     /// Which device.
     pub peer: SocketAddr,
-    /// Which resource.
-    pub url: Arc<str>,
-    /// Which version.
-    pub etag: ETag,
+    /// Which resource; the path that it asked for where no URL belongs to that; nothing if neither is known.
+    pub url: Option<Arc<str>>,
+    /// Which version, once blocks of it were sent.
+    pub etag: Option<ETag>,
     /// Where it began, in bytes: a device may go on in the middle.
     pub from: usize,
     /// How far blocks have been sent, in bytes.
     pub sent: usize,
     /// The length of the image, if it is still known.
     pub total: Option<usize>,
-    /// Since its first request.
+    /// Since its first request; of one that was refused, since then; of one that only asked, since its latest request.
     pub age: Duration,
     /// From its first request to its latest.
     pub duration: Duration,
     /// How it stands.
     pub state: TransferState,
+    /// With what it was refused.
+    pub code: Option<Code>,
+}
+
+/// A line of the list of devices, before anything is copied.
+struct Row<'e> {
+    peer: SocketAddr,
+    state: TransferState,
+    about: About<'e>,
+}
+
+enum About<'e> {
+    Transfer(&'e Transfer),
+    Refusal(&'e Refused),
+    /// Nothing is known but when it was heard.
+    Nothing(Instant),
+}
+
+impl<'e> Row<'e> {
+    /// Its place in the list: it keeps it for as long as its state is the same.
+    fn place(&self) -> (u8, SocketAddr, &'e str) {
+        let url = match self.about {
+            About::Transfer(transfer) => &*transfer.url,
+            About::Refusal(_) | About::Nothing(_) => "",
+        };
+        (self.state.rank(), self.peer, url)
+    }
 }
 
 /// One paced link.
@@ -233,10 +278,7 @@ impl<S: Store> Engine<S> {
             total: partial.map_or(current.map(|current| current.length), |partial| partial.total()),
             fresh_for: current.map_or(Duration::ZERO, |current| current.fresh_until.since(now)),
             observers: resource.observers,
-            failure: resource
-                .negative
-                .filter(|negative| now < negative.until)
-                .map(|negative| negative.failure),
+            failure: resource.negative.map(|negative| negative.failure),
         }
     }
 
@@ -253,23 +295,82 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Transfers that are remembered, the most recently active device first: at most `limit`, after so many that are left out.
-    pub fn transfers(&self, now: Instant, skip: usize, limit: usize) -> Vec<TransferStatus> {
-        let all =
-            self.peers.iter().flat_map(|(&peer, record)| record.transfers.iter().map(move |t| (peer, t)));
-        let some = all.filter(|(_, transfer)| transfer.begun).skip(skip).take(limit);
-        some.map(|(peer, transfer)| TransferStatus {
-            peer,
-            url: transfer.url.clone(),
-            etag: transfer.etag,
-            from: transfer.from,
-            sent: transfer.sent,
-            total: self.length_of(&transfer.url, transfer.etag),
-            age: now.since(transfer.started),
-            duration: transfer.last.since(transfer.started),
-            state: self.transfer_state(peer, transfer),
-        })
-        .collect()
+    /// The devices that are remembered with their transfers, by state and then by address: at most `limit` rows, after so
+    /// many that are left out; and how many rows there are of each state, in the order of [`TransferState::ALL`]. Every device
+    /// has a row at least. Looks at every device, and copies what it gives.
+    pub fn transfers(
+        &self,
+        now: Instant,
+        skip: usize,
+        limit: usize,
+    ) -> (Vec<TransferStatus>, [usize; TransferState::ALL.len()]) {
+        let mut rows: Vec<_> =
+            self.peers.iter().flat_map(|(&address, peer)| self.rows(now, address, peer)).collect();
+        let mut counts = [0; TransferState::ALL.len()];
+        rows.iter().for_each(|row| counts[row.state as usize] += 1);
+        let end = skip.saturating_add(limit);
+        if end < rows.len() {
+            rows.select_nth_unstable_by_key(end, Row::place);
+            rows.truncate(end);
+        }
+        rows.sort_unstable_by_key(Row::place);
+        (rows.into_iter().skip(skip).map(|row| self.transfer_status(now, &row)).collect(), counts)
+    }
+
+    /// What there is to say of a device: what it was refused lately, each transfer that began; and if that is nothing, that it
+    /// was heard.
+    fn rows<'e>(
+        &'e self,
+        now: Instant,
+        address: SocketAddr,
+        peer: &'e Peer,
+    ) -> impl Iterator<Item = Row<'e>> {
+        let row = move |state, about| Row { peer: address, state, about };
+        let refused = peer.refused.as_ref().filter(|refused| now.since(refused.at) < SILENCE);
+        let begun = peer.transfers.iter().filter(|transfer| transfer.begun);
+        let is_silent = refused.is_none() && begun.clone().next().is_none();
+        let heard = is_silent.then(|| {
+            let looks = peer.transfers.last().map_or(About::Nothing(peer.last_seen), About::Transfer);
+            row(if peer.is_waiting() { TransferState::Waiting } else { TransferState::Asked }, looks)
+        });
+        let refused = refused.map(|refused| row(TransferState::Refused, About::Refusal(refused)));
+        let begun =
+            begun.map(move |transfer| row(self.transfer_state(address, transfer), About::Transfer(transfer)));
+        refused.into_iter().chain(begun).chain(heard)
+    }
+
+    fn transfer_status(&self, now: Instant, row: &Row<'_>) -> TransferStatus {
+        let nothing = TransferStatus {
+            peer: row.peer,
+            url: None,
+            etag: None,
+            from: 0,
+            sent: 0,
+            total: None,
+            age: Duration::ZERO,
+            duration: Duration::ZERO,
+            state: row.state,
+            code: None,
+        };
+        match row.about {
+            About::Transfer(transfer) => TransferStatus {
+                url: Some(transfer.url.clone()),
+                etag: Some(transfer.etag),
+                from: transfer.from,
+                sent: transfer.sent,
+                total: self.length_of(&transfer.url, transfer.etag),
+                age: now.since(if transfer.begun { transfer.started } else { transfer.last }),
+                duration: transfer.last.since(transfer.started),
+                ..nothing
+            },
+            About::Refusal(refused) => TransferStatus {
+                url: Some(refused.what.clone()).filter(|what| !what.is_empty()),
+                age: now.since(refused.at),
+                code: Some(refused.code),
+                ..nothing
+            },
+            About::Nothing(heard) => TransferStatus { age: now.since(heard), ..nothing },
+        }
     }
 
     fn transfer_state(&self, peer: SocketAddr, transfer: &Transfer) -> TransferState {

@@ -43,6 +43,7 @@ impl<S: Store> Engine<S> {
     ) {
         let Sent { etag, is_protected, start, end, last, offered } = block;
         let Some(peer) = self.peers.peek_mut(&address) else { return };
+        peer.serve(url);
         match peer.transfer_mut(url, is_protected).filter(|transfer| transfer.etag == etag) {
             Some(transfer) if transfer.finished && start > 0 => {}
             Some(transfer) if !transfer.finished => {

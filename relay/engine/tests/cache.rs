@@ -323,7 +323,7 @@ fn whoever_looks_at_the_status_uses_no_image() {
     assert_eq!(engine.images(now, 0, 100)[0].available, 100);
     assert_eq!(engine.image(now, URL).unwrap().state, ImageState::Fresh);
     assert_eq!(engine.image_states(now).iter().sum::<usize>(), 1);
-    assert_eq!(engine.transfers(now, 0, 100).len(), 1);
+    assert_eq!(engine.transfers(now, 0, 100).0.len(), 1);
     assert_eq!(engine.store().1.get(), used);
     engine.handle_datagram(now, path(2), &Ask::get(2, 1, "image.bin").datagram());
     assert!(engine.store().1.get() > used, "a device does");

@@ -231,3 +231,18 @@ fn bans_are_bounded_and_outlive_their_route() {
     let url = "https://origin.example/base/7";
     assert_eq!(bench.engine.lift_ban(url), Ok((url.to_owned(), true)));
 }
+
+#[test]
+fn what_is_banned_in_vain_or_only_in_part_can_be_told() {
+    let mut bench = Bench::with_image(600, 3600);
+    let parent = URL.rsplit_once('/').unwrap().0;
+    assert_eq!((bench.engine.is_known(URL), bench.engine.is_directory(URL)), (true, false));
+    let misspelt = URL.replace("image", "imgae");
+    assert_eq!((bench.engine.is_known(&misspelt), bench.engine.is_directory(&misspelt)), (false, false));
+    // Where a route begins, and above something that is known.
+    for directory in [parent, &format!("{parent}/"), "https://origin.example"] {
+        assert_eq!((bench.engine.is_known(directory), bench.engine.is_directory(directory)), (false, true));
+    }
+    bench.send(&Ask::get(1, 1, "other.bin").with(option::URI_QUERY, b"x=1"));
+    assert!(bench.engine.is_known(&URL.replace("image", "other")), "a ban is of any query");
+}

@@ -4,7 +4,7 @@
 
 mod support;
 
-use sixfold_engine::Event;
+use sixfold_engine::{Event, TransferState};
 use sixfold_profile::coap::{Code, option};
 use std::time::Duration;
 use support::{Ask, Bench, body, config};
@@ -17,7 +17,9 @@ fn counts(bench: &mut Bench) -> (usize, usize, usize) {
     let count = |is: fn(&Event) -> bool| bench.events.iter().filter(|event| is(event)).count();
     let started = count(|event| matches!(event, Event::TransferStarted));
     let ended = count(|event| matches!(event, Event::TransferEnded { .. }));
-    (started, ended, bench.engine.transfers(bench.now, 0, 10).len())
+    let (rows, _) = bench.engine.transfers(bench.now, 0, 10);
+    let shown = rows.iter().filter(|row| row.state != TransferState::Asked).count();
+    (started, ended, shown)
 }
 
 /// As `prepare` does, so that it finds what is wrong while the old image still runs.

@@ -178,6 +178,8 @@ pub struct Security {
 pub struct Admin {
     /// `None` turns it off.
     pub listen: Option<SocketAddr>,
+    /// The names by which it may be asked, beside `localhost` and addresses.
+    pub hosts: Vec<String>,
 }
 
 /// The log.
@@ -243,7 +245,7 @@ impl Default for ResourceDirectory {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1u16], 9683))) }
+        Self { listen: Some(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1u16], 9683))), hosts: Vec::new() }
     }
 }
 

@@ -275,6 +275,7 @@ fn read_admin(section: &mut Section<'_, '_>, config: &mut Config) {
         let message = "is not a loopback address, and the admin address has no password; use \"[::1]:9683\", or allow_remote = true behind a firewall";
         section.mistake(line, "listen", message);
     }
+    section.read_list("hosts", 0, &mut config.admin.hosts, values::host);
 }
 
 fn read_directory(section: &mut Section<'_, '_>, config: &mut Config) {

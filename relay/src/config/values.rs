@@ -220,6 +220,18 @@ pub(super) fn endpoint(value: &DeValue<'_>) -> Outcome<String> {
     Ok(name)
 }
 
+/// A name of this machine in the DNS, as far as the admin server has to know it again.
+pub(super) fn host(value: &DeValue<'_>) -> Outcome<String> {
+    let name = text(value)?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if name.is_empty() || !name.chars().all(is_name) {
+        return Err(
+            "is no host name; give it without scheme and port, such as \"relay.example.com\"".to_owned()
+        );
+    }
+    Ok(name)
+}
+
 pub(super) fn entries<'v, 't>(value: &'v DeValue<'t>, least: usize) -> Outcome<&'v DeArray<'t>> {
     let array = value.as_array().ok_or_else(|| wrong(value, "a list in brackets"))?;
     if array.len() < least {

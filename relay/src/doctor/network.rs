@@ -84,7 +84,7 @@ impl Running {
 /// Looks for it.
 pub(super) async fn running(config: &Config) -> Running {
     if let Some(admin) = config.admin.listen
-        && status::fetch(&format!("http://{admin}"), Page { limit: 1, skip: 0 }).await.is_ok()
+        && status::fetch(&format!("http://{admin}"), Page { limit: 1, ..Page::default() }).await.is_ok()
     {
         return Running::Answers;
     }

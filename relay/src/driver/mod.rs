@@ -1,9 +1,9 @@
 //! The event loop: sockets, timers, origin client and commands around one engine.
 //!
 //! It makes no protocol decisions and keeps no datagrams: what the engine says leaves at once or is counted as
-//! dropped. When several things are ready, commands come first (they are rare and people wait for them; what ends sessions comes before what
-//! shows them), then
-//! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
+//! dropped. When several things are ready, commands come first: they are rare, and people wait for them. Of these, what
+//! ends sessions comes before what shows them. Then come the origin (its bytes answer devices that wait), datagrams in
+//! batches, and time.
 
 mod clock;
 pub(crate) mod door;
@@ -308,12 +308,16 @@ impl Driver {
             Order::Purge { name } => {
                 let url = name.map(|name| self.engine.locate(&name)).transpose()?;
                 let images = self.engine.purge(now, url.as_deref()) as u64;
-                if let Some(spool) = &self.spool {
-                    spool.purge(url.as_deref());
-                }
-                Ok(Report::Purged { images })
+                let on_disk = self.spool.as_ref().map_or(0, |spool| spool.purge(url.as_deref()));
+                // After a restart what is on disk is known there alone.
+                Ok(Report::Purged { images: images.max(on_disk as u64) })
             }
-            Order::Ban { name } => self.engine.ban(now, &name).map(|url| Report::Banned { url }),
+            Order::Ban { name } => {
+                let url = self.engine.ban(now, &name)?;
+                let is_known = self.engine.is_known(&url);
+                let is_directory = self.engine.is_directory(&url);
+                Ok(Report::Banned { url, is_known, is_directory })
+            }
             Order::LiftBan { name } => {
                 let (url, was_banned) = self.engine.lift_ban(&name)?;
                 Ok(Report::Lifted { url, was_banned })

@@ -1,16 +1,19 @@
 //! The admin address: metrics, health, status and orders over plain HTTP/1.1.
 //!
-//! It has no passwords; that is why it listens on loopback unless the operator wants otherwise, and takes orders from nowhere
-//! else even then. A client that is slow keeps nobody out: every connection is for one request, ends after [`PATIENCE`] at the latest,
+//! It has no passwords; that is why it listens on loopback unless the operator wants otherwise, takes orders from nowhere
+//! else even then, and answers by its own names alone ([`super::hosts`]). A client that is slow keeps nobody out: every connection is for one request, ends after [`PATIENCE`] at the latest,
 //! and makes room when [`MAX_CONNECTIONS`] are there and another one comes ([`crate::guests`]).
 
 use super::metrics::devices;
 use super::status::{self, Page};
-use super::{Order, Report, Status, order, page};
+use super::{Order, Report, Status, hosts, order, page};
+use crate::config::Admin as Settings;
 use crate::guests::{Guests, Limits, Neighbours, Place};
 use anyhow::anyhow;
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
@@ -20,6 +23,7 @@ use hyper_util::service::TowerToHyperService;
 use sixfold_engine::Unable;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -89,7 +93,7 @@ impl Readiness {
         let phase = *self.0.borrow();
         match phase {
             Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
-            Phase::Ready => match source.status(Page { limit: 0, skip: 0 }).await {
+            Phase::Ready => match source.status(Page { limit: 0, ..Page::default() }).await {
                 Ok(status) => (StatusCode::OK, ready(&status.absent)),
                 Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}\n")),
             },
@@ -126,20 +130,22 @@ struct Patience {
 }
 
 impl Admin {
-    /// Binds the address; [`Admin::run`] serves.
+    /// Binds the address of the settings; `None` if they turn it off. [`Admin::run`] serves.
     ///
     /// # Errors
     /// When the address cannot be bound: the operator's to mend.
     pub async fn bind(
-        address: SocketAddr,
+        settings: &Settings,
         source: impl StatusSource + Clone + Send + Sync + 'static,
         readiness: Readiness,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<Option<Self>> {
+        let Some(address) = settings.listen else { return Ok(None) };
         let listener = TcpListener::bind(address).await.map_err(|error| {
             let remedy = remedy(error.kind());
             anyhow!("operator: admin.listen = \"{address}\" cannot be bound ({error}): {remedy}")
         })?;
-        Ok(Self { listener, router: router(source, readiness), patience: PATIENCE })
+        let router = for_names(router(source, readiness), settings.hosts.clone());
+        Ok(Some(Self { listener, router, patience: PATIENCE }))
     }
 
     /// The address bound, for those who asked for any free port.
@@ -201,6 +207,20 @@ async fn serve(stream: TcpStream, router: Router, place: Place, patience: Patien
         Ok(Err(error)) => debug!("a client of the admin address failed: {error}"),
         Err(_) => debug!("a client of the admin address was too slow"),
     }
+}
+
+/// The same for those alone that ask by a name of this relay.
+fn for_names(router: Router, names: Vec<String>) -> Router {
+    let names: Arc<[String]> = names.into();
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let objection = hosts::objection(&request, &names);
+        async move {
+            match objection {
+                None => next.run(request).await,
+                Some(objection) => objection,
+            }
+        }
+    }))
 }
 
 fn router<S: StatusSource + Clone + Send + Sync + 'static>(source: S, readiness: Readiness) -> Router {
@@ -271,7 +291,6 @@ mod tests {
     use super::super::status::Totals;
     use super::*;
     use std::net::{IpAddr, Ipv6Addr};
-    use std::sync::Arc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     const ANY: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0);
@@ -288,7 +307,6 @@ mod tests {
         async fn order(&self, order: Order) -> anyhow::Result<Result<Report, Unable>> {
             Ok(match order {
                 Order::Purge { name: None } => Ok(Report::Purged { images: 7 }),
-                Order::Ban { name } => Ok(Report::Banned { url: name }),
                 _ => Err(Unable::NotConfigured),
             })
         }
@@ -326,7 +344,9 @@ mod tests {
 
     async fn start_with(status: Option<Status>, patience: Patience) -> (SocketAddr, Readiness) {
         let readiness = Readiness::default();
-        let mut admin = Admin::bind(ANY, Relay(status.map(Arc::new)), readiness.clone()).await.unwrap();
+        let settings = Settings { listen: Some(ANY), hosts: vec!["relay.example".to_owned()] };
+        let relay = Relay(status.map(Arc::new));
+        let mut admin = Admin::bind(&settings, relay, readiness.clone()).await.unwrap().unwrap();
         admin.patience = patience;
         let address = admin.local_addr().unwrap();
         tokio::spawn(admin.run());
@@ -344,7 +364,7 @@ mod tests {
     }
 
     async fn get(address: SocketAddr, path: &str) -> String {
-        exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: relay\r\n\r\n")).await
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
     }
 
     #[tokio::test]
@@ -361,7 +381,7 @@ mod tests {
         let wrong = get(address, "/api/status?limit=5000").await;
         assert!(wrong.starts_with("HTTP/1.1 400") && wrong.contains("limit: give 1000 at most"), "{wrong}");
         assert!(get(address, "/elsewhere").await.starts_with("HTTP/1.1 404"));
-        let post = "POST /metrics HTTP/1.1\r\nHost: relay\r\nContent-Length: 9999999\r\n\r\n";
+        let post = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n";
         assert!(exchange(address, post).await.starts_with("HTTP/1.1 405"));
     }
 
@@ -388,6 +408,31 @@ mod tests {
             let markup: String = lines.filter(|line| !line.contains("coap://")).collect();
             assert!(!markup.contains(elsewhere), "{elsewhere} in {markup}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_the_relays_is_refused() {
+        let (address, _) = start(Some(idle())).await;
+        let by = async |path: &str, name: &str| {
+            exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {name}\r\n\r\n")).await
+        };
+        for path in ["/", "/metrics", "/api/status", "/status.js", "/readyz", "/elsewhere"] {
+            let refused = by(path, "evil.example:9683").await;
+            assert!(
+                refused.starts_with("HTTP/1.1 421") && refused.contains("admin.hosts"),
+                "{path}: {refused}"
+            );
+            assert!(!refused.contains("1.2.3"), "{path}: {refused}");
+        }
+        for name in ["relay.example:9683", "localhost", "[2001:db8::1]:9683"] {
+            assert!(by("/api/status", name).await.starts_with("HTTP/1.1 200"), "{name}");
+        }
+        // The name in the request line counts, whatever the field says (RFC 9112 section 3.2.2).
+        let absolute = "GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        assert!(exchange(address, absolute).await.starts_with("HTTP/1.1 421"));
+        let order = "POST /api/order HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n";
+        assert!(exchange(address, order).await.starts_with("HTTP/1.1 421"));
+        assert!(exchange(address, "GET /healthz HTTP/1.0\r\n\r\n").await.starts_with("HTTP/1.0 200"));
     }
 
     #[tokio::test]
@@ -422,10 +467,7 @@ mod tests {
             async |url: String| format!("{:#}", status::fetch(&url, Page::default()).await.unwrap_err());
         let (stopped, _) = start(None).await;
         let answer = complaint(format!("http://{stopped}")).await;
-        assert_eq!(
-            answer,
-            format!("http://{stopped}/api/status?limit=100&skip=0 answers: relay: has stopped")
-        );
+        assert_eq!(answer, format!("http://{stopped}/api/status?limit=100 answers: relay: has stopped"));
         let other = complaint(format!("http://{stopped}/elsewhere")).await;
         assert!(other.contains("not a relay's admin address") && other.contains("404"), "{other}");
         let unused = TcpListener::bind(ANY).await.unwrap().local_addr().unwrap();
@@ -438,7 +480,7 @@ mod tests {
         let (address, _) = start(Some(idle())).await;
         let post = async |fields: &str, body: &str| {
             let length = body.len();
-            let head = "POST /api/order HTTP/1.1\r\nHost: relay\r\n";
+            let head = "POST /api/order HTTP/1.1\r\nHost: localhost\r\n";
             exchange(address, &format!("{head}{fields}Content-Length: {length}\r\n\r\n{body}")).await
         };
         let (json, purge) = ("Content-Type: application/json\r\n", "{\"order\":\"purge\"}");
@@ -456,7 +498,7 @@ mod tests {
         let page = post(&format!("{json}Origin: http://[::1]:9683\r\n"), purge).await;
         assert!(page.starts_with("HTTP/1.1 403") && page.contains("browsers"), "{page}");
         assert!(
-            exchange(address, "OPTIONS /api/order HTTP/1.1\r\nHost: relay\r\n\r\n")
+            exchange(address, "OPTIONS /api/order HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 .await
                 .starts_with("HTTP/1.1 405")
         );
@@ -483,7 +525,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_in_use_is_named_with_a_remedy() {
         let (address, _) = start(None).await;
-        let error = Admin::bind(address, Relay(None), Readiness::default()).await.unwrap_err().to_string();
+        let settings = Settings { listen: Some(address), hosts: Vec::new() };
+        let error = Admin::bind(&settings, Relay(None), Readiness::default()).await.unwrap_err().to_string();
         assert!(error.starts_with("operator: admin.listen = ") && error.contains("another port"), "{error}");
         assert!(error.contains(&address.to_string()), "{error}");
     }
@@ -544,7 +587,7 @@ mod tests {
         let (address, _) = start(Some(idle())).await;
         let request = |padding| {
             let padding = "a".repeat(padding);
-            format!("GET /healthz HTTP/1.1\r\nHost: relay\r\nPadding: {padding}\r\n\r\n")
+            format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nPadding: {padding}\r\n\r\n")
         };
         assert!(exchange(address, &request(MAX_HEADER / 2)).await.starts_with("HTTP/1.1 200"));
         assert!(!exchange(address, &request(2 * MAX_HEADER)).await.starts_with("HTTP/1.1 200"));

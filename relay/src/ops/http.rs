@@ -17,25 +17,35 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer that is taken: the longest page with the longest URLs stays below.
 const MAX_ANSWER: usize = 4 << 20;
 
+/// The admin address of a relay, as a command line names it: an `http` URL with a host.
+///
+/// # Errors
+/// What it is instead, and what to write.
+pub fn admin_url(url: &str) -> Result<String, String> {
+    below(url, "/").map(|_| url.to_owned())
+}
+
 /// The URI of a path and query on an admin address, which may be given with or without that path.
 ///
 /// # Errors
 /// When `url` is none.
 pub(super) fn uri(url: &str, path_and_query: &str) -> anyhow::Result<Uri> {
+    below(url, path_and_query).map_err(|mistake| anyhow!("operator: {mistake}"))
+}
+
+fn below(url: &str, path_and_query: &str) -> Result<Uri, String> {
     if !url.contains("://") {
-        bail!(
-            "operator: {url:?} is no URL; write http://{}",
-            if url.is_empty() { "[::1]:9683" } else { url }
-        );
+        let host = if url.is_empty() { "[::1]:9683" } else { url };
+        return Err(format!("{url:?} is no URL; write http://{host}"));
     }
     let path = path_and_query.split('?').next().unwrap_or_default();
     let base = url.trim_end_matches('/');
     let base = base.strip_suffix(path).unwrap_or(base);
-    let uri: Uri = format!("{base}{path_and_query}")
-        .parse()
-        .with_context(|| format!("operator: {url:?} is not a URL"))?;
+    let uri: Uri = format!("{base}{path_and_query}").parse().map_err(|_| format!("{url:?} is not a URL"))?;
     if uri.scheme_str() != Some("http") {
-        bail!("operator: {url:?} is not an http:// URL; give the admin address, such as http://[::1]:9683");
+        return Err(format!(
+            "{url:?} is not an http:// URL; give the admin address, such as http://[::1]:9683"
+        ));
     }
     Ok(uri)
 }
@@ -59,7 +69,10 @@ pub(super) async fn post(uri: &Uri, json: Vec<u8>) -> anyhow::Result<Bytes> {
 
 async fn ask(uri: &Uri, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
     tokio::time::timeout(PATIENCE, exchange(uri, request)).await.map_err(|_| {
-        anyhow!("relay: no answer from {uri} within {PATIENCE:?}; is this its admin address (admin.listen)?")
+        anyhow!(
+            "relay: no answer from {uri} within {PATIENCE:?}; is this its admin address (admin.listen)? \
+             --url or SIXFOLD_URL names another one"
+        )
     })?
 }
 
@@ -73,7 +86,8 @@ async fn exchange(uri: &Uri, mut request: Request<Full<Bytes>>) -> anyhow::Resul
     let host = authority.host().trim_matches(['[', ']']);
     let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await.with_context(|| {
         format!(
-            "operator: cannot ask {uri}: is the relay running, and is this its admin address (admin.listen)?"
+            "operator: cannot ask {uri}: is the relay running, and is this its admin address (admin.listen)? \
+             --url or SIXFOLD_URL names another one"
         )
     })?;
     let answer = async {
@@ -85,7 +99,7 @@ async fn exchange(uri: &Uri, mut request: Request<Full<Bytes>>) -> anyhow::Resul
     let answer = answer.await.with_context(|| {
         format!(
             "operator: cannot ask {uri}: whoever listens there does not speak HTTP; the admin address is the one in \
-             admin.listen"
+             admin.listen; --url or SIXFOLD_URL names it"
         )
     })?;
     let code = answer.status();
@@ -101,7 +115,10 @@ async fn exchange(uri: &Uri, mut request: Request<Full<Bytes>>) -> anyhow::Resul
         StatusCode::UNPROCESSABLE_ENTITY | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST if is_plain => {
             bail!("operator: {}", said())
         }
-        _ => bail!("operator: {uri} is not a relay's admin address: it answered {code}"),
+        StatusCode::MISDIRECTED_REQUEST if is_plain => bail!("{}", said()),
+        _ => bail!(
+            "operator: {uri} is not a relay's admin address: it answered {code}; --url or SIXFOLD_URL names another one"
+        ),
     }
 }
 
@@ -119,6 +136,7 @@ mod tests {
         }
         for url in ["[::1]:9683", "https://[::1]:9683", "", "http://", "coap://[::1]"] {
             assert!(uri(url, "/api/status").unwrap_err().to_string().starts_with("operator: "), "{url}");
+            assert!(admin_url(url).is_err(), "{url}");
         }
         let complaint = uri("127.0.0.1:19683", "/api/status").unwrap_err().to_string();
         assert!(complaint.ends_with("write http://127.0.0.1:19683"), "{complaint}");

@@ -4,6 +4,7 @@
 //! tells a running relay passes through here ([`order`]) and is done elsewhere.
 
 mod admin;
+mod hosts;
 mod http;
 pub mod logging;
 mod metrics;
@@ -13,6 +14,7 @@ pub mod status;
 pub mod supervisor;
 
 pub use admin::{Admin, Readiness, StatusSource};
+pub use http::admin_url;
 pub use metrics::Metrics;
 pub use order::{Order, Report};
 pub use status::Status;

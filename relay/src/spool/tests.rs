@@ -130,11 +130,11 @@ fn a_purge_is_not_undone_by_what_was_being_written() {
     let spool = open(&directory, 1 << 20);
     let begin = |url| spool.begin(url, &head("1")).unwrap().append(b"firmware").unwrap();
     let (purged, other, later) = (begin(URL), begin("b"), begin(URL));
-    spool.purge(Some(URL));
+    assert_eq!(spool.purge(Some(URL)), 0, "it is not there yet");
     assert!(!purged.commit() && other.commit() && spool.load(URL).is_none());
     assert!(begin(URL).commit(), "what begins afterwards is kept");
     let last = begin("c");
-    spool.purge(None);
+    assert_eq!(spool.purge(None), 2);
     assert!(!last.commit() && !later.commit());
     assert_eq!((spool.bytes(), files(&directory).len()), (0, 0));
 }

@@ -158,6 +158,7 @@ impl<S: Store> Engine<S> {
         if !peer.is_none_or(|peer| peer.refusals.may_leave(now)) {
             return self.drop(DropReason::Refused);
         }
+        self.note_answer(now, reply.path.peer, "", code);
         // §8.2: no cache on the way keeps it.
         let max_age = (code == Code::UNAUTHORIZED).then_some(0);
         self.turn_away(

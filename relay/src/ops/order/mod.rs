@@ -72,10 +72,18 @@ impl fmt::Display for Report {
         match self {
             Self::Resource { url, image: None, .. } => write!(f, "nothing is known of {}", printable(url)),
             Self::Resource { image: Some(image), .. } => image.fmt(f),
+            Self::Purged { images: 0 } => {
+                f.write_str("nothing is known of it, so there was nothing to forget")
+            }
             Self::Purged { images } => write!(f, "forgot {images} known resources, and their copies on disk"),
-            Self::Banned { url } => {
+            Self::Banned { url, is_known, is_directory } => {
                 let queries = if url.contains('?') { "with this query alone" } else { "with any query" };
-                write!(f, "banned {}, {queries}, until unban or the restart of the relay", printable(url))
+                write!(f, "banned {}, {queries}, until unban or the restart of the relay", printable(url))?;
+                match (is_known, is_directory) {
+                    (_, true) => f.write_str("; this one URL only, not what is below it"),
+                    (false, false) => f.write_str("; no device asked for it lately: is the name right?"),
+                    (true, false) => Ok(()),
+                }
             }
             Self::Lifted { url, was_banned: true } => write!(f, "serves {} again", printable(url)),
             Self::Lifted { url, was_banned: false } => write!(f, "{} was not banned", printable(url)),
@@ -102,7 +110,7 @@ pub enum Report {
         #[serde(default)]
         complaint: Option<String>,
     },
-    /// So many resources are forgotten.
+    /// How many resources are forgotten.
     Purged {
         /// Those that were known.
         images: u64,
@@ -111,6 +119,10 @@ pub enum Report {
     Banned {
         /// Where it comes from.
         url: String,
+        /// Whether a device, or the operator, asked for it lately.
+        is_known: bool,
+        /// It is where a route begins, or other resources are known below it: those are not banned.
+        is_directory: bool,
     },
     /// It is served.
     Lifted {
@@ -126,4 +138,22 @@ pub enum Report {
         /// No restart brings them back.
         is_lasting: bool,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_misspelt_name_is_said() {
+        let banned = |is_known, is_directory| {
+            Report::Banned { url: "https://h/a".to_owned(), is_known, is_directory }.to_string()
+        };
+        assert!(banned(true, false).ends_with("the restart of the relay"));
+        assert!(banned(false, false).ends_with("no device asked for it lately: is the name right?"));
+        for is_known in [false, true] {
+            assert!(banned(is_known, true).ends_with("this one URL only, not what is below it"));
+        }
+        assert!(Report::Purged { images: 0 }.to_string().starts_with("nothing is known of it"));
+    }
 }

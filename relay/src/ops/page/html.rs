@@ -3,7 +3,9 @@
 //! The cells are those of the plain text (`status/text.rs`), and `status.js` writes the same into the same places.
 
 use super::super::Status;
-use super::super::status::{BANS, Cell, GROUPS, IMAGES, LINKS, Page, SESSIONS, TRANSFERS, Table, progress};
+use super::super::status::{
+    BANS, Cell, GROUPS, IMAGES, LINKS, Page, SESSIONS, TRANSFERS, Table, Totals, progress,
+};
 use std::fmt::{self, Display, Formatter, Write};
 
 const HEAD: &str = r#"<!doctype html>
@@ -59,18 +61,42 @@ fn write(page: &mut String, status: &Status, part: Page) -> fmt::Result {
     }
     writeln!(page, "</dl>\n</section>")?;
     page.push_str(PLOTS);
-    table(page, &TRANSFERS, status.transfers.iter().map(|transfer| transfer.cells()))?;
-    pages(page, "devices", part, status.transfers.len(), status.totals.devices)?;
-    table(page, &SESSIONS, status.sessions.iter().map(|session| session.cells()))?;
-    pages(page, "sessions", part, status.sessions.len(), status.totals.sessions)?;
-    table(page, &LINKS, status.links.iter().map(|link| link.cells()))?;
-    let groups = status.links.iter().flat_map(|link| link.groups.iter().map(|group| group.cells(link)));
-    table(page, &GROUPS, groups)?;
-    table(page, &IMAGES, status.images.iter().map(|image| image.cells()))?;
-    pages(page, "images", part, status.images.len(), status.totals.images)?;
-    table(page, &BANS, status.ban_cells())?;
+    let Totals { states, sessions, images, .. } = status.totals;
+    let limit = part.limit;
+    let shown = Shown { limit, skip: part.skip, rows: status.transfers.len(), total: states.sum() };
+    table(page, &TRANSFERS, status.transfers.iter().map(|transfer| transfer.cells()), shown.is_none())?;
+    pages(page, "devices", "skip", shown)?;
+    let shown = Shown { limit, skip: part.skip_sessions, rows: status.sessions.len(), total: sessions };
+    table(page, &SESSIONS, status.sessions.iter().map(|session| session.cells()), shown.is_none())?;
+    pages(page, "sessions", "skip_sessions", shown)?;
+    table(page, &LINKS, status.links.iter().map(|link| link.cells()), status.links.is_empty())?;
+    let groups = || status.links.iter().flat_map(|link| link.groups.iter().map(|group| group.cells(link)));
+    table(page, &GROUPS, groups(), groups().next().is_none())?;
+    let shown = Shown { limit, skip: part.skip_images, rows: status.images.len(), total: images };
+    table(page, &IMAGES, status.images.iter().map(|image| image.cells()), shown.is_none())?;
+    pages(page, "images", "skip_images", shown)?;
+    table(page, &BANS, status.ban_cells(), status.bans.is_empty())?;
     page.push_str(FOOT);
     Ok(())
+}
+
+/// Which part of a table is shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    /// How many rows may be.
+    limit: usize,
+    /// How many are left out before them.
+    skip: usize,
+    /// How many are shown.
+    rows: usize,
+    /// How many there are.
+    total: u64,
+}
+
+impl Shown {
+    const fn is_none(self) -> bool {
+        self.total == 0 && self.rows == 0
+    }
 }
 
 /// Roles are spelled out because the style gives rows another shape on narrow screens, where browsers would forget that
@@ -79,9 +105,9 @@ fn table<const N: usize>(
     page: &mut String,
     Table { id, title, caption, head }: &Table<N>,
     rows: impl Iterator<Item = [Cell; N]>,
+    is_none: bool,
 ) -> fmt::Result {
-    let mut rows = rows.peekable();
-    let hidden = if rows.peek().is_none() { " hidden" } else { "" };
+    let hidden = if is_none { " hidden" } else { "" };
     writeln!(page, "<section aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}</h2>")?;
     let none = if hidden.is_empty() { " hidden" } else { "" };
     writeln!(page, "<p id=\"{id}-none\"{none}>None.</p>")?;
@@ -122,25 +148,23 @@ fn table<const N: usize>(
 }
 
 /// The way to the rows that are not shown; there, and hidden, where all are, for the script to fill when there are more.
-fn pages(page: &mut String, what: &str, part: Page, shown: usize, total: u64) -> fmt::Result {
-    let Page { limit, skip } = part;
-    let end = skip + shown;
+fn pages(page: &mut String, what: &str, parameter: &str, shown: Shown) -> fmt::Result {
+    let Shown { limit, skip, rows, total } = shown;
+    let end = skip.saturating_add(rows);
     let more = total.saturating_sub(end as u64);
-    let hidden = if skip == 0 && more == 0 { " hidden" } else { "" };
+    let has_previous = skip > 0 && total > 0;
+    let hidden = if has_previous || more > 0 { "" } else { " hidden" };
     write!(
         page,
         "<nav class=\"pages\" id=\"{what}-pages\" aria-label=\"More {what}\" data-limit=\"{limit}\" \
-         data-skip=\"{skip}\"{hidden}>"
+         data-parameter=\"{parameter}\" data-skip=\"{skip}\"{hidden}>"
     )?;
-    if skip > 0 {
-        write!(
-            page,
-            "<a href=\"?limit={limit}&amp;skip={}\">Previous {what}</a> ",
-            skip.saturating_sub(limit)
-        )?;
+    if has_previous {
+        let before = skip.min(usize::try_from(total).unwrap_or(skip)).saturating_sub(limit);
+        write!(page, "<a href=\"?limit={limit}&amp;{parameter}={before}\">Previous {what}</a> ")?;
     }
     if more > 0 {
-        write!(page, "<a href=\"?limit={limit}&amp;skip={end}\">{more} more {what}</a>")?;
+        write!(page, "<a href=\"?limit={limit}&amp;{parameter}={end}\">{more} more {what}</a>")?;
     }
     writeln!(page, "</nav>")
 }
@@ -170,7 +194,7 @@ mod tests {
     fn what_others_chose_is_no_markup() {
         let mut status = half_way(Page::default());
         status.images[0].url = "https://h/<script>alert('1')</script>".to_owned();
-        status.transfers[0].url = "https://h/\"onload=&x".to_owned();
+        status.transfers[0].url = Some("https://h/\"onload=&x".to_owned());
         status.links[0].interface = "<b>".to_owned();
         let page = page(&status, Page::default());
         assert!(page.contains(
@@ -196,15 +220,23 @@ mod tests {
     #[test]
     fn what_is_not_shown_has_a_link() {
         let mut status = half_way(Page::default());
-        status.totals.devices = 3;
-        let first = page(&status, Page { limit: 1, skip: 0 });
+        status.totals.states.finished = 2;
+        let of = |skip| Page { limit: 1, skip, ..Page::default() };
+        let first = page(&status, of(0));
         assert!(first.contains("<a href=\"?limit=1&amp;skip=1\">2 more devices</a>"), "{first}");
         assert!(!first.contains("Previous"), "{first}");
-        let second = page(&status, Page { limit: 1, skip: 1 });
+        let second = page(&status, of(1));
         assert!(second.contains("<a href=\"?limit=1&amp;skip=0\">Previous devices</a>"), "{second}");
         assert!(second.contains("<a href=\"?limit=1&amp;skip=2\">1 more devices</a>"), "{second}");
+        assert_eq!(second.matches("Previous").count(), 1, "the other tables have their own: {second}");
+        status.transfers.clear();
+        let behind = page(&status, of(500));
+        assert!(behind.contains("<a href=\"?limit=1&amp;skip=2\">Previous devices</a>"), "{behind}");
+        assert!(behind.contains("<p id=\"transfers-none\" hidden>"), "there are some: {behind}");
         let all = page(&half_way(Page::default()), Page::default());
-        let hidden = "aria-label=\"More devices\" data-limit=\"100\" data-skip=\"0\" hidden></nav>";
+        let hidden = "data-limit=\"100\" data-parameter=\"skip\" data-skip=\"0\" hidden></nav>";
         assert!(all.contains(hidden), "{all}");
+        let nothing = page(&half_way(Page::default()), Page { skip_sessions: 1, ..of(0) });
+        assert!(!nothing.contains("Previous sessions"), "there are none: {nothing}");
     }
 }

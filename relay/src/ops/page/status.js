@@ -41,6 +41,10 @@ function progress(done, total) {
   return total === 0 ? "0/0" : `${done}/${total} ${Math.floor((done * 100) / total)} %`;
 }
 
+// Those in trouble first, as the list of devices has them.
+const STATES = ["refused", "missing", "waiting", "fetching", "asked", "finished"];
+const rowsOfDevices = (totals) => STATES.reduce((sum, state) => sum + totals.states[state], 0);
+
 // A part of a sentence about these interfaces; nothing where there are none.
 function named(what, interfaces) {
   return interfaces.length ? `; ${what}: ${interfaces.map(printable).join(", ")}` : "";
@@ -54,6 +58,7 @@ function summary(status) {
     about: `sixfold-relay ${status.version}, up ${time(status.uptime_s)}, ${listen}` + named("absent", status.absent),
     devices:
       `${status.totals.devices} known, ${status.totals.transfers_active} transfers under way` +
+      STATES.filter((state) => status.totals.states[state]).map((state) => `; ${status.totals.states[state]} ${state}`).join("") +
       named("not paced", status.unpaced),
     cache: `${status.cache.bytes} of ${status.cache.limit_bytes} bytes`,
     origin:
@@ -62,12 +67,21 @@ function summary(status) {
   };
 }
 
+// What a row is known by: it stays the same element wherever it moves.
+const keys = {
+  transfers: (row) => `${row[0]} ${row[1]} ${row[2]}`,
+  groups: (row) => `${row[0]} ${row[1]} ${row[2]}`,
+};
+
 // A row is a list of texts, but for { done, total }: a bar.
 const tables = {
   transfers: (status) =>
     status.transfers.map((t) => [
-      t.peer, t.url, t.etag, { done: t.sent_bytes, total: t.total_bytes }, rate(t.rate_bps), t.state,
-      time(t.duration_s), optional(t.left_s, time),
+      t.peer, optional(t.url, String), optional(t.etag, String),
+      t.etag === null ? "-" : { done: t.sent_bytes, total: t.total_bytes },
+      t.etag === null ? "-" : rate(t.rate_bps),
+      t.code === null ? t.state : `${t.state} ${t.code}`,
+      t.etag === null ? `${time(t.age_s)} ago` : time(t.duration_s), optional(t.left_s, time),
     ]),
   links: (status) =>
     status.links.map((l) => [
@@ -119,16 +133,36 @@ function writeCell(cell, name, whose, value) {
   if (cell.lastChild.data !== text) cell.lastChild.data = text;
 }
 
-function writeTable(id, rows) {
+// Each row's key, with a number behind it: the same device may fetch the same version in a session and without.
+function keysOf(id, rows) {
+  const used = new Map();
+  return rows.map((row) => {
+    const key = keys[id] ? keys[id](row) : row[0];
+    used.set(key, (used.get(key) ?? 0) + 1);
+    return `${key} ${used.get(key)}`;
+  });
+}
+
+function writeTable(id, rows, total) {
   const table = byId(id);
   const body = table.tBodies[0];
   const names = Array.from(table.tHead.rows[0].cells, (head) => head.textContent);
-  table.hidden = rows.length === 0;
-  byId(`${id}-none`).hidden = rows.length > 0;
-  while (body.rows.length > rows.length) body.deleteRow(-1);
+  table.hidden = total === 0;
+  byId(`${id}-none`).hidden = total > 0;
+  const wanted = keysOf(id, rows);
+  // The relay's own rows come without keys, in the order of what it says.
+  if (!body.dataset.keyed) Array.from(body.rows).forEach((row, n) => { row.dataset.key = wanted[n]; });
+  body.dataset.keyed = "yes";
+  const kept = new Set(wanted);
+  Array.from(body.rows).filter((row) => !kept.has(row.dataset.key)).forEach((row) => row.remove());
+  const known = new Map(Array.from(body.rows, (row) => [row.dataset.key, row]));
   rows.forEach((values, n) => {
-    const row = body.rows[n] ?? body.insertRow();
+    const row = known.get(wanted[n]) ?? document.createElement("tr");
+    row.dataset.key = wanted[n];
     row.setAttribute("role", "row");
+    // One row that goes down does not make all others go up.
+    if (row.previousElementSibling && row.previousElementSibling === body.rows[n]) body.append(body.rows[n]);
+    if (body.rows[n] !== row) body.insertBefore(row, body.rows[n] ?? null);
     values.forEach((value, column) => {
       const cell = row.cells[column] ?? row.appendChild(document.createElement(column ? "td" : "th"));
       cell.setAttribute("role", column ? "cell" : "rowheader");
@@ -145,13 +179,13 @@ function writePages(what, shown, total) {
   const [limit, skip] = [Number(pages.dataset.limit), Number(pages.dataset.skip)];
   const more = Math.max(total - skip - shown, 0);
   const links = [];
-  if (skip > 0) links.push([`Previous ${what}`, Math.max(skip - limit, 0)]);
+  if (skip > 0 && total > 0) links.push([`Previous ${what}`, Math.max(Math.min(skip, total) - limit, 0)]);
   if (more > 0) links.push([`${more} more ${what}`, skip + shown]);
   pages.hidden = links.length === 0;
   while (pages.children.length > links.length) pages.lastElementChild.remove();
   links.forEach(([text, at], n) => {
     const link = pages.children[n] ?? pages.appendChild(document.createElement("a"));
-    const target = `?limit=${limit}&skip=${at}`;
+    const target = `?limit=${limit}&${pages.dataset.parameter}=${at}`;
     if (link.getAttribute("href") !== target) link.setAttribute("href", target);
     write(link, text);
   });
@@ -167,8 +201,14 @@ function announce(text) {
 
 function show(status) {
   for (const [id, text] of Object.entries(summary(status))) write(byId(id), printable(text));
-  for (const [id, rows] of Object.entries(tables)) writeTable(id, rows(status));
-  writePages("devices", status.transfers.length, status.totals.devices);
+  const totals = {
+    transfers: rowsOfDevices(status.totals), sessions: status.totals.sessions, images: status.totals.images,
+  };
+  for (const [id, rowsOf] of Object.entries(tables)) {
+    const rows = rowsOf(status);
+    writeTable(id, rows, totals[id] ?? rows.length);
+  }
+  writePages("devices", status.transfers.length, totals.transfers);
   writePages("sessions", status.sessions.length, status.totals.sessions);
   writePages("images", status.images.length, status.totals.images);
   const active = status.totals.transfers_active;

@@ -9,8 +9,7 @@ use anyhow::Context;
 /// # Errors
 /// Who is not there, or is no relay, and what to check.
 pub async fn fetch(url: &str, page: Page) -> anyhow::Result<Status> {
-    let Page { limit, skip } = page;
-    let uri = http::uri(url, &format!("{PATH}?limit={limit}&skip={skip}"))?;
+    let uri = http::uri(url, &format!("{PATH}?{}", page.to_query()))?;
     serde_json::from_slice(&http::get(&uri).await?).with_context(|| {
         format!("operator: {uri} is not a relay's admin address, or the relay is of another version")
     })

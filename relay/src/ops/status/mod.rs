@@ -18,6 +18,7 @@ use sixfold_engine::{
     Engine, GroupStatus, ImageState, ImageStatus, Instant, LinkStatus, SessionStatus, Store, TransferState,
     TransferStatus,
 };
+use sixfold_profile::Hex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,21 +31,25 @@ pub const VALIDATING: &str = ImageState::Validating.label();
 /// The path of the status on the admin address.
 pub const PATH: &str = "/api/status";
 
-/// Which part of the tables of images, transfers and sessions is wanted: they may have thousands of rows, and the relay serves nobody
+/// Which part of the tables of devices, images and sessions is wanted: they may have thousands of rows, and the relay serves nobody
 /// while they are copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// How many rows at most.
+    /// How many rows of each at most.
     pub limit: usize,
-    /// How many are left out before them.
+    /// How many devices are left out before them.
     pub skip: usize,
+    /// How many images are.
+    pub skip_images: usize,
+    /// How many sessions are.
+    pub skip_sessions: usize,
 }
 
 impl Page {
     /// The most rows that are given at once.
     pub const MOST: usize = 1000;
 
-    /// Reads the query of a URL: `limit=20&skip=40`.
+    /// Reads the query of a URL: `limit=20&skip=40`, with `skip_images` and `skip_sessions` too.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -54,7 +59,13 @@ impl Page {
             let (field, value) = match pair.split_once('=') {
                 Some(("limit", value)) => (&mut page.limit, value),
                 Some(("skip", value)) => (&mut page.skip, value),
-                _ => return Err(format!("no such parameter: {pair:?}; there are limit and skip")),
+                Some(("skip_images", value)) => (&mut page.skip_images, value),
+                Some(("skip_sessions", value)) => (&mut page.skip_sessions, value),
+                _ => {
+                    return Err(format!(
+                        "no such parameter: {pair:?}; there are limit, skip, skip_images and skip_sessions"
+                    ));
+                }
             };
             *field = value.parse().map_err(|_| format!("{pair:?}: give a whole number"))?;
         }
@@ -63,11 +74,24 @@ impl Page {
         }
         Ok(page)
     }
+
+    /// The query that [`Page::from_query`] reads.
+    pub(crate) fn to_query(self) -> String {
+        let Self { limit, skip, skip_images, skip_sessions } = self;
+        let mut query = format!("limit={limit}");
+        for (name, value) in [("skip", skip), ("skip_images", skip_images), ("skip_sessions", skip_sessions)]
+        {
+            if value > 0 {
+                query += &format!("&{name}={value}");
+            }
+        }
+        query
+    }
 }
 
 impl Default for Page {
     fn default() -> Self {
-        Self { limit: 100, skip: 0 }
+        Self { limit: 100, skip: 0, skip_images: 0, skip_sessions: 0 }
     }
 }
 
@@ -98,7 +122,8 @@ pub struct Status {
     pub images: Vec<Image>,
     /// The URLs that an operator banned.
     pub bans: Vec<String>,
-    /// The transfers that are remembered, the most recently active device first: one [`Page`] of them.
+    /// The devices that are remembered, each with its transfers: those in trouble first, and each in its place for as long as its
+    /// state is the same. One [`Page`] of them.
     pub transfers: Vec<Transfer>,
     /// The sessions with devices, in the order in which they were agreed on: one [`Page`] of them.
     pub sessions: Vec<Session>,
@@ -111,12 +136,51 @@ pub struct Totals {
     pub images: u64,
     /// Devices that are remembered.
     pub devices: u64,
+    /// Rows of devices, by state.
+    #[serde(default)]
+    pub states: States,
     /// Transfers in their middle.
     pub transfers_active: u64,
     /// Payload of blocks that left since the start; to a group each counts once.
     pub sent_bytes: u64,
     /// Sessions.
     pub sessions: u64,
+}
+
+/// How many rows of devices there are of each state: see [`TransferState`]. A device with several transfers has several.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct States {
+    /// What they asked for was refused.
+    pub refused: u64,
+    /// They should have asked for the next block.
+    pub missing: u64,
+    /// Their answers wait.
+    pub waiting: u64,
+    /// They fetch.
+    pub fetching: u64,
+    /// They only asked.
+    pub asked: u64,
+    /// They have their image.
+    pub finished: u64,
+}
+
+impl States {
+    /// Each with its word, those in trouble first.
+    pub(crate) fn named(self) -> [(&'static str, u64); TransferState::ALL.len()] {
+        let Self { refused, missing, waiting, fetching, asked, finished } = self;
+        let counts = [refused, missing, waiting, fetching, asked, finished];
+        std::array::from_fn(|n| (TransferState::ALL[n].label(), counts[n]))
+    }
+
+    /// How many rows there are.
+    pub(crate) fn sum(self) -> u64 {
+        self.named().iter().map(|(_, count)| count).sum()
+    }
+
+    fn of(counts: [usize; TransferState::ALL.len()]) -> Self {
+        let [refused, missing, waiting, fetching, asked, finished] = counts.map(|count| count as u64);
+        Self { refused, missing, waiting, fetching, asked, finished }
+    }
 }
 
 /// A session with a device (OSCORE, RFC 8613).
@@ -231,26 +295,26 @@ pub struct Image {
     pub fresh_for_s: u64,
     /// Devices that want to hear of a new version.
     pub observers: u64,
-    /// How the origin failed, for as long as that is remembered: `connect`, `certificate` …
+    /// How the origin failed when it was asked last, if it did: `connect`, `certificate` …
     pub failure: Option<String>,
 }
 
-/// One device that fetches, or has fetched, an image.
+/// One device and one image: what it fetches, has fetched, or was refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Which device.
     pub peer: SocketAddr,
-    /// Which resource.
-    pub url: String,
-    /// Which version, in hexadecimal.
-    pub etag: String,
+    /// Which resource; the path that it asked for where no URL belongs to that; nothing if neither is known.
+    pub url: Option<String>,
+    /// Which version, in hexadecimal, once blocks of it were sent.
+    pub etag: Option<String>,
     /// Where in the image it began: a device may go on in the middle.
     pub from_bytes: u64,
     /// How far blocks have been sent.
     pub sent_bytes: u64,
     /// The length of the image, if it is still known.
     pub total_bytes: Option<u64>,
-    /// Since its first request.
+    /// Since its first request; of one that was refused, since then; of one that only asked, since its latest request.
     pub age_s: f64,
     /// From its first request to its latest.
     pub duration_s: f64,
@@ -258,8 +322,11 @@ pub struct Transfer {
     pub rate_bps: u64,
     /// How long the rest takes at this rate; nothing if that cannot be said.
     pub left_s: Option<f64>,
-    /// `fetching`, `waiting`, `missing` or `finished`.
+    /// `refused`, `missing`, `waiting`, `fetching`, `asked` or `finished`.
     pub state: String,
+    /// The code with which it was refused: `4.04`.
+    #[serde(default)]
+    pub code: Option<String>,
 }
 
 /// What the engine does not know of a relay.
@@ -285,11 +352,11 @@ pub struct Around<'a> {
 }
 
 impl Status {
-    /// The state of a relay at the time `now` of its engine. Takes time in proportion to the rows of the page, and those
-    /// that are skipped.
+    /// The state of a relay at the time `now` of its engine. Looks at every device, and copies the rows of the page.
     pub fn describe<S: Store>(engine: &Engine<S>, around: &Around<'_>, now: Instant, page: Page) -> Self {
         let load = engine.load();
         let links = engine.link_status(now);
+        let (transfers, states) = engine.transfers(now, page.skip, page.limit);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_s: around.uptime.as_secs(),
@@ -299,6 +366,7 @@ impl Status {
             totals: Totals {
                 images: load.resources as u64,
                 devices: load.peers as u64,
+                states: States::of(states),
                 transfers_active: around.transfers_active,
                 sent_bytes: around.sent_bytes,
                 sessions: load.sessions as u64,
@@ -306,10 +374,14 @@ impl Status {
             links: links.iter().map(|link| Link::of(link, (around.interface)(link.interface))).collect(),
             unpaced: around.unpaced.clone(),
             absent: around.absent.clone(),
-            images: engine.images(now, page.skip, page.limit).into_iter().map(Image::of).collect(),
+            images: engine.images(now, page.skip_images, page.limit).into_iter().map(Image::of).collect(),
             bans: engine.bans().iter().cloned().collect(),
-            transfers: engine.transfers(now, page.skip, page.limit).into_iter().map(Transfer::of).collect(),
-            sessions: engine.sessions(now, page.skip, page.limit).into_iter().map(Session::of).collect(),
+            transfers: transfers.into_iter().map(Transfer::of).collect(),
+            sessions: engine
+                .sessions(now, page.skip_sessions, page.limit)
+                .into_iter()
+                .map(Session::of)
+                .collect(),
         }
     }
 }
@@ -382,7 +454,7 @@ impl Image {
         Self {
             url: image.url.to_string(),
             etag: image.etag.map(|etag| etag.to_string()),
-            sha256: image.digest.map(|digest| hexadecimal(&digest)),
+            sha256: image.digest.map(|digest| Hex(&digest).to_string()),
             state: image.state.label().to_owned(),
             available_bytes: image.available as u64,
             total_bytes: image.total.map(|total| total as u64),
@@ -399,11 +471,14 @@ impl Transfer {
         let got = transfer.sent.saturating_sub(transfer.from) as f64;
         let rate = if duration > 0.0 { got / duration } else { 0.0 };
         let left = transfer.total.map(|total| total.saturating_sub(transfer.sent) as f64 / rate);
-        let goes_on = transfer.state != TransferState::Finished;
+        let goes_on = matches!(
+            transfer.state,
+            TransferState::Missing | TransferState::Waiting | TransferState::Fetching
+        );
         Self {
             peer: transfer.peer,
-            url: transfer.url.to_string(),
-            etag: transfer.etag.to_string(),
+            url: transfer.url.map(|url| url.to_string()),
+            etag: transfer.etag.map(|etag| etag.to_string()),
             from_bytes: transfer.from as u64,
             sent_bytes: transfer.sent as u64,
             total_bytes: transfer.total.map(|total| total as u64),
@@ -412,12 +487,9 @@ impl Transfer {
             rate_bps: (rate * 8.0) as u64,
             left_s: left.filter(|left| goes_on && left.is_finite()),
             state: transfer.state.label().to_owned(),
+            code: transfer.code.map(|code| code.to_string()),
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -478,11 +550,18 @@ mod tests {
         assert_eq!((transfer.age_s, transfer.duration_s), (3.5, 2.0));
         assert_eq!((transfer.rate_bps, transfer.left_s), (512, Some(72.0 / 64.0)));
         assert_eq!(transfer.state, "fetching");
-        assert_eq!(Some(&transfer.etag), image.etag.as_ref());
+        assert_eq!((&transfer.etag, &transfer.code), (&image.etag, &None));
         assert_eq!((status.uptime_s, status.cache.limit_bytes), (200, 1000));
         assert_eq!(
             status.totals,
-            Totals { images: 1, devices: 1, transfers_active: 1, sent_bytes: 128, sessions: 0 }
+            Totals {
+                images: 1,
+                devices: 1,
+                states: States { fetching: 1, ..States::default() },
+                transfers_active: 1,
+                sent_bytes: 128,
+                sessions: 0
+            }
         );
         let [link] = &status.links[..] else { panic!("{status:?}") };
         assert_eq!((link.interface.as_str(), link.queue, link.block_bytes), ("wpan7", 0, 1024));
@@ -490,17 +569,26 @@ mod tests {
 
     #[test]
     fn a_page_is_all_that_is_copied() {
-        for page in [Page { limit: 0, skip: 0 }, Page { limit: 100, skip: 1 }] {
+        let all = Page::default();
+        for (page, rows) in [
+            (Page { limit: 0, ..all }, (0, 0)),
+            (Page { skip: 1, ..all }, (1, 0)),
+            (Page { skip_images: 1, ..all }, (0, 1)),
+        ] {
             let status = half_way(page);
-            assert_eq!((status.images.len(), status.transfers.len()), (0, 0), "{page:?}");
-            assert_eq!(status.totals.images, 1);
+            assert_eq!((status.images.len(), status.transfers.len()), rows, "{page:?}");
+            assert_eq!((status.totals.images, status.totals.states.sum()), (1, 1));
         }
     }
 
     #[test]
     fn pages_in_a_query() {
         assert_eq!(Page::from_query(""), Ok(Page::default()));
-        assert_eq!(Page::from_query("limit=5&skip=10"), Ok(Page { limit: 5, skip: 10 }));
+        let page = Page { limit: 5, skip: 10, skip_images: 20, skip_sessions: 30 };
+        assert_eq!(page.to_query(), "limit=5&skip=10&skip_images=20&skip_sessions=30");
+        for page in [page, Page { skip: 0, ..page }, Page::default()] {
+            assert_eq!(Page::from_query(&page.to_query()), Ok(page));
+        }
         for query in ["limit=1001", "limit=-1", "limit", "colour=1", "skip=x"] {
             assert!(Page::from_query(query).is_err(), "{query}");
         }

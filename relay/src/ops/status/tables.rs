@@ -65,7 +65,7 @@ pub(crate) const BANS: Table<1> = Table {
 pub(crate) const TRANSFERS: Table<8> = Table {
     id: "transfers",
     title: "Devices",
-    caption: "Devices that fetch, or have fetched, an image: the most recently active first.",
+    caption: "All devices heard lately: those that were refused or are missing first, then by address.",
     head: ["Device", "Image", "ETag", "Progress", "Rate", "State", "Time", "Left"],
 };
 
@@ -90,9 +90,11 @@ impl Status {
     }
 
     fn devices(&self) -> String {
-        let Totals { devices, transfers_active, .. } = self.totals;
+        let Totals { devices, states, transfers_active, .. } = self.totals;
+        let states = states.named().into_iter().filter(|(_, count)| *count > 0);
+        let states: String = states.map(|(state, count)| format!("; {count} {state}")).collect();
         let unpaced = named("not paced", &self.unpaced);
-        format!("{devices} known, {transfers_active} transfers under way{unpaced}")
+        format!("{devices} known, {transfers_active} transfers under way{states}{unpaced}")
     }
 
     /// Four sentences: what it is, its cache, its origins, its devices.
@@ -179,15 +181,25 @@ impl Image {
 impl Transfer {
     /// Its row.
     pub(crate) fn cells(&self) -> [Cell; 8] {
+        let optional = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), printable);
         let (done, total) = (self.sent_bytes, self.total_bytes);
+        // Who got no block makes no progress.
+        let (progress, rate, time_spent) = match self.etag {
+            Some(_) => (Cell::Bar { done, total }, rate(self.rate_bps), time(self.duration_s)),
+            None => (Cell::Text("-".to_owned()), "-".to_owned(), time(self.age_s) + " ago"),
+        };
+        let state = match &self.code {
+            Some(code) => format!("{} {}", printable(&self.state), printable(code)),
+            None => printable(&self.state),
+        };
         [
             Cell::Text(self.peer.to_string()),
-            Cell::Text(printable(&self.url)),
-            Cell::Text(printable(&self.etag)),
-            Cell::Bar { done, total },
-            Cell::Text(rate(self.rate_bps)),
-            Cell::Text(printable(&self.state)),
-            Cell::Text(time(self.duration_s)),
+            Cell::Text(optional(self.url.as_deref())),
+            Cell::Text(optional(self.etag.as_deref())),
+            progress,
+            Cell::Text(rate),
+            Cell::Text(state),
+            Cell::Text(time_spent),
             Cell::Text(self.left_s.map_or_else(|| "-".to_owned(), time)),
         ]
     }

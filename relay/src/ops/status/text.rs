@@ -28,7 +28,7 @@ impl fmt::Display for Status {
         left_out(f, self.totals.images, self.images.len())?;
         writeln!(f)?;
         table(f, &TRANSFERS, self.transfers.iter().map(Transfer::cells))?;
-        left_out(f, self.totals.devices, self.transfers.len())?;
+        left_out(f, self.totals.states.sum(), self.transfers.len())?;
         if !self.sessions.is_empty() {
             write!(f, "\n{}", SessionList(self))?;
         }
@@ -105,7 +105,18 @@ mod tests {
     #[test]
     fn people_get_a_table() {
         let mut status = half_way(Page::default());
-        let etag = status.transfers[0].etag.clone();
+        let etag = status.transfers[0].etag.clone().unwrap();
+        let refused = Transfer {
+            peer: "[::2]:5683".parse().unwrap(),
+            url: Some("/fx/a\n".to_owned()),
+            etag: None,
+            state: "refused".to_owned(),
+            code: Some("4.04".to_owned()),
+            ..status.transfers[0].clone()
+        };
+        let refused = Transfer { age_s: 3.0, left_s: None, ..refused };
+        status.transfers.insert(0, refused);
+        status.totals.states.refused = 3;
         status.version = "1.2.3".to_owned();
         status.origin.requests = [("complete".to_owned(), 2), ("connect".to_owned(), 1)].into();
         status.images[0].url = "https://h/\x1b[2Jaa".to_owned();
@@ -122,7 +133,7 @@ mod tests {
 sixfold-relay 1.2.3, up 3 min 20 s, coap://[::1]:5683; absent: wpan8
 cache   0 of 1000 bytes
 origin  0 bytes, 0 retries, 0 resumes; requests: complete 2 connect 1
-devices 3 known, 1 transfers under way; not paced: eth0
+devices 3 known, 1 transfers under way; 3 refused; 1 fetching; not paced: eth0
 
 LINK   RATE         LOSS   ROUND TRIP  WINDOW        QUEUE  DEVICES  BLOCK  BUSY
 wpan7  25.4 kbit/s  0.0 %  25 ms       0 ms of 0 ms  0      0        1024   0.0 % of 100 %
@@ -133,8 +144,9 @@ wpan7     https://h/a  {etag}  40       100      64     1436    70
 IMAGE                  ETAG              SHA-256              STATE     BYTES         FRESH FOR  OBSERVERS
 https://h/\\u{{1b}}[2Jaa  {etag}  0123456789abcdef...  fetching  128/200 64 %  0 s        0
 
-DEVICE      IMAGE        ETAG              PROGRESS                      RATE       STATE     TIME  LEFT
-[::1]:5683  https://h/a  {etag}  [############........]  64 %  512 bit/s  fetching  2 s   1.1 s
+DEVICE      IMAGE        ETAG              PROGRESS                      RATE       STATE         TIME     LEFT
+[::2]:5683  /fx/a\\n      -                 -                             -          refused 4.04  3 s ago  -
+[::1]:5683  https://h/a  {etag}  [############........]  64 %  512 bit/s  fetching      2 s      1.1 s
 and 2 more
 "
         );

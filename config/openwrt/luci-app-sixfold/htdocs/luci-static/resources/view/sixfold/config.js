@@ -115,6 +115,7 @@ const SECTIONS = [
 	]],
 	['admin', _('Metrics and status'), _('Changes wait for a restart of the service.'), {}, [
 		['listen', _('Address'), _('"off" for none. The status page here asks there.'), text('[::1]:9683')],
+		['hosts', _('Names'), _('By which it may be asked, beside localhost and addresses.'), list('relay.example.com')],
 		['allow_remote', _('Allow other addresses than loopback'), _('There is no password: keep the firewall closed.'), flag('0')],
 	]],
 	['log', _('Log'), _('Changes wait for a restart of the service.'), {}, [

@@ -50,7 +50,7 @@ function describe(status) {
 			_('transfers under way'), `; ${cache.bytes} / ${cache.limit_bytes} `, _('bytes cached'), `; ${origin.bytes} `,
 			_('bytes from origins')]),
 		table(_('Devices'), [_('Device'), _('Image'), _('Progress'), _('Rate'), _('State'), _('Left')],
-			status.transfers.map((t) => [t.peer, t.url, bar(t.sent_bytes, t.total_bytes), rate(t.rate_bps), t.state, duration(t.left_s)]),
+			status.transfers.map((t) => [t.peer, t.url ?? '-', bar(t.sent_bytes, t.total_bytes), rate(t.rate_bps), t.code ? `${t.state} ${t.code}` : t.state, duration(t.left_s)]),
 			_('No device has asked for an image yet.')),
 		table(_('Links'), [_('Link'), _('Rate'), _('Loss'), _('Queue'), _('Devices'), _('Busy')],
 			status.links.map((l) => [l.interface, rate(l.rate_bps), percent(l.loss), l.queue, l.devices, percent(l.busy)]),
