@@ -1,6 +1,7 @@
 //! The name of one version of a body.
 
 use core::fmt;
+use sixfold_profile::Hex;
 use sixfold_profile::coap::params::MAX_ETAG;
 
 /// The value of an ETag option: 1–8 bytes (RFC 7252 §5.10.6). Equal ETags of one URI mean equal bytes.
@@ -30,7 +31,7 @@ impl ETag {
 
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(self.as_bytes()).fmt(f)
     }
 }
 

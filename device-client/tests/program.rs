@@ -9,8 +9,8 @@ use model::{Server, block2, image};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use sixfold_manifest::keys::{Algorithm, SigningKey};
-use sixfold_profile::Instant;
 use sixfold_profile::coap::{Code, Szx};
+use sixfold_profile::{Hex, Instant};
 use std::fs;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -159,7 +159,7 @@ impl Ended {
 }
 
 fn sum(image: &[u8], path: &Path) -> String {
-    let digest = Hash::hash(image).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = Hex(&Hash::hash(image)).to_string();
     format!("{digest}  {}\n", path.display())
 }
 

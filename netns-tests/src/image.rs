@@ -1,5 +1,7 @@
 //! Firmware images for tests: bytes that differ in every block and between seeds, so that no mix goes unseen.
 
+use sixfold_profile::Hex;
+
 /// `len` bytes of SplitMix64's sequence from `seed`.
 pub fn image(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed;
@@ -14,7 +16,7 @@ pub fn image(seed: u64, len: usize) -> Vec<u8> {
 
 /// The SHA-256 digest of an image as the relay writes it, in hexadecimal.
 pub fn sha256(image: &[u8]) -> String {
-    hmac_sha256::Hash::hash(image).iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(&hmac_sha256::Hash::hash(image)).to_string()
 }
 
 #[cfg(test)]

@@ -9,11 +9,17 @@ use sixfold_netns_tests::lab::network::{Network, NodeSockets};
 use sixfold_netns_tests::peer::Peer;
 use sixfold_netns_tests::{sandbox, workspace};
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How far the two may be apart.
 const TOLERANCE: f64 = 0.15;
-/// Whatever else this machine has to do makes real time longer, and never shorter: of so many runs the least counts.
+/// Whatever else this machine has to do makes real time longer, and never shorter: of so many runs one must agree.
 const RUNS: usize = 3;
+/// Where threads wake up later than this on average, the machine is too busy to say that real time is too long: a block
+/// takes 15 ms, and some six threads wake up for it one after the other.
+const QUIET: Duration = Duration::from_micros(300);
 const SEED: u64 = 1;
 /// Chance moves the mean completion of ten devices by 4 % (standard deviation) from seed to seed: the mean over these is
 /// what one run in real time is held against.
@@ -35,39 +41,54 @@ fn completion_s(outcome: &Outcome) -> f64 {
     (outcome.tx_ms_per_device + outcome.rx_ms_per_device) / 1000.0
 }
 
-/// What is compared.
-fn figures(outcome: &Outcome) -> [f64; 2] {
-    [completion_s(outcome), outcome.frames as f64]
+/// Does something, and tells how late threads woke up meanwhile, on average.
+fn and_lateness<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    const NAP: Duration = Duration::from_millis(1);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let naps = scope.spawn(|| {
+            let (start, mut naps) = (Instant::now(), 0);
+            while !is_over.load(Ordering::Relaxed) {
+                thread::sleep(NAP);
+                naps += 1;
+            }
+            start.elapsed() / naps.max(1) - NAP
+        });
+        let done = work();
+        is_over.store(true, Ordering::Relaxed);
+        (done, naps.join().unwrap_or_default())
+    })
 }
 
 fn compare(scenario: &Scenario) -> Result<()> {
-    let mut expected = [0.0; 2];
-    for seed in 1..=SEEDS {
-        let figures = figures(&sim::run(scenario, Server::Ours, seed));
-        expected = [0, 1].map(|n| expected[n] + figures[n] / SEEDS as f64);
-    }
-    let mut least = [f64::INFINITY; 2];
+    let virtual_: Vec<Outcome> = (1..=SEEDS).map(|seed| sim::run(scenario, Server::Ours, seed)).collect();
+    let mean = |figure: fn(&Outcome) -> f64| virtual_.iter().map(figure).sum::<f64>() / SEEDS as f64;
+    let frames = |outcome: &Outcome| outcome.frames as f64;
+    let (expected_s, expected_frames) = (mean(completion_s), mean(frames));
+    let mut was_quiet = false;
     for _ in 0..RUNS {
         let network = Network::create(scenario, SEED, &NodeSockets::new(), None)?;
-        let real = job::run(scenario, &network, SEED, |_| ())?;
-        ensure!(real.done == real.devices && real.wrong_bytes == 0, "{real:?}");
-        least = [0, 1].map(|n| figures(&real)[n].min(least[n]));
-        println!(
-            "{} devices: {:.2?} in real time, {expected:.2?} in virtual time",
+        let (real, lateness) = and_lateness(|| job::run(scenario, &network, SEED, |_| ()));
+        let real = real?;
+        let text = format!(
+            "{} devices: {:.2} s and {} frames in real time, {expected_s:.2} s and {expected_frames:.0} frames \
+             in virtual time; threads woke up {lateness:?} too late",
             real.devices,
-            figures(&real)
+            completion_s(&real),
+            real.frames
         );
-        if [0, 1].iter().all(|n| least[*n] < expected[*n] * (1.0 + TOLERANCE)) {
-            break;
+        eprintln!("{text}");
+        ensure!(real.done == real.devices && real.wrong_bytes == 0, "{real:?}");
+        ensure!((frames(&real) / expected_frames - 1.0).abs() < TOLERANCE, "{text}");
+        let excess = completion_s(&real) / expected_s - 1.0;
+        ensure!(excess > -TOLERANCE, "{text}");
+        if excess < TOLERANCE {
+            return Ok(());
         }
+        was_quiet |= lateness < QUIET;
     }
-    for (n, what) in ["completion (s)", "frames"].into_iter().enumerate() {
-        let (real, expected) = (least[n], expected[n]);
-        ensure!(
-            (real / expected - 1.0).abs() < TOLERANCE,
-            "{what}: {real} in real time, {expected} in virtual time"
-        );
-    }
+    ensure!(!was_quiet, "real time is longer than virtual time, and not for a busy machine");
+    eprintln!("this machine is too busy to say whether real time is too long");
     Ok(())
 }
 

@@ -55,7 +55,7 @@ pub enum Answer<'a> {
 pub struct Grant<'a> {
     /// The UDP port that it serves CoAP on; `None` when it does not say.
     pub port: Option<u16>,
-    /// The session ends so many seconds after the answer, at least 1.
+    /// How many seconds after the answer the session ends, at least 1.
     pub lifetime: u32,
     /// The device's Sender ID, which the relay finds the session by (kid): 1 to [`MAX_ID`] bytes.
     pub device_id: &'a [u8],

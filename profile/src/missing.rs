@@ -58,9 +58,9 @@ impl<'d> Missing<'d> {
 /// How much parity helps a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deficit {
-    /// So many more parity symbols, with luck, would do.
+    /// With luck, this many more parity symbols would do.
     Symbols(u16),
-    /// None help until so many fewer blocks are missing.
+    /// None help until this many fewer blocks are missing.
     NoRoom(u16),
     /// None help.
     NoParity,
@@ -86,7 +86,7 @@ impl Deficit {
     }
 }
 
-/// The smallest G with which the counts of so many blocks have room.
+/// The smallest G with which the counts of `blocks` blocks have room.
 pub const fn group(blocks: u32) -> u8 {
     let mut group = 0;
     while blocks.saturating_sub(1) >> group >= COUNTS as u32 {
@@ -95,7 +95,7 @@ pub const fn group(blocks: u32) -> u8 {
     group
 }
 
-/// What a count is, for so many missing blocks of one group.
+/// What a count is, for `missing` missing blocks of one group.
 pub const fn count(group: u8, missing: u32) -> u8 {
     let unit = unit(group);
     // No more than 2^7 after the division, when no more are missing than the group has.

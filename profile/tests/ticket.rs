@@ -3,11 +3,11 @@
 
 use proptest::prelude::*;
 use sixfold_profile::coap::Szx;
-use sixfold_profile::crc32;
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::{
     ContentKey, Endpoint, Field, Fields, Group, MAX_TICKET, Numbers, Session, Ticket, TicketError,
 };
+use sixfold_profile::{Hex, crc32};
 use std::net::Ipv6Addr;
 
 /// Uri-Path "fw", "image".
@@ -65,7 +65,7 @@ fn no_key_is_shown() {
 /// If this fails, the layout has changed: give it a new version number, and leave this test as it is.
 #[test]
 fn version_1_is_these_bytes() {
-    let hex: String = written(&full()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = Hex(&written(&full())).to_string();
     let golden = [
         "5336544b",                             // "S6TK"
         "0107",                                 // version, flags: group, session, plain mode allowed

@@ -1,7 +1,7 @@
 //! One relay at a time for what two would spoil: the spool's directory, and the file that sessions are kept in.
 //!
 //! An advisory lock (flock(2)) on something that is there anyway and is never replaced. It ends with the process, however that
-//! ends. Who does not ask for it is not kept out.
+//! ends. A program that does not ask for it is not kept out.
 
 use crate::refused::Refused;
 use std::fs::{self, File, TryLockError};

@@ -17,7 +17,7 @@ use std::fmt;
 use std::prelude::v1::*;
 use std::time::Duration;
 
-/// So long both answers are waited for together.
+/// How long both answers together are waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// C_I, the relay's Sender ID. It is never in a message that OSCORE protects, so the shortest will do.
 const RELAY_ID: &[u8] = &[];

@@ -71,7 +71,7 @@ pub(super) enum State {
 /// What happened, for whoever shows progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// So many of all chunks are whole.
+    /// How many of all chunks are whole.
     Chunks {
         /// Whole and marked.
         done: u32,

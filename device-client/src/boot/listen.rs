@@ -27,15 +27,17 @@ const SHORTEST_GAP_US: u32 = 5_000;
 const LONGEST_GAP_US: u32 = 1_000_000;
 /// A stream has ended when nothing comes for 2³ average gaps.
 const QUIET_BITS: u32 = 3;
-/// Then members ask in slots of 2¹³ µs, of which each has twice as many members as the one before.
+/// Then a member asks in a slot that it draws, from 0 to 9, of 2¹³ µs each: it waits `slot × 2¹³ µs`, and a part of a slot. Each slot
+/// has twice as many members as the one before; the first two have the same.
 const SLOT_BITS: u32 = 13;
 const LAST_SLOT: u32 = 9;
-/// Who lacks more than its memory has room for is so many slots ahead, of slots that are 2³ times as long.
+/// A member that lacks more than its memory has room for asks earlier: in slot `max(slot - 4, 0)`. If it has room for one symbol
+/// at least, its slots last 2¹³ × 2³ µs.
 const AHEAD: u32 = 4;
 const LONGER_BITS: u32 = 3;
-/// A stream that brings nothing new for so long, in units of 2²⁰ µs, does not hold a member back any more.
+/// How long a stream that brings nothing new holds a member back, in units of 2²⁰ µs.
 const PATIENCE: u32 = 32;
-/// After so many answers 5.03, and no stream, a member asks as everybody does.
+/// After this many answers 5.03 without a stream, a member asks as everybody does.
 const MOST_PUT_OFF: u8 = 3;
 /// More missing blocks than these are not listed.
 const MOST_LISTED: u32 = 8;

@@ -75,12 +75,12 @@ impl<'t> Decoder<'t> {
         Self { memory, columns: 0, rank: 0, blocks: 0, first: 0, szx: Szx::MAX, is_encrypted, is_raw }
     }
 
-    /// The bytes that so many missing symbols take.
+    /// How many bytes of memory `columns` missing symbols take.
     pub(super) const fn size(columns: u32, szx: Szx, is_encrypted: bool) -> usize {
         start(columns, columns + 1, szx, is_encrypted)
     }
 
-    /// Whether there is room for so many.
+    /// Whether there is room for `columns` missing symbols.
     pub(super) const fn has_room(&self, columns: u32, szx: Szx) -> bool {
         columns <= SYMBOLS && Self::size(columns, szx, self.is_encrypted()) <= self.memory.len()
     }
@@ -93,7 +93,7 @@ impl<'t> Decoder<'t> {
         cfg!(feature = "encrypted") && self.is_raw
     }
 
-    /// How many of so many there is no room for.
+    /// For how many of `columns` missing symbols there is no room.
     pub(super) fn excess(&self, columns: u32, szx: Szx) -> u32 {
         let room = (0..columns.min(SYMBOLS)).rev().find(|columns| self.has_room(*columns, szx));
         columns - room.unwrap_or(0)
@@ -446,7 +446,7 @@ fn is_in(seed: u16, place: u32) -> bool {
     word(seed, (place >> 5) as u8) >> (place & 31) & 1 != 0
 }
 
-/// Where a row begins, in a decoder of so many columns.
+/// Where a row begins, in a decoder of `columns` columns.
 const fn start(columns: u32, row: u32, szx: Szx, is_encrypted: bool) -> usize {
     let own = row.saturating_sub(1) as usize;
     // The bytes that the rows before leave out: 8 rows none, 8 rows one each, and so on.

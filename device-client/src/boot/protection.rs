@@ -18,8 +18,8 @@ use sixfold_profile::crc32;
 use sixfold_profile::record::{RESERVED, reservations};
 use sixfold_profile::ticket::Ticket;
 
-/// After so many requests in a row that were refused, and not answered, the session is lost: with the sleeps between them, that
-/// is three minutes at least.
+/// The session is lost after this many requests in a row that were refused and not answered. With the sleeps between them,
+/// that takes three minutes at least.
 const ROUNDS: u8 = 4;
 
 /// How an RST begins, which has four bytes (RFC 7252 §3, §4.1).

@@ -18,6 +18,7 @@
 
 use ciborium::Value;
 use core::net::Ipv6Addr;
+use sixfold_profile::Hex;
 use sixfold_profile::coap::params::PORT;
 use sixfold_profile::coap::{Code, Options, option};
 use sixfold_profile::ticket::{Endpoint, Group};
@@ -53,8 +54,7 @@ impl Told {
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Endpoint { address, port } = self.endpoint;
-        write!(f, "[{address}]:{port}, Token ")?;
-        self.token.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "[{address}]:{port}, Token {}", Hex(&self.token))
     }
 }
 

@@ -12,7 +12,7 @@ use sixfold_profile::coap::params::DEFAULT_MAX_AGE_S;
 use sixfold_profile::coap::{Code, Full, Message, Options, content_format, option};
 use std::prelude::v1::*;
 
-/// So long the answer is waited for. Whoever has none by then can do without.
+/// How long the answer is waited for. A device that has none by then can do without.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The question for one image.

@@ -3,6 +3,7 @@
 use super::exchange::MAX_MESSAGE;
 use anyhow::{Context as _, Result, bail};
 use sixfold_oscore::{Derived, Plain, Secret, SenderSequence};
+use sixfold_profile::Hex;
 use sixfold_profile::coap::{Code, Message};
 
 /// A device with its number as Sender ID, in two bytes; the relay's is empty.
@@ -56,7 +57,7 @@ pub(super) fn secret(number: u16) -> [u8; 16] {
 /// The file that the relay reads so many sessions from (`sessions.contexts`).
 pub(super) fn contexts(devices: usize) -> String {
     let one = |number: usize| {
-        let secret: String = secret(number as u16).iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = Hex(&secret(number as u16)).to_string();
         format!(
             "[[context]]\nname = \"client-{number}\"\nrecipient_id = \"{number:04x}\"\nmaster_secret = \"{secret}\"\n"
         )

@@ -3,6 +3,7 @@
 use super::serial::SerialLine;
 use anyhow::{Context, Result, ensure};
 use hmac_sha256::Hash;
+use sixfold_profile::Hex;
 use sixfold_profile::coap::{Code, Szx, Type, Writer, option};
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::ticket::{Endpoint, Fields, Group, MAX_TICKET, Session};
@@ -33,7 +34,7 @@ pub fn digest(bytes: &[u8]) -> [u8; 32] {
 
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(bytes).to_string()
 }
 
 impl Record {

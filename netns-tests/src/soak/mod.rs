@@ -33,7 +33,7 @@ pub const NEEDS: &[Peer] = &[Peer::Nginx, Peer::Radvd, Peer::Faketime];
 /// How many images devices fetch.
 const IMAGES: usize = 6;
 /// After the last trouble each device has to get one more image within this time, and that is the newest.
-const SETTLING: Duration = Duration::from_secs(150);
+const SETTLING: Duration = Duration::from_secs(200);
 /// How often a relay is started in a soak. The last of its lives is the longest, so that what grows slowly is seen too.
 const LIVES: u32 = 5;
 /// The share of a soak that each of the others has.

@@ -179,7 +179,7 @@ impl<'s> World<'s> {
     fn config(&self) -> String {
         let (memory, _) = MEMORY[self.memory];
         format!(
-            "{CONFIG}max_age = \"3 s\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 2000000\nframe = 2047\n[cache]\nmemory = \"{memory}\"\n\
+            "{CONFIG}max_age = \"3 s\"\n[[link]]\ninterface = \"lowpan0\"\nbit_rate = 1000000\nframe = 2047\n[cache]\nmemory = \"{memory}\"\n\
              disk = {{ path = \"{SPOOL}\", limit = \"160 KiB\" }}\nmax_object = \"32 KiB\"\nnegative_ttl = \"1 s\"\n[origin]\nconnect_timeout = \"2 s\"\nheaders_timeout = \"5 s\"\n\
              retries = 2\n[limits]\nclient_rate = 0\n{SESSIONS}"
         )

@@ -13,6 +13,7 @@ use ed25519_dalek::{Signature as Ed25519Signature, Signer, Verifier};
 use hmac_sha256::Hash;
 use p256::ecdsa::Signature as Es256Signature;
 use p256::pkcs8::LineEnding;
+use sixfold_profile::Hex;
 use std::fmt;
 
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
@@ -42,7 +43,7 @@ pub struct KeyId(pub [u8; 8]);
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use sixfold_manifest::keys::{Algorithm, SigningKey, VerifyingKey};
 use sixfold_manifest::suit::{self, Error, Fault, MAX_ENVELOPE, Part};
 use sixfold_manifest::{Manifest, chunk_index, class_identifier, vendor_identifier};
+use sixfold_profile::Hex;
 use sixfold_profile::index::ChunkSize;
 
 const ALGORITHMS: [Algorithm; 2] = [Algorithm::Ed25519, Algorithm::Es256];
@@ -409,7 +410,7 @@ fn the_bytes_of_an_envelope_never_change() {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(bytes).to_string()
 }
 
 proptest! {

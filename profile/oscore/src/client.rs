@@ -35,7 +35,7 @@ enum Part {
 }
 
 impl<'a> Client<'a> {
-    /// Of a ticket, which has looked at the identifiers.
+    /// The client of a ticket, which has looked at the identifiers.
     pub const fn of_session(session: &Session<'a>) -> Self {
         Self {
             sender_id: session.sender_id,

@@ -72,7 +72,7 @@ impl<'a> Context<'a> {
         Ok(Self { sender_id, recipient_id, sender_key, recipient_key, common_iv, id_context })
     }
 
-    /// Of a ticket. The numbers to send with are its `numbers`.
+    /// The context of a ticket. The numbers to send with are its `numbers`.
     ///
     /// # Errors
     /// [`ContextError`], which [`Ticket::session`](sixfold_profile::ticket::Ticket::session) has ruled out.

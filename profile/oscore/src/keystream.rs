@@ -25,8 +25,8 @@ impl fmt::Debug for Keystream<'_> {
 }
 
 impl<'k> Keystream<'k> {
-    /// Of a key that encrypts one image, and the counter block of its first 16 bytes; with each further 16 bytes the counter, which is
-    /// the whole block, is one more.
+    /// The key stream of a key that encrypts one image, and the counter block of its first 16 bytes; with each further 16
+    /// bytes the counter, which is the whole block, is one more.
     pub fn new(key: &'k [u8; KEY], iv: &[u8; BLOCK]) -> Self {
         Self { cipher: Cipher::new(key), first: u128::from_be_bytes(*iv) }
     }

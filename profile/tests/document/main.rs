@@ -10,6 +10,7 @@ mod messages;
 #[path = "../../vectors/tests/reader/mod.rs"]
 mod reader;
 
+use sixfold_profile::Hex;
 use std::fs;
 use std::path::Path;
 
@@ -42,7 +43,7 @@ fn fenced(heading: &str, language: &str) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(bytes).to_string()
 }
 
 fn hex_lines(bytes: &[u8]) -> String {

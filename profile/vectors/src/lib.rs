@@ -21,6 +21,7 @@ mod signatures;
 mod tickets;
 
 use serde_json::Value;
+use sixfold_profile::Hex;
 use std::error::Error;
 
 /// A file below `profile/vectors`.
@@ -56,5 +57,5 @@ fn file(name: &str, value: &Value) -> File {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Hex(bytes).to_string()
 }

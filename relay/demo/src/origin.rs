@@ -16,6 +16,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, 
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
+use sixfold_profile::Hex;
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -123,8 +124,8 @@ struct Service {
 
 impl Service {
     fn new(image: Bytes) -> Self {
-        let digest: String =
-            Sha256::digest(&image).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = Sha256::digest(&image);
+        let digest = Hex(digest.get(..8).unwrap_or(&digest));
         let etag =
             HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""));
         Self { image, etag, requests: AtomicU64::new(0), body_bytes: AtomicU64::new(0) }

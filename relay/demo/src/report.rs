@@ -1,6 +1,7 @@
 //! What the demo prints when all devices are done.
 
 use sha2::{Digest, Sha256};
+use sixfold_profile::Hex;
 use std::fmt;
 use std::time::Duration;
 
@@ -48,8 +49,7 @@ impl fmt::Display for Report<'_> {
             };
             writeln!(f, "{:>6}  {:>6.3} s  {verdict}", device.number, device.elapsed.as_secs_f64())?;
         }
-        write!(f, "\nimage          {} bytes, sha256 ", self.image.len())?;
-        digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        write!(f, "\nimage          {} bytes, sha256 {}", self.image.len(), Hex(&digest))?;
         let ratio = self.origin_bytes as f64 / size as f64;
         writeln!(
             f,

@@ -21,7 +21,7 @@ pub(crate) enum Answer {
     /// A block of the body.
     Block {
         response: Response,
-        /// Of which version.
+        /// The version whose block it is.
         etag: ETag,
         /// Where the block starts in the body, in bytes.
         start: usize,

@@ -13,8 +13,10 @@ use sixfold_profile::missing::Missing;
 /// Header, Token, ETag, payload marker, six integer options and Echo at their longest are 74 bytes.
 const OVERHEAD: usize = 76;
 
-/// So many blocks can be named in one request; others are asked for later.
+/// How many blocks one request can name; others are asked for later.
 const MOST_NAMED: usize = 32;
+/// How many versions one request can have validated; others are taken as not held.
+const MOST_ETAGS: usize = 8;
 
 /// A Token (RFC 7252 §5.3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -144,64 +146,56 @@ impl<'a> Ask<'a> {
 
     /// Takes one option; `false` when it must be treated as unrecognized (RFC 7252 §5.4.3, §5.4.5).
     fn take(&mut self, number: u16, value: &'a [u8], uint: Option<u32>) -> Result<bool, Refusal> {
-        let in_range = |length: core::ops::RangeInclusive<usize>| length.contains(&value.len());
-        let understood = match number {
-            option::URI_HOST => in_range(1..=255).then(|| self.uri_host = Some(value)).is_some(),
-            option::URI_PORT => in_range(0..=2).then(|| self.uri_port = uint).is_some(),
-            option::URI_PATH | option::URI_QUERY => in_range(0..=255),
-            option::PROXY_URI => in_range(1..=1034).then(|| self.proxy_uri = Some(value)).is_some(),
-            option::PROXY_SCHEME => in_range(1..=255).then(|| self.proxy_scheme = Some(value)).is_some(),
-            option::CONTENT_FORMAT => in_range(0..=2).then(|| self.content_format = uint).is_some(),
-            option::ACCEPT => in_range(0..=2).then(|| self.wants.accept = uint).is_some(),
-            option::OBSERVE => in_range(0..=3).then(|| self.wants.observe = uint).is_some(),
-            option::NO_RESPONSE => {
-                in_range(0..=1).then(|| self.wants.no_response = uint.unwrap_or(0)).is_some()
-            }
-            option::SIZE2 => {
-                self.wants.size = true;
-                true
-            }
+        if !has_legal_length(number, value.len()) {
+            return Ok(false);
+        }
+        match number {
+            option::URI_HOST => self.uri_host = Some(value),
+            option::URI_PORT => self.uri_port = uint,
+            // The target is made of these, from the message.
+            option::URI_PATH | option::URI_QUERY => {}
+            option::PROXY_URI => self.proxy_uri = Some(value),
+            option::PROXY_SCHEME => self.proxy_scheme = Some(value),
+            option::CONTENT_FORMAT => self.content_format = uint,
+            option::ACCEPT => self.wants.accept = uint,
+            option::OBSERVE => self.wants.observe = uint,
+            option::NO_RESPONSE => self.wants.no_response = uint.unwrap_or(0),
+            option::SIZE2 => self.wants.size = true,
             option::ETAG => {
                 // Our ETags have 8 bytes: another length cannot be one of ours and is no match.
-                self.wants
-                    .etags
-                    .extend(<[u8; 8]>::try_from(value).ok().filter(|_| self.wants.etags.len() < 8).map(ETag));
-                in_range(1..=8)
+                if let Ok(etag) = value.try_into()
+                    && self.wants.etags.len() < MOST_ETAGS
+                {
+                    self.wants.etags.push(ETag(etag));
+                }
             }
-            option::HOP_LIMIT => {
+            option::HOP_LIMIT => match uint {
+                Some(limit @ 1..=255) if value.len() == 1 => self.hop_limit = Some(limit),
                 // RFC 8768 §3: a value outside 1–255 is answered 4.00.
-                match uint {
-                    Some(limit @ 1..=255) if value.len() == 1 => self.hop_limit = Some(limit),
-                    _ => return Err(Refusal::new(Code::BAD_REQUEST, "Hop-Limit is not 1-255")),
-                }
-                true
-            }
+                _ => return Err(Refusal::new(Code::BAD_REQUEST, "Hop-Limit is not 1-255")),
+            },
             option::BLOCK2 => match Block::decode(value) {
-                Ok(block) => {
-                    self.wants.block = Some(block);
-                    true
-                }
+                Ok(block) => self.wants.block = Some(block),
                 Err(BlockError::ReservedSzx) => {
                     return Err(Refusal::new(Code::BAD_REQUEST, "Block2: SZX 7 is reserved"));
                 }
-                Err(BlockError::TooLong) => false,
+                Err(BlockError::TooLong) => return Ok(false),
             },
             option::Q_BLOCK2 => match Block::decode(value) {
-                Ok(block) => self.take_q_block(block)?,
+                Ok(block) => return self.take_q_block(block),
                 Err(BlockError::ReservedSzx) => {
                     return Err(Refusal::new(Code::BAD_REQUEST, "Q-Block2: SZX 7 is reserved"));
                 }
-                Err(BlockError::TooLong) => false,
+                Err(BlockError::TooLong) => return Ok(false),
             },
             option::MISSING => {
                 if let (Some(_), Some(lacks)) = (Missing::read(value), &mut self.wants.lacks) {
                     lacks.missing = value.to_vec();
                 }
-                true
             }
-            _ => false,
-        };
-        Ok(understood)
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// `false` when Block2 is there too (RFC 9177 §4.1: never both).
@@ -215,6 +209,21 @@ impl<'a> Ask<'a> {
         self.wants.lacks = Some(Box::new(lacks));
         Ok(first.is_none())
     }
+}
+
+/// Whether an option's value is as long as its definition allows; where reading the value tells, every length is.
+fn has_legal_length(number: u16, length: usize) -> bool {
+    let legal = match number {
+        option::URI_HOST | option::PROXY_SCHEME => 1..=255,
+        option::URI_PATH | option::URI_QUERY => 0..=255,
+        option::URI_PORT | option::CONTENT_FORMAT | option::ACCEPT => 0..=2,
+        option::PROXY_URI => 1..=1034,
+        option::OBSERVE => 0..=3,
+        option::NO_RESPONSE => 0..=1,
+        option::ETAG => 1..=8,
+        _ => return true,
+    };
+    legal.contains(&length)
 }
 
 const fn is_repeatable(number: u16) -> bool {

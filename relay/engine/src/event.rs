@@ -363,7 +363,7 @@ pub enum LinkDecision {
     Cut,
     /// The next answer leaves later, so that a device that is missing has a quiet moment.
     Quiet,
-    /// So many frames are lost that smaller blocks are offered.
+    /// Smaller blocks are offered, because many frames are lost.
     SmallerBlocks,
     /// Larger blocks are offered again.
     LargerBlocks,

@@ -19,7 +19,7 @@ pub(crate) struct Partial {
     pub(crate) etag: ETag,
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
-    /// Of the body so far.
+    /// The digest of the body so far.
     digest: Sha256,
     pub(crate) received_at: Instant,
 }

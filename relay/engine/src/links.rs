@@ -1,9 +1,9 @@
 //! Where engine and pacing meet: which requests say something about a link, which answers wait for it, and how they
 //! are made when they leave.
 //!
-//! An answer waits as the question that it answers, a notification as the name of its observer: so what leaves is what is
-//! true then. Messages that say no more than "not now" do not wait, but they are counted. Links that nobody configured are not paced: every answer leaves at
-//! once.
+//! An answer waits as its question, and a notification as the name of its observer. What leaves is therefore what is true
+//! at that moment. Messages that only say "not now" do not wait, but they are counted. Links that nobody configured are
+//! not paced: every answer leaves at once.
 
 use crate::answer::{Answer, Representation};
 use crate::coap::{Refusal, Response, Token, Wants};
@@ -51,15 +51,15 @@ pub(crate) struct Paced {
 }
 
 impl Links {
-    pub(crate) fn of(&mut self, interface: u32) -> Option<&mut Paced> {
+    pub(crate) fn paced_mut(&mut self, interface: u32) -> Option<&mut Paced> {
         self.0.iter_mut().find(|paced| paced.interface == interface)
     }
 
-    pub(crate) fn get_mut(&mut self, interface: u32) -> Option<&mut Link<Waiting>> {
-        self.of(interface).map(|paced| &mut paced.link)
+    pub(crate) fn link_mut(&mut self, interface: u32) -> Option<&mut Link<Waiting>> {
+        self.paced_mut(interface).map(|paced| &mut paced.link)
     }
 
-    pub(crate) fn get(&self, interface: u32) -> Option<&Link<Waiting>> {
+    pub(crate) fn link(&self, interface: u32) -> Option<&Link<Waiting>> {
         self.0.iter().find(|paced| paced.interface == interface).map(|paced| &paced.link)
     }
 
@@ -100,7 +100,7 @@ impl<S: Store> Engine<S> {
 
     /// Notes what a request says about the answer before it.
     pub(crate) fn hear(&mut self, now: Instant, reply: &Reply, wants: &Wants) {
-        let Some(link) = self.links.get_mut(reply.path.interface) else { return };
+        let Some(link) = self.links.link_mut(reply.path.interface) else { return };
         let Some(signal) = link.heard(now, reply.path.peer, num(wants)) else { return };
         self.event(Event::Link(match signal {
             Signal::Delivered => LinkEvent::Delivered,
@@ -111,7 +111,7 @@ impl<S: Store> Engine<S> {
 
     /// A separate response was acknowledged.
     pub(crate) fn hear_acknowledgement(&mut self, now: Instant, interface: u32, peer: SocketAddr) {
-        if let Some(link) = self.links.get_mut(interface) {
+        if let Some(link) = self.links.link_mut(interface) {
             link.acknowledged(now, peer);
         }
     }
@@ -121,7 +121,7 @@ impl<S: Store> Engine<S> {
     pub(crate) fn offered(&self, reply: &Reply, wants: &Wants, url: &str, total: Option<usize>) -> Szx {
         let most = self.fitting(reply, wants, self.config.block_size).unwrap_or(Szx::MIN);
         let path = reply.path;
-        let Some(link) = self.links.get(path.interface) else { return most };
+        let Some(link) = self.links.link(path.interface) else { return most };
         // RFC 9177 §4.4: within a body that is asked for with Q-Block2 sizes stay.
         if wants.lacks.is_some() {
             return most;
@@ -151,7 +151,7 @@ impl<S: Store> Engine<S> {
             Answer::NotYet => return Ok(true),
         };
         let total = self.length(url).unwrap_or(0);
-        let Some(link) = self.links.get_mut(interface) else { return Ok(true) };
+        let Some(link) = self.links.link_mut(interface) else { return Ok(true) };
         let parcel = parcel(reply, payload, sign);
         if sign == Sign::Request {
             let blocks = total.saturating_sub(start).div_ceil(payload.max(1));
@@ -171,15 +171,15 @@ impl<S: Store> Engine<S> {
             return Ok(true);
         };
         let id = self.park(now, *reply, wants, url).map_err(|refusal| (refusal, SOON_S))?;
-        if let Some(link) = self.links.get_mut(interface) {
+        if let Some(link) = self.links.link_mut(interface) {
             link.push(peer, Waiting::Answer(id), parcel);
         }
         Ok(false)
     }
 
-    /// A block leaves that has so many bytes of payload: perhaps fewer than when it began to wait.
+    /// A block of `payload` bytes leaves: perhaps fewer than when it began to wait.
     pub(crate) fn weigh(&mut self, reply: &Reply, payload: usize) {
-        if let Some(link) = self.links.get_mut(reply.path.interface) {
+        if let Some(link) = self.links.link_mut(reply.path.interface) {
             link.resized(reply.path.peer, parcel(reply, payload, Sign::Request));
         }
     }
@@ -196,7 +196,7 @@ impl<S: Store> Engine<S> {
         let waiting = Waiting::Notification(path.peer, token);
         let bytes = payload + AROUND_PAYLOAD + token.as_slice().len();
         let parcel = Parcel { bytes, payload, sign: Sign::Acknowledgement };
-        let Some(link) = self.links.get_mut(path.interface) else {
+        let Some(link) = self.links.link_mut(path.interface) else {
             return self.depart(now, path.interface, waiting);
         };
         // One that still waits will be the newest when it leaves.
@@ -209,7 +209,7 @@ impl<S: Store> Engine<S> {
 
     /// Whether a refusal may be sent: a client that is refused and asks on must not fill the link with refusals.
     pub(crate) fn may_refuse(&mut self, now: Instant, path: Path) -> bool {
-        let may = self.links.get_mut(path.interface).is_none_or(|link| link.may_refuse(now, path.peer));
+        let may = self.links.link_mut(path.interface).is_none_or(|link| link.may_refuse(now, path.peer));
         if !may {
             self.drop(DropReason::Refused);
         }
@@ -218,14 +218,14 @@ impl<S: Store> Engine<S> {
 
     /// Counts a datagram that leaves: whatever it says, it keeps the channel.
     pub(crate) fn spend(&mut self, now: Instant, path: Path, bytes: usize) {
-        if let Some(link) = self.links.get_mut(path.interface) {
+        if let Some(link) = self.links.link_mut(path.interface) {
             link.spend(now, bytes);
         }
     }
 
     /// The same for what is beyond a device's turn: it pays for it.
     pub(crate) fn charge(&mut self, path: Path, bytes: usize) {
-        if let Some(link) = self.links.get_mut(path.interface) {
+        if let Some(link) = self.links.link_mut(path.interface) {
             link.charge(path.peer, bytes);
         }
     }
@@ -240,7 +240,7 @@ impl<S: Store> Engine<S> {
     /// A time-out for a Confirmable message after its `repeats`-th retransmission: longer than RFC 7252's where the link is
     /// slow, never shorter, because nothing is gained by haste while others use the link.
     pub(crate) fn patient(&mut self, path: Path, repeats: u8, timeout: Duration) -> Duration {
-        let link = self.links.get_mut(path.interface);
+        let link = self.links.link_mut(path.interface);
         link.and_then(|link| link.retransmission(path.peer, repeats))
             .map_or(timeout, |estimate| timeout.max(estimate))
     }
@@ -265,14 +265,14 @@ impl<S: Store> Engine<S> {
 
     /// A device got the last block of what it came for.
     pub(crate) fn leave_link(&mut self, interface: u32, peer: SocketAddr) {
-        if let Some(link) = self.links.get_mut(interface) {
+        if let Some(link) = self.links.link_mut(interface) {
             link.finished(peer);
         }
     }
 
     /// Nobody waits for this answer any more.
     pub(crate) fn withdraw(&mut self, interface: u32, id: ExchangeId) {
-        if let Some(link) = self.links.get_mut(interface) {
+        if let Some(link) = self.links.link_mut(interface) {
             link.withdraw(id.peer, |waiting| *waiting == Waiting::Answer(id));
         }
     }
@@ -291,7 +291,7 @@ impl<S: Store> Engine<S> {
             Waiting::Stream => return self.stream(now, interface),
         };
         if self.transmits.len() == before
-            && let Some(link) = self.links.get_mut(interface)
+            && let Some(link) = self.links.link_mut(interface)
         {
             link.stayed(peer);
         }
@@ -330,7 +330,7 @@ impl<S: Store> Engine<S> {
     }
 }
 
-/// An answer with so many bytes of payload.
+/// An answer with `payload` bytes of payload.
 fn parcel(reply: &Reply, payload: usize, sign: Sign) -> Parcel {
     let protection = reply.bound.map_or(0, |_| AROUND_PROTECTED);
     Parcel { bytes: payload + AROUND_PAYLOAD + protection + reply.token.as_slice().len(), payload, sign }

@@ -167,7 +167,7 @@ impl<S: Store> Engine<S> {
             EchoPolicy::Always => false,
             EchoPolicy::Routed => {
                 is_local(path.peer.ip())
-                    || self.links.get(path.interface).is_some()
+                    || self.links.link(path.interface).is_some()
                     || self.prefixes.iter().any(|prefix| prefix.covers(path))
             }
         }

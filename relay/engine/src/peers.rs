@@ -95,7 +95,7 @@ pub(crate) struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Separate {
     pub(crate) message_id: u16,
-    /// Of which version it carries a block.
+    /// The version whose block it carries.
     pub(crate) etag: Option<ETag>,
     pub(crate) is_protected: bool,
 }

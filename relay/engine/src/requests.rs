@@ -278,7 +278,7 @@ impl<S: Store> Engine<S> {
         let url = fetch.url.clone();
         match self.answer_from(now, id, &reply, wants) {
             None => {}
-            Some(Answer::NotYet) if !self.takes_part(now, &reply, wants, &url) => {}
+            Some(Answer::NotYet) if !self.join_group_of_fetch(now, &reply, wants, &url) => {}
             Some(Answer::NotYet) => return Ok(()),
             Some(answer) => {
                 self.deliver(now, reply, wants, &url, answer);
@@ -321,7 +321,7 @@ impl<S: Store> Engine<S> {
         let exchange = reply.exchange();
         let waiting = peer.waiting(exchange);
         if *waiting > 0
-            && let Some(link) = self.links.get_mut(reply.path.interface)
+            && let Some(link) = self.links.link_mut(reply.path.interface)
         {
             // NSTART is 1 (RFC 7252 §4.7): who has a second request waiting pays for it, and who has nothing left to pay
             // with has no third.

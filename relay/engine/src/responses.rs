@@ -21,7 +21,7 @@ impl<S: Store> Engine<S> {
     /// Sends an answer when its link has room.
     pub(crate) fn deliver(&mut self, now: Instant, reply: Reply, wants: &Wants, url: &str, answer: Answer) {
         if let Answer::Block { etag, .. } = answer
-            && self.take_part(now, &reply, wants, url, etag)
+            && self.join_group(now, &reply, wants, url, etag)
         {
             return;
         }

@@ -23,12 +23,10 @@ use std::time::Duration;
 
 /// Groups at the same time on all links; devices beyond are served by unicast.
 const MOST_GROUPS: usize = 16;
-/// Beside devices that are served by unicast a stream has the shares of its members: of so many at least, because who hears all
-/// asks for nothing and is not known to be there; of so many at most, so that nobody starves.
+/// Beside devices that are served by unicast, a link's streams have as many shares as members, within these bounds. The lower
+/// bound is for members that hear everything: they never ask, so nobody knows of them. The upper one keeps everybody else
+/// from starving.
 const SHARES: std::ops::RangeInclusive<usize> = 16..=64;
-/// Devices that lose and get power together are not all there when a stream begins: what it sends within this time is missing at the
-/// last of them.
-const POWER_ON: Duration = Duration::from_millis(500);
 /// What a member is told to wait, in seconds: it hears the stream before that, or asks again.
 const MAX_AGE_S: std::ops::RangeInclusive<u32> = 1..=60;
 
@@ -69,9 +67,9 @@ impl Streams {
 }
 
 impl<S: Store> Engine<S> {
-    /// Makes the sender of a request a member of the group of its version, if it asks for that and the link fans out. `false`:
-    /// it is to be answered by unicast.
-    pub(crate) fn take_part(
+    /// Makes the sender of a request a member of the group of its version, and answers it, if it asks for that and the link
+    /// fans out. `false`: it is still to be answered, by unicast.
+    pub(crate) fn join_group(
         &mut self,
         now: Instant,
         reply: &Reply,
@@ -94,54 +92,57 @@ impl<S: Store> Engine<S> {
         let Path { interface, socket, local, peer, .. } = reply.path;
         let key = Key { interface, socket, local, etag };
         let Some((place, fanout)) = self.group(now, key, url, total) else { return false };
-        let (Some(group), Some(paced)) = (self.streams.groups.get_mut(place), self.links.of(interface))
+        let (Some(group), Some(paced)) =
+            (self.streams.groups.get_mut(place), self.links.paced_mut(interface))
         else {
             return false;
         };
         let headers = group_headers(&group.key, self.config.port, paced.link.config());
-        if !group.moves() {
-            let limit = fanout.block_size.min(self.config.block_size).min(group.limit()).min(lacks.szx);
-            let radio = paced.link.config().radio;
-            group.resize(fanout::best(radio, headers, limit, group.szx(), paced.loss.estimate()));
-        }
+        let limit = fanout.block_size.min(self.config.block_size).min(lacks.szx);
+        group.suit(paced.link.config().radio, headers, limit, &paced.loss);
         let interval = paced.link.interval(headers, group.szx().size() + AROUND_BLOCK);
-        // Of several members that get power at the same time the last begins so much later.
-        let late = (POWER_ON.as_micros() / interval.as_micros().max(1)) as u32;
-        let asked = Asked { peer, lacks, parity: fanout.repair == Repair::Parity, late };
+        let asked = Asked { peer, lacks, parity: fanout.repair == Repair::Parity, interval };
         let verdict = group.heard(now, &asked, &mut paced.loss);
-        let age = interval.saturating_mul(group.left());
-        self.event(Event::Fanout(match verdict {
-            Verdict::Alone => FanoutEvent::Alone,
-            Verdict::Started(kind) => FanoutEvent::Started(kind),
-            Verdict::Merged => FanoutEvent::Merged,
-            Verdict::Ignored => FanoutEvent::Ignored,
-            Verdict::Silenced => FanoutEvent::Silenced,
-        }));
-        if matches!(verdict, Verdict::Alone | Verdict::Silenced) {
-            return verdict == Verdict::Silenced;
+        let left = interval.saturating_mul(group.left());
+        self.event(Event::Fanout(verdict.event()));
+        match verdict {
+            Verdict::Alone => false,
+            Verdict::Silenced => true,
+            Verdict::Started(_) | Verdict::Merged | Verdict::Ignored => {
+                let here = fanout::here(lacks, total);
+                let (is_protected, offered) = (reply.bound.is_some(), lacks.szx);
+                let sent = Sent { etag, is_protected, start: here.min(1), end: here, last: false, offered };
+                self.advance(now, peer, url, sent, true);
+                self.tell_to_listen(now, reply, wants, left);
+                true
+            }
         }
-        let here = fanout::here(lacks, total);
-        let offered = lacks.szx;
-        let is_protected = reply.bound.is_some();
-        let sent = Sent { etag, is_protected, start: here.min(1), end: here, last: false, offered };
-        self.advance(now, peer, url, sent, true);
-        self.leave_link(interface, peer);
-        let max_age = seconds(age).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
-        let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
-        self.respond(now, *reply, wants, Response::refusal(refusal, Some(max_age)));
-        true
     }
 
-    /// The same for a request whose bytes are still to come.
-    pub(crate) fn takes_part(&mut self, now: Instant, reply: &Reply, wants: &Wants, url: &str) -> bool {
+    /// Tells a member to listen, and to ask again when the stream has ended, `left` from now.
+    fn tell_to_listen(&mut self, now: Instant, reply: &Reply, wants: &Wants, left: Duration) {
+        self.leave_link(reply.path.interface, reply.path.peer);
+        let max_age = seconds(left).clamp(*MAX_AGE_S.start(), *MAX_AGE_S.end());
+        let refusal = Refusal::new(Code::SERVICE_UNAVAILABLE, "");
+        self.respond(now, *reply, wants, Response::refusal(refusal, Some(max_age)));
+    }
+
+    /// Like [`Engine::join_group`], for the version that is being fetched from the origin.
+    pub(crate) fn join_group_of_fetch(
+        &mut self,
+        now: Instant,
+        reply: &Reply,
+        wants: &Wants,
+        url: &str,
+    ) -> bool {
         let fetch = self.resources.peek(url).and_then(|resource| resource.fetch);
         let partial = fetch.and_then(|id| self.fetches.get(id)?.partial.as_ref());
-        partial.map(|partial| partial.etag).is_some_and(|etag| self.take_part(now, reply, wants, url, etag))
+        partial.map(|partial| partial.etag).is_some_and(|etag| self.join_group(now, reply, wants, url, etag))
     }
 
     /// The group of this key, made if need be; `None` where the link does not fan out, or there are too many.
     fn group(&mut self, now: Instant, key: Key, url: &str, total: usize) -> Option<(usize, Fanout)> {
-        let fanout = self.links.of(key.interface)?.link.config().fanout?;
+        let fanout = self.links.paced_mut(key.interface)?.link.config().fanout?;
         if let Some(place) = self.streams.position(&key) {
             return Some((place, fanout));
         }
@@ -165,7 +166,8 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), Refusal> {
         const NO: Refusal = Refusal::new(Code::NOT_ACCEPTABLE, "relay: no streams of this here");
         let interface = reply.path.interface;
-        let fanout = self.links.of(interface).and_then(|paced| paced.link.config().fanout).ok_or(NO)?;
+        let fanout =
+            self.links.paced_mut(interface).and_then(|paced| paced.link.config().fanout).ok_or(NO)?;
         let (etag, max_age) =
             self.version(now, &reply, url).filter(|_| wants.observe == Some(0)).ok_or(NO)?;
         // An address that the system chose is not known here; who asked knows it.
@@ -202,7 +204,9 @@ impl<S: Store> Engine<S> {
 
     /// Lets the next datagram of a link's streams wait for its turn, if there is one to be sent.
     pub(crate) fn queue_stream(&mut self, interface: u32) {
-        if self.streams.groups.is_empty() || self.links.of(interface).is_none_or(|paced| paced.stream_waits) {
+        if self.streams.groups.is_empty()
+            || self.links.paced_mut(interface).is_none_or(|paced| paced.stream_waits)
+        {
             return;
         }
         let Some((place, _)) = self.next_group(interface) else { return };
@@ -210,7 +214,7 @@ impl<S: Store> Engine<S> {
         let (key, payload, port) = (group.key, group.szx().size(), self.config.port);
         let members = self.streams.on(interface).map(Group::members).sum::<usize>();
         let shares = members.clamp(*SHARES.start(), *SHARES.end());
-        let Some(paced) = self.links.of(interface) else { return };
+        let Some(paced) = self.links.paced_mut(interface) else { return };
         let Some(fanout) = paced.link.config().fanout else { return };
         let sign = Sign::Group(group_headers(&key, port, paced.link.config()));
         let parcel = Parcel { bytes: payload + AROUND_BLOCK, payload, sign };
@@ -222,7 +226,7 @@ impl<S: Store> Engine<S> {
 
     /// Sends the next datagram of a link's streams.
     pub(crate) fn stream(&mut self, now: Instant, interface: u32) {
-        if let Some(paced) = self.links.of(interface) {
+        if let Some(paced) = self.links.paced_mut(interface) {
             paced.stream_waits = false;
         }
         if let Some((place, item)) = self.next_group(interface) {
@@ -281,7 +285,7 @@ impl<S: Store> Engine<S> {
             }
             None => None,
         };
-        let config = self.links.of(key.interface).and_then(|paced| paced.link.config().fanout);
+        let config = self.links.paced_mut(key.interface).and_then(|paced| paced.link.config().fanout);
         let (Some((bytes, of_body)), Some(fanout)) = (bytes, config) else { return };
         self.streams.message_id = message_id;
         self.event(Event::Fanout(match item {

@@ -27,7 +27,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// Of a configuration that was read from `file`.
+    /// What a configuration needs that was read from `file`.
     pub fn of(config: &Config, file: &Path) -> Self {
         let origins = config.routes.iter().map(|route| &route.origin);
         let named =

@@ -1,7 +1,7 @@
 //! Sessions over a restart: read before the first datagram, written when they have changed.
 //!
-//! Writing is left to another thread: flash is slow. What is not written when the power goes is a session more or less, and no number
-//! that was used: the engine uses none before it hears that it was written.
+//! Writing is left to another thread: flash is slow. A power cut can lose or revive a session, but never reuse a sequence
+//! number: the engine uses a number only after it was written.
 
 use crate::config::Sessions;
 use crate::lock::Lock;
@@ -67,7 +67,7 @@ impl Keeper {
             is_behind: false,
             epoch: epoch(now, SystemTime::now()),
         };
-        // Of a file that cannot be read now nobody knows what it names: what is in use stays.
+        // If the contexts file cannot be read, keep the contexts in use.
         let named = match &config.contexts {
             Some(file) => preshared::read(file).inspect_err(|error| tracing::error!("{error:#}")).ok(),
             None => Some(Vec::new()),

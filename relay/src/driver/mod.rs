@@ -1,9 +1,9 @@
 //! The event loop: sockets, timers, origin client and commands around one engine.
 //!
 //! It makes no protocol decisions and keeps no datagrams: what the engine says leaves at once or is counted as
-//! dropped. When several things are ready, commands come first (they are rare and people wait for them; what ends sessions comes before what
-//! shows them), then
-//! the origin (its bytes answer devices that wait), then datagrams in batches, then time.
+//! dropped. When several things are ready, commands come first: they are rare, and people wait for them. Of these, what
+//! ends sessions comes before what shows them. Then come the origin (its bytes answer devices that wait), datagrams in
+//! batches, and time.
 
 mod clock;
 pub(crate) mod door;

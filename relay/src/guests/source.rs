@@ -23,7 +23,7 @@ const NETWORK: u128 = !0 << 64;
 pub(crate) struct Source(IpAddr);
 
 impl Source {
-    /// Of an address, where these are on the links that are served.
+    /// The source that an address belongs to, where these are on the links that are served.
     pub(crate) fn of(address: IpAddr, on_link: &[Prefix]) -> Self {
         match address.to_canonical() {
             IpAddr::V6(own) if !on_link.iter().any(|prefix| prefix.contains(address)) => {

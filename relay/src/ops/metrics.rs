@@ -22,8 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const DURATIONS: [f64; 14] =
     [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 10_800.0, 36_000.0];
 
-/// Of how many devices it is shown how long they have been at it. They have ranks and no names, so that no device can add a
-/// time series.
+/// How many of the longest transfers are shown. They have ranks and no names, so that no device can add a time series.
 const LONGEST: usize = 10;
 
 /// What codes and methods without a name are counted as.

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// So many URLs, as devices may ask for any.
+/// How many URLs are remembered: devices may ask for any number.
 const MOST: usize = 64;
 
 /// URLs and what was complained about, the latest last.

@@ -111,13 +111,13 @@ impl Outcome {
         }
     }
 
-    /// Of a handshake that failed.
+    /// The outcome of a handshake that failed.
     pub(super) fn of_handshake(error: &io::Error) -> Self {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
         tls.map_or(Self::Broken, Self::of_tls)
     }
 
-    /// Of what TLS says is wrong.
+    /// The outcome of what TLS says is wrong.
     pub(super) fn of_tls(error: &Error) -> Self {
         match error {
             Error::NoCertificatesPresented => Self::NoCertificate,

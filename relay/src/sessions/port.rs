@@ -1,7 +1,7 @@
 //! The listener of the session port: who is let in, what is counted and logged, and how it changes with the configuration.
 //!
-//! Only so many connections are held as the configuration says. Each is for one agreement and ends after a time, and earlier if
-//! others come before its handshake is over ([`crate::guests`]), so that whoever is slow, or silent, keeps nobody out.
+//! The configuration limits how many connections are held. Each is for one agreement and ends after a time. It ends earlier if
+//! others come before its handshake is over ([`crate::guests`]), so that a slow or silent device keeps nobody out.
 
 use super::credentials::{Credentials, RENEWAL};
 use super::exchange::{self, Report};

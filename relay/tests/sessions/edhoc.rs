@@ -3,6 +3,7 @@
 use super::support::write_secret;
 use super::world::World;
 use sixfold_edhoc::{BEFORE_MESSAGE_1, Credential, Identity, initiator};
+use sixfold_profile::Hex;
 use sixfold_profile::coap::{Code, Message, Type, Writer, content_format, option};
 use sixfold_relay::config::EdhocFiles;
 use sixfold_relay::sessions::edhoc::identity;
@@ -24,8 +25,7 @@ async fn start() -> (World, TempDir, Credential) {
     let folder = TempDir::new().unwrap();
     let files = EdhocFiles { key: folder.path().join("key"), devices: folder.path().join("devices") };
     write_secret(&files.key, RELAY_KEY);
-    let line: String =
-        device("lamp-7", 7).credential().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let line: String = Hex(device("lamp-7", 7).credential().as_bytes()).to_string();
     std::fs::write(&files.devices, format!("# those in the hall\n\n{line} # by the door\n")).unwrap();
     let credential = identity(&files.key).unwrap().credential().clone();
     let world = World::start(|config| config.sessions.edhoc = Some(files)).await;

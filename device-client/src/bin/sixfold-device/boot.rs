@@ -2,7 +2,7 @@
 
 use crate::cli;
 use crate::failure::Failure;
-use crate::flash::{hex, open};
+use crate::flash::open;
 use crate::group::Listener;
 use crate::progress::Progress;
 use crate::relay::seed;
@@ -15,8 +15,8 @@ use sixfold_device::Boot;
 use sixfold_device::boot::{Choice, Event, Which, choose, record};
 use sixfold_device::flash_file::FlashFile;
 use sixfold_device::uri::Host;
-use sixfold_profile::Instant;
 use sixfold_profile::ticket::{Endpoint, MAX_TICKET, Ticket};
+use sixfold_profile::{Hex, Instant};
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -161,7 +161,7 @@ fn report(
     if let Some(path) = &arguments.extract {
         extract(path, &image).map_err(Failure::file(path, "write"))?;
     }
-    let digest = hex(&hmac_sha256::Hash::hash(&image));
+    let digest = Hex(&hmac_sha256::Hash::hash(&image)).to_string();
     let (bytes, sequence) = (ticket.image_size(), ticket.sequence_number());
     let line = if arguments.json {
         let slot = format!("{which:?}");

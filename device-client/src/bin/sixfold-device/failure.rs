@@ -37,7 +37,7 @@ pub(crate) enum Failure {
     File(PathBuf, &'static str, io::Error),
     /// This machine: its standard output.
     Stdout(io::Error),
-    /// A body is longer than so many bytes, the most that it may have.
+    /// A body is longer than it may be: the limit, in bytes.
     TooLong(usize),
     /// What the relay has as manifest is not believed.
     Untrusted(Untrusted),

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use embedded_storage::nor_flash::NorFlash;
 use sixfold_device::boot::{Choice, Record, SessionState, Which, choose, record, session_state};
 use sixfold_device::flash_file::{FlashFile, Geometry, PAGE};
+use sixfold_profile::Hex;
 use sixfold_profile::ticket::{MAX_TICKET, Ticket};
 use std::fmt::Write as _;
 use std::fs;
@@ -104,7 +105,7 @@ fn describe_record(
         "  sequence number {}\n  image {} bytes, SHA-256 {}\n  relay [{}]:{}, blocks of {} bytes\n  {marked} of {} chunks of {} bytes{bootable}",
         ticket.sequence_number(),
         ticket.image_size(),
-        hex(ticket.image_digest()),
+        Hex(ticket.image_digest()),
         ticket.relay().address,
         ticket.relay().port,
         ticket.szx().size(),
@@ -125,7 +126,7 @@ fn describe_session(ticket: &Ticket<'_>, state: Result<SessionState, Error>) -> 
     let Some(session) = session else { return Ok(String::new()) };
     let state = words(*state).unwrap_or("has numbers left");
     let plain = if session.plain_allowed { ", and may be done without then" } else { "" };
-    Ok(format!("  the session of {} {state}{plain}\n", hex(session.sender_id)))
+    Ok(format!("  the session of {} {state}{plain}\n", Hex(session.sender_id)))
 }
 
 /// Why another session is wanted; `None` when the one that is there will do, or none is there.
@@ -153,9 +154,4 @@ pub(crate) fn last_session(flash: &mut FlashFile) -> Result<SessionState, Failur
         Err(error @ Error::Flash(_)) => Err(Failure::Flash(error.to_string())),
         state => Ok(state.unwrap_or(SessionState::None)),
     }
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::{self, What};
 use crate::failure::Failure;
-use crate::flash::{hex, last_session, open, words};
+use crate::flash::{last_session, open, words};
 use crate::progress::print_line;
 use crate::relay::Relay;
 use crate::session::Wanted;
@@ -18,6 +18,7 @@ use sixfold_device::prepare::{
 };
 use sixfold_device::uri::{CoapUri, Host};
 use sixfold_manifest::Device;
+use sixfold_profile::Hex;
 use sixfold_profile::ticket::Endpoint;
 use std::fs;
 use std::io::{self, Write};
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &cli::Prepare) -> Result<(), Failure> {
         tell_of_last_session(last);
     }
     let prepared = leave_ticket(&mut flash, &arguments.what)?;
-    let digest = hex(&prepared.manifest.image_digest);
+    let digest = Hex(&prepared.manifest.image_digest).to_string();
     let (sequence, bytes) = (prepared.manifest.sequence_number, prepared.manifest.image_size);
     let line = if arguments.json {
         let record = prepared.record.map(|which| format!("{which:?}"));
@@ -103,12 +104,12 @@ const fn json_of_state(state: SessionState) -> Option<&'static str> {
 
 /// Without keys.
 fn json_of_session(session: &InTicket) -> serde_json::Value {
-    json!({ "id": hex(&session.sender_id), "seconds": session.lifetime.map(|time| time.as_secs()) })
+    json!({ "id": Hex(&session.sender_id).to_string(), "seconds": session.lifetime.map(|time| time.as_secs()) })
 }
 
 fn json_of(told: &Told) -> serde_json::Value {
     let Endpoint { address, port } = told.endpoint;
-    json!({ "address": address, "port": port, "token": hex(&told.token) })
+    json!({ "address": address, "port": port, "token": Hex(&told.token).to_string() })
 }
 
 fn leave_ticket(flash: &mut FlashFile, what: &What) -> Result<Prepared, Failure> {

@@ -52,7 +52,7 @@ impl Progress {
         }
     }
 
-    /// So many datagrams of a group were heard.
+    /// How many datagrams of a group were heard.
     pub(crate) fn heard(&mut self, datagrams: u64) {
         match self {
             Self::Quiet => {}

@@ -35,27 +35,29 @@ pub(crate) fn with_stack<R>(
     work: impl FnOnce(&mut dyn Way, &mut Progress) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
     let [.., a, b, c, d, e] = *ticket.interface_identifier();
+    let config = |hardware_address, pan_id| Config {
+        hardware_address,
+        pan_id,
+        interface_identifier: *ticket.interface_identifier(),
+        relay: ticket.relay(),
+        group,
+        seed,
+    };
     match &run.link {
         Link { tap: Some(name), .. } => {
             // Locally administered, and another one in each device.
             let address = HardwareAddress::Ethernet(EthernetAddress([2, a, b, c, d, e]));
-            up(interface(name, Medium::Ethernet)?, address, None, run, ticket, group, seed, progress, work)
+            let device = interface(name, Medium::Ethernet)?;
+            up(device, config(address, None), run.timeout, progress, work)
         }
-        Link { tun: Some(name), .. } => up(
-            interface(name, Medium::Ip)?,
-            HardwareAddress::Ip,
-            None,
-            run,
-            ticket,
-            group,
-            seed,
-            progress,
-            work,
-        ),
+        Link { tun: Some(name), .. } => {
+            let device = interface(name, Medium::Ip)?;
+            up(device, config(HardwareAddress::Ip, None), run.timeout, progress, work)
+        }
         Link { frames: Some(path), eui64, pan_id, .. } => {
             let address = HardwareAddress::Ieee802154(Ieee802154Address::Extended(eui64.unwrap_or_default()));
             let radio = Radio::join(path).map_err(Failure::file(path, "join the air at"))?;
-            up(radio, address, Some(*pan_id), run, ticket, group, seed, progress, work)
+            up(radio, config(address, Some(*pan_id)), run.timeout, progress, work)
         }
         Link { .. } => Err(Failure::Usage("no link was named".into())),
     }
@@ -65,31 +67,19 @@ fn interface(name: &str, medium: Medium) -> Result<TunTapInterface, Failure> {
     TunTapInterface::new(name, medium).map_err(Failure::file(Path::new(name), "open the interface"))
 }
 
-#[expect(clippy::too_many_arguments, reason = "one of three links, and all that it needs")]
+/// Brings a stack up on a link, and lets `work` use it.
 fn up<D: Device + AsRawFd, R>(
     mut device: D,
-    hardware_address: HardwareAddress,
-    pan_id: Option<u16>,
-    run: &Run,
-    ticket: &Ticket<'_>,
-    group: Option<Endpoint>,
-    seed: u32,
+    config: Config,
+    timeout: Option<Duration>,
     progress: &mut Progress,
     work: impl FnOnce(&mut dyn Way, &mut Progress) -> Result<R, Failure>,
 ) -> Result<R, Failure> {
-    let config = Config {
-        hardware_address,
-        pan_id,
-        interface_identifier: *ticket.interface_identifier(),
-        relay: ticket.relay(),
-        group,
-        seed,
-    };
     let (mut buffers, mut sockets) = (Buffers::<DATAGRAM>::new(), Sockets::default());
     let stack = Stack::new(config, &mut buffers, &mut sockets, &mut device, Instant::ZERO)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let mut way = StackWay { device, stack, epoch: std::time::Instant::now() };
-    way.until_ready(run.timeout, progress)?;
+    way.until_ready(timeout, progress)?;
     work(&mut way, progress)
 }
 

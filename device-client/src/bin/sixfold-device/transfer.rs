@@ -11,8 +11,8 @@ use indicatif::BinaryBytes;
 use serde_json::json;
 use sixfold_device::fetch::{Change, Event, Fetch, Received};
 use sixfold_device::uri::encode;
-use sixfold_profile::Instant;
 use sixfold_profile::coap::{Full, Options, Szx};
+use sixfold_profile::{Hex, Instant};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -135,8 +135,7 @@ impl Transfer {
         let received = self.length.saturating_sub(u64::from(self.first.unwrap_or(0)));
         let rate = received as f64 / seconds.max(1e-6);
         let retransmissions = fetch.exchange().retransmissions();
-        let digest = self.partial.finish(self.length)?;
-        let digest = digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let digest = Hex(&self.partial.finish(self.length)?).to_string();
         if !arguments.quiet {
             let rate = BinaryBytes(rate as u64);
             print_line(&format!(

@@ -27,7 +27,7 @@ pub(crate) trait Way {
     /// Waits for a datagram until this time at the latest.
     fn receive<'b>(&mut self, until: Instant, buffer: &'b mut [u8]) -> Option<Heard<'b>>;
 
-    /// So many requests were made up to now: see [`Wire::keep_message_ids_apart`].
+    /// `requests` were made up to now: see [`Wire::keep_message_ids_apart`].
     fn keep_message_ids_apart(&mut self, requests: u32);
 }
 
@@ -71,7 +71,7 @@ enum Ready {
     Neither,
 }
 
-/// Waits for one of them, for so long at most.
+/// Waits for one of them, until `limit` has passed at most.
 fn wait(own: Option<BorrowedFd<'_>>, group: Option<BorrowedFd<'_>>, limit: Duration) -> Ready {
     let fds = own.into_iter().chain(group);
     let mut places: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();

@@ -2,9 +2,10 @@
 
 use super::attributes::Attributes;
 use super::signed_data::{SignedData, SignerIdentifier};
-use super::{Error, hexadecimal, path, printable};
+use super::{Error, path, printable};
 use crate::Manifest;
 use der::Decode;
+use sixfold_profile::Hex;
 use std::fmt::{self, Write};
 use x509_cert::Certificate;
 
@@ -39,7 +40,7 @@ fn certificate(out: &mut String, der: &[u8]) -> fmt::Result {
         out,
         "certificate: {}, serial number {}, issued by {}, from {} to {}",
         printable(&certificate.subject),
-        hexadecimal(certificate.serial_number.as_bytes()),
+        Hex(certificate.serial_number.as_bytes()),
         printable(&certificate.issuer),
         validity.not_before,
         validity.not_after
@@ -52,7 +53,7 @@ fn signer(out: &mut String, signed: &SignedData<'_>) -> fmt::Result {
         Err(error) => writeln!(out, "signer: {error}")?,
     }
     if let SignerIdentifier::SubjectKeyIdentifier(key) = signed.signer.identifier {
-        writeln!(out, "signer's key identifier: {}", hexadecimal(key))?;
+        writeln!(out, "signer's key identifier: {}", Hex(key))?;
     }
     writeln!(out, "signature algorithm: {}", path::name(signed.signer.signature_algorithm))
 }
@@ -67,7 +68,7 @@ fn describe_attributes(out: &mut String, attributes: &Attributes<'_>) -> fmt::Re
         Ok(manifest) => describe_manifest(out, &manifest),
         Err(error @ Error::MissingAttribute(_)) => {
             if let Ok(digest) = attributes.message_digest() {
-                writeln!(out, "image: SHA-256 {}", hexadecimal(&digest))?;
+                writeln!(out, "image: SHA-256 {}", Hex(&digest))?;
             }
             writeln!(out, "no manifest: {error}")
         }
@@ -79,11 +80,11 @@ fn describe_manifest(out: &mut String, manifest: &Manifest) -> fmt::Result {
     writeln!(out, "sequence number: {}", manifest.sequence_number)?;
     writeln!(out, "vendor: {}", manifest.vendor)?;
     writeln!(out, "class: {}", manifest.class)?;
-    writeln!(out, "image: {} bytes, SHA-256 {}", manifest.image_size, hexadecimal(&manifest.image_digest))?;
+    writeln!(out, "image: {} bytes, SHA-256 {}", manifest.image_size, Hex(&manifest.image_digest))?;
     writeln!(
         out,
         "chunks: {} bytes each, SHA-256 of the index {}",
         manifest.chunk_size.bytes(),
-        hexadecimal(&manifest.index_digest)
+        Hex(&manifest.index_digest)
     )
 }

@@ -37,6 +37,7 @@ mod tests {
 
     use super::*;
     use proptest::prelude::*;
+    use sixfold_profile::Hex;
 
     /// The octets are those of `openssl asn1parse -genstr OID:2.25.…`.
     #[test]
@@ -44,7 +45,7 @@ mod tests {
         let uuid = Uuid::parse_str("f81d4fae-7dec-11d0-a765-00a0c91e6bf6").unwrap();
         assert_eq!(uuid.as_u128(), 329_800_735_698_586_629_295_641_978_511_506_172_918);
         let contents = encode(uuid);
-        let text: String = contents.iter().map(|octet| format!("{octet:02x}")).collect();
+        let text = Hex(&contents).to_string();
         assert_eq!(
             (text.as_str(), decode(&contents)),
             ("6983f09da7ebcfdee0c7a1a7b2c0948cc8f9d776", Some(uuid))

@@ -29,6 +29,7 @@ use attributes::Attributes;
 use const_oid::db::rfc5911::ID_SIGNED_DATA;
 use hmac_sha256::Hash;
 use signed_data::SignedData;
+use sixfold_profile::Hex;
 
 /// The longest signed object that is read, in bytes.
 pub const MAX_LENGTH: usize = 1 << 20;
@@ -122,7 +123,7 @@ pub fn verify_detached(
     }
     Ok(Signer {
         subject: printable(&certificate.tbs_certificate.subject),
-        serial_number: hexadecimal(certificate.tbs_certificate.serial_number.as_bytes()),
+        serial_number: Hex(certificate.tbs_certificate.serial_number.as_bytes()).to_string(),
         signing_time: attributes.signing_time()?,
     })
 }
@@ -131,10 +132,6 @@ pub fn verify_detached(
 fn attributes<'a>(signed: &SignedData<'a>) -> Result<Attributes<'a>, Error> {
     let attributes = Attributes::read(signed.signer.signed_attributes)?;
     if attributes.content_type()? == signed.content_type { Ok(attributes) } else { Err(Error::ContentType) }
-}
-
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// A name whose author may want to deceive who reads it on a terminal: `x509-cert` escapes ASCII only.

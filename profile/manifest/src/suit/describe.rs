@@ -11,6 +11,7 @@ use super::labels::{command, common, envelope, manifest, parameter};
 use super::statements;
 use crate::{Encryption, Manifest};
 use ciborium::Value;
+use sixfold_profile::Hex;
 
 /// Bytes of a byte string, characters of a text, and elements of an array or map that are shown.
 const SHOWN: usize = 64;
@@ -55,7 +56,7 @@ fn authentication_lines(authentication: &Authentication, manifest: &[u8]) -> Vec
         if is_it { "that of the manifest" } else { "not that of the manifest: damaged or changed" };
     vec![
         field("signature", format!("{}, by {by}", authentication.algorithm)),
-        field("signed digest", format!("{}, {judgement}", hex(&authentication.manifest_digest))),
+        field("signed digest", format!("{}, {judgement}", Hex(&authentication.manifest_digest))),
     ]
 }
 
@@ -68,9 +69,9 @@ fn manifest_lines(manifest: &Manifest, index: &[u8]) -> Vec<String> {
         field("vendor identifier", manifest.vendor),
         field("class identifier", manifest.class),
         field("image size", format!("{} bytes", manifest.image_size)),
-        field("image digest", hex(&manifest.image_digest)),
+        field("image digest", Hex(&manifest.image_digest)),
         field("chunk size", format!("{} bytes", manifest.chunk_size.bytes())),
-        field("index digest", format!("{}, {judgement}", hex(&manifest.index_digest))),
+        field("index digest", format!("{}, {judgement}", Hex(&manifest.index_digest))),
         field("URI", uri),
         field("encryption", manifest.encryption.as_ref().map_or("none".to_owned(), encryption)),
     ]
@@ -199,7 +200,7 @@ fn structure(bytes: &[u8]) -> Option<Value> {
 }
 
 fn byte_string(bytes: &[u8]) -> String {
-    format!("h'{}'{}", hex(bytes.get(..SHOWN).unwrap_or(bytes)), cut(bytes.len()))
+    format!("h'{}'{}", Hex(bytes.get(..SHOWN).unwrap_or(bytes)), cut(bytes.len()))
 }
 
 fn cut(length: usize) -> String {
@@ -210,8 +211,4 @@ fn cut(length: usize) -> String {
 fn parse(bytes: &[u8]) -> Option<Value> {
     let bytes = Some(bytes).filter(|bytes| bytes.len() <= MAX_ENVELOPE)?;
     ciborium::de::from_reader_with_recursion_limit(bytes, MAX_DEPTH).ok()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,9 +7,10 @@
 //!
 //! Its pages have 4096 bytes, its write units 4; each record has room for a slot full of chunks of one page.
 
+use super::field;
 use super::record::{self, Unit};
-use super::{field, hex};
 use hmac_sha256::Hash;
+use sixfold_profile::Hex;
 use sixfold_profile::index::ChunkSize;
 use sixfold_profile::record::RecordLayout;
 use sixfold_profile::ticket::Ticket;
@@ -77,5 +78,5 @@ fn slot_line(record: &[u8], slot: &[u8]) -> String {
     let digest = Hash::hash(image);
     let judgement =
         if digest == *ticket.image_digest() { "the image of the ticket" } else { "not that image" };
-    field("slot", format!("SHA-256 {}, {judgement}", hex(&digest))) + "\n"
+    field("slot", format!("SHA-256 {}, {judgement}", Hex(&digest))) + "\n"
 }

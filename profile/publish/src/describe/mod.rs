@@ -9,6 +9,7 @@ pub use record::Unit;
 
 use sixfold_manifest::keys::{SigningKey, VerifyingKey};
 use sixfold_manifest::{cms, suit};
+use sixfold_profile::Hex;
 use sixfold_profile::index::DIGEST;
 use sixfold_profile::record::TOMBSTONE;
 use sixfold_profile::ticket::{Fields, MAGIC, MAX_TICKET};
@@ -48,19 +49,15 @@ fn describe_index(bytes: &[u8]) -> Result<String, String> {
     if digests.is_empty() || !rest.is_empty() {
         return Err(format!("{} bytes are no chunk index: it is made of digests of {DIGEST}", bytes.len()));
     }
-    let digest = hex(&hmac_sha256::Hash::hash(bytes));
+    let digest = Hex(&hmac_sha256::Hash::hash(bytes)).to_string();
     let mut text = format!("chunk index of {} chunks\nindex digest       {digest}\n", digests.len());
     for (number, digest) in digests.iter().enumerate() {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "{number:>8}  {}", hex(digest));
+        let _ = writeln!(text, "{number:>8}  {}", Hex(digest));
     }
     Ok(text)
 }
 
 fn field(name: &str, value: impl ToString) -> String {
     format!("{name:<18} {}", value.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

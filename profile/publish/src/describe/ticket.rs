@@ -1,6 +1,7 @@
 //! A ticket in words. Its keys are secrets, and stay so.
 
-use super::{field, hex};
+use super::field;
+use sixfold_profile::Hex;
 use sixfold_profile::coap::Options;
 use sixfold_profile::ticket::{Endpoint, Fields, Group, Session};
 
@@ -9,13 +10,13 @@ pub(super) fn describe(ticket: &Fields<'_>) -> String {
         "ticket".to_owned(),
         field("sequence number", ticket.sequence_number),
         field("image size", format!("{} bytes", ticket.image_size)),
-        field("image digest", hex(&ticket.image_digest)),
+        field("image digest", Hex(&ticket.image_digest)),
         field("chunk size", format!("{} bytes", ticket.chunk_size.bytes())),
-        field("index digest", hex(&ticket.index_digest)),
+        field("index digest", Hex(&ticket.index_digest)),
         field("block size", format!("{} bytes", ticket.szx.size())),
         field("relay", endpoint(&ticket.relay)),
-        field("interface id", hex(&ticket.interface_identifier)),
-        field("ETag", ticket.etag.map_or("none".to_owned(), hex)),
+        field("interface id", Hex(&ticket.interface_identifier)),
+        field("ETag", ticket.etag.map_or("none".to_owned(), |etag| Hex(etag).to_string())),
         field("group", ticket.group.as_ref().map_or("none".to_owned(), group)),
         field("OSCORE", ticket.session.as_ref().map_or("none".to_owned(), session)),
         field(
@@ -35,14 +36,14 @@ fn endpoint(endpoint: &Endpoint) -> String {
 }
 
 fn group(group: &Group<'_>) -> String {
-    format!("{}, Token {}", endpoint(&group.endpoint), hex(group.token))
+    format!("{}, Token {}", endpoint(&group.endpoint), Hex(group.token))
 }
 
 fn session(session: &Session<'_>) -> String {
     format!(
         "Sender ID '{}', Recipient ID '{}', Sender Sequence Numbers from {} to {}, {}; keys are not shown",
-        hex(session.sender_id),
-        hex(session.recipient_id),
+        Hex(session.sender_id),
+        Hex(session.recipient_id),
         session.numbers.first,
         session.numbers.end() - 1,
         if session.plain_allowed { "and without them if it is gone" } else { "never without" },

@@ -3,9 +3,11 @@
 use super::loss::Loss;
 use super::need::{ALL, Need};
 use super::plan::{Item, Plan};
+use super::size::best;
 use crate::coap::Lacks;
-use crate::event::PlanKind;
+use crate::event::{FanoutEvent, PlanKind};
 use crate::image::ETag;
+use crate::pacing::Radio;
 use crate::status::GroupStatus;
 use foldhash::quality::FixedState;
 use lru::LruCache;
@@ -17,9 +19,9 @@ use std::time::Duration;
 
 /// A member that was heard of within this time is active: with two of them there is somebody to stream for.
 const ACTIVE: Duration = Duration::from_secs(10);
-/// A group of which nothing was heard or sent for so long is forgotten.
+/// A group is forgotten when nothing was heard of it or sent to it for this long.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Beyond, the member that was silent longest is forgotten; it is a new one when it asks again.
+/// When a group has this many members, the one that was silent longest is forgotten. It is a new one when it asks again.
 const MOST_MEMBERS: usize = 4096;
 /// A member whose need does not become less by this many plans does not hear the stream, or says it does not. Nothing is
 /// planned for it any more, and it will ask for unicast.
@@ -27,6 +29,8 @@ const MOST_FUTILE: u8 = 3;
 /// A member is told to wait once in this time, after a few times at once: otherwise asking would be a way to fill the link.
 const ANSWER_EVERY: Duration = Duration::from_millis(250);
 const ANSWERS_AT_ONCE: u32 = 8;
+/// Devices that get power together do not all listen at once: what a stream sends in this time is missing at the last of them.
+const POWER_ON: Duration = Duration::from_millis(500);
 /// Fewer datagrams than this say nothing about loss.
 const FEW: u32 = 16;
 
@@ -46,8 +50,8 @@ pub(crate) struct Asked<'r> {
     pub(crate) lacks: &'r Lacks,
     /// It may be made up for with parity symbols.
     pub(crate) parity: bool,
-    /// So many blocks at the beginning of a pass are missing where devices begin late.
-    pub(crate) late: u32,
+    /// The time between two datagrams of the stream.
+    pub(crate) interval: Duration,
 }
 
 /// How a member's request is answered.
@@ -65,13 +69,26 @@ pub(crate) enum Verdict {
     Silenced,
 }
 
+impl Verdict {
+    /// What is told of it.
+    pub(crate) const fn event(self) -> FanoutEvent {
+        match self {
+            Self::Alone => FanoutEvent::Alone,
+            Self::Started(kind) => FanoutEvent::Started(kind),
+            Self::Merged => FanoutEvent::Merged,
+            Self::Ignored => FanoutEvent::Ignored,
+            Self::Silenced => FanoutEvent::Silenced,
+        }
+    }
+}
+
 /// One group.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) key: Key,
     pub(crate) url: Arc<str>,
     plan: Plan,
-    /// Of the smallest blocks that a member asked for.
+    /// The smallest block size that any member asked for.
     limit: Szx,
     members: LruCache<SocketAddr, Member, FixedState>,
     sent: Sent,
@@ -137,11 +154,6 @@ impl Group {
         self.plan.szx()
     }
 
-    /// No member asked for larger blocks than this.
-    pub(crate) const fn limit(&self) -> Szx {
-        self.limit
-    }
-
     /// There is something to be sent.
     pub(crate) fn moves(&self) -> bool {
         self.plan.left() > 0
@@ -180,8 +192,13 @@ impl Group {
         self.last + SILENCE
     }
 
-    /// Takes blocks of another size from now on.
-    pub(crate) fn resize(&mut self, szx: Szx) {
+    /// Chooses the block size of the next stream: the best for a link with these headers and losses, `limit` at most. A stream
+    /// that moves keeps its size.
+    pub(crate) fn suit(&mut self, radio: Radio, headers: usize, limit: Szx, loss: &Loss) {
+        if self.moves() {
+            return;
+        }
+        let szx = best(radio, headers, limit.min(self.limit), self.szx(), loss.estimate());
         if szx != self.szx() {
             self.plan.resize(szx);
         }
@@ -189,7 +206,7 @@ impl Group {
 
     /// A member asks: what it lacks becomes part of what is sent.
     pub(crate) fn heard(&mut self, now: Instant, asked: &Asked<'_>, loss: &mut Loss) -> Verdict {
-        let Asked { peer, lacks, parity, late } = *asked;
+        let Asked { peer, lacks, parity, interval } = *asked;
         self.last = now;
         self.limit = self.limit.min(lacks.szx);
         if self.szx() > self.limit {
@@ -226,7 +243,9 @@ impl Group {
         };
         self.plan.merge(&need, loss.estimate());
         if fresh && parity {
-            self.plan.expect(loss.estimate(), late);
+            // How many blocks the slowest member may miss when all power on together.
+            let late = (POWER_ON.as_micros() / interval.as_micros().max(1)) as u32;
+            self.plan.add_expected_losses(loss.estimate(), late);
         }
         if moves || !self.moves() {
             return Verdict::Merged;

@@ -108,6 +108,7 @@ fn head(cbor: &mut Vec<u8>, major: u8, argument: u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sixfold_profile::Hex;
 
     #[test]
     fn golden_bytes() {
@@ -133,7 +134,7 @@ mod tests {
         .concat();
         let made = informative(addresses, ETag(*b"12345678"), &request);
         assert_eq!(made, expected);
-        let golden: String = made.iter().map(|byte| format!("{byte:02x}")).collect();
+        let golden = Hex(&made);
         let vectors = include_str!("../../../../profile/vectors/groups.json");
         assert!(vectors.contains(&format!("\"{golden}\"")), "devices are tested with other bytes");
     }

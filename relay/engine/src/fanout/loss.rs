@@ -15,8 +15,8 @@ const HIGH: f64 = 0.25;
 const SLOWER: f64 = 1.5;
 const FASTER: f64 = 0.25;
 const SLOWEST: f64 = 32.0;
-/// Where a stream goes over several hops it begins so many times slower: whoever forwards it sends it on over the same channel,
-/// and nobody here knows how many do.
+/// How many times slower a stream begins where it goes over several hops: forwarders send it on over the same channel, and
+/// nobody here knows how many there are.
 const SEVERAL_HOPS: f64 = 8.0;
 /// A slower stream must lose this much less, or it was not the stream's fault.
 const HELPED: f64 = 0.8;
@@ -44,7 +44,7 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// Of a link over which streams go so many hops at most.
+    /// The losses of a link, not known yet. `hop_limit` is how many hops its streams go at most.
     pub(crate) fn new(hop_limit: u8) -> Self {
         Self { slow: if hop_limit > 1 { SEVERAL_HOPS } else { 1.0 }, ..Self::default() }
     }

@@ -21,7 +21,6 @@ pub(crate) use informative::{Addresses, informative};
 pub(crate) use loss::Loss;
 pub(crate) use need::here;
 pub(crate) use plan::Item;
-pub(crate) use size::best;
 pub(crate) use stream::{AROUND_BLOCK, block, parity};
 
 pub use config::{Fanout, Repair};

@@ -20,8 +20,8 @@ pub(crate) struct Need {
     pub(crate) named: Vec<u32>,
     /// Where it lacks so much, or nobody knows what, that all blocks are to be sent.
     pub(crate) dense: Vec<Range<u32>>,
-    /// Of a member that cannot use parity symbols: where it lacks how many, most first; and how many blocks of these, that are no use to
-    /// others perhaps, are to be sent for it now.
+    /// For a member that cannot use parity symbols: where it lacks blocks and how many, most first. `enough` is how many of these,
+    /// which may be of no use to others, are to be sent for it now.
     pub(crate) parts: Vec<(Range<u32>, u32)>,
     pub(crate) enough: u32,
     /// It has room for parity symbols once it has those.
@@ -129,8 +129,8 @@ impl Need {
     }
 }
 
-/// How many blocks are sent so that so many arrive, but for one member in a thousand. There is no margin for needier members: who has no
-/// room says so itself, and blocks for one member are no use to the others.
+/// How many blocks are sent so that `excess` of them arrive at all members but one in a thousand. There is no margin for
+/// needier members: a member without room says so itself, and blocks for one member are no use to the others.
 fn room(excess: u32, loss: f64) -> u32 {
     let excess = f64::from(excess);
     ((excess + 3.0 * (excess * loss).sqrt()) / (1.0 - loss) + 2.0).ceil() as u32

@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     longest: Vec<u32>,
     /// Parity symbols to go, by segment.
     parity: Vec<u32>,
-    /// Of the next parity symbol: none is sent twice.
+    /// The seed of the next parity symbol: none is sent twice.
     seed: u16,
 }
 
@@ -131,9 +131,9 @@ impl Plan {
         }
     }
 
-    /// Adds the parity symbols that members will need when `loss` of the blocks that are to be sent is lost, and the first `late` are
-    /// missed by some. So nobody has to ask for them first.
-    pub(crate) fn expect(&mut self, loss: f64, late: u32) {
+    /// Adds the parity symbols that members will need, so that nobody has to ask for them first: a share of `loss` of the
+    /// planned blocks is lost, and some members miss the first `late` blocks.
+    pub(crate) fn add_expected_losses(&mut self, loss: f64, late: u32) {
         let mut late = if self.dense.count() < SHORT { return } else { late };
         for (segment, due) in (0..).zip(&mut self.parity) {
             let blocks = self.dense.count_in(segment * SYMBOLS..(segment + 1) * SYMBOLS);
@@ -241,10 +241,10 @@ mod tests {
     fn a_pass_ends_with_the_parity_that_is_to_be_expected() {
         let mut plan = Plan::new(1000 * 64, Szx::B64, 0);
         plan.merge(&Need::rest(0, 1000), 0.1);
-        plan.expect(0.1, 100);
+        plan.add_expected_losses(0.1, 100);
         assert_eq!(sent(&mut plan), ((0..1000).collect(), symbols(100 + 90, 0.1)));
         plan.merge(&Need::rest(990, 1000), 0.0);
-        plan.expect(0.0, 0);
+        plan.add_expected_losses(0.0, 0);
         assert_eq!(sent(&mut plan), ((990..1000).collect(), 0), "nothing is lost, nobody is late");
     }
 

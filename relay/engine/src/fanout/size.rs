@@ -5,8 +5,8 @@ use crate::pacing::Radio;
 use sixfold_profile::coap::Szx;
 use sixfold_profile::parity::SMALLEST;
 
-/// The size with which most bytes arrive for each second of airtime, `limit` at most and 64 bytes at least. `lost` of the
-/// datagrams with blocks of `szx` are lost. There are so many bytes of compressed `headers` in each.
+/// The size with which most bytes arrive for each second of airtime, `limit` at most and 64 bytes at least. `lost` is the
+/// share of datagrams with blocks of `szx` that is lost; `headers` is how many bytes the compressed headers of each have.
 pub(crate) fn best(radio: Radio, headers: usize, limit: Szx, szx: Szx, lost: f64) -> Szx {
     let frames = |szx: Szx| radio.frames_to_group(headers, szx.size() + AROUND_BLOCK) as f64;
     let arrives = (1.0 - lost).max(0.01).powf(1.0 / frames(szx));

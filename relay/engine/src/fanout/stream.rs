@@ -6,7 +6,7 @@ use crate::coap::{Response, Token};
 use crate::image::ETag;
 use sixfold_profile::coap::{Block, Code, Szx, Type, content_format};
 
-/// The ETag is in one of so many datagrams. The Token is made of it, and a device compares all that it gets with digests; in
+/// One in this many datagrams has the ETag. The Token is made of it, and a device compares all that it gets with digests; in
 /// frames of 127 bytes an ETag each time would cost a twentieth of the link.
 const NAMED: u16 = 16;
 /// Header, Token, Block2 and payload marker, in bytes, and the share of an ETag. Content-Format and the header of a parity

@@ -66,7 +66,7 @@ impl Radio {
         )
     }
 
-    /// In how many frames a UDP payload of `bytes` travels to a group, behind so many bytes of compressed `headers`.
+    /// In how many frames a UDP payload of `bytes` travels to a group. `headers` is the length of its compressed headers in bytes.
     pub fn frames_to_group(&self, headers: usize, bytes: usize) -> usize {
         self.frames_of(bytes, headers, BROADCAST_OVERHEAD)
     }

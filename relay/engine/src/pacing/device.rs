@@ -8,11 +8,11 @@ use std::time::Duration;
 /// otherwise refusals would be a way to fill the link.
 const REFUSAL_EVERY: Duration = Duration::from_secs(1);
 const REFUSALS_AT_ONCE: u32 = 3;
-/// Requests that are not even refused put the next refusal off, up to so many times as long: who asks more often than that all
-/// the time is refused no more.
+/// Requests that are not even refused put the next refusal off, up to this many times as long. A device that always asks more
+/// often than that is refused no more.
 const LONGEST_SILENCE: u32 = 10;
 
-/// A device is missed so many times in a row at most.
+/// How many times in a row a device is missed at most.
 const MOST_MISSED: u8 = 3;
 
 /// One device of a link.

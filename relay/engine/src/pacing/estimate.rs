@@ -31,7 +31,7 @@ struct Rate {
 }
 
 impl Estimate {
-    /// An answer of so many frames and payload bytes arrived.
+    /// An answer arrived, which had this many `frames` and bytes of `payload`.
     pub(crate) fn delivered(&mut self, now: Instant, frames: usize, payload: usize, round_trip: Duration) {
         self.forget();
         self.delivered += 1.0;
@@ -40,7 +40,7 @@ impl Estimate {
         Smoothed::take(&mut self.round_trip, round_trip);
     }
 
-    /// An answer of so many frames was lost.
+    /// An answer was lost, which had this many `frames`.
     pub(crate) fn lost(&mut self, frames: usize) {
         self.forget();
         self.lost += 1.0;

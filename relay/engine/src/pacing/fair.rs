@@ -102,7 +102,7 @@ impl<T> Fair<T> {
         place.push_back(device);
     }
 
-    /// What waits in this name is for so many devices, 1 at least: it gets as many shares.
+    /// What waits in this name is for `weight` devices, 1 at least, and gets as many shares.
     pub(crate) fn weigh(&mut self, device: SocketAddr, weight: u32) {
         if let Some(account) = self.accounts.get_mut(&device) {
             account.weight = weight.max(1);

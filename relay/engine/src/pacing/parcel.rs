@@ -27,8 +27,8 @@ pub(crate) enum Sign {
     Acknowledgement,
     /// Nothing: the client has what it wanted.
     Nothing,
-    /// Nothing, because it goes to a group, behind so many bytes of compressed headers. The link is taken for as long as it is on
-    /// the air, and free again then.
+    /// Nothing, because it goes to a group. The link is taken while it is on the air, and then free again. The number is the length
+    /// of its compressed headers in bytes.
     Group(usize),
 }
 

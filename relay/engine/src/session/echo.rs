@@ -17,7 +17,7 @@ const MAC: usize = 8;
 /// The length of a value.
 pub(crate) const ECHO: usize = 1 + MAC;
 
-/// Values are made for so many seconds, and taken for as long again: a device behind a slow link has a minute at least.
+/// How many seconds a value is given out; it is accepted for as long again. A device behind a slow link has a minute at least.
 const EPOCH_S: u64 = 64;
 
 /// Makes and knows values.

@@ -1,6 +1,7 @@
 //! Identifiers of security contexts: a few bytes each (RFC 8613 §3.1).
 
 use sixfold_oscore::{MAX_ID, MAX_ID_CONTEXT};
+use sixfold_profile::Hex;
 use std::fmt;
 
 /// A Sender ID or Recipient ID: up to 7 bytes, maybe none.
@@ -32,7 +33,7 @@ impl<const N: usize> ShortBytes<N> {
 
 impl<const N: usize> fmt::Display for ShortBytes<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_slice().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(self.as_slice()).fmt(f)
     }
 }
 

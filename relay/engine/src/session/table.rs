@@ -21,7 +21,7 @@ const PER_NAME: usize = 2;
 /// that lasting memory is seldom written for them.
 const RESERVE: u64 = 1 << 16;
 
-/// Recipient IDs of this relay have so many bytes: with them a request of one 802.15.4 frame has room for its path.
+/// The length of this relay's Recipient IDs, in bytes: it leaves room for the path in a request of one 802.15.4 frame.
 const FRESH_ID: usize = 5;
 
 /// Requests of one session that are remembered: NSTART is 1 (RFC 7252 §4.7), so a few are enough. Answers to older ones take a
@@ -115,7 +115,7 @@ impl Session {
         Self { name, keys, window, numbers, recent, reserved, expires, timer: None, heard: None, questions }
     }
 
-    /// What was received is not known.
+    /// The replay window was lost.
     pub(crate) fn is_lost(&self) -> bool {
         self.window == ReplayWindow::lost()
     }

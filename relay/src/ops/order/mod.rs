@@ -110,7 +110,7 @@ pub enum Report {
         #[serde(default)]
         complaint: Option<String>,
     },
-    /// So many resources are forgotten.
+    /// How many resources are forgotten.
     Purged {
         /// Those that were known.
         images: u64,

@@ -18,6 +18,7 @@ use sixfold_engine::{
     Engine, GroupStatus, ImageState, ImageStatus, Instant, LinkStatus, SessionStatus, Store, TransferState,
     TransferStatus,
 };
+use sixfold_profile::Hex;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -453,7 +454,7 @@ impl Image {
         Self {
             url: image.url.to_string(),
             etag: image.etag.map(|etag| etag.to_string()),
-            sha256: image.digest.map(|digest| hexadecimal(&digest)),
+            sha256: image.digest.map(|digest| Hex(&digest).to_string()),
             state: image.state.label().to_owned(),
             available_bytes: image.available as u64,
             total_bytes: image.total.map(|total| total as u64),
@@ -489,10 +490,6 @@ impl Transfer {
             code: transfer.code.map(|code| code.to_string()),
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
