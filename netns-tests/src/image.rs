@@ -1,5 +1,7 @@
 //! Firmware images for tests: bytes that differ in every block and between seeds, so that no mix goes unseen.
 
+use sixfold_profile::Hex;
+
 /// `len` bytes of SplitMix64's sequence from `seed`.
 pub fn image(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed;

@@ -24,8 +24,8 @@ Files (Debian; on OpenWrt the configuration is /etc/config/sixfold):
 
 Signals (serve): SIGHUP reads the configuration again, SIGTERM and SIGINT finish what is under way and exit.
 
-Exit codes: 0 all is well; 1 something failed, or purge, unban or sessions revoke found nothing of that name; 2 the command
-line or the configuration is wrong.";
+Exit codes: 0 all is well; 1 something failed, or purge, unban or sessions revoke found nothing of that name; 2 the \
+command line or the configuration is wrong.";
 
 /// Fetches firmware once over HTTPS and feeds every device behind a border router over CoAP.
 #[derive(Debug, Parser)]
