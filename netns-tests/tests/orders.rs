@@ -102,7 +102,7 @@ fn a_banned_image_is_refused_until_the_ban_is_lifted() -> Result<()> {
             );
         }
         let (_, status) = relay.command(&["status"])?;
-        ensure!(status.contains("BANNED\nhttps://origin.test/image.bin"), "{status}");
+        ensure!(status.contains("BANNED\nhttps://origin.test/\nhttps://origin.test/image.bin\n"), "{status}");
         ensure!(status.contains("refused 4.03"), "{status}");
         let (code, said) = relay.command(&["unban", PATH])?;
         ensure!(code == 0 && said.contains("again"), "{said}");
