@@ -307,7 +307,8 @@ fn a_fleet_is_shown_page_by_page() -> Result<()> {
         let status = serde_json::to_string(&status)?;
         ensure!(status.len() < 256 << 10, "more than rpcd passes on: {}", status.len());
         // Devices are the first table, images the second: what is clicked, what is told, the first and the last row of both.
-        let cases: &[(&[&str], [&str; 2], [&str; 4], [&str; 2])] = &[
+        type Case = (&'static [&'static str], [&'static str; 2], [&'static str; 4], [&'static str; 2]);
+        let cases: &[Case] = &[
             (&[], ["1–100 of 250", "1–100 of 101"], [":1", ":100", "/1", "/100"], ["0", "0"]),
             (&["Next"], ["101–200 of 250", "1–100 of 101"], [":101", ":200", "/1", "/100"], ["100", "0"]),
             (
