@@ -188,7 +188,7 @@ fn the_installed_service_reloads_and_ends_when_it_is_told() -> Result<()> {
         ensure!(router.record()?.contains("procd_send_signal sixfold * HUP"));
         service.signal(Signal::SIGHUP)?;
         wait::until_true("the new configuration", wait::SOON, || {
-            service.log().contains("configuration reloaded")
+            service.output().contains("configuration reloaded")
         })?;
         ensure!(fetch("second", "/other/image.bin")? == image);
 
@@ -232,7 +232,7 @@ fn a_certificate_that_took_the_place_of_another_is_used_after_a_reload() -> Resu
         ensure!(router.record()?.contains("procd_send_signal sixfold * HUP"));
         service.signal(Signal::SIGHUP)?;
         wait::until_true("the new configuration", wait::SOON, || {
-            service.log().contains("configuration reloaded")
+            service.output().contains("configuration reloaded")
         })?;
         ensure!(ask("late.bin")? == Outcome::Body(image));
         Ok(())
