@@ -279,6 +279,7 @@ fn doctor_looks_at_the_router_with_the_configuration_of_uci() -> Result<()> {
         let (status, said) = router.ask("doctor", &late)?;
         let record = router.record()?;
         ensure!(status == Some(1) && said.contains("FAILURE"), "{status:?}: {said}");
+        ensure!(said.contains("network late is not up: the relay starts when it is"), "{said}");
         ensure!(record.contains("network late is not up"), "{record}");
         let (status, said) = router.ask("doctor", &SMALL.replace("https", "ftp"))?;
         let record = router.record()?;

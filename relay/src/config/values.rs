@@ -223,8 +223,12 @@ pub(super) fn endpoint(value: &DeValue<'_>) -> Outcome<String> {
 /// A name of this machine in the DNS, as far as the admin server has to know it again.
 pub(super) fn host(value: &DeValue<'_>) -> Outcome<String> {
     let name = text(value)?;
-    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    if name.is_empty() || !name.chars().all(is_name) {
+    // The root may be written, as in "relay.example.com.".
+    let name = name.strip_suffix('.').unwrap_or(&name).to_owned();
+    let is_label = |label: &str| {
+        !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    };
+    if !name.split('.').all(is_label) {
         return Err(
             "is no host name; give it without scheme and port, such as \"relay.example.com\"".to_owned()
         );

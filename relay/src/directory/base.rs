@@ -50,10 +50,16 @@ fn lasting(table: &str, interface: &str) -> Option<Ipv6Addr> {
     let addresses = table.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let &[address, _, _, GLOBAL, flags, name] = &fields[..] else { return None };
-        let is_lasting = name == interface && u8::from_str_radix(flags, 16).ok()? & PASSING == 0;
-        is_lasting.then_some(Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?))
+        let address = Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?);
+        let is_passing = u8::from_str_radix(flags, 16).ok()? & PASSING != 0;
+        (name == interface && !is_passing && !is_locator(address)).then_some(address)
     });
     addresses.min_by_key(|address| (address.is_unique_local(), *address))
+}
+
+/// Thread's addresses for places in its mesh, which go from one router to another: interface identifiers 0000:00ff:fe00:xxxx.
+fn is_locator(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [_, _, _, _, 0, 0x00ff, 0xfe00, _])
 }
 
 #[cfg(test)]
@@ -99,10 +105,11 @@ mod tests {
     fn an_address_that_lasts_is_told() {
         let table = "fe800000000000000000000000000001 02 40 20 80 wpan0\n\
                      20010db8000000000000000000000001 03 40 00 80 eth0\n\
-                     fd000000000000000000000000000001 02 40 00 80 wpan0\n\
+                     fd00000000000000000000fffe00fc00 02 40 00 80 wpan0\n\
+                     fd000000000000000000010000000001 02 40 00 80 wpan0\n\
                      20010db8000600000000000000000001 02 40 00 20 wpan0\n\
                      20010db8000600000000000000000002 02 40 00 01 wpan0\n";
-        assert_eq!(lasting(table, "wpan0"), Some("fd00::1".parse().unwrap()), "others are passing");
+        assert_eq!(lasting(table, "wpan0"), Some("fd00::1:0:1".parse().unwrap()), "others are passing");
         let more = format!("{table}20010db8000700000000000000000001 02 40 00 00 wpan0\n");
         assert_eq!(lasting(&more, "wpan0"), Some("2001:db8:7::1".parse().unwrap()));
         assert_eq!(lasting(table, "tun0"), None);

@@ -42,7 +42,7 @@ fn judge_disk(path: &Path, limit: u64) -> Finding {
         Place::There => {}
         Place::ToBeMade(parent) => {
             return judge_room(
-                &format!("{shown} is not there yet: the relay makes it, and it"),
+                &format!("{shown} is not there yet: the relay makes it, if its user may, and it"),
                 parent,
                 0,
                 limit,
@@ -51,7 +51,7 @@ fn judge_disk(path: &Path, limit: u64) -> Finding {
         Place::OutOfReach(parent) => {
             let what = format!("{shown} is not there, and cannot be made in {}", parent.display());
             let remedy = "make it for the relay's user, or correct cache.disk: without it images do not outlive a restart. \
-                          systemd makes /var/cache/sixfold when it starts the relay";
+                          A service makes it when it starts: systemd /var/cache/sixfold, procd any";
             return Finding::warning("disk", what, remedy);
         }
     }

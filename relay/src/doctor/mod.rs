@@ -69,7 +69,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Looks at everything, and says each thing as it is found. Silent origins take ten seconds.
+/// Looks at everything, and says each thing as it is found. A silent origin takes ten seconds, and eight at a time are asked.
 pub async fn examine(config: &Config, mut say: impl FnMut(Finding)) {
     say(machine::clock());
     network::interfaces(config).into_iter().for_each(&mut say);

@@ -139,7 +139,12 @@ fn taken(address: SocketAddr, running: Running, owner: &Owner) -> Finding {
         _ if running.is_certain() => {
             Finding::ok("ports", format!("{address} is served by the relay that runs"))
         }
-        _ => {
+        Owner::Nobody => {
+            let remedy =
+                "stop the program that has it (ss -lunp lists them), or choose another port in listen.coap";
+            Finding::failure("ports", format!("{address} is taken"), remedy)
+        }
+        Owner::Relay | Owner::Hidden => {
             let remedy = "if no relay runs with this configuration, another program has it: doctor says which, if root runs it";
             let what = format!("{address} is taken, by the relay if it runs without admin.listen");
             Finding::warning("ports", what, remedy)

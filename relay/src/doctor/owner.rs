@@ -23,8 +23,11 @@ pub(super) fn owner(address: SocketAddr) -> Owner {
 
 /// `own` is the name of this program.
 fn owner_for(address: SocketAddr, own: &str) -> Owner {
-    let table = if address.is_ipv6() { "/proc/net/udp6" } else { "/proc/net/udp" };
-    let sockets = sockets(&fs::read_to_string(table).unwrap_or_default(), address);
+    // A socket of IPv6 may be in the way of IPv4, and is listed with its own kind.
+    let tables =
+        if address.is_ipv6() { &["/proc/net/udp6"][..] } else { &["/proc/net/udp", "/proc/net/udp6"] };
+    let tables = tables.iter().map(|table| fs::read_to_string(table).unwrap_or_default());
+    let sockets: Vec<_> = tables.flat_map(|table| sockets(&table, address)).collect();
     if sockets.is_empty() {
         return Owner::Nobody;
     }
@@ -54,7 +57,8 @@ fn sockets(table: &str, address: SocketAddr) -> Vec<String> {
     let in_the_way = |local: &str| {
         let (ip, port) = local.split_once(':')?;
         let ip = parse(ip)?;
-        let is_one = ip == address.ip() || ip.is_unspecified() || address.ip().is_unspecified();
+        let is_one =
+            ip.to_canonical() == address.ip() || ip.is_unspecified() || address.ip().is_unspecified();
         (is_one && u16::from_str_radix(port, 16).ok()? == address.port()).then_some(())
     };
     // sl local_address rem_address st tx:rx tr:tm retrnsmt uid timeout inode ...

@@ -74,8 +74,12 @@ impl Fetch {
         }
     }
 
-    /// Who answers that it has no such thing is there.
+    /// Who answers that it has no such thing is there. Fetches that a reload has left behind say nothing: their origin may be one
+    /// that is not asked any more.
     fn note_streak(&self, ended: &Result<(), Stop>) {
+        if self.origins.is_replaced.load(Ordering::Relaxed) {
+            return;
+        }
         let uri: Option<Uri> = self.delivery.url().parse().ok();
         let Some(origin) = uri.as_ref().and_then(target::authority) else { return };
         let streaks = self.traffic.streaks();

@@ -40,6 +40,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use target::Prefix;
 use tls::Credentials;
@@ -158,7 +159,8 @@ impl OriginClient {
     /// Applies new settings to fetches that start from now on, and reads the certificates again. Those that are
     /// under way go on with the old ones. On an error nothing changes.
     pub fn reconfigure(&mut self, settings: Settings) -> Result<(), OriginSetupError> {
-        self.origins = Arc::new(Origins::new(settings, &self.traffic)?);
+        let before = std::mem::replace(&mut self.origins, Arc::new(Origins::new(settings, &self.traffic)?));
+        before.is_replaced.store(true, Ordering::Relaxed);
         self.traffic.certificates().retain(|authority| self.origins.has(authority));
         self.traffic.streaks().retain(|authority| self.origins.has(authority));
         Ok(())
@@ -257,6 +259,8 @@ struct Origins {
     spool: Option<Arc<Spool>>,
     user_agent: HeaderValue,
     proxy: Arc<Matcher>,
+    /// A newer configuration may name others.
+    is_replaced: AtomicBool,
 }
 
 /// One origin and the client that knows its certificates.
@@ -293,7 +297,16 @@ impl Origins {
         }
         origins.sort_by_key(|origin| std::cmp::Reverse(origin.prefix.length()));
         let Settings { max_object, timeouts, retries, spool, proxy, .. } = settings;
-        Ok(Self { origins, max_object, timeouts, retries, spool, user_agent, proxy })
+        Ok(Self {
+            origins,
+            max_object,
+            timeouts,
+            retries,
+            spool,
+            user_agent,
+            proxy,
+            is_replaced: AtomicBool::new(false),
+        })
     }
 
     /// Whether one of them has this authority.

@@ -379,4 +379,9 @@ async fn new_settings_apply_to_new_fetches_only() {
         Failure::NotConfigured,
         "still the old ones"
     );
+    let traffic = world.client.inner.traffic();
+    assert!(
+        traffic.streaks().all().is_empty(),
+        "what was under way is of an origin that is not asked any more"
+    );
 }

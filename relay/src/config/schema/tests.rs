@@ -128,6 +128,7 @@ fn each_mistake_has_its_place() {
         ("[limits]\npatience = \"0 s\"".into(), 2, "limits.patience"),
         ("[admin]\nlisten = \"[::]:9683\"".into(), 2, "admin.listen"),
         ("[admin]\nhosts = [\"relay.example\", \"http://relay.example:9683\"]".into(), 2, "admin.hosts"),
+        ("[admin]\nhosts = [\"relay..example\"]".into(), 2, "admin.hosts"),
         ("[log]\nlevel = \"loud\"".into(), 2, "log.level"),
     ];
     for (text, line, key) in table {
