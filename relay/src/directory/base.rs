@@ -109,7 +109,7 @@ mod tests {
                      fd000000000000000000010000000001 02 40 00 80 wpan0\n\
                      20010db8000600000000000000000001 02 40 00 20 wpan0\n\
                      20010db8000600000000000000000002 02 40 00 01 wpan0\n";
-        assert_eq!(lasting(table, "wpan0"), Some("fd00::1:0:1".parse().unwrap()), "others are passing");
+        assert_eq!(lasting(table, "wpan0"), Some("fd00::100:0:1".parse().unwrap()), "others are passing");
         let more = format!("{table}20010db8000700000000000000000001 02 40 00 00 wpan0\n");
         assert_eq!(lasting(&more, "wpan0"), Some("2001:db8:7::1".parse().unwrap()));
         assert_eq!(lasting(table, "tun0"), None);
