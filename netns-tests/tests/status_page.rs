@@ -142,7 +142,7 @@ fn ensure_accessible(browser: &Browser<'_>) -> Result<()> {
 #[test]
 fn the_page_follows_an_update() -> Result<()> {
     sandbox::run(NEEDS, || {
-        let scene = Scene::create("")?;
+        let scene = Scene::with_devices(2, "")?;
         let image = nginx::publish_image("image.bin", 1, 96 << 10)?;
         let _relay = Relay::start(&scene.net.relay, &format!("{CONFIG}{LINK}"))?;
         let browser = Browser::start(&scene.net.relay)?;
