@@ -65,21 +65,11 @@ fn is_locator(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::directory::tests::settings;
 
     #[test]
     fn where_the_relay_is() {
-        let mut settings = Settings {
-            host: "rd".to_owned(),
-            port: 5683,
-            path: String::new(),
-            endpoint: "r1".to_owned(),
-            lifetime: Duration::from_secs(3600),
-            base: String::new(),
-            server: "[::]:5683".parse().unwrap(),
-            interface: None,
-            links: String::new(),
-        };
+        let mut settings = settings();
         let base = |settings: &Settings, directory: &str| base(settings, directory.parse().unwrap());
         assert_eq!(base(&settings, "[::1]:5683").unwrap(), "coap://[::1]", "this machine faces itself");
         assert_eq!(base(&settings, "127.0.0.1:5683").unwrap(), "coap://127.0.0.1");

@@ -217,10 +217,9 @@ fn random() -> u64 {
 mod tests {
     use super::*;
 
-    /// In virtual time.
-    #[tokio::test(start_paused = true)]
-    async fn an_address_that_is_gone_is_noticed() {
-        let settings = Settings {
+    /// Of a relay that is listened to everywhere.
+    pub(super) fn settings() -> Settings {
+        Settings {
             host: "::1".to_owned(),
             port: 5683,
             path: String::new(),
@@ -230,7 +229,13 @@ mod tests {
             server: "[::]:5683".parse().unwrap(),
             interface: None,
             links: String::new(),
-        };
+        }
+    }
+
+    /// In virtual time.
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_is_gone_is_noticed() {
+        let settings = settings();
         let directory = "[::1]:5683".parse().unwrap();
         let told = |base: &str| Some((directory, base.to_owned()));
         moved(&settings, told("coap://[2001:db8::1]")).await;
